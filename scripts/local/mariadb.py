@@ -1,0 +1,244 @@
+"""A private MySQL or MariaDB server: its own data, port, users and certificates, all in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+
+from scripts.local.certificates import Certificates
+from scripts.local.daemon import Daemon
+from scripts.local.failure import StackError
+from scripts.local.ports import LOOPBACK, is_free, remembered, same_or_free
+from scripts.local.server_binary import ServerBinary, ensure_installed
+from scripts.local.waiting import poll
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DATABASE = "backstream"
+START_TIMEOUT = 60
+# The mode of MySQL 8: what does not fit is an error, never rounded or truncated in silence.
+SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    user: str
+    password: str
+
+
+class MariaDB:
+    """Nothing happens before `start`. Every start makes sure of the database and both accounts:
+    `admin` may do everything, `app` is what Backstream's functions use."""
+
+    host = LOOPBACK
+    database = DATABASE
+
+    def __init__(self, home: Path, options: Sequence[str] = ()) -> None:
+        self.home = home.resolve()
+        self.options = tuple(options)
+        self.data = self.home / "data"
+        self.log = self.home / "server.log"
+        self.certificates = Certificates(self.home / "certificates")
+        self._port_file = self.home / "port"
+        self._daemon = Daemon(self.home / "server.pid", self.log, marker=f"--datadir={self.data}")
+
+    @property
+    def port(self) -> int:
+        port = remembered(self._port_file)
+        if port is None:
+            raise StackError("the local database server was never started: make up")
+        return port
+
+    @property
+    def ca_pem(self) -> str:
+        return self.certificates.authority.read_text()
+
+    @property
+    def admin(self) -> Account:
+        return self._accounts["admin"]
+
+    @property
+    def app(self) -> Account:
+        return self._accounts["app"]
+
+    @property
+    def running(self) -> bool:
+        return self._daemon.pid() is not None
+
+    def connect(self, account: Account | None = None, **options: Any) -> pymysql.Connection[Any]:
+        """A connection over verified TLS, as the administrator unless told otherwise."""
+        account = account or self.admin
+        given = {"database": self.database, "charset": "utf8mb4", "connect_timeout": 10, **options}
+        return pymysql.connect(
+            host=self.host,
+            port=self.port,
+            user=account.user,
+            password=account.password,
+            ssl=self._tls,
+            **given,
+        )
+
+    def start(self, *, move_port: bool = True) -> None:
+        """Returns when the server answers; at once where it already runs. With `move_port` it takes a new port
+        when somebody else sits on its own; without, that is an error, for others have the old port in their books."""
+        if not self.running:
+            self.home.mkdir(parents=True, exist_ok=True)
+            binary = ensure_installed(self.home / "install.log")
+            self.certificates.ensure()
+            self._initialise(binary)
+            self._take_port(move_port=move_port)
+            self._write_first_statements()
+            self._daemon.start(self._command(binary), os.environ, self.home)
+        poll(lambda: self._answers() or not self.running, START_TIMEOUT)
+        if not self._answers():
+            raise StackError("the database server does not answer", self.log)
+
+    def stop(self) -> None:
+        self._daemon.stop()
+
+    def kill(self) -> None:
+        """As a power cut does: no goodbye to clients, nothing flushed that was not flushed."""
+        self._daemon.kill()
+
+    def destroy(self) -> None:
+        self.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _take_port(self, *, move_port: bool) -> None:
+        if move_port:
+            same_or_free(self._port_file)
+        elif not is_free(self.port):
+            raise StackError(f"port {self.port} of the database server is taken by another program: make up")
+
+    def _answers(self) -> bool:
+        try:
+            self.connect(connect_timeout=2).close()
+        except pymysql.MySQLError:
+            return False
+        return True
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.certificates.authority))
+
+    @cached_property
+    def _accounts(self) -> dict[str, Account]:
+        file = self.home / "accounts.json"
+        if not file.exists():
+            _write_privately(file, json.dumps(_new_passwords(), indent=2))
+        passwords = json.loads(file.read_text())
+        return {
+            "admin": Account("backstream_admin", passwords["admin"]),
+            "app": Account("backstream", passwords["app"]),
+        }
+
+    def _initialise(self, binary: ServerBinary) -> None:
+        if self.data.exists():
+            return
+        unfinished = self.home / "data.unfinished"  # renamed when complete: an interrupted one is never mistaken
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with self.log.open("ab") as log:
+            done = subprocess.run(
+                _initialise_command(binary, unfinished), stdout=log, stderr=log, check=False, cwd=self.home
+            )
+        if done.returncode != 0:
+            raise StackError("the database server could not make its data directory", self.log)
+        unfinished.rename(self.data)
+
+    def _command(self, binary: ServerBinary) -> list[str]:
+        return [
+            str(binary.path),
+            "--no-defaults",
+            f"--datadir={self.data}",
+            *_run_as(),
+            "--socket=server.sock",  # relative to the data directory: socket paths may not exceed 107 characters
+            f"--bind-address={self.host}",
+            f"--port={self.port}",
+            f"--init-file={self.home / 'first_statements.sql'}",
+            f"--ssl-ca={self.certificates.authority}",
+            f"--ssl-cert={self.certificates.certificate}",
+            f"--ssl-key={self.certificates.key}",
+            "--require-secure-transport=ON",
+            f"--sql-mode={SQL_MODE}",
+            "--character-set-server=utf8mb4",
+            "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-buffer-pool-size=64M",
+            *_flavour_options(binary),
+            *self.options,
+        ]
+
+    def _write_first_statements(self) -> None:
+        # One statement per line is what both servers demand of an --init-file.
+        admin, app = self.admin, self.app
+        statements = [
+            f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4",
+            f"CREATE USER IF NOT EXISTS '{admin.user}'@'%' IDENTIFIED BY '{admin.password}' REQUIRE SSL",
+            f"GRANT ALL PRIVILEGES ON *.* TO '{admin.user}'@'%' WITH GRANT OPTION",
+            f"CREATE USER IF NOT EXISTS '{app.user}'@'%' IDENTIFIED BY '{app.password}' REQUIRE SSL",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON `{self.database}`.* TO '{app.user}'@'%'",
+            # The accounts that initialisation leaves open to every user of this machine.
+            f"ALTER USER IF EXISTS 'root'@'localhost' IDENTIFIED BY '{admin.password}'",
+            "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1'",
+        ]
+        _write_privately(self.home / "first_statements.sql", "".join(f"{line};\n" for line in statements))
+
+
+def _new_passwords() -> dict[str, str]:
+    return {name: secrets.token_hex(16) for name in ("admin", "app")}
+
+
+def _write_privately(file: Path, text: str) -> None:
+    partial = file.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
+    partial.write_text(text)
+    partial.replace(file)
+
+
+def _run_as() -> list[str]:
+    # Both servers refuse to run as root unless root says so.
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _initialise_command(binary: ServerBinary, data: Path) -> list[str]:
+    if not binary.is_mariadb:
+        return [str(binary.path), "--no-defaults", "--initialize-insecure", f"--datadir={data}", *_run_as()]
+    return [
+        str(_install_db(binary)),
+        "--no-defaults",
+        f"--datadir={data}",
+        *_run_as(),
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        "--innodb-log-file-size=32M",
+    ]
+
+
+def _install_db(binary: ServerBinary) -> Path:
+    name = "mariadb-install-db"
+    beside = [binary.path.parent, binary.path.parent.parent / "bin", binary.path.resolve().parent.parent / "bin"]
+    for folder in beside:
+        if (folder / name).exists():
+            return folder / name
+    raise StackError(f"{name} is missing next to {binary.path}: is the server's installation complete?")
+
+
+def _flavour_options(binary: ServerBinary) -> list[str]:
+    if binary.is_mariadb:
+        return ["--innodb-log-file-size=32M"]
+    return ["--innodb-redo-log-capacity=64M", "--mysqlx=OFF", "--disable-log-bin"]
