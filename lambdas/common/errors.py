@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting
 
 from __future__ import annotations
 
+import ssl
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -65,6 +66,7 @@ RULES: dict[int, Rule] = {
     1040: _BUSY,  # too many connections
     1041: _BUSY,  # out of memory
     1105: _BUSY,  # unknown error, as RDS Proxy reports
+    1129: _BUSY,  # host blocked after many connection errors
     1203: _BUSY,  # too many connections of this user
     1206: _BUSY,  # lock table full
     1226: _BUSY,  # user limit reached
@@ -94,15 +96,21 @@ RULES: dict[int, Rule] = {
     1045: _LOGIN,  # also during a rotation: the secret is read again once before this verdict
     1049: _LOGIN,  # unknown database
     1142: _LOGIN,
+    1130: _LOGIN,  # host not allowed
     1143: _LOGIN,
     1227: _LOGIN,
     1370: _LOGIN,
+    1820: _LOGIN,  # password must be reset
+    1862: _LOGIN,  # password expired
+    3118: _LOGIN,  # account locked
+    4151: _LOGIN,  # account locked, MariaDB
     1698: _LOGIN,  # access denied, MariaDB's and socket authentication
     # schema
     1054: _SCHEMA,  # unknown column
     1064: _SCHEMA,  # syntax: a column or table name the mapping got wrong
     1136: _SCHEMA,  # column count
     1146: _SCHEMA,  # no such table
+    1267: _SCHEMA,  # mix of collations
     1305: _SCHEMA,  # no such function: a trigger's
     1364: _SCHEMA,  # a column without default that the mapping does not fill: no row can be written
     # TLS
@@ -139,6 +147,9 @@ def number(error: BaseException) -> int | None:
 def rule(error: BaseException) -> Rule:
     """The rule for an exception raised while talking to MySQL."""
     errno = number(error)
+    # PyMySQL wraps a refused certificate into 2003, "can't connect".
+    if isinstance(getattr(error, "original_exception", error), ssl.SSLCertVerificationError):
+        return _TLS
     if isinstance(error, OSError) or errno is None:
         return _DOWN
     return RULES.get(errno, UNKNOWN)

@@ -1,0 +1,264 @@
+"""A DynamoDB stream record becomes a change: pure, exact, and refused with a reason when it cannot.
+
+Record format: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Context, Decimal, InvalidOperation
+from functools import cache
+from typing import Any, NamedTuple
+
+from common.mapping import Column, Table
+
+Record = Mapping[str, Any]
+Value = str | int | Decimal | None
+Row = tuple[Value, ...]
+Reader = Callable[[Mapping[str, Any]], Value]
+
+# Sorts before the version of every stream record: a row loaded by a backfill never wins over a live change.
+LOWEST_VERSION = ""
+
+
+class Change(NamedTuple):
+    """One change of one key. `row` holds the columns in mapping order, None for a delete;
+    `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received.
+    """
+
+    key: str
+    version: str
+    row: Row | None
+    source_time: int
+    record: Record
+
+
+class Parked(NamedTuple):
+    """A record that could not be applied, whole, with the reason and what a person can do about it."""
+
+    key: str | None
+    version: str | None
+    reason: str
+    hint: str
+    errno: int | None
+    record: Record
+
+
+class PoisonError(Exception):
+    """This record can never be written as it is. The message names the attribute, never its value."""
+
+
+@dataclass
+class Batch:
+    """What a list of records holds: changes in stream order, what to park, and what to skip, by reason."""
+
+    changes: list[Change] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def read(records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False) -> Batch:
+    """Sort the records of a stream event into changes, poison and skips. Every record ends in one of them."""
+    batch = Batch()
+    decode = decoder(table)
+    for record in records:
+        try:
+            if not mirror_ttl_deletes and is_ttl_delete(record):
+                batch.skipped["ttl_delete"] += 1
+            elif (change := decode(record)) is None:
+                batch.skipped["other_item"] += 1
+            else:
+                batch.changes.append(change)
+        except PoisonError as error:
+            batch.parked.append(_park(record, table, error))
+    return batch
+
+
+def is_ttl_delete(record: Record) -> bool:
+    """Whether DynamoDB expired the item, rather than somebody deleting it.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
+    """
+    who = record.get("userIdentity")
+    return (
+        isinstance(who, dict)
+        and record.get("eventName") == "REMOVE"
+        and who.get("type") == "Service"
+        and who.get("principalId") == "dynamodb.amazonaws.com"
+    )
+
+
+def version(stream_arn: str, sequence_number: str) -> str:
+    """A string that orders the changes of one item: `<stream label>_<digits of the number>_<number>`.
+
+    A re-created stream's label is later, so its records sort after the old one's. Sequence numbers are
+    decimal strings of varying length (21 to 40 digits on AWS); the count in front makes plain string
+    order their numeric order, in Python as in an ascii_bin column.
+
+    Raises PoisonError when either part is malformed.
+    """
+    digits = sequence_number.lstrip("0")
+    if not (sequence_number.isascii() and sequence_number.isdigit() and len(digits) < 100):  # noqa: PLR2004
+        raise PoisonError("SequenceNumber is not a decimal string of at most 99 digits")
+    return f"{_label(stream_arn)}_{len(digits):02d}_{digits}"
+
+
+@cache
+def _label(stream_arn: str) -> str:
+    match = re.fullmatch(r"arn:.+/stream/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})", stream_arn)
+    if not match:
+        raise PoisonError("eventSourceARN does not end in a stream label such as 2026-01-31T00:00:00.000")
+    return match[1]
+
+
+@cache
+def decoder(table: Table) -> Callable[[Record], Change | None]:
+    """A function from a stream record to its change, or None for an item of another kind.
+
+    Raises PoisonError for a record that can never be written.
+    """
+    readers = [(column.attribute, _READERS[column.type](column), column.nullable) for column in table.columns]
+    read_key = _READERS["key"](table.key)
+    key_attribute, sort_key = table.key.attribute, {"S": table.sort_key}
+
+    def decode(record: Record) -> Change | None:
+        try:
+            body = record["dynamodb"]
+            keys = body["Keys"]
+            if keys.get("s_key", sort_key) != sort_key:
+                return None
+            key = read_key(keys[key_attribute])
+            which = version(record["eventSourceARN"], body["SequenceNumber"])
+            when = _seconds(body["ApproximateCreationDateTime"])
+            row = None if _is_delete(record) else _row(body["NewImage"], readers)
+        except KeyError as error:
+            raise PoisonError(f"the record lacks {error.args[0]}") from None
+        except (TypeError, AttributeError):
+            raise PoisonError("the record is not shaped like a DynamoDB stream record") from None
+        return Change(key, which, row, when, record)  # type: ignore[arg-type]
+
+    return decode
+
+
+def _is_delete(record: Record) -> bool:
+    name = record["eventName"]
+    if name not in ("INSERT", "MODIFY", "REMOVE"):
+        raise PoisonError("eventName is none of INSERT, MODIFY and REMOVE")
+    return bool(name == "REMOVE")
+
+
+def _row(image: Mapping[str, Any], readers: list[tuple[str, Reader, bool]]) -> Row:
+    row: list[Value] = []
+    for attribute, read_value, nullable in readers:
+        try:
+            row.append(read_value(image[attribute]))
+        except KeyError:
+            # An absent attribute, or one of another type: its dict lacks the type that the column needs.
+            if nullable and image.get(attribute, _NULL) == _NULL:
+                row.append(None)
+                continue
+            what = "has the wrong type" if attribute in image else "is missing"
+            raise PoisonError(f"attribute {attribute} {what}") from None
+    return tuple(row)
+
+
+_NULL = {"NULL": True}
+
+
+def _seconds(when: Any) -> int:
+    """Lambda gives a JSON number; the guide prints a string in places."""
+    try:
+        return int(when) if isinstance(when, int | float) else int(Decimal(when))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise PoisonError("ApproximateCreationDateTime is not a time") from None
+
+
+def _key_reader(column: Column) -> Reader:
+    # Printable ASCII without blanks: no two such keys are equal to MySQL unless they are equal here, whatever
+    # padding the collation does; case is looked after by the writer.
+    matches = re.compile(rf"[!-~]{{1,{column.length}}}").fullmatch
+
+    def read_value(value: Mapping[str, Any]) -> str:
+        text = value["S"]
+        if not matches(text):
+            raise PoisonError(f"key {column.attribute} is not 1 to {column.length} printable ASCII characters")
+        return str(text)
+
+    return read_value
+
+
+def _string_reader(column: Column) -> Reader:
+    limit = column.length
+
+    def read_value(value: Mapping[str, Any]) -> str:
+        text: str = value["S"]
+        if len(text) > limit:
+            raise PoisonError(f"attribute {column.attribute} is longer than {limit} characters")
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise PoisonError(f"attribute {column.attribute} is not valid Unicode") from None
+        return text
+
+    return read_value
+
+
+_WIDE = Context(prec=80)  # DynamoDB has 38 digits, MySQL 65: nothing is rounded here
+
+
+def _decimal_reader(column: Column) -> Reader:
+    digits, scale = column.precision - column.scale, column.scale
+    fraction = rf"(?:\.\d{{1,{scale}}})?" if scale else ""
+    fits = re.compile(rf"-?\d{{1,{digits}}}{fraction}", re.ASCII).fullmatch
+    step = Decimal(1).scaleb(-scale)
+
+    def read_value(value: Mapping[str, Any]) -> Decimal:
+        text = value["N"]
+        if fits(text):
+            return Decimal(text)
+        try:
+            exact = Decimal(text)
+            plain = exact.quantize(step, context=_WIDE)  # also turns 2E+2 into 200: an exponent in SQL text is a float
+        except (InvalidOperation, ValueError):
+            plain = exact = Decimal("NaN")
+        if plain != exact or abs(plain) >= Decimal(10) ** digits:
+            raise PoisonError(f"attribute {column.attribute} does not fit DECIMAL({column.precision},{scale})")
+        return plain
+
+    return read_value
+
+
+def _epoch_reader(column: Column) -> Reader:
+    fits = re.compile(r"\d{1,11}", re.ASCII).fullmatch
+
+    def read_value(value: Mapping[str, Any]) -> int:
+        text = value["N"]
+        if not fits(text):
+            raise PoisonError(f"attribute {column.attribute} is not a time in whole epoch seconds")
+        return int(text)
+
+    return read_value
+
+
+_READERS: dict[str, Callable[[Column], Reader]] = {
+    "key": _key_reader,
+    "string": _string_reader,
+    "decimal": _decimal_reader,
+    "epoch": _epoch_reader,
+}
+
+
+def _park(record: Record, table: Table, error: PoisonError) -> Parked:
+    """Key and version as far as the record gives them, so that a person can find it."""
+    key = which = None
+    try:
+        body = record["dynamodb"]
+        key = str(body["Keys"][table.key.attribute]["S"])
+        which = version(record["eventSourceARN"], body["SequenceNumber"])
+    except (KeyError, TypeError, AttributeError, PoisonError):
+        pass  # the record is parked whole all the same; these only name it
+    return Parked(key, which, str(error), "correct the item; its next version supersedes this one", None, record)

@@ -1,0 +1,215 @@
+"""The one MySQL connection of an execution environment: verified, reused, dropped on error."""
+
+from __future__ import annotations
+
+import json
+import select
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+import certifi
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import CR, ER
+
+from common import config, errors, schema
+from common.mapping import Table
+from common.target import Target
+
+T = TypeVar("T")
+
+# Rounding and truncation must be errors, whatever the server's default. RDS Proxy tracks SQL_MODE, so setting it
+# pins nothing: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
+SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
+_LOCK_RETRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MySQLSettings:
+    param_name: str = config.env("RDS_CONNECTION_PARAM_NAME")
+    secret_arn: str = config.env("RDS_SECRET_ARN")
+    tls: str = config.env("MYSQL_TLS", config.choice("verify", "require", "off"), default="verify")
+    ca_pem: str = config.env("MYSQL_CA_PEM", default="")
+    connect_timeout: int = config.env("MYSQL_CONNECT_TIMEOUT", config.integer(1, 60), default=5)
+    read_timeout: int = config.env("MYSQL_READ_TIMEOUT", config.integer(1, 900), default=20)
+
+
+class Parameters(Protocol):
+    """Where the connection details and credentials come from; `fresh` bypasses a cache."""
+
+    def connection(self) -> str:
+        """The text of the SSM parameter: JSON with hostname, port, db and driver."""
+        ...
+
+    def credentials(self, *, fresh: bool = False) -> str:
+        """The text of the secret: JSON with username and password."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Session:
+    connection: Connection[Any]
+    target: Target
+
+
+class Database:
+    """Runs work on a live connection and turns MySQL errors into what to do about them."""
+
+    def __init__(self, settings: MySQLSettings, parameters: Parameters, table: Table) -> None:
+        self._settings, self._parameters, self._table = settings, parameters, table
+        self._session: _Session | None = None
+
+    def run(self, operation: str, work: Callable[[Connection[Any], Target], T]) -> T:
+        """`work(connection, target)` on the environment's connection, made or made again where needed.
+
+        A lock conflict is tried again at once, a few times, as a whole; a reused connection that turns out to be
+        dead is replaced once. `work` must be safe to run again.
+
+        Raises HoldError or StopError. The MySQL error itself is not chained: its message may hold row values.
+        """
+        lock_retries, replaced = _LOCK_RETRIES, False
+        while True:
+            reused = self._session is not None
+            try:
+                session = self._live_session()
+                return work(session.connection, session.target)
+            except errors.MisfitError as error:
+                self.drop()
+                raise errors.StopError(operation, error, str(error)) from None
+            except (pymysql.MySQLError, OSError) as error:
+                errno = errors.number(error)
+                if errno in (ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT) and lock_retries:
+                    lock_retries -= 1
+                    continue
+                self.drop()
+                if reused and not replaced and errno in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, None):
+                    replaced = True
+                    continue
+                raise _verdict(operation, error) from None
+            except BaseException:
+                self.drop()
+                raise
+
+    def run_bare(self, operation: str, work: Callable[[Connection[Any]], T]) -> T:
+        """`work(connection)` on a connection of its own, to tables that need not exist or fit yet.
+
+        Raises HoldError or StopError, as `run()` does.
+        """
+        try:
+            connection = self.connect()
+            try:
+                return work(connection)
+            finally:
+                _abandon(connection)
+        except errors.MisfitError as error:
+            raise errors.StopError(operation, error, str(error)) from None
+        except (pymysql.MySQLError, OSError) as error:
+            raise _verdict(operation, error) from None
+
+    def connect(self) -> Connection[Any]:
+        """A new connection; access denied reads the secret once more, as it may have been rotated."""
+        try:
+            return self._connect(fresh=False)
+        except pymysql.MySQLError as error:
+            if errors.number(error) != ER.ACCESS_DENIED_ERROR:
+                raise
+        return self._connect(fresh=True)
+
+    def drop(self) -> None:
+        if self._session:
+            _abandon(self._session.connection)
+        self._session = None
+
+    def _live_session(self) -> _Session:
+        if self._session and not _is_quiet(self._session.connection):
+            self.drop()
+        if not self._session:
+            connection = self.connect()
+            try:
+                target = schema.inspect(connection, self._table)
+                connection.rollback()  # ends the read view that inspecting opened
+            except BaseException:
+                _abandon(connection)
+                raise
+            self._session = _Session(connection, target)
+        return self._session
+
+    def _connect(self, *, fresh: bool) -> Connection[Any]:
+        where = _parse("SSM parameter", self._settings.param_name, self._parameters.connection(), _CONNECTION)
+        who = _parse("secret", self._settings.secret_arn, self._parameters.credentials(fresh=fresh), _CREDENTIALS)
+        return pymysql.connect(
+            host=where["hostname"],
+            port=where["port"],
+            database=where["db"],
+            user=who["username"],
+            password=who["password"],
+            charset="utf8mb4",
+            sql_mode=SQL_MODE,
+            connect_timeout=self._settings.connect_timeout,
+            read_timeout=self._settings.read_timeout,
+            write_timeout=self._settings.read_timeout,
+            **_tls(self._settings.tls, self._settings.ca_pem),
+        )
+
+
+def _verdict(operation: str, error: BaseException) -> errors.DatabaseError:
+    rule = errors.rule(error)
+    kind = errors.HoldError if rule.verdict is errors.Verdict.HOLD else errors.StopError
+    return kind(operation, error, rule.hint)
+
+
+def _abandon(connection: Any) -> None:
+    """Close the socket and no more: close() would first say goodbye to a server that may be dead."""
+    connection._force_close()  # noqa: SLF001
+
+
+def _is_quiet(connection: Any) -> bool:
+    """Whether an idle connection is still one, without a round trip: a server that has something to say
+    between statements is saying goodbye.
+    """
+    sock = connection._sock  # noqa: SLF001 - the driver's ping() costs a round trip per batch
+    if sock is None:
+        return False
+    poller = select.poll()
+    poller.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
+    return not poller.poll(0)
+
+
+@cache
+def _tls(mode: str, ca_pem: str) -> dict[str, Any]:
+    """Connect arguments. One context for all connections: building one takes some 20 ms."""
+    if mode == "off":
+        return {"ssl_disabled": True}
+    context = (
+        ssl.create_default_context(cadata=ca_pem) if ca_pem else ssl.create_default_context(cafile=certifi.where())
+    )
+    if mode == "require":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return {"ssl": context}
+
+
+_CONNECTION: dict[str, type] = {"hostname": str, "port": int, "db": str, "driver": str}
+_CREDENTIALS: dict[str, type] = {"username": str, "password": str}
+
+
+def _parse(what: str, name: str, text: str, shape: dict[str, type]) -> dict[str, Any]:
+    """`text` as a JSON object with the fields of `shape`. Raises ConfigError that names fields, never values."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise config.ConfigError(f"{what} {name} is not a JSON object")
+    if "port" in shape and isinstance(values.get("port"), str) and values["port"].isdigit():
+        values["port"] = int(values["port"])
+    bad = [field for field, kind in shape.items() if not isinstance(values.get(field), kind)]
+    if bad:
+        raise config.ConfigError(f"{what} {name} lacks or has a bad {', '.join(bad)}")
+    if values.get("driver", "mysql") != "mysql":
+        raise config.ConfigError(f"{what} {name} names another driver than mysql")
+    return values

@@ -1,0 +1,310 @@
+"""The only writer. `apply()` alone decides what is written to MySQL.
+
+How it stays right, whatever order changes come in and whoever else writes:
+
+1. One multi-row upsert of the sidecar `replication_versions`, keys sorted, keeps the newer version of each key
+   and stamps the rows it won with this call's token. It locks every key, new ones too, until the commit.
+   (`SELECT ... FOR UPDATE` first would lock nothing for a key that does not exist yet.)
+2. The server's answer says whether every row won. Only if not, the rows are read back: the token tells a winner
+   from a redelivery of the same version, the stored version a stale change.
+3. Winners only: one multi-row upsert of the target, then one delete.
+4. Commit. A loser at step 1 is a change somebody has applied already, or a newer one superseded.
+
+A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot bring it back.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import CLIENT, ER, SERVER_STATUS
+
+from common import errors
+from common.changes import Change, Parked
+from common.sql import chunks, literal
+from common.target import CLAIM_HEAD, CLAIM_TAIL, READ_HEAD, READ_TAIL, Target
+
+# The stream's clock has steps of one second: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html
+CLOCK_SLACK_SECONDS = 2
+CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
+
+
+@dataclass
+class Outcome:
+    """What became of every change, by name: `upserted`, `deleted`, `stale`, `redelivered`, `superseded`
+    (a later change of the same key in the same call took its place); those parked are listed whole.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    parked: list[Parked] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        self.counts += other.counts
+        self.parked += other.parked
+
+
+def apply(
+    connection: Connection[Any],
+    target: Target,
+    changes: Iterable[Change],
+    *,
+    statement_bytes: int = 15_000,
+    every_change: bool = False,
+) -> Outcome:
+    """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
+
+    Changes of one key take effect in the order of their versions; unless `every_change`, only the last of each
+    key is written. A change that can never be written is returned in `parked`, the last good one before it is
+    written in its place, and the rest is committed. `statement_bytes` bounds the text of a statement.
+
+    Raises pymysql.MySQLError or OSError for anything but poison rows, with nothing written.
+    """
+    _demand(connection)
+    histories = _histories(changes)
+    writer = _Writer(connection, target, statement_bytes)
+    try:
+        try:
+            outcome = _write_all(writer, histories, every_change=every_change)
+        except pymysql.MySQLError as error:
+            if errors.rule(error).verdict is not errors.Verdict.POISON:
+                raise
+            connection.rollback()
+            outcome = _write_around_poison(writer, histories, every_change=every_change)
+        connection.commit()
+    except BaseException:
+        _rollback(connection)
+        raise
+    return outcome
+
+
+def _demand(connection: Connection[Any]) -> None:
+    if connection.client_flag & CLIENT.FOUND_ROWS:
+        raise ValueError("CLIENT_FOUND_ROWS makes the server's row counts lie; connect without it")
+    if getattr(connection, "server_status", 0) & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
+        raise ValueError("sql_mode NO_BACKSLASH_ESCAPES changes what literals mean; connect without it")
+
+
+def _rollback(connection: Connection[Any]) -> None:
+    """Give locks back at once; a connection that cannot even do that is closed, which does the same."""
+    try:
+        connection.rollback()
+    except (pymysql.MySQLError, OSError):
+        connection.close()
+
+
+class _History(NamedTuple):
+    """The distinct versions of one key, oldest first, and how many records repeated one of them."""
+
+    changes: list[Change]
+    repeats: int
+
+
+def _histories(changes: Iterable[Change]) -> list[_History]:
+    """Sorted by key: writers that lock keys in one order never deadlock."""
+    ordered = sorted(changes, key=lambda change: change[:2])  # key, version
+    histories = []
+    for _, same_key in groupby(ordered, key=lambda change: change.key):
+        given = list(same_key)
+        distinct = list({change.version: change for change in given}.values()) if len(given) > 1 else given
+        histories.append(_History(distinct, len(given) - len(distinct)))
+    return histories
+
+
+def _write_all(writer: _Writer, histories: list[_History], *, every_change: bool) -> Outcome:
+    """The way nearly every batch goes: nothing in it is poison."""
+    if every_change:
+        outcome = Outcome()
+        for layer in _layers(histories):
+            outcome.add(writer.write(layer))
+    else:
+        outcome = writer.write([history.changes[-1] for history in histories])
+        outcome.counts["superseded"] += sum(len(history.changes) - 1 for history in histories)
+    outcome.counts["redelivered"] += sum(history.repeats for history in histories)
+    return outcome
+
+
+def _layers(histories: list[_History]) -> Iterator[list[Change]]:
+    """The first change of every key, then the second of those that have one, and so on."""
+    depth = max((len(history.changes) for history in histories), default=0)
+    for i in range(depth):
+        yield [history.changes[i] for history in histories if i < len(history.changes)]
+
+
+def _write_around_poison(writer: _Writer, histories: list[_History], *, every_change: bool) -> Outcome:
+    """Find the poison rows and write the rest. Their keys fall back to the newest good change before them."""
+    outcome = Outcome()
+    if every_change:
+        for layer in _layers(histories):
+            _, written = _write_good(writer, layer)
+            outcome.add(written)
+    else:
+        remaining = {history.changes[-1].key: list(history.changes) for history in histories}
+        turn = list(remaining)
+        while turn:
+            rejected, written = _write_good(writer, [remaining[key].pop() for key in turn])
+            outcome.add(written)
+            turn = [change.key for change in rejected if remaining[change.key]]
+        outcome.counts["superseded"] += sum(len(left) for left in remaining.values())
+    outcome.counts["redelivered"] += sum(history.repeats for history in histories)
+    return outcome
+
+
+def _write_good(writer: _Writer, changes: list[Change]) -> tuple[list[Change], Outcome]:
+    """Write what can be written; give back what cannot, also parked in the outcome.
+
+    A unique value may be freed by another change of the same batch, so the rejected get another turn as long as
+    that gets one of them through.
+    """
+    outcome = Outcome()
+    rejected = _bisect(writer, changes, outcome)
+    while rejected:
+        again = _bisect(writer, [change for change, _ in rejected], outcome)
+        if len(again) == len(rejected):
+            break
+        rejected = again
+    outcome.parked += [writer.park(change, error) for change, error in rejected]
+    return [change for change, _ in rejected], outcome
+
+
+Rejected = list[tuple[Change, pymysql.MySQLError]]
+
+
+def _bisect(writer: _Writer, changes: list[Change], outcome: Outcome) -> Rejected:
+    """Write halves of halves, each behind a savepoint; a single change that fails is rejected."""
+    if not changes:
+        return []
+    error = writer.try_write(changes, outcome)
+    if error is None:
+        return []
+    if len(changes) == 1:
+        return [(changes[0], error)]
+    middle = len(changes) // 2
+    return _bisect(writer, changes[:middle], outcome) + _bisect(writer, changes[middle:], outcome)
+
+
+class _Writer:
+    """Writes changes with distinct, sorted keys inside the open transaction of `connection`."""
+
+    def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int) -> None:
+        self.connection, self.target, self.limit = connection, target, statement_bytes
+
+    def try_write(self, changes: list[Change], outcome: Outcome) -> pymysql.MySQLError | None:
+        """Write all of `changes` and count them, or, if one is poison, none, and return the error."""
+        self.connection.query("SAVEPOINT changes")
+        try:
+            outcome.add(self.write(changes))
+        except pymysql.MySQLError as error:
+            if errors.rule(error).verdict is not errors.Verdict.POISON:
+                raise
+            self.connection.query("ROLLBACK TO SAVEPOINT changes")
+            return error
+        return None
+
+    def write(self, changes: Sequence[Change]) -> Outcome:
+        if not changes:
+            return Outcome()
+        winners, outcome = self._claim(changes)
+        target = self.target
+        upserts = [target.upsert_item(change.row) for change in winners if change.row is not None]
+        for statement, _ in chunks(target.upsert_head, upserts, target.upsert_tail, self.limit):
+            self.connection.query(statement)
+        deletes = [target.delete_item(change.key) for change in winners if change.row is None]
+        for statement, _ in chunks(
+            target.delete_head, deletes, target.delete_tail, self.limit, target.delete_separator
+        ):
+            self.connection.query(statement)
+        outcome.counts["upserted"] += len(upserts)
+        outcome.counts["deleted"] += len(deletes)
+        return outcome
+
+    def _claim(self, changes: Sequence[Change]) -> tuple[Sequence[Change], Outcome]:
+        """Take the version of every key that is newer than what the sidecar holds; the rest has lost."""
+        # 32 bits are plenty: a redelivery that met an equal token by chance would be written again, no more.
+        token = secrets.randbits(32)
+        rows = [
+            f"({literal(change.key)},{int(change.row is None)},{change.source_time},{token},{literal(change.version)})"
+            for change in changes
+        ]
+        winners: list[Change] = []
+        outcome = Outcome()
+        for statement, part in chunks(CLAIM_HEAD, rows, CLAIM_TAIL, self.limit):
+            claimed = changes[part]
+            affected = self.connection.query(statement)
+            if _all_won(affected, len(claimed), self._info()):
+                winners += claimed
+            else:
+                winners += self._read_back(claimed, token, outcome)
+        return winners, outcome
+
+    def _info(self) -> str:
+        """`Records: 3  Duplicates: 1  Warnings: 0`, or nothing for one row. The driver has no public name for it."""
+        message = getattr(getattr(self.connection, "_result", None), "message", None) or b""
+        return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
+
+    def _read_back(self, changes: Sequence[Change], token: int, outcome: Outcome) -> list[Change]:
+        """The winners among `changes`; counts the redelivered and the stale, parks what trips the clock."""
+        stored: dict[str, tuple[str, int, int]] = {}
+        with self.connection.cursor() as cursor:
+            for statement, _ in chunks(READ_HEAD, [literal(change.key) for change in changes], READ_TAIL, self.limit):
+                cursor.execute(statement)
+                stored.update((key, rest) for key, *rest in cursor.fetchall())
+        winners = []
+        for change in changes:
+            version, source_time, winner = stored[change.key]
+            if winner == token and version == change.version:
+                winners.append(change)
+            elif version == change.version:
+                outcome.counts["redelivered"] += 1
+            elif change.source_time > source_time + CLOCK_SLACK_SECONDS:
+                outcome.parked.append(_tripped(change))
+            else:
+                outcome.counts["stale"] += 1
+        return winners
+
+    def park(self, change: Change, error: pymysql.MySQLError) -> Parked:
+        """`change` with the server's reason: error name, column and unique key, but no value."""
+        errno = errors.number(error)
+        message = str(error.args[-1])
+        columns = [column.name for column in self.target.table.columns if f"{column.name}'" in message]
+        if errno == ER.BAD_NULL_ERROR and self.target.guarded and self.target.table.key.name in columns:
+            keys = ", ".join(self.target.other_unique_keys) or "its key, but for upper and lower case"
+            reason, hint = f"another row holds the same value of {keys}", errors.RULES[ER.DUP_ENTRY].hint
+        else:
+            on = f" on column {', '.join(columns)}" if columns else ""
+            reason, hint = f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", errors.rule(error).hint
+        return Parked(change.key, change.version, reason, hint, errno, change.record)
+
+
+_NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
+
+
+def _all_won(affected: int, rows: int, info: str) -> bool:
+    """Whether every row of a claim was inserted or changed, by the server's own count.
+
+    An insert affects one row, a change two, a loser none, and `Duplicates` counts the changes: so affected less
+    Duplicates is the number of winners. One row has no info string. No answer counts as no.
+    Source: sql/sql_insert.cc; https://dev.mysql.com/doc/c-api/8.4/en/mysql-info.html
+    """
+    if rows == 1:
+        return affected > 0
+    match = re.search(r"Duplicates: (\d+)", info)
+    return bool(match) and affected - int(match[1]) == rows  # type: ignore[index]
+
+
+def _tripped(change: Change) -> Parked:
+    return Parked(
+        change.key,
+        change.version,
+        CLOCK_REASON,
+        "compare the item with its row; if the row is wrong, touch the item so that a new version is written",
+        None,
+        change.record,
+    )
