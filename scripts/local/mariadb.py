@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import shutil
-import ssl
 import subprocess
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 
+from scripts.local.access import Access, Account
 from scripts.local.certificates import Certificates
 from scripts.local.daemon import Daemon
 from scripts.local.failure import StackError
 from scripts.local.ports import LOOPBACK, is_free, remembered, same_or_free
+from scripts.local.secrets_file import password, write_privately
 from scripts.local.server_binary import ServerBinary, ensure_installed
 from scripts.local.waiting import poll
 
@@ -32,12 +30,6 @@ SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
-
-
-@dataclass(frozen=True)
-class Account:
-    user: str
-    password: str
 
 
 class MariaDB:
@@ -67,13 +59,26 @@ class MariaDB:
     def ca_pem(self) -> str:
         return self.certificates.authority.read_text()
 
-    @property
+    @cached_property
     def admin(self) -> Account:
-        return self._accounts["admin"]
+        return Account("backstream_admin", password(self.home / "admin-password"))
+
+    @cached_property
+    def app(self) -> Account:
+        return Account("backstream", password(self.home / "app-password"))
 
     @property
-    def app(self) -> Account:
-        return self._accounts["app"]
+    def access(self) -> Access:
+        return Access(
+            host=self.host,
+            port=self.port,
+            host_for_lambda=self.host,
+            database=self.database,
+            admin=self.admin,
+            app=self.app,
+            tls="verify",
+            ca=self.certificates.authority,
+        )
 
     @property
     def running(self) -> bool:
@@ -81,16 +86,7 @@ class MariaDB:
 
     def connect(self, account: Account | None = None, **options: Any) -> pymysql.Connection[Any]:
         """A connection over verified TLS, as the administrator unless told otherwise."""
-        account = account or self.admin
-        given = {"database": self.database, "charset": "utf8mb4", "connect_timeout": 10, **options}
-        return pymysql.connect(
-            host=self.host,
-            port=self.port,
-            user=account.user,
-            password=account.password,
-            ssl=self._tls,
-            **given,
-        )
+        return self.access.connect(account, **options)
 
     def start(self, *, move_port: bool = True) -> None:
         """Returns when the server answers; at once where it already runs. With `move_port` it takes a new port
@@ -130,21 +126,6 @@ class MariaDB:
         except pymysql.MySQLError:
             return False
         return True
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.certificates.authority))
-
-    @cached_property
-    def _accounts(self) -> dict[str, Account]:
-        file = self.home / "accounts.json"
-        if not file.exists():
-            _write_privately(file, json.dumps(_new_passwords(), indent=2))
-        passwords = json.loads(file.read_text())
-        return {
-            "admin": Account("backstream_admin", passwords["admin"]),
-            "app": Account("backstream", passwords["app"]),
-        }
 
     def _initialise(self, binary: ServerBinary) -> None:
         if self.data.exists():
@@ -195,19 +176,7 @@ class MariaDB:
             f"ALTER USER IF EXISTS 'root'@'localhost' IDENTIFIED BY '{admin.password}'",
             "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1'",
         ]
-        _write_privately(self.home / "first_statements.sql", "".join(f"{line};\n" for line in statements))
-
-
-def _new_passwords() -> dict[str, str]:
-    return {name: secrets.token_hex(16) for name in ("admin", "app")}
-
-
-def _write_privately(file: Path, text: str) -> None:
-    partial = file.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    partial.write_text(text)
-    partial.replace(file)
+        write_privately(self.home / "first_statements.sql", "".join(f"{line};\n" for line in statements))
 
 
 def _run_as() -> list[str]:
