@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pymysql
@@ -68,7 +69,7 @@ def apply(
     Raises pymysql.MySQLError or OSError for anything but poison rows, with nothing written.
     """
     _demand(connection)
-    histories = _histories(changes)
+    histories, tripped = _histories(changes)
     writer = _Writer(connection, target, statement_bytes)
     try:
         try:
@@ -79,6 +80,8 @@ def apply(
             connection.rollback()
             outcome = _write_around_poison(writer, histories, every_change=every_change)
         connection.commit()
+        outcome.parked += tripped
+        outcome.counts = +outcome.counts
     except BaseException:
         _rollback(connection)
         raise
@@ -107,15 +110,31 @@ class _History(NamedTuple):
     repeats: int
 
 
-def _histories(changes: Iterable[Change]) -> list[_History]:
-    """Sorted by key: writers that lock keys in one order never deadlock."""
-    ordered = sorted(changes, key=lambda change: change[:2])  # key, version
-    histories = []
-    for _, same_key in groupby(ordered, key=lambda change: change.key):
+def _histories(changes: Iterable[Change]) -> tuple[list[_History], list[Parked]]:
+    """Sorted by key, as writers that lock keys in one order never deadlock; and what the clock contradicts."""
+    ordered = sorted(changes, key=itemgetter(0, 1))  # key, version
+    histories: list[_History] = []
+    parked: list[Parked] = []
+    for _, same_key in groupby(ordered, key=itemgetter(0)):
         given = list(same_key)
-        distinct = list({change.version: change for change in given}.values()) if len(given) > 1 else given
-        histories.append(_History(distinct, len(given) - len(distinct)))
-    return histories
+        if len(given) == 1:
+            histories.append(_History(given, 0))
+            continue
+        distinct = list({change.version: change for change in given}.values())
+        tripped = _out_of_time(distinct)
+        parked += map(_tripped, tripped)
+        histories.append(_History([c for c in distinct if c not in tripped], len(given) - len(distinct)))
+    return histories, parked
+
+
+def _out_of_time(changes: list[Change]) -> list[Change]:
+    """Those that a change with a newer version precedes by the clock."""
+    earliest, tripped = changes[-1].source_time, []
+    for change in reversed(changes):
+        if change.source_time > earliest + CLOCK_SLACK_SECONDS:
+            tripped.append(change)
+        earliest = min(earliest, change.source_time)
+    return tripped
 
 
 def _write_all(writer: _Writer, histories: list[_History], *, every_change: bool) -> Outcome:

@@ -1,0 +1,53 @@
+"""A real database server for the whole run, and clean tables for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pymysql
+import pytest
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
+
+from common import mapping, schema  # noqa: E402 - Powertools reads the environment when imported
+from common.mysql import SQL_MODE  # noqa: E402
+from scripts.local.mariadb import MariaDB  # noqa: E402
+from tests.support.tables import Tables  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
+    server.start()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture
+def connect(server: MariaDB) -> Iterator[Any]:
+    """Open connections as the consumer does; closed at the end."""
+    opened: list[pymysql.Connection[Any]] = []
+
+    def connect(**options: Any) -> pymysql.Connection[Any]:
+        opened.append(server.connect(server.app, sql_mode=SQL_MODE, **options))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        if connection.open:
+            connection.close()
+
+
+@pytest.fixture
+def tables(server: MariaDB) -> Iterator[Tables]:
+    """Fresh target and sidecar, with the administrator's view on them."""
+    admin = server.connect(autocommit=True)
+    tables = Tables(admin)
+    tables.drop_all()
+    schema.create_missing(admin, mapping.load())
+    yield tables
+    admin.close()

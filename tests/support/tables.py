@@ -1,0 +1,56 @@
+"""What a person would look at in MySQL: whole tables, as lists of rows."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pymysql
+
+from tests.support.records import START
+
+Rows = list[tuple[Any, ...]]
+
+
+def order(key: str, **values: Any) -> tuple[Any, ...]:
+    """The row of `tests.support.records.item(key, **values)`."""
+    plain = {
+        "merchant_id": "merchant-102",
+        "amount": "200",
+        "currency": "INR",
+        "status": "NEW",
+        "created_at": START,
+        "updated_at": START,
+    } | values
+    plain["amount"] = Decimal(plain["amount"])
+    return (key, *plain.values())
+
+
+class Tables:
+    """The database through an administrator's autocommit connection."""
+
+    def __init__(self, admin: pymysql.Connection[Any]) -> None:
+        self.admin = admin
+
+    def run(self, *statements: str) -> Rows:
+        rows: Rows = []
+        with self.admin.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+                rows = list(cursor.fetchall())
+        return rows
+
+    def drop_all(self) -> None:
+        names = self.run(
+            "SELECT TABLE_NAME FROM information_schema.TABLES"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"
+        )
+        self.run("SET foreign_key_checks = 0", *(f"DROP TABLE `{name}`" for (name,) in names))
+
+    def orders(self) -> Rows:
+        return self.run("SELECT * FROM tbl_orders ORDER BY order_id")
+
+    def sidecar(self) -> Rows:
+        """(key, last digits of the sequence number as a number, deleted)"""
+        rows = self.run("SELECT item_key, version, deleted FROM replication_versions ORDER BY item_key")
+        return [(key, int(version.rpartition("_")[2]) % 10**20, deleted) for key, version, deleted in rows]
