@@ -13,10 +13,10 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 
-from common import mapping, schema  # noqa: E402 - Powertools reads the environment when imported
-from common.mysql import SQL_MODE  # noqa: E402
-from scripts.local.mariadb import MariaDB  # noqa: E402
-from tests.support.tables import Tables  # noqa: E402
+from common import mapping, schema
+from common.mysql import SQL_MODE
+from scripts.local.mariadb import MariaDB
+from tests.support.tables import Tables
 
 
 @pytest.fixture(scope="session")
