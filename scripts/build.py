@@ -1,0 +1,346 @@
+"""Build one zip per function, with bytecode for its runtime, and prove that the bytecode is used.
+
+    python scripts/build.py [--runtime python3.13] [--architecture x86_64|arm64] [--out build]
+
+A zip holds the function's package, `common` and the third-party code that it needs, without boto3, which is
+part of the runtime. Same input gives same bytes: names are sorted, times and modes are fixed. `manifest.json`
+beside the zips says which runtime they are for; Terraform reads it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements.txt"
+PROOF = Path(__file__).resolve().with_name("prove_bytecode.py")
+
+# What a package needs of requirements.txt; what these need in turn follows by itself. A package that is not
+# listed gets everything.
+NEEDS = {
+    "api": ("aws-lambda-powertools", "aws-xray-sdk", "jsonschema"),
+    "stream_consumer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
+    "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
+}
+# boto3, and what only it needs: Lambda's Python runtimes have them.
+IN_RUNTIME = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3"}
+
+RUNTIMES = ("python3.11", "python3.12", "python3.13", "python3.14")
+WHEEL_PLATFORM = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
+ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
+
+# The earliest time that a zip can state, and plain read permissions: nothing of the building machine.
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+ZIP_MODE = 0o100644 << 16
+
+COMPILED = (".so", ".pyd", ".dylib")
+DROPPED_FOLDERS = {"tests", "test", "benchmarks", "__pycache__", "bin"}
+DROPPED_SUFFIXES = (".pyi", ".pyc", "py.typed", ".c", ".pyx")
+
+
+class BuildError(Exception):
+    """Says which step failed and what to do."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The runtime that the zips are for, and the interpreter of the same version that compiles for it."""
+
+    runtime: str
+    architecture: str
+    interpreter: Path
+
+    @property
+    def version(self) -> str:
+        return self.runtime.removeprefix("python")
+
+
+def progress(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def run(step: str, hint: str, command: list[str], **environment: str) -> str:
+    """Run a command quietly; when it fails, its own words and the hint become the error."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    if done.returncode:
+        raise BuildError(f"{step} failed: {hint}\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout
+
+
+# The machine and its interpreters
+
+
+def own_version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def machine() -> str:
+    return ARCHITECTURE.get(platform.machine().lower(), "x86_64")
+
+
+def interpreters(version: str) -> Iterable[Path]:
+    if version == own_version():
+        yield Path(sys.executable)
+    on_path = shutil.which(f"python{version}")
+    if on_path:
+        yield Path(on_path)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
+
+
+def is_version(interpreter: Path, version: str) -> bool:
+    """Ask it, as a shim on the PATH may stand for nothing."""
+    ask = [str(interpreter), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def find_interpreter(runtime: str) -> Path:
+    if runtime not in RUNTIMES:  # argparse does not check a default against the choices
+        raise BuildError(f"Lambda has no {runtime}: pass --runtime, one of {', '.join(RUNTIMES)}")
+    version = runtime.removeprefix("python")
+    for candidate in interpreters(version):
+        if is_version(candidate, version):
+            return candidate
+    raise BuildError(
+        f"no Python {version} found to compile bytecode for {runtime}: install Python {version}, "
+        f"or pass --runtime with a version you have (this one is python{own_version()})"
+    )
+
+
+# Third-party code
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins() -> dict[str, str]:
+    """`name -> name==version`, by normalised name, from requirements.txt."""
+    lines = (line.partition("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())
+    return {normal(line.partition("==")[0]): line for line in lines if line}
+
+
+def needs(package: str) -> list[str]:
+    pinned = pins()
+    try:
+        return sorted(pinned[normal(name)] for name in NEEDS.get(package, tuple(pinned)))
+    except KeyError as missing:
+        raise BuildError(f"{package} needs {missing}, which requirements.txt does not pin: add it") from None
+
+
+def download(what: list[str], into: Path, *options: str) -> list[Path]:
+    """Wheels of `what` as pip resolves them."""
+    into.mkdir(parents=True, exist_ok=True)
+    # As a constraint, requirements.txt also holds pins of what the needed packages need in turn.
+    pip = [sys.executable, "-m", "pip", "download", "-q", "-q", "--disable-pip-version-check"]
+    pip += ["--only-binary=:all:", "--dest", str(into), "-c", str(REQUIREMENTS), *options, *what]
+    run(f"downloading {', '.join(what)}", "pip must be able to reach its index, and find wheels there", pip)
+    return sorted(into.glob("*.whl"))
+
+
+def lambda_wheels(target: Target, what: list[str], into: Path) -> list[Path]:
+    options = ["--platform", WHEEL_PLATFORM[target.architecture], "--implementation", "cp"]
+    return download([*what, pins()["boto3"]], into, *options, "--python-version", target.version)
+
+
+def machine_wheels(target: Target, compiled: list[str], into: Path) -> list[Path]:
+    """Compiled wheels for this machine: emulators run functions here, and the proof imports here.
+
+    Compiled files carry interpreter and platform in their names, so they sit side by side with Lambda's.
+    """
+    same = platform.system() == "Linux" and machine() == target.architecture
+    versions = {own_version(), target.version} - ({target.version} if same else set())
+    found: list[Path] = []
+    for version in sorted(versions) if compiled else []:
+        try:
+            found += download(compiled, into / version, "--no-deps", "--python-version", version)
+        except BuildError:
+            progress(f"  no wheels of {', '.join(compiled)} for Python {version} here: not for emulators")
+    return found
+
+
+def wheel_name(wheel: Path) -> str:
+    return normal(wheel.name.split("-")[0])
+
+
+def wheel_pin(wheel: Path) -> str:
+    name, version, *_ = wheel.name.split("-")
+    return f"{name}=={version}"
+
+
+def is_pure(wheel: Path) -> bool:
+    return wheel.stem.endswith("-none-any")
+
+
+def wanted(name: str) -> bool:
+    """Whether a file of a wheel belongs into a zip: code, data, metadata and licences do."""
+    *folders, file = name.split("/")
+    if folders and folders[0].endswith(".dist-info"):
+        return file == "METADATA" or "licenses" in folders or file.startswith(("LICENSE", "NOTICE"))
+    if folders and folders[0].endswith((".data", "-stubs")):
+        return False
+    return not DROPPED_FOLDERS.intersection(folders) and not file.endswith(DROPPED_SUFFIXES)
+
+
+def unpack(wheel: Path, into: Path, keep: Callable[[str], bool]) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if keep(name) and not name.endswith("/") and not (into / name).exists():
+                archive.extract(name, into)
+
+
+def cache_key(target: Target, what: list[str]) -> str:
+    """Changes with whatever the result depends on, this script included."""
+    parts = [*what, REQUIREMENTS.read_text(), Path(__file__).read_text(), target.runtime, target.architecture]
+    parts += [own_version(), platform.platform(), run("asking", "broken", [str(target.interpreter), "-VV"])]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def fill(target: Target, what: list[str], folder: Path) -> None:
+    """`folder/site` becomes what goes into the zip, compiled; `folder/runtime` what Lambda has already."""
+    with tempfile.TemporaryDirectory() as scratch:
+        wheels = lambda_wheels(target, what, Path(scratch, "lambda"))
+        for wheel in wheels:
+            in_runtime = wheel_name(wheel) in IN_RUNTIME
+            unpack(wheel, folder / ("runtime" if in_runtime else "site"), wanted)
+        compiled = [wheel_pin(w) for w in wheels if not is_pure(w) and wheel_name(w) not in IN_RUNTIME]
+        for wheel in machine_wheels(target, compiled, Path(scratch, "machine")):
+            unpack(wheel, folder / "site", lambda name: name.endswith(COMPILED))
+    compile_tree(target, folder / "site")
+
+
+def third_party(target: Target, package: str, cache: Path) -> Path:
+    """The cached folder for a package's needs, filled when it is not there yet."""
+    what = needs(package)
+    folder = cache / cache_key(target, what)
+    if not folder.exists():
+        progress(f"  fetching {', '.join(what)}")
+        cache.mkdir(parents=True, exist_ok=True)
+        # Filled aside and renamed: an interrupted build leaves nothing that looks whole.
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            fill(target, what, Path(scratch, "new"))
+            try:
+                Path(scratch, "new").rename(folder)
+            except OSError:  # a build at the same time was first
+                if not folder.exists():
+                    raise
+    return folder
+
+
+# Bytecode and zips
+
+
+def compile_tree(target: Target, tree: Path) -> None:
+    """Compile every module, so that it is loaded without a look at its source (the zip's times mean nothing).
+
+    Names inside the bytecode are Lambda's, and a fixed hash seed fixes the order of constant sets: bytes must
+    not depend on where and when they were made.
+    """
+    command = [str(target.interpreter), "-m", "compileall", "-q", "-f"]
+    command += ["--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/var/task", str(tree)]
+    run("compiling", "the source does not compile for this runtime", command, PYTHONHASHSEED="0")
+
+
+def stage(target: Target, source: Path, package: str, into: Path) -> None:
+    for name in (package, "common"):
+        if (source / name).is_dir():
+            skip = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "py.typed")
+            shutil.copytree(source / name, into / name, ignore=skip)
+    compile_tree(target, into)
+
+
+def files(*trees: Path) -> dict[str, Path]:
+    return {p.relative_to(tree).as_posix(): p for tree in trees for p in tree.rglob("*") if p.is_file()}
+
+
+def write_zip(content: dict[str, Path], destination: Path) -> None:
+    """Replaces the zip in one step: a Terraform run next door never reads half of it."""
+    handle, temporary = tempfile.mkstemp(dir=destination.parent, suffix=".zip")
+    os.close(handle)
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(content):
+            entry = zipfile.ZipInfo(name, ZIP_TIME)
+            entry.external_attr, entry.create_system = ZIP_MODE, 3
+            archive.writestr(entry, content[name].read_bytes(), zipfile.ZIP_DEFLATED, 9)
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(destination)
+
+
+def prove(target: Target, archive: Path, package: str, runtime: Path) -> None:
+    """Import the function from its zip, in its runtime's interpreter, with nothing else but boto3."""
+    with tempfile.TemporaryDirectory() as scratch:
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(scratch)
+        command = [str(target.interpreter), "-I", "-S", str(PROOF), scratch, package, str(runtime)]
+        hint = "the zip does not load from its own bytecode, so it would start slowly or not at all"
+        run(f"proving {archive.name}", hint, command)
+
+
+def build_one(target: Target, source: Path, package: str, out: Path) -> str:
+    """The SHA-256 of the zip that was built."""
+    libraries = third_party(target, package, out / ".cache")
+    with tempfile.TemporaryDirectory() as scratch:
+        stage(target, source, package, Path(scratch))
+        archive = out / f"{package}.zip"
+        write_zip(files(libraries / "site", Path(scratch)), archive)
+    prove(target, archive, package, libraries / "runtime")
+    progress(f"  {archive.name}: {archive.stat().st_size // 1024} KiB, loads from its bytecode")
+    return hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+def packages(source: Path) -> list[str]:
+    found = sorted(path.parent.name for path in source.glob("*/handler.py"))
+    if not found:
+        raise BuildError(f"no function found: {source} has no folder with a handler.py")
+    return found
+
+
+def build(target: Target, source: Path, out: Path) -> None:
+    progress(f"building for {target.runtime} on {target.architecture} with {target.interpreter}")
+    out.mkdir(parents=True, exist_ok=True)
+    zips = {f"{package}.zip": build_one(target, source, package, out) for package in packages(source)}
+    manifest = {"runtime": target.runtime, "architecture": target.architecture, "zips": zips}
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=f"python{own_version()}",
+        help="Lambda's runtime; default: the version of the Python that runs this",
+    )
+    parser.add_argument("--architecture", choices=WHEEL_PLATFORM, default=machine(), help="default: this machine's")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for zips and manifest.json")
+    parser.add_argument("--source", type=Path, default=ROOT / "lambdas", help="folder of the packages")
+    return parser.parse_args()
+
+
+def main() -> int:
+    given = arguments()
+    try:
+        target = Target(given.runtime, given.architecture, find_interpreter(given.runtime))
+        build(target, given.source.resolve(), given.out.resolve())
+    except BuildError as error:
+        progress(f"build: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
