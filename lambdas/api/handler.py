@@ -1,0 +1,17 @@
+"""The API function: everything is made once at cold start, then one request at a time."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from api import aws, wiring
+from api.serving import serve
+from common.telemetry import traced
+
+_api = wiring.api(wiring.config(os.environ), *aws.clients())
+
+
+@traced
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    return serve(_api, event, getattr(context, "aws_request_id", ""))
