@@ -1,0 +1,206 @@
+# The function answers for every method of the known paths and for every other path, so that a wrong method is
+# 405 and a wrong path 404, both as problem+json. Hence ANY: a method left out here would be API Gateway's 403.
+
+resource "aws_api_gateway_rest_api" "orders" {
+  name        = "${local.prefix}-api"
+  description = "Orders API"
+
+  endpoint_configuration {
+    types = ["REGIONAL"]
+  }
+}
+
+resource "aws_api_gateway_resource" "v1" {
+  rest_api_id = aws_api_gateway_rest_api.orders.id
+  parent_id   = aws_api_gateway_rest_api.orders.root_resource_id
+  path_part   = "v1"
+}
+
+resource "aws_api_gateway_resource" "orders" {
+  rest_api_id = aws_api_gateway_rest_api.orders.id
+  parent_id   = aws_api_gateway_resource.v1.id
+  path_part   = "orders"
+}
+
+resource "aws_api_gateway_resource" "order" {
+  rest_api_id = aws_api_gateway_rest_api.orders.id
+  parent_id   = aws_api_gateway_resource.orders.id
+  path_part   = "{order_id}"
+}
+
+resource "aws_api_gateway_resource" "other" {
+  rest_api_id = aws_api_gateway_rest_api.orders.id
+  parent_id   = aws_api_gateway_rest_api.orders.root_resource_id
+  path_part   = "{proxy+}"
+}
+
+locals {
+  api_resources = {
+    orders = aws_api_gateway_resource.orders.id
+    order  = aws_api_gateway_resource.order.id
+    other  = aws_api_gateway_resource.other.id
+  }
+  # With basic the function itself checks the credentials.
+  api_authorization = var.api_auth == "iam" ? "AWS_IAM" : "NONE"
+}
+
+resource "aws_api_gateway_method" "any" {
+  for_each = local.api_resources
+
+  rest_api_id   = aws_api_gateway_rest_api.orders.id
+  resource_id   = each.value
+  http_method   = "ANY"
+  authorization = local.api_authorization
+}
+
+resource "aws_api_gateway_integration" "function" {
+  for_each = aws_api_gateway_method.any
+
+  rest_api_id             = aws_api_gateway_rest_api.orders.id
+  resource_id             = each.value.resource_id
+  http_method             = each.value.http_method
+  type                    = "AWS_PROXY"
+  integration_http_method = "POST"
+  uri                     = aws_lambda_function.api.invoke_arn
+}
+
+resource "aws_lambda_permission" "api" {
+  statement_id  = "api-gateway"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.api.function_name
+  principal     = "apigateway.amazonaws.com"
+  # Stage, method and path: any of this one API.
+  source_arn = "${aws_api_gateway_rest_api.orders.execution_arn}/*/*"
+}
+
+# What API Gateway answers by itself looks like what the function answers.
+
+locals {
+  gateway_responses = {
+    DEFAULT_4XX = {}
+    DEFAULT_5XX = {}
+    THROTTLED   = { "gatewayresponse.header.Retry-After" = "'1'" }
+  }
+}
+
+resource "aws_api_gateway_gateway_response" "problem" {
+  for_each = local.gateway_responses
+
+  rest_api_id   = aws_api_gateway_rest_api.orders.id
+  response_type = each.key
+
+  response_parameters = merge({
+    "gatewayresponse.header.Content-Type" = "'application/problem+json'"
+  }, each.value)
+
+  response_templates = {
+    "application/json" = "{\"type\": \"about:blank\", \"title\": $context.error.messageString, \"request_id\": \"$context.requestId\"}"
+  }
+}
+
+# A deployment is a snapshot: a new one when anything of the above changes.
+
+resource "aws_api_gateway_deployment" "orders" {
+  rest_api_id = aws_api_gateway_rest_api.orders.id
+
+  triggers = {
+    definition = sha1(jsonencode([
+      local.api_resources,
+      local.api_authorization,
+      local.gateway_responses,
+      aws_api_gateway_integration.function,
+      aws_api_gateway_gateway_response.problem,
+    ]))
+  }
+
+  lifecycle {
+    create_before_destroy = true # the stage points at one all the time
+  }
+}
+
+resource "aws_api_gateway_stage" "live" {
+  rest_api_id          = aws_api_gateway_rest_api.orders.id
+  deployment_id        = aws_api_gateway_deployment.orders.id
+  stage_name           = var.env
+  xray_tracing_enabled = var.xray_tracing
+
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.api_access.arn
+    format = jsonencode({
+      request_id         = "$context.requestId"
+      time               = "$context.requestTime"
+      source_ip          = "$context.identity.sourceIp"
+      user_agent         = "$context.identity.userAgent"
+      method             = "$context.httpMethod"
+      path               = "$context.path"
+      resource           = "$context.resourcePath"
+      status             = "$context.status"
+      response_bytes     = "$context.responseLength"
+      latency_ms         = "$context.responseLatency"
+      integration_ms     = "$context.integrationLatency"
+      integration_status = "$context.integration.integrationStatus"
+      error              = "$context.error.responseType"
+      trace_id           = "$context.xrayTraceId"
+    })
+  }
+
+  depends_on = [aws_api_gateway_account.logs]
+}
+
+resource "aws_api_gateway_method_settings" "all" {
+  rest_api_id = aws_api_gateway_rest_api.orders.id
+  stage_name  = aws_api_gateway_stage.live.stage_name
+  method_path = "*/*"
+
+  settings {
+    throttling_rate_limit  = var.api_throttle_rate
+    throttling_burst_limit = var.api_throttle_burst
+    logging_level          = "OFF" # execution logs can hold bodies and credentials; access logs hold neither
+  }
+}
+
+resource "aws_cloudwatch_log_group" "api_access" {
+  name              = "/aws/apigateway/${local.prefix}-api"
+  retention_in_days = var.log_retention_days
+}
+
+# One setting for the account and Region, by which API Gateway may write logs at all.
+
+data "aws_iam_policy_document" "api_gateway_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["apigateway.amazonaws.com"]
+    }
+  }
+}
+
+locals {
+  api_gateway_accounts = var.manage_api_gateway_account ? { logs = "${local.prefix}-api-gateway-logs" } : {}
+}
+
+resource "aws_iam_role" "api_gateway_logs" {
+  for_each = local.api_gateway_accounts
+
+  name               = each.value
+  assume_role_policy = data.aws_iam_policy_document.api_gateway_trust.json
+}
+
+# AWS's own policy: API Gateway refuses a role that has less.
+resource "aws_iam_role_policy_attachment" "api_gateway_logs" {
+  for_each = aws_iam_role.api_gateway_logs
+
+  role       = each.value.name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}
+
+resource "aws_api_gateway_account" "logs" {
+  for_each = aws_iam_role.api_gateway_logs
+
+  cloudwatch_role_arn = each.value.arn
+  reset_on_delete     = true # the role goes too
+
+  depends_on = [aws_iam_role_policy_attachment.api_gateway_logs]
+}

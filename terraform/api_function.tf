@@ -1,0 +1,135 @@
+data "aws_iam_policy_document" "api" {
+  source_policy_documents = [data.aws_iam_policy_document.telemetry["api"].json]
+
+  statement {
+    sid = "UseOrders"
+    actions = [
+      "dynamodb:ConditionCheckItem",
+      "dynamodb:DeleteItem",
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:UpdateItem",
+    ]
+    resources = [local.orders_arn]
+  }
+
+  statement {
+    sid       = "ListOrders"
+    actions   = ["dynamodb:Query"]
+    resources = ["${local.orders_arn}/index/${local.merchant_index}"]
+  }
+
+  statement {
+    sid = "RememberRequests"
+    actions = [
+      "dynamodb:DeleteItem",
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:UpdateItem",
+    ]
+    resources = [local.idempotency_arn]
+  }
+
+  dynamic "statement" {
+    for_each = aws_secretsmanager_secret.api
+
+    content {
+      sid       = "ReadApiSecret"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [statement.value.arn]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "api" {
+  name   = "api"
+  role   = aws_iam_role.function["api"].name
+  policy = data.aws_iam_policy_document.api.json
+}
+
+resource "aws_lambda_function" "api" {
+  function_name = local.function_names.api
+  description   = "Orders API"
+  role          = aws_iam_role.function["api"].arn
+
+  filename         = local.zips.api.path
+  source_code_hash = local.zips.api.hash
+  handler          = "api.handler.handler"
+  runtime          = local.runtime
+  architectures    = [local.architecture]
+  memory_size      = var.api_memory_mb
+  timeout          = var.api_timeout_seconds
+
+  environment {
+    variables = merge(local.powertools, {
+      POWERTOOLS_SERVICE_NAME = local.function_names.api
+      TABLE_NAME              = aws_dynamodb_table.orders.name
+      MERCHANT_INDEX_NAME     = local.merchant_index
+      IDEMPOTENCY_TABLE_NAME  = aws_dynamodb_table.idempotency.name
+      API_AUTH                = var.api_auth
+      ORDER_TTL_DAYS          = tostring(var.order_ttl_days)
+      IDEMPOTENCY_TTL_HOURS   = tostring(var.idempotency_ttl_hours)
+    }, { for secret in aws_secretsmanager_secret.api : "API_SECRET_ARN" => secret.arn })
+  }
+
+  tracing_config {
+    mode = var.xray_tracing ? "Active" : "PassThrough"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.zips.api.built
+      error_message = local.build_missing
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.api]
+}
+
+# Credentials of the API, for api_auth = "basic".
+
+locals {
+  api_secrets    = var.api_auth == "basic" ? { api = "${local.prefix}-api" } : {}
+  password_given = nonsensitive(var.api_password != null)
+}
+
+resource "aws_secretsmanager_secret" "api" {
+  for_each = local.api_secrets
+
+  name        = each.value
+  description = "Username and password of the orders API"
+  # Nothing in it that could not be made again, while a window would block the name for the next apply.
+  recovery_window_in_days = 0
+}
+
+# A new one with every plan; only the first is kept, by ignore_changes below.
+data "aws_secretsmanager_random_password" "api" {
+  for_each = local.password_given ? {} : local.api_secrets
+
+  password_length     = 32
+  exclude_punctuation = true # so that it can be typed after curl -u without quoting
+}
+
+resource "aws_secretsmanager_secret_version" "api_generated" {
+  for_each = data.aws_secretsmanager_random_password.api
+
+  secret_id = aws_secretsmanager_secret.api[each.key].id
+  secret_string = jsonencode({
+    username = var.api_username
+    password = each.value.random_password
+  })
+
+  lifecycle {
+    ignore_changes = [secret_string] # a later plan neither changes the password nor undoes a rotation
+  }
+}
+
+resource "aws_secretsmanager_secret_version" "api_given" {
+  for_each = local.password_given ? local.api_secrets : {}
+
+  secret_id = aws_secretsmanager_secret.api[each.key].id
+  secret_string = jsonencode({
+    username = var.api_username
+    password = var.api_password
+  })
+}

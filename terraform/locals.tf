@@ -1,0 +1,31 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  prefix     = "${var.name}-${var.env}"
+  account_id = data.aws_caller_identity.current.account_id
+  partition  = data.aws_partition.current.partition
+
+  # ARNs made of names, for policies: a policy then neither waits for its resource nor closes a cycle with it.
+  rds_connection_param_arn = "arn:${local.partition}:ssm:${var.aws_region}:${local.account_id}:parameter/${trimprefix(var.rds_connection_param_name, "/")}"
+
+  # `make build` writes zips and manifest together, so that a zip and its runtime never disagree.
+  build_dir = coalesce(var.build_dir, "${path.module}/../build")
+  manifest  = try(jsondecode(file("${local.build_dir}/manifest.json")), null)
+  zips = {
+    for package in ["api", "stream_consumer"] : package => {
+      path  = "${local.build_dir}/${package}.zip"
+      hash  = try(filebase64sha256("${local.build_dir}/${package}.zip"), null)
+      built = try(filesha256("${local.build_dir}/${package}.zip") == local.manifest.zips["${package}.zip"], false)
+    }
+  }
+  runtime       = try(local.manifest.runtime, null)
+  architecture  = try(local.manifest.architecture, null)
+  build_missing = "No zip that fits its manifest in ${local.build_dir}: run `make build`, or point build_dir at what it wrote."
+
+  powertools = {
+    POWERTOOLS_METRICS_NAMESPACE = "Backstream"
+    POWERTOOLS_LOG_LEVEL         = var.log_level
+  }
+}

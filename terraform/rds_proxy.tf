@@ -1,0 +1,184 @@
+# Created when a DB instance or cluster is named. Its connection parameter then is Terraform's too.
+
+locals {
+  proxied       = compact([var.rds_instance_identifier, var.rds_cluster_identifier])
+  creates_proxy = length(local.proxied) > 0
+  # Every resource here exists once or not at all.
+  proxy = local.creates_proxy ? { proxy = "${local.prefix}-mysql" } : {}
+}
+
+data "aws_iam_policy_document" "proxy_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["rds.amazonaws.com"]
+    }
+
+    # Only for proxies of this account: the service acts for all accounts.
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "proxy" {
+  statement {
+    sid       = "ReadDatabaseSecret"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.rds_secret_arn]
+  }
+
+  dynamic "statement" {
+    for_each = var.rds_secret_kms_key_arn[*]
+
+    content {
+      sid       = "DecryptDatabaseSecret"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${var.aws_region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role" "proxy" {
+  for_each = local.proxy
+
+  name               = each.value
+  assume_role_policy = data.aws_iam_policy_document.proxy_trust.json
+}
+
+resource "aws_iam_role_policy" "proxy" {
+  for_each = aws_iam_role.proxy
+
+  name   = "proxy"
+  role   = each.value.name
+  policy = data.aws_iam_policy_document.proxy.json
+}
+
+# The proxy has a group of its own, between the consumer's and the database's: consumer -> proxy -> database.
+resource "aws_security_group" "proxy" {
+  for_each = local.proxy
+
+  name        = each.value
+  description = "Backstream's RDS Proxy"
+  vpc_id      = var.vpc_id
+}
+
+resource "aws_vpc_security_group_egress_rule" "consumer_proxy" {
+  for_each = aws_security_group.proxy
+
+  security_group_id            = aws_security_group.consumer.id
+  description                  = "MySQL through RDS Proxy"
+  ip_protocol                  = "tcp"
+  from_port                    = 3306 # a proxy for MySQL listens on nothing else
+  to_port                      = 3306
+  referenced_security_group_id = each.value.id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "proxy_consumer" {
+  for_each = aws_security_group.proxy
+
+  security_group_id            = each.value.id
+  description                  = "MySQL from ${local.function_names.stream_consumer}"
+  ip_protocol                  = "tcp"
+  from_port                    = 3306
+  to_port                      = 3306
+  referenced_security_group_id = aws_security_group.consumer.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "proxy_database" {
+  for_each = aws_security_group.proxy
+
+  security_group_id            = each.value.id
+  description                  = "MySQL"
+  ip_protocol                  = "tcp"
+  from_port                    = var.mysql_port
+  to_port                      = var.mysql_port
+  referenced_security_group_id = var.rds_sg_id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "database_proxy" {
+  for_each = aws_security_group.proxy
+
+  security_group_id            = var.rds_sg_id
+  description                  = "MySQL from ${each.value.name}"
+  ip_protocol                  = "tcp"
+  from_port                    = var.mysql_port
+  to_port                      = var.mysql_port
+  referenced_security_group_id = each.value.id
+}
+
+resource "aws_db_proxy" "mysql" {
+  for_each = local.proxy
+
+  name                   = each.value
+  engine_family          = "MYSQL"
+  require_tls            = true
+  role_arn               = aws_iam_role.proxy[each.key].arn
+  vpc_subnet_ids         = data.aws_subnets.private.ids
+  vpc_security_group_ids = [aws_security_group.proxy[each.key].id]
+
+  auth {
+    auth_scheme = "SECRETS"
+    iam_auth    = "DISABLED"
+    secret_arn  = var.rds_secret_arn
+  }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.proxied) == 1
+      error_message = "Give rds_instance_identifier or rds_cluster_identifier, not both: a proxy has one target."
+    }
+
+    precondition {
+      condition     = var.rds_database != null
+      error_message = "Give rds_database: Terraform writes the connection parameter when it creates the RDS Proxy."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.proxy]
+}
+
+resource "aws_db_proxy_default_target_group" "mysql" {
+  for_each = aws_db_proxy.mysql
+
+  db_proxy_name = each.value.name
+
+  connection_pool_config {
+    max_connections_percent = var.rds_proxy_max_connections_percent
+    # Below the read timeout: with the database down, the proxy's own error 9501 arrives and not a silence.
+    connection_borrow_timeout = max(1, var.mysql_read_timeout_seconds - 5)
+  }
+}
+
+resource "aws_db_proxy_target" "mysql" {
+  for_each = aws_db_proxy.mysql
+
+  db_proxy_name          = each.value.name
+  target_group_name      = aws_db_proxy_default_target_group.mysql[each.key].name
+  db_instance_identifier = var.rds_instance_identifier
+  db_cluster_identifier  = var.rds_cluster_identifier
+}
+
+resource "aws_ssm_parameter" "rds_connection" {
+  for_each = aws_db_proxy.mysql
+
+  name        = var.rds_connection_param_name
+  description = "Where Backstream finds MySQL: its RDS Proxy"
+  type        = "String"
+  value = jsonencode({
+    hostname = each.value.endpoint
+    port     = 3306
+    db       = var.rds_database
+    driver   = "mysql"
+  })
+}
