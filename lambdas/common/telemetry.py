@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Handler = Callable[[Any, Any], Any]
 
 logger = Logger()
-metrics = Metrics()
+# Without a namespace a flush raises, after the work it counts was done.
+metrics = Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "Backstream")
 
 
 @cache
