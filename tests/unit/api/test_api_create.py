@@ -1,0 +1,271 @@
+"""POST /v1/orders: what becomes an order, and what leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from urllib.parse import urljoin
+
+import pytest
+from api import wiring
+
+from tests.unit.api.world import GOOD_ORDER, NOW, THREE_DAYS, Answer, basic
+
+
+def body(**changes):
+    """GOOD_ORDER with fields replaced by JSON text, so that numbers reach the API exactly as written."""
+    fields = {"merchant_id": '"merchant-102"', "amount": "200.00", "currency": '"INR"'} | changes
+    return "{" + ", ".join(f'"{name}": {text}' for name, text in fields.items() if text is not None) + "}"
+
+
+def refused(client, world, status, sent: str | bytes | None, **headers) -> Answer:
+    answer = client.post(sent, **headers)
+    assert answer.status == status, answer.body
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json["status"], answer.json["request_id"]) == (status, "request-1")
+    assert world.everything() == ([], [])
+    return answer
+
+
+def test_an_order_is_stored_with_these_attributes_and_no_other(client, world):
+    answer = client.post()
+    order_id = "00000000-0000-4000-8000-000000000001"
+    assert (answer.status, answer.json) == (201, {"order_id": order_id})
+    assert world.items() == [
+        {
+            "p_key": {"S": order_id},
+            "s_key": {"S": "ORDER"},
+            "merchant_id": {"S": "merchant-102"},
+            "amount": {"N": "200.00"},
+            "currency": {"S": "INR"},
+            "status": {"S": "NEW"},
+            "created_at": {"N": str(NOW)},
+            "updated_at": {"N": str(NOW)},
+            "record_ttl": {"N": str(NOW + THREE_DAYS)},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://x.execute-api.eu-west-1.amazonaws.com/prod",
+        "https://orders.example.com",
+        "http://localhost:4566/_aws/execute-api/abc/dev",
+    ],
+)
+def test_location_leads_to_the_order_behind_any_prefix(client, base):
+    """The handler cannot know stage, base path and emulator prefix, so the reference is relative."""
+    answer = client.post()
+    expected = f"{base}/v1/orders/{answer.json['order_id']}"
+    assert urljoin(f"{base}/v1/orders", answer.headers["location"]) == expected
+
+
+def test_order_ids_are_random_uuids(dynamodb, monkeypatch):
+    environ = {"TABLE_NAME": "orders", "IDEMPOTENCY_TABLE_NAME": "idempotency", "API_AUTH": "iam"}
+    api = wiring.api(wiring.config(environ), dynamodb, None)
+    assert uuid.UUID(api._new_id()).version == 4  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "stored"),
+    [
+        ("0.01", "INR", "0.01"),
+        ("200", "INR", "200.00"),
+        ("200.5", "INR", "200.50"),
+        ("2e2", "INR", "200.00"),
+        ("1.20E+1", "INR", "12.00"),
+        ("0.1", "EUR", "0.10"),
+        ("1.10000", "EUR", "1.10"),
+        ("200.00", "JPY", "200"),
+        ("1.234", "KWD", "1.234"),
+        ("1.2345", "CLF", "1.2345"),
+        ("999999999999999.9999", "UYW", "999999999999999.9999"),
+        ("999999999999999.99", "EUR", "999999999999999.99"),
+        ("9007199254740993", "JPY", None),
+        ("900719925474099", "JPY", "900719925474099"),
+    ],
+)
+def test_amounts_stay_exact_and_have_the_decimals_of_their_currency(client, world, amount, currency, stored):
+    answer = client.post(body(amount=amount, currency=f'"{currency}"'))
+    if stored is None:
+        assert (answer.status, answer.fields, world.items()) == (422, ["/amount"], [])
+    else:
+        assert answer.status == 201
+        assert [item["amount"] for item in world.items()] == [{"N": stored}]
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("0", "INR"),
+        ("0.00", "INR"),
+        ("-0.0", "INR"),
+        ("-1", "INR"),
+        ("0.001", "INR"),
+        ("100.5", "JPY"),
+        ("1.2345", "KWD"),
+        ("1.23456", "CLF"),
+        ("1.00000000000000000000000000000000000000001", "INR"),
+        ("1000000000000000", "INR"),
+        ("1e15", "INR"),
+        ("1e400", "INR"),
+        ("1e999999999999999999", "INR"),
+        ("1e99999999999999999999999", "INR"),
+        ("1e-99999999999999999999999", "INR"),
+        ("-1e99999999999999999999999", "INR"),
+        ("1E-9", "INR"),
+        ("1e-999999999999999999", "INR"),
+        ("9" * 5000, "INR"),
+        ("0." + "1" * 5000, "INR"),
+        ('"200.00"', "INR"),
+        ("null", "INR"),
+        ("true", "INR"),
+        ("[]", "INR"),
+        ("{}", "INR"),
+        (None, "INR"),
+    ],
+)
+def test_an_amount_that_does_not_fit_is_refused_by_name(client, world, amount, currency):
+    answer = refused(client, world, 422, body(amount=amount, currency=f'"{currency}"'))
+    assert set(answer.fields) == {"/amount"}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "01", "1.", ".5", "+1", "0x10", "1_000"])
+def test_a_number_that_is_not_json_is_refused(client, world, number):
+    refused(client, world, 400, body(amount=number))
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("merchant_id", '""'),
+        ("merchant_id", '" "'),
+        ("merchant_id", '" merchant"'),
+        ("merchant_id", '"merchant "'),
+        ("merchant_id", '"merchant\\n"'),
+        ("merchant_id", '"mer\\u0000chant"'),
+        ("merchant_id", '"\\ud800"'),
+        ("merchant_id", '"\\ud83d\\ude00"'),
+        ("merchant_id", json.dumps("m" * 65)),
+        ("merchant_id", "102"),
+        ("merchant_id", "null"),
+        ("merchant_id", None),
+        ("currency", '"inr"'),
+        ("currency", '"XXX"'),
+        ("currency", '"INR\\n"'),
+        ("currency", '""'),
+        ("currency", "356"),
+        ("currency", None),
+        ("status", '"PAID"'),
+        ("order_id", '"mine"'),
+        ("record_ttl", "1"),
+        ("amount/x~y", "1"),
+    ],
+)
+def test_a_field_that_is_wrong_missing_or_unknown_is_named(client, world, field, text):
+    answer = refused(client, world, 422, body(**{field: text}))
+    assert set(answer.fields) == {"/" + field.replace("~", "~0").replace("/", "~1")}
+
+
+def test_all_wrong_fields_are_named_at_once(client, world):
+    answer = refused(client, world, 422, '{"merchant_id": 1, "amount": "x", "extra": true}')
+    assert sorted(answer.fields) == ["/amount", "/currency", "/extra", "/merchant_id"]
+
+
+def test_answers_never_repeat_what_was_sent(client, world):
+    secret = "4111111111111111"
+    answer = refused(
+        client, world, 422, body(merchant_id=f'"\\u0000{secret}"', amount=secret + "00", currency=f'"{secret}"')
+    )
+    assert secret not in answer.body + str(answer.headers)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        " ",
+        "{",
+        "order",
+        "{'merchant_id': 1}",
+        GOOD_ORDER + "{}",
+        "\ufeff" + GOOD_ORDER,
+        "[" * 8000,
+        '{"a":' * 3000,
+        b"\xff\xfe",
+        GOOD_ORDER.encode("utf-16"),
+        "\ud800",
+    ],
+)
+def test_a_body_that_is_no_json_is_refused(client, world, sent):
+    refused(client, world, 400, sent)
+
+
+@pytest.mark.parametrize("sent", ["null", "[]", "1", '"order"', "true", "[" * 200 + "]" * 200, "1e400"])
+def test_a_body_that_is_no_object_is_refused(client, world, sent):
+    assert refused(client, world, 422, sent).fields == [""]
+
+
+def test_a_field_given_twice_is_refused(client, world):
+    """Parsers disagree on which one counts, so somebody in the chain would see another order."""
+    answer = refused(client, world, 400, GOOD_ORDER[:-1] + ', "amount": 1}')
+    assert answer.fields == ["/amount"]
+
+
+@pytest.mark.parametrize("size", [16_385, 100_000])
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_a_large_body_is_refused(client, world, size, kind):
+    sent = GOOD_ORDER.ljust(size)
+    refused(client, world, 413, sent if kind is str else sent.encode())
+
+
+def test_the_largest_body_is_accepted(client):
+    assert client.post(GOOD_ORDER.ljust(16_384).encode()).status == 201
+    assert client.post(GOOD_ORDER.ljust(16_384)).status == 201
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/merge-patch+json", "application/jsonx"]
+    + ["application/json; charset=latin-1", "application/json; version=2", "application/json, text/plain"],
+)
+def test_another_content_type_is_refused(client, world, content_type):
+    answer = refused(client, world, 415, GOOD_ORDER, Content_Type=content_type)
+    assert answer.fields == ["content-type"]
+    assert answer.headers["accept"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        'APPLICATION/JSON ; Charset="UTF-8"',
+        "application/json;charset=utf8",
+        "application/json;",
+    ],
+)
+def test_json_in_utf8_may_say_so(client, content_type):
+    assert client.post(Content_Type=content_type).status == 201
+
+
+def test_a_missing_content_type_and_a_missing_body_are_refused(client, world):
+    assert client("POST", headers={}).status == 415
+    assert client("POST", headers={"content-type": "application/json"}).status == 400
+    assert world.everything() == ([], [])
+
+
+def test_a_body_in_base64_is_the_same_body(client, world):
+    assert client.post(GOOD_ORDER.encode()).status == 201
+    assert client("POST", body="%%%", isBase64Encoded=True).status == 400
+    assert len(world.items()) == 1
+
+
+def test_query_parameters_are_refused(client, world):
+    assert client("POST", body=GOOD_ORDER, query={"x": "1"}).fields == ["query"]
+    assert world.everything() == ([], [])
+
+
+def test_nothing_is_written_for_strangers(make_api, client, world):
+    client.authorization = basic("foo", "wrong")
+    refused(client, world, 401, GOOD_ORDER)
