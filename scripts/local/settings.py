@@ -48,6 +48,11 @@ class Settings:
         """One folder per emulator: deployments never share Terraform state."""
         return self.home / "stacks" / re.sub(r"\W+", "-", f"{self.endpoint or 'ministack'} {self.env}")
 
+    @property
+    def build_folder(self) -> Path:
+        """Its own: `make build` in the meantime does not change what a running apply reads."""
+        return self.stack_home / "work" / "build"
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     endpoint = environment.get("AWS_ENDPOINT_URL") or None

@@ -1,0 +1,66 @@
+# Every command of the project. `make help` lists them.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+export PYTHONPATH := $(CURDIR)
+# A venv whose interpreter has been removed or upgraded away is made anew.
+BROKEN := $(shell [ -x $(PYTHON) ] || echo broken)
+
+.PHONY: help up down test e2e lint format build outputs mysql db-stop db-start simulate bench clean broken
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+up: $(INSTALLED) ## From nothing to a running stack and a first order in MySQL; safe to repeat
+	@$(PYTHON) -m scripts.stack up
+
+down: $(INSTALLED) ## Stop what `up` started
+	@$(PYTHON) -m scripts.stack down
+
+test: $(INSTALLED) ## Run every test: unit, integration, faults, wiring, end to end
+	@$(PYTHON) -m pytest $(ARGS)
+
+e2e: $(INSTALLED) ## Run the end-to-end tests only; against AWS_ENDPOINT_URL where that is set
+	@$(PYTHON) -m pytest tests/e2e $(ARGS)
+
+lint: $(INSTALLED) ## Check style, types and Terraform
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@$(PYTHON) -m scripts.lint_terraform
+
+format: $(INSTALLED) ## Format Python and Terraform
+	@$(PYTHON) -m ruff format .
+	@terraform fmt -recursive terraform
+
+build: $(INSTALLED) ## Build the functions' zips into build/
+	@$(PYTHON) scripts/build.py
+
+outputs: $(INSTALLED) ## Print the running stack's Terraform outputs as one JSON object
+	@$(PYTHON) -m scripts.stack outputs
+
+mysql: $(INSTALLED) ## Open a SQL client on the stack's database; reads standard input when that is no terminal
+	@$(PYTHON) -m scripts.stack mysql
+
+db-stop: $(INSTALLED) ## Stop the database server: an outage
+	@$(PYTHON) -m scripts.stack db-stop
+
+db-start: $(INSTALLED) ## Start the database server again
+	@$(PYTHON) -m scripts.stack db-start
+
+simulate: $(INSTALLED) ## Change orders on the running stack: make simulate ARGS="--rate 20 --count 1000"
+	@$(PYTHON) -m scripts.simulate $(ARGS)
+
+bench: $(INSTALLED) ## Measure against the goals
+	@$(PYTHON) scripts/bench.py $(ARGS)
+
+clean: down ## Stop the stack and remove its state; downloaded packages stay
+	@find .backstream -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+
+$(INSTALLED): requirements.txt requirements-dev.txt scripts/venv.sh $(BROKEN)
+	@scripts/venv.sh $(VENV)
+
+broken:

@@ -1,0 +1,51 @@
+"""Checks Terraform's format and validity without an account, a backend or state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts.local.aws import aws_environment
+from scripts.local.settings import REPOSITORY, read_settings
+from scripts.local.terraform import NEIGHBOURS, plugin_cache
+from scripts.tf_mirror import link_mirror
+
+SOURCE = REPOSITORY / "terraform"
+
+
+def main() -> int:
+    formatted = subprocess.run(["terraform", "fmt", "-check", "-diff", "-recursive", SOURCE], check=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        return formatted.returncode or _validate(Path(scratch))
+
+
+def _validate(scratch: Path) -> int:
+    """In a copy: nothing is downloaded into the sources."""
+    folder = scratch / "terraform"
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
+    for neighbour in NEIGHBOURS:
+        (scratch / neighbour).symlink_to(REPOSITORY / neighbour)
+    link_mirror(folder)
+    for command in (["init", "-backend=false"], ["validate"]):
+        code = _quietly(["terraform", *command, "-no-color"], folder)
+        if code:
+            return code
+    return 0
+
+
+def _quietly(command: list[str], folder: Path) -> int:
+    environment = {**aws_environment("", os.environ), **plugin_cache(read_settings().cache)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        print(done.stdout)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""A working copy of terraform/, applied to the emulator with local state."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.local.aws import CREDENTIALS, aws_environment
+from scripts.local.failure import StackError
+from scripts.local.progress import say
+from scripts.local.settings import REPOSITORY
+from scripts.tf_mirror import link_mirror
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OLDEST_TERRAFORM = (1, 5)
+PLAN_HAS_CHANGES = 2
+REPORT_EVERY = 10
+# What the configuration names by a path relative to its own folder.
+NEIGHBOURS = ("lambdas", "statemachines")
+OVERRIDES = {
+    "backend_override.tf": 'terraform {\n  backend "local" {}\n}\n',
+    "provider_override.tf": f"""provider "aws" {{
+  access_key                  = "{CREDENTIALS["AWS_ACCESS_KEY_ID"]}"
+  secret_key                  = "{CREDENTIALS["AWS_SECRET_ACCESS_KEY"]}"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  s3_use_path_style           = true
+}}
+""",
+}
+
+
+@dataclass(frozen=True)
+class Terraform:
+    home: Path
+    cache: Path
+    endpoint: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "work" / "terraform"
+
+    @property
+    def log(self) -> Path:
+        return self.home / "terraform.log"
+
+    @property
+    def has_state(self) -> bool:
+        return (self.folder / "terraform.tfstate").exists()
+
+    def forget(self) -> None:
+        """For when the emulator has lost everything that the state speaks of."""
+        for file in self.folder.glob("*.tfstate*"):
+            file.unlink()
+
+    def prepare(self, variables: Mapping[str, Any]) -> None:
+        """The sources as they are now; state and providers of the last time stay."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.glob("*.tf"):
+            old.unlink()
+        for source in (REPOSITORY / "terraform").iterdir():
+            if source.is_file() and not source.name.startswith(".") and "tfstate" not in source.name:
+                shutil.copy(source, self.folder)
+        for neighbour in NEIGHBOURS:
+            _link(self.folder.parent / neighbour, REPOSITORY / neighbour)
+        for name, text in OVERRIDES.items():
+            (self.folder / name).write_text(text)
+        (self.folder / "local.auto.tfvars.json").write_text(json.dumps(variables, indent=2))
+
+    def init(self) -> None:
+        link_mirror(self.folder)
+        self._run("init", "-reconfigure")
+
+    def apply(self) -> None:
+        # An interrupted run may leave a Terraform behind that finishes what it was doing: wait for it.
+        self._run("apply", "-auto-approve", "-lock-timeout=300s")
+
+    def destroy(self) -> None:
+        self._run("destroy", "-auto-approve", "-lock-timeout=300s")
+
+    def plan_has_changes(self) -> bool:
+        return self._run("plan", "-detailed-exitcode", expected=(0, PLAN_HAS_CHANGES)) == PLAN_HAS_CHANGES
+
+    def outputs(self) -> dict[str, Any]:
+        command = ["terraform", "output", "-json", "-no-color"]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise StackError(f"terraform output: {done.stderr.strip()}")
+        return {name: output["value"] for name, output in json.loads(done.stdout).items()}
+
+    def _run(self, verb: str, *arguments: str, expected: tuple[int, ...] = (0,)) -> int:
+        start = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                ["terraform", verb, "-input=false", "-no-color", *arguments],
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        code = self._wait(process, start)
+        if code not in expected:
+            raise StackError(f"terraform {verb}: {_first_error(self._written_since(start))}", self.log)
+        return code
+
+    def _wait(self, process: subprocess.Popen[bytes], start: int) -> int:
+        while True:
+            try:
+                return process.wait(timeout=REPORT_EVERY)
+            except subprocess.TimeoutExpired:
+                done = len(re.findall(r"(?:Creation|Destruction) complete", self._written_since(start)))
+                say(f"         {done} resources done")
+            except KeyboardInterrupt:
+                # Terraform was interrupted by the same keys; let it write down what it has made.
+                process.wait()
+                raise
+
+    def _written_since(self, start: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(start)
+            return log.read().decode(errors="replace")
+
+    def _environment(self) -> dict[str, str]:
+        return {**aws_environment(self.endpoint, os.environ), **plugin_cache(self.cache)}
+
+
+def plugin_cache(cache: Path) -> dict[str, str]:
+    """Providers are downloaded once per machine; a cache that its user has set up already is left in charge."""
+    plugins = Path(os.environ.get("TF_PLUGIN_CACHE_DIR") or cache / "terraform-plugins")
+    plugins.mkdir(parents=True, exist_ok=True)
+    return {
+        "TF_PLUGIN_CACHE_DIR": str(plugins),
+        # Without a committed lock file Terraform would otherwise download what the cache holds.
+        "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "true",
+        "TF_IN_AUTOMATION": "true",
+    }
+
+
+def demand_terraform() -> None:
+    oldest = ".".join(map(str, OLDEST_TERRAFORM))
+    wanted = f"Terraform {oldest} or newer is needed: https://developer.hashicorp.com/terraform/install"
+    try:
+        done = subprocess.run(["terraform", "version", "-json"], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise StackError(wanted) from error
+    found = str(json.loads(done.stdout)["terraform_version"])
+    if tuple(int(number) for number in re.findall(r"\d+", found)[:2]) < OLDEST_TERRAFORM:
+        raise StackError(f"{wanted} (found {found})")
+
+
+def _first_error(text: str) -> str:
+    found = re.search(r"Error: (.+)", text)
+    return found.group(1).strip() if found else "failed"
+
+
+def _link(link: Path, target: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

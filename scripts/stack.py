@@ -1,0 +1,73 @@
+"""The local stack: python -m scripts.stack up|down|outputs|mysql|db-stop|db-start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from scripts.local.aws import no_proxy
+from scripts.local.failure import StackError
+from scripts.local.first_order import as_table
+from scripts.local.progress import say
+from scripts.local.settings import read_settings
+from scripts.local.sql_client import become_client
+from scripts.local.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GO_ON = """
+The stack is up. How to go on:
+  make outputs     addresses and names, as JSON
+  make mysql       look into the database
+  make simulate    change some orders
+  make db-stop     stop the database, to see an outage; make db-start ends it
+  make down        stop everything"""
+
+
+def up(stack: Stack) -> None:
+    started = time.monotonic()
+    row = stack.up()
+    print(f"\nThe order in MySQL, {time.monotonic() - started:.0f} s after the start:\n{as_table(row)}\n{GO_ON}")
+
+
+def outputs(stack: Stack) -> None:
+    print(json.dumps(stack.outputs(), indent=2))
+
+
+def mysql(stack: Stack) -> None:
+    become_client(stack.access)
+
+
+COMMANDS: dict[str, Callable[[Stack], None]] = {
+    "up": up,
+    "down": Stack.down,
+    "outputs": outputs,
+    "mysql": mysql,
+    "db-stop": Stack.db_stop,
+    "db-start": Stack.db_start,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="stack", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    command = parser.parse_args().command
+    os.environ.update(no_proxy(os.environ))
+    try:
+        COMMANDS[command](Stack(read_settings()))
+    except StackError as error:
+        say(f"make {command} failed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"\nmake {command} interrupted; run it again to go on")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

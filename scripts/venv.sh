@@ -1,0 +1,76 @@
+#!/bin/sh
+# Makes the venv, or brings it up to date with the requirements: scripts/venv.sh <folder>
+set -eu
+venv=$1
+cd "$(dirname "$0")/.."
+mkdir -p .backstream # all that is not for git in one folder
+log=.backstream/venv.log
+exec 3>&2
+
+fail() {
+    echo "make: $1" >&3
+    exit 1
+}
+
+suits() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# The first that works of the versions that Lambda runs, newest proven one first. A command on PATH may be the
+# shim of a version manager for a version that is not installed or not chosen, so each is tried.
+find_python() {
+    for version in 3.13 3.12 3.11 3.14; do
+        for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3; do
+            suits "$candidate" && echo "$candidate" && return
+        done
+    done
+    suits python3 && echo python3
+}
+
+privileged() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+apt_install() {
+    privileged env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+# Debian and Ubuntu keep what `python3 -m venv` needs in a package of its own.
+install_venv_package() {
+    command -v apt-get || return 1
+    package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+    apt_install "$package" || { privileged apt-get update && apt_install "$package"; }
+}
+
+make_venv() {
+    python=$(find_python) || fail "Python 3.11 or newer is needed, and none was found on PATH"
+    rm -rf "$venv"
+    "$python" -m venv "$venv" && return
+    rm -rf "$venv"
+    install_venv_package "$python" && "$python" -m venv "$venv" ||
+        fail "$python cannot make a venv (Debian, Ubuntu: sudo apt-get install python3-venv)"
+}
+
+works() {
+    suits "$venv/bin/python" && "$venv/bin/python" -m pip --version
+}
+
+up_to_date() {
+    for file in requirements.txt requirements-dev.txt; do
+        [ "$venv/installed" -nt "$file" ] || return 1
+    done
+}
+
+# Two commands started at once take turns, where the system has flock.
+exec 9>.backstream/venv.lock
+if command -v flock >/dev/null; then flock 9; fi
+if works >"$log" 2>&1 && up_to_date; then exit 0; fi
+
+echo "installing Python packages into $venv" >&2
+works >"$log" 2>&1 || make_venv >"$log" 2>&1
+"$venv/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --requirement requirements-dev.txt >"$log" 2>&1 || {
+    cat "$log" >&2
+    fail "the Python packages could not be installed; the log is $log"
+}
+rm -f "$log"
+touch "$venv/installed"
