@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from functools import cache
@@ -63,18 +63,29 @@ class Batch:
 def read(records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False) -> Batch:
     """Sort the records of a stream event into changes, poison and skips. Every record ends in one of them."""
     batch = Batch()
+    for result in read_each(records, table, mirror_ttl_deletes=mirror_ttl_deletes):
+        if isinstance(result, Change):
+            batch.changes.append(result)
+        elif isinstance(result, Parked):
+            batch.parked.append(result)
+        else:
+            batch.skipped[result] += 1
+    return batch
+
+
+def read_each(
+    records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False
+) -> Iterator[Change | Parked | str]:
+    """What each record is, one for one: a change, poison to park, or the reason why it is skipped."""
     decode = decoder(table)
     for record in records:
         try:
             if not mirror_ttl_deletes and is_ttl_delete(record):
-                batch.skipped["ttl_delete"] += 1
-            elif (change := decode(record)) is None:
-                batch.skipped["other_item"] += 1
+                yield "ttl_delete"
             else:
-                batch.changes.append(change)
+                yield decode(record) or "other_item"
         except PoisonError as error:
-            batch.parked.append(_park(record, table, error))
-    return batch
+            yield _park(record, table, error)
 
 
 def is_ttl_delete(record: Record) -> bool:

@@ -1,0 +1,156 @@
+"""A failed batch, as the event source mapping leaves it behind: pure reading, with a reason when it cannot be read.
+
+Format: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.changes import Record
+
+
+class UnreadableError(Exception):
+    """The object or message is no failed batch of this table; it is reported and left where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a failed batch says of itself: a range of one shard, `size` records, when they arrived and failed."""
+
+    stream_arn: str
+    shard: str
+    start: str
+    end: str
+    size: int
+    first_arrival: str
+    last_arrival: str
+    failed_at: str
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "stream_arn": self.stream_arn,
+            "shard": self.shard,
+            "start_sequence_number": self.start,
+            "end_sequence_number": self.end,
+            "records": self.size,
+            "first_arrival": self.first_arrival,
+            "last_arrival": self.last_arrival,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FailedBatch:
+    """Records that were not applied; a quarantined one has no pointer."""
+
+    records: list[Record]
+    pointer: Pointer | None = None
+
+    @property
+    def suspect(self) -> str | None:
+        """Why the batch may stand for more than it holds; its records are replayed, the batch stays.
+
+        With bisection Lambda consolidates the metadata of several failed messages into one:
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html
+        """
+        if self.pointer and len(self.records) < self.pointer.size:
+            return f"it holds {len(self.records)} records but stands for {self.pointer.size}: bisected or consolidated"
+        return None
+
+
+def parse_object(text: bytes, table_name: str) -> FailedBatch:
+    """A failure record of the S3 destination. Raises UnreadableError."""
+    document = _object(text)
+    pointer = _pointer(document, table_name)
+    payload = document.get("payload")
+    try:
+        # AWS documents an escaped string; LocalStack stores the object itself.
+        event: Any = json.loads(payload) if isinstance(payload, str) else payload
+        records = event["Records"]
+    except (ValueError, TypeError, KeyError):
+        raise UnreadableError("its payload is no event with Records") from None
+    if not isinstance(records, list):
+        raise UnreadableError("its payload is no event with Records")
+    return FailedBatch(records, pointer)
+
+
+def parse_message(text: str, table_name: str) -> Pointer:
+    """A failure record of the SQS destination. Raises UnreadableError."""
+    return _pointer(_object(text), table_name)
+
+
+def parse_parked(text: bytes) -> FailedBatch:
+    """The whole record of a quarantined object. Raises UnreadableError."""
+    record = _object(text).get("record")
+    if not isinstance(record, dict):
+        raise UnreadableError("it holds no quarantined record")
+    return FailedBatch([record])
+
+
+def _object(text: bytes | str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise UnreadableError("it is not JSON, or was cut off") from None
+    if not isinstance(document, dict):
+        raise UnreadableError("it is not a JSON object")
+    return document
+
+
+def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
+    info = document.get("DDBStreamBatchInfo")
+    if not isinstance(info, dict):
+        raise UnreadableError("it is no failure record of a DynamoDB stream")
+    try:
+        pointer = Pointer(
+            stream_arn=str(info["streamArn"]),
+            shard=str(info["shardId"]),
+            start=str(info["startSequenceNumber"]),
+            end=str(info["endSequenceNumber"]),
+            size=int(info["batchSize"]),
+            first_arrival=str(info.get("approximateArrivalOfFirstRecord", "")),
+            last_arrival=str(info.get("approximateArrivalOfLastRecord", "")),
+            failed_at=str(document.get("timestamp", "")),
+        )
+    except (KeyError, ValueError, TypeError):
+        raise UnreadableError("its DDBStreamBatchInfo is incomplete") from None
+    if f":table/{table_name}/stream/" not in pointer.stream_arn:
+        raise UnreadableError("it belongs to another table")
+    return pointer
+
+
+def as_event_records(records: Iterable[Mapping[str, Any]], stream_arn: str) -> list[dict[str, Any]]:
+    """Records as GetRecords gives them, in the shape in which Lambda delivers them.
+
+    GetRecords has datetimes, bytes and PascalCase identities, and leaves out the stream's ARN:
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
+    """
+    shaped = []
+    for record in records:
+        event = {name: value for name, value in record.items() if name != "userIdentity"}
+        event["dynamodb"] = _plain(record["dynamodb"])
+        event["eventSourceARN"] = stream_arn
+        if identity := record.get("userIdentity"):
+            event["userIdentity"] = {
+                "type": identity.get("Type", identity.get("type")),
+                "principalId": identity.get("PrincipalId", identity.get("principalId")),
+            }
+        shaped.append(event)
+    return shaped
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return int(value.timestamp())
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(inner) for inner in value]
+    return value

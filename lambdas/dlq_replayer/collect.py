@@ -1,0 +1,153 @@
+"""Lists what has failed, and cuts its changes into splits. Nothing moves yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.changes import Change, Parked, Record, read_each
+from common.mapping import Table
+from common.quarantine import PREFIX as QUARANTINE
+from dlq_replayer.batches import FailedBatch, UnreadableError, parse_object, parse_parked
+from dlq_replayer.bucket import FAILED, Bucket
+from dlq_replayer.run import Run
+from dlq_replayer.splits import Line, run_files, split_of, to_line
+
+# What one call holds in memory at once: as read, about ten times the records' text.
+_PART_RECORDS = 20_000
+_PART_BYTES = 24 * 1024 * 1024
+_SPLIT_BYTES = 8 * 1024 * 1024
+_MOST_SPLITS = 2_000
+# The pseudo-split of records that no change could be made of.
+POISON = -1
+
+
+@dataclass
+class Part:
+    """What one call has collected. A manifest entry tells what must be done before its batch is settled."""
+
+    lines: list[Line] = field(default_factory=list)
+    manifest: list[dict[str, Any]] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    size: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.counts["records"] >= _PART_RECORDS or self.size >= _PART_BYTES
+
+
+@dataclass(frozen=True)
+class Collector:
+    bucket: Bucket
+    table: Table
+    table_name: str
+    mirror_ttl_deletes: bool = False
+
+    def splits_needed(self, run: Run, workers: int) -> int:
+        """A split is bounded in size, not the backlog: the more has failed, the more splits."""
+        total = sum(size for prefix in _prefixes(run) for _, size in self.bucket.list(prefix))
+        return min(max(workers, -(-total // _SPLIT_BYTES)), _MOST_SPLITS)
+
+    def collect(
+        self, run: Run, cursor: dict[str, Any], splits: int, batches_left: int, out_of_time: Callable[[], bool]
+    ) -> tuple[Part, dict[str, Any] | None]:
+        """One part of the backlog from `cursor` on, and the cursor behind it, None at the end."""
+        part = Part()
+        at = dict(cursor)
+        for at, key, size in self._failed(run, cursor):
+            if part.counts["batches"] >= batches_left:
+                return part, None
+            part.size += size
+            self._take(run, key, splits, part)
+            if part.full or out_of_time():
+                return part, at
+        return part, None
+
+    def _failed(self, run: Run, cursor: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, int]]:
+        prefixes = _prefixes(run)
+        for number in range(cursor["prefix"], len(prefixes)):
+            after = cursor["after"] if number == cursor["prefix"] else ""
+            for key, size in self.bucket.list(prefixes[number], after):
+                yield {"prefix": number, "after": key}, key, size
+
+    def _take(self, run: Run, key: str, splits: int, part: Part) -> None:
+        try:
+            batch = read_batch(self.bucket, key, self.table_name)
+        except UnreadableError as error:
+            part.problems.append({"source": key, "problem": str(error)})
+            return
+        pointer = batch.pointer
+        if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
+            return
+        chosen = self._chosen(run, batch.records)
+        if not chosen:
+            return
+        if batch.suspect:
+            part.problems.append({"source": key, "problem": batch.suspect})
+        part.manifest.append(
+            {
+                "source": key,
+                "records": len(batch.records),
+                "whole": len(chosen) == len(batch.records) and not batch.suspect,
+                "splits": sorted(self._sort_out(chosen, key, splits, part)),
+                "failed_at": pointer.failed_at if pointer else "",
+                "first_arrival": pointer.first_arrival if pointer else "",
+                "last_arrival": pointer.last_arrival if pointer else "",
+            }
+        )
+        part.counts["batches"] += 1
+        part.counts["records"] += len(chosen)
+
+    def _chosen(self, run: Run, records: list[Record]) -> dict[int, Record]:
+        """By their place in the batch: all records, or those of the keys that were asked for."""
+        keys = run.input.get("keys")
+        return {i: record for i, record in enumerate(records) if keys is None or self._key(record) in keys}
+
+    def _key(self, record: Record) -> str | None:
+        try:
+            key: str = record["dynamodb"]["Keys"][self.table.key.attribute]["S"]
+        except (KeyError, TypeError):
+            return None
+        return key
+
+    def _sort_out(self, chosen: dict[int, Record], source: str, splits: int, part: Part) -> set[int]:
+        """Lines, poison and skips of a batch; returns the splits that it takes part in."""
+        touched: set[int] = set()
+        results = read_each(chosen.values(), self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
+        for index, result in zip(chosen, results, strict=True):
+            if isinstance(result, Change):
+                part.lines.append(to_line(result, source, index))
+                touched.add(split_of(result.key, splits))
+            elif isinstance(result, Parked):
+                part.parked.append(result)
+                touched.add(POISON)
+            else:
+                part.counts[result] += 1
+        return touched
+
+
+def read_batch(bucket: Bucket, key: str, table_name: str) -> FailedBatch:
+    """A failed batch or quarantined record of the bucket. Raises UnreadableError."""
+    text = bucket.read(key)
+    return parse_parked(text) if key.startswith(QUARANTINE) else parse_object(text, table_name)
+
+
+def _prefixes(run: Run) -> list[str]:
+    prefixes = [FAILED]
+    if run.dry:
+        prefixes.append(f"{run.prefix}hydrated/")
+    if run.input.get("include_quarantine"):
+        prefixes.append(QUARANTINE)
+    return prefixes
+
+
+def write(bucket: Bucket, run: Run, part: Part, number: int, splits: int) -> None:
+    """Everything of a part under the run's prefix; written again, it is the same."""
+    bucket.write_all(run_files(part.lines, run.prefix, number, splits))
+    bucket.write_json(f"{run.prefix}poison/{number:06d}.json", [parked._asdict() for parked in part.parked])
+    bucket.write_json(f"{run.prefix}problems/collect-{number:06d}.json", part.problems)
+    bucket.write_json(f"{run.prefix}manifest/{number:06d}.json", part.manifest)

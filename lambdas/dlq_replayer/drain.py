@@ -1,0 +1,101 @@
+"""Applies splits, one worker's share: keys in parallel between workers, each key in sequence inside its split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from common.changes import Change, Parked
+from common.mapping import Table
+from common.mysql import Database
+from common.quarantine import Quarantine
+from common.sink import Outcome, apply
+from dlq_replayer.bucket import Bucket
+from dlq_replayer.collect import POISON, read_batch
+from dlq_replayer.run import Run
+from dlq_replayer.splits import LineReader, merged
+
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drainer:
+    bucket: Bucket
+    table: Table
+    table_name: str
+    database: Database
+    quarantine: Quarantine
+    statement_bytes: int = 15_000
+    every_change: bool = False
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def drain(self, run: Run, split: int) -> None:
+        """Apply a split, park what can never be applied, and note what was done. Done before: nothing happens.
+
+        Interrupted, it is applied again from its start; what was committed is then recognised as redelivered.
+        Raises HoldError, StopError, ConfigError or ParkError.
+        """
+        note = done_key(run, split)
+        if any(True for _ in self.bucket.list(note)):
+            return
+        counts: Counter[str] = Counter()
+        parked: list[str] = []
+        if split == POISON:
+            parked = self._park_unreadable(run)
+        else:
+            for changes in _batches(
+                _counting_keys(merged(self.bucket, run.prefix, split, LineReader(self.table)), counts)
+            ):
+                outcome = self._apply(changes)
+                counts += outcome.counts
+                parked += self.quarantine.park(self._whole(outcome.parked))
+        counts["parked"] = len(parked)
+        self.bucket.write_json(note, {"counts": counts, "parked": parked, "drained_at": self.clock().isoformat()})
+
+    def _apply(self, changes: list[Change]) -> Outcome:
+        return self.database.run(
+            f"replaying {len(changes)} changes of {self.table.name}, the first of key {changes[0].key}",
+            lambda connection, target: apply(
+                connection, target, changes, statement_bytes=self.statement_bytes, every_change=self.every_change
+            ),
+        )
+
+    def _whole(self, parked: list[Parked]) -> list[Parked]:
+        """The changes of a split only refer to their records; what is parked is parked whole."""
+        batches: dict[str, list[Any]] = {}
+        whole = []
+        for one in parked:
+            source = one.record["source"]
+            if source not in batches:
+                batches[source] = list(read_batch(self.bucket, source, self.table_name).records)
+            whole.append(one._replace(record=batches[source][one.record["index"]]))
+        return whole
+
+    def _park_unreadable(self, run: Run) -> list[str]:
+        names: list[str] = []
+        for key, _ in self.bucket.list(f"{run.prefix}poison/"):
+            names += self.quarantine.park(Parked(**one) for one in self.bucket.read_json(key))
+        return names
+
+
+def done_key(run: Run, split: int) -> str:
+    return f"{run.prefix}done/{'poison' if split == POISON else f'{split:05d}'}.json"
+
+
+def _counting_keys(changes: Iterator[Change], counts: Counter[str]) -> Iterator[Change]:
+    """Counts changes and distinct keys of a stream sorted by key as it passes."""
+    last = None
+    for change in changes:
+        counts["changes"] += 1
+        counts["keys"] += change.key != last
+        last = change.key
+        yield change
+
+
+def _batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
+    while batch := list(islice(changes, _BATCH)):
+        yield batch

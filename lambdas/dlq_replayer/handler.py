@@ -1,0 +1,94 @@
+"""One function for every state of the replay: `{"action": ..., "state": ...}` in, the next state out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from common import config, mapping
+from common.mysql import Database, MySQLSettings
+from common.parameters import AwsParameters
+from common.quarantine import Quarantine
+from common.telemetry import logger, traced
+from dlq_replayer.bucket import FAILED, Bucket
+from dlq_replayer.collect import Collector
+from dlq_replayer.drain import Drainer
+from dlq_replayer.hydrate import Hydrator
+from dlq_replayer.lock import Lock
+from dlq_replayer.run import Run
+from dlq_replayer.steps import Steps
+
+# A step hands over to its next call while this much of its time is left, in milliseconds.
+_MARGIN_MS = 60_000
+_AWS = Config(
+    connect_timeout=3, read_timeout=30, max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 5}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(MySQLSettings):
+    failures_bucket: str = config.env("FAILURES_BUCKET")
+    failures_queue_url: str = config.env("FAILURES_QUEUE_URL", default="")
+    table_name: str = config.env("TABLE_NAME")
+    lock_table_name: str = config.env("LOCK_TABLE_NAME")
+    concurrency: int = config.env("REPLAY_CONCURRENCY", config.integer(1, 40), default=4)
+    database_wait_seconds: int = config.env("REPLAY_DATABASE_WAIT_SECONDS", config.integer(0, 86_400), default=3_600)
+    mirror_ttl_deletes: bool = config.env("MIRROR_TTL_DELETES", config.flag, default=False)
+    every_change: bool = config.env("APPLY_EVERY_CHANGE", config.flag, default=False)
+    statement_bytes: int = config.env("MAX_STATEMENT_BYTES", config.integer(1_000, 16_000_000), default=15_000)
+
+
+SETTINGS = config.load(Settings)
+TABLE = mapping.load()
+S3 = boto3.client("s3", config=_AWS)
+SQS = boto3.client("sqs", config=_AWS) if SETTINGS.failures_queue_url else None
+STREAMS = boto3.client("dynamodbstreams", config=_AWS) if SETTINGS.failures_queue_url else None
+BUCKET = Bucket(S3, SETTINGS.failures_bucket)
+DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE)
+LOCK = Lock(boto3.client("dynamodb", config=_AWS), boto3.client("stepfunctions", config=_AWS), SETTINGS.lock_table_name)
+DRAINER = Drainer(
+    bucket=BUCKET,
+    table=TABLE,
+    table_name=SETTINGS.table_name,
+    database=DATABASE,
+    quarantine=Quarantine(lambda: S3, SETTINGS.failures_bucket),
+    statement_bytes=SETTINGS.statement_bytes,
+    every_change=SETTINGS.every_change,
+)
+COLLECTOR = Collector(BUCKET, TABLE, SETTINGS.table_name, SETTINGS.mirror_ttl_deletes)
+
+
+@traced
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Raises what a step raises; the state machine tries again, and then gives up with nothing lost."""
+    steps = Steps(
+        bucket=BUCKET,
+        collector=COLLECTOR,
+        drainer=DRAINER,
+        hydrator=_hydrator,
+        lock=LOCK,
+        concurrency=SETTINGS.concurrency,
+        database_wait_seconds=SETTINGS.database_wait_seconds,
+        out_of_time=lambda: context.get_remaining_time_in_millis() < _MARGIN_MS,
+    )
+    state = steps.step(event["action"], event["state"])
+    logger.info("replay step", action=event["action"], outcome=state.get("outcome"))
+    return state
+
+
+def _hydrator(run: Run) -> Hydrator | None:
+    if not SETTINGS.failures_queue_url:
+        return None
+    return Hydrator(
+        sqs=SQS,
+        streams=STREAMS,
+        queue_url=SETTINGS.failures_queue_url,
+        bucket=BUCKET,
+        table_name=SETTINGS.table_name,
+        prefix=run.prefix if run.dry else FAILED,
+        keep=run.dry,
+        shards=tuple(run.input.get("shards", ())),
+    )

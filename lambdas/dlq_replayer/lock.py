@@ -1,0 +1,74 @@
+"""One replay at a time: a lock that dies with the execution that holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+_KEY = {"p_key": {"S": "replay"}}
+
+
+@dataclass(frozen=True)
+class Lock:
+    """An item of a DynamoDB table. `states` tells whether the execution that holds the lock still runs."""
+
+    dynamodb: Any
+    states: Any
+    table: str
+
+    def acquire(self, execution_arn: str) -> str | None:
+        """None when `execution_arn` has the lock now, otherwise the ARN of the running execution that has it."""
+        if self._put(execution_arn, "attribute_not_exists(p_key) OR holder = :expected", execution_arn):
+            return None
+        holder = self._holder()
+        if holder is not None and self._is_running(holder):
+            return holder
+        if self._put(execution_arn, "attribute_not_exists(p_key) OR holder = :expected", holder or execution_arn):
+            return None
+        return self._holder() or "another execution"
+
+    def release(self, execution_arn: str) -> None:
+        """Does nothing when somebody else has the lock."""
+        try:
+            self.dynamodb.delete_item(
+                TableName=self.table,
+                Key=_KEY,
+                ConditionExpression="holder = :me",
+                ExpressionAttributeValues={":me": {"S": execution_arn}},
+            )
+        except ClientError as error:
+            if not _lost(error):
+                raise
+
+    def _put(self, execution_arn: str, condition: str, expected: str) -> bool:
+        try:
+            self.dynamodb.put_item(
+                TableName=self.table,
+                Item=_KEY | {"holder": {"S": execution_arn}},
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":expected": {"S": expected}},
+            )
+        except ClientError as error:
+            if _lost(error):
+                return False
+            raise
+        return True
+
+    def _holder(self) -> str | None:
+        item = self.dynamodb.get_item(TableName=self.table, Key=_KEY, ConsistentRead=True).get("Item")
+        return item["holder"]["S"] if item else None
+
+    def _is_running(self, execution_arn: str) -> bool:
+        try:
+            status = self.states.describe_execution(executionArn=execution_arn)["status"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+                return False
+            raise
+        return bool(status == "RUNNING")
+
+
+def _lost(error: ClientError) -> bool:
+    return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")

@@ -1,0 +1,122 @@
+"""The report as one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+SHOWN = 200  # rows of a table; the rest is counted
+_BINS = 60
+_HEIGHT = 90
+_CARDS = ("batches", "changes", "keys", "applied", "deleted", "stale", "parked", "expired", "left")
+
+
+def render(
+    report: dict[str, Any],
+    manifest: Sequence[dict[str, Any]],
+    notes: Sequence[dict[str, Any]],
+    parked: Sequence[dict[str, Any]],
+) -> str:
+    template = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
+    counts = report["counts"]
+    return template.substitute(
+        execution=escape(report["execution"]),
+        outcome=escape(report["outcome"].replace("_", " ")),
+        tone={"complete": "good", "nothing_to_do": "good", "planned": "plain"}.get(report["outcome"], "bad"),
+        started=escape(report["started"]),
+        ended=escape(report["ended"]),
+        cards="".join(f"<div><b>{counts[name]:,}</b><span>{name}</span></div>" for name in _CARDS),
+        next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing. All is well.</li>",
+        timeline=_timeline(_failed(manifest), _drained(notes)),
+        parked=_table(parked, ("key", "reason", "hint", "object"), counts["parked"]),
+        expired=_table(
+            report["expired"],
+            (
+                "shard",
+                "start_sequence_number",
+                "end_sequence_number",
+                "first_arrival",
+                "last_arrival",
+                "records",
+                "records_saved",
+            ),
+            counts["expired"],
+        ),
+        problems=_table(report["problems"], ("source", "problem"), len(report["problems"])),
+        counts="".join(
+            f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{n:,}</td></tr>" for name, n in counts.items()
+        ),
+    )
+
+
+Events = list[tuple[float, int]]
+
+
+def _failed(manifest: Iterable[dict[str, Any]]) -> Events:
+    return [
+        (when, batch["records"]) for batch in manifest if (when := _epoch(batch["first_arrival"] or batch["failed_at"]))
+    ]
+
+
+def _drained(notes: Iterable[dict[str, Any]]) -> Events:
+    return [(when, note["counts"].get("changes", 0)) for note in notes if (when := _epoch(note["drained_at"]))]
+
+
+def _epoch(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _timeline(failed: Events, drained: Events) -> str:
+    """Two rows of bars over one axis of time: failed changes above, drained ones below."""
+    times = [when for when, _ in failed + drained]
+    if not times:
+        return "<p>Nothing failed, nothing was drained.</p>"
+    start, end = min(times), max(times)
+    step = max(end - start, 1) / _BINS
+    up, down = _bins(failed, start, step), _bins(drained, start, step)
+    tallest = max(up + down) or 1
+    bars = []
+    for i in range(_BINS):
+        for count, kind in ((up[i], "failed"), (down[i], "drained")):
+            height = max(2, _HEIGHT * count / tallest) if count else 0
+            y = _HEIGHT - height if kind == "failed" else _HEIGHT + 2
+            title = f"{_clock(start + i * step)}: {count:,} changes {kind}"
+            bars.append(
+                f'<rect class="{kind}" x="{i * 10}" y="{y:.1f}" width="8" height="{height:.1f}"><title>{title}</title></rect>'
+            )
+    return (
+        f'<svg viewBox="0 -4 600 {2 * _HEIGHT + 26}" role="img" aria-label="failed and drained changes over time">{"".join(bars)}'
+        f'<line x1="0" x2="600" y1="{_HEIGHT + 1}" y2="{_HEIGHT + 1}"/>'
+        f'<text x="0" y="{2 * _HEIGHT + 18}">{_clock(start)}</text>'
+        f'<text x="600" y="{2 * _HEIGHT + 18}" text-anchor="end">{_clock(end)}</text></svg>'
+    )
+
+
+def _bins(events: Events, start: float, step: float) -> list[int]:
+    bins = [0] * _BINS
+    for when, count in events:
+        bins[min(int((when - start) / step), _BINS - 1)] += count
+    return bins
+
+
+def _clock(when: float) -> str:
+    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str], total: int) -> str:
+    if not rows:
+        return "<p>None.</p>"
+    head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(row.get(column, '')))}</td>" for column in columns) + "</tr>"
+        for row in rows[:SHOWN]
+    )
+    more = f"<p>and {total - SHOWN:,} more</p>" if total > SHOWN else ""
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'

@@ -1,0 +1,112 @@
+"""What a replay did, as numbers for a script and as a page for a person. No row values in either."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from common.quarantine import PREFIX as QUARANTINE
+from dlq_replayer import page
+from dlq_replayer.bucket import Bucket
+from dlq_replayer.run import Run, State
+
+# How much of a list goes into the execution's output, which Step Functions limits to 256 KiB.
+_LISTED = 50
+
+_ADVICE = {
+    "database_down": "MySQL did not answer in time. Nothing was changed. Mend it, then start the replay again.",
+    "incomplete": "MySQL went away while changes were applied. What was applied is settled, the rest is where it was:"
+    " start the replay again.",
+    "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, or"
+    " retry and discard them.",
+    "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare the table"
+    " with MySQL for items changed between those times, and touch those that differ.",
+    "problems": "Some batches or messages could not be read as what they are, named under `problems`; they are where they were.",
+    "left": "Some batches stay because not all of their records were asked for or accounted for.",
+}
+
+
+def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
+    """Write `report.json` and `report.html` under the run's prefix; returns the report with its lists cut short."""
+    notes = list(_each(bucket, f"{run.prefix}done/"))
+    report = _numbers(run, state, notes, now)
+    report["expired"] = list(_items(bucket, f"{run.prefix}expired/"))
+    report["problems"] = list(_items(bucket, f"{run.prefix}problems/"))
+    report["parked_records"] = [name for note in notes for name in note["parked"]]
+    report["counts"]["expired"] = len(report["expired"])
+    report["next"] = [_ADVICE[name] for name in _ADVICE if _applies(name, report)]
+    report["links"] = {
+        "report": f"s3://{bucket.name}/{run.prefix}report.json",
+        "page": f"s3://{bucket.name}/{run.prefix}report.html",
+        "quarantine": f"s3://{bucket.name}/{QUARANTINE}",
+    }
+    bucket.write_json(f"{run.prefix}report.json", report)
+    document = page.render(report, list(_items(bucket, f"{run.prefix}manifest/")), notes, _parked(bucket, report))
+    bucket.write(f"{run.prefix}report.html", document.encode(), "text/html; charset=utf-8")
+    return report | {name: report[name][:_LISTED] for name in ("expired", "problems", "parked_records")}
+
+
+def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
+    collected = state.get("collected", {})
+    counts = Counter(collected.get("counts", {}))
+    for note in notes:
+        counts.update(note["counts"])
+    counts.update(
+        {name: state.get("surveyed", {}).get("counts", {}).get(name, 0) for name in ("changes", "keys", "stale")}
+    )
+    settled = state.get("settled", {})
+    counts["settled"], counts["left"] = settled.get("settled", 0), settled.get("left", 0)
+    counts["applied"] = counts["upserted"] + counts["deleted"]
+    counts["messages"] = state.get("hydrated", {}).get("messages", 0)
+    counts["splits"] = collected.get("splits", 0)
+    counts["splits_drained"] = sum("drained_at" in note for note in notes)
+    return {
+        "execution": run.name,
+        "outcome": _outcome(run, state, notes),
+        "dry_run": run.dry,
+        "started": run.started,
+        "ended": now.isoformat(),
+        "counts": {name: counts[name] for name in _COUNTS},
+    }
+
+
+_COUNTS = (
+    "messages", "batches", "records", "changes", "keys", "applied", "upserted", "deleted", "stale", "redelivered",
+    "superseded", "ttl_delete", "other_item", "parked", "expired", "problems", "settled", "left", "splits", "splits_drained",
+)  # fmt: skip
+
+
+def _outcome(run: Run, state: State, notes: list[dict[str, Any]]) -> str:
+    if state["outcome"] == "gave_up":
+        return "database_down"
+    if state["outcome"] == "nothing":
+        return "nothing_to_do"
+    if run.dry:
+        return "planned"
+    # one note a split, and one for the records that could not be read
+    return "complete" if len(notes) == state["collected"]["splits"] + 1 else "incomplete"
+
+
+def _applies(name: str, report: dict[str, Any]) -> bool:
+    return report["outcome"] == name or bool(report["counts"].get(name))
+
+
+def _each(bucket: Bucket, prefix: str) -> Iterator[Any]:
+    return (bucket.read_json(key) for key, _ in bucket.list(prefix))
+
+
+def _items(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
+    for page_of_items in _each(bucket, prefix):
+        yield from page_of_items
+
+
+def _parked(bucket: Bucket, report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Key, reason and hint of the first parked records; the record itself is not shown."""
+    shown = []
+    for name in islice(report["parked_records"], page.SHOWN):
+        parked = bucket.read_json(name)
+        shown.append({field: parked.get(field) for field in ("key", "version", "reason", "hint")} | {"object": name})
+    return shown

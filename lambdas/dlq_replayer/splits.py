@@ -1,0 +1,79 @@
+"""Changes cut by key into splits, so that keys go in parallel and each key in sequence, in bounded memory.
+
+Collecting writes runs: a part of the backlog, sorted by key and version, one file a split. Draining a split merges its
+runs as it reads them, an external merge sort. A line holds no record, only where to find it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from common.changes import Change, Row
+from common.mapping import Table
+from dlq_replayer.bucket import Bucket
+
+Line = list[Any]
+
+
+def split_of(key: str, splits: int) -> int:
+    return zlib.crc32(key.encode()) % splits
+
+
+def to_line(change: Change, source: str, index: int) -> Line:
+    """`[key, version, source time, row or None, source object, index of the record in it]`"""
+    row = None if change.row is None else [str(v) if isinstance(v, Decimal) else v for v in change.row]
+    return [change.key, change.version, change.source_time, row, source, index]
+
+
+class LineReader:
+    """Turns lines back into changes whose `record` is `{"source", "index"}`: the whole one is read when needed."""
+
+    def __init__(self, table: Table) -> None:
+        self._decimals = [i for i, column in enumerate(table.columns) if column.type == "decimal"]
+
+    def change(self, line: Line) -> Change:
+        key, version, source_time, row, source, index = line
+        return Change(key, version, self._row(row), source_time, {"source": source, "index": index})
+
+    def _row(self, row: list[Any] | None) -> Row | None:
+        if row is None:
+            return None
+        for i in self._decimals:
+            if row[i] is not None:
+                row[i] = Decimal(row[i])
+        return tuple(row)
+
+
+def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int) -> Iterator[tuple[str, bytes]]:
+    """(object key, content) of the sorted run of each split that `lines` touch."""
+    by_split: dict[int, list[Line]] = {}
+    for line in lines:
+        by_split.setdefault(split_of(line[0], splits), []).append(line)
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    for split, held in by_split.items():
+        held.sort(key=_order)
+        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", "\n".join(map(encode, held)).encode()
+
+
+def split_prefix(prefix: str, split: int) -> str:
+    return f"{prefix}splits/{split:05d}/"
+
+
+def merged(bucket: Bucket, prefix: str, split: int, reader: LineReader) -> Iterator[Change]:
+    """The changes of a split ordered by key and version, streamed: memory holds one line of each run."""
+    runs = [_parsed(bucket.lines(key)) for key, _ in bucket.list(split_prefix(prefix, split))]
+    ordered = runs[0] if len(runs) == 1 else heapq.merge(*runs, key=_order)
+    return map(reader.change, ordered)
+
+
+def _parsed(lines: Iterator[bytes]) -> Iterator[Line]:
+    return (json.loads(line) for line in lines if line)
+
+
+def _order(line: Line) -> tuple[str, str]:
+    return line[0], line[1]

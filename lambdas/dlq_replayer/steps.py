@@ -1,0 +1,184 @@
+"""The steps of a replay, one function a state: a state goes in, the next one comes out, `outcome` names the way.
+
+Only names, bucket keys and counts pass through the state machine (256 KiB is its limit). Every step may be
+interrupted anywhere and called again with the same state.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from common.config import ConfigError
+from common.errors import DatabaseError
+from common.telemetry import logger
+from dlq_replayer import collect, report, settle, survey
+from dlq_replayer.bucket import Bucket
+from dlq_replayer.collect import POISON, Collector
+from dlq_replayer.drain import Drainer
+from dlq_replayer.hydrate import Hydrator
+from dlq_replayer.lock import Lock
+from dlq_replayer.run import Run, State, check_input
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """The collaborators of every step. `hydrator(run)` is None where nothing but the bucket receives failures."""
+
+    bucket: Bucket
+    collector: Collector
+    drainer: Drainer
+    hydrator: Callable[[Run], Hydrator | None]
+    lock: Lock
+    concurrency: int
+    database_wait_seconds: int
+    out_of_time: Callable[[], bool]
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def start(self, state: State) -> State:
+        """Input checked, lock taken: `go`, or `already_running`. Raises InputError."""
+        given = state.get("input") or {}
+        check_input(given)
+        run = {"name": state["name"], "arn": state["arn"], "started": state["started"], "input": given}
+        holder = self.lock.acquire(run["arn"])
+        if holder:
+            return {
+                "outcome": "already_running",
+                "message": "another replay is running; this one has touched nothing",
+                "running": holder,
+            }
+        return {"outcome": "go", "run": run, "waiting_since": None, "hydrated": {"messages": 0, "calls": 0}}
+
+    def check(self, state: State) -> State:
+        """Whether the database answers, by the same path as the consumer's: `up`, `down` or `gave_up`."""
+        try:
+            self.drainer.database.run("asking the database for a sign of life", survey.ping)
+        except (DatabaseError, ConfigError) as error:
+            return self._wait(state, error)
+        return state | {"outcome": "up", "waiting_since": None}
+
+    def _wait(self, state: State, error: Exception) -> State:
+        since = state["waiting_since"] or self.clock().isoformat()
+        waited = (self.clock() - datetime.fromisoformat(since)).total_seconds()
+        logger.warning("database does not answer", waited_seconds=int(waited), reason=str(error))
+        outcome = "gave_up" if waited >= self.database_wait_seconds else "down"
+        return state | {"outcome": outcome, "waiting_since": since, "reason": str(error)}
+
+    def hydrate(self, state: State) -> State:
+        """Messages become batches in the bucket: `more` or `done`."""
+        run, sofar = Run.of(state), state["hydrated"]
+        hydrator = self.hydrator(run)
+        limit = run.input.get("max_batches", 10_000_000) - sofar["messages"]
+        if hydrator is None or limit <= 0:
+            return state | {"outcome": "done"}
+        done = hydrator.run(limit, self.out_of_time)
+        number = sofar["calls"]
+        self.bucket.write_json(f"{run.prefix}problems/hydrate-{number:06d}.json", done.problems)
+        self.bucket.write_json(f"{run.prefix}expired/{number:06d}.json", done.expired)
+        hydrated = {"messages": sofar["messages"] + done.messages, "calls": number + 1}
+        return state | {"outcome": "more" if done.more else "done", "hydrated": hydrated}
+
+    def collect(self, state: State) -> State:
+        """A part of the backlog becomes runs of the splits: `more` or `done`."""
+        run = Run.of(state)
+        workers = min(run.input.get("concurrency", self.concurrency), 40)
+        at = state.get("collected") or {
+            "splits": self.collector.splits_needed(run, workers),
+            "cursor": {"prefix": 0, "after": ""},
+            "parts": 0,
+            "counts": {},
+        }
+        left = run.input.get("max_batches", 10_000_000) - at["counts"].get("batches", 0)
+        part, cursor = self.collector.collect(run, at["cursor"], at["splits"], left, self.out_of_time)
+        collect.write(self.bucket, run, part, at["parts"], at["splits"])
+        counts = Counter(at["counts"]) + part.counts + Counter(problems=len(part.problems), unreadable=len(part.parked))
+        collected = at | {"cursor": cursor, "parts": at["parts"] + 1, "counts": dict(counts), "workers": workers}
+        return state | {"outcome": "more" if cursor else "done", "collected": collected}
+
+    def plan(self, state: State) -> State:
+        """What there is to do: `nothing`, `go` with a lane for each worker, or, of a dry run, `more` and `planned`."""
+        run, collected = Run.of(state), state["collected"]
+        if not collected["counts"].get("batches"):
+            return state | {"outcome": "nothing"}
+        if run.dry:
+            return self._survey(run, state)
+        lanes = [
+            {
+                "run": state["run"],
+                "lane": lane,
+                "lanes": collected["workers"],
+                "splits": collected["splits"],
+                "waiting_since": None,
+            }
+            for lane in range(min(collected["workers"], collected["splits"]))
+        ]
+        return state | {"outcome": "go", "lanes": lanes}
+
+    def _survey(self, run: Run, state: State) -> State:
+        sofar = state.get("surveyed") or {"next": 0, "counts": {}}
+        counts, split = Counter(sofar["counts"]), sofar["next"]
+        while split < state["collected"]["splits"]:
+            counts += survey.survey(self.drainer, run, split)
+            split += 1
+            if self.out_of_time():
+                break
+        outcome = "planned" if split >= state["collected"]["splits"] else "more"
+        return state | {"outcome": outcome, "surveyed": {"next": split, "counts": dict(counts)}}
+
+    def drain(self, lane: State) -> State:
+        """A worker's splits: `done`, `more` when time ran out, `waiting` or `gave_up` when the database is away."""
+        run = Run.of(lane)
+        mine = list(range(lane["lane"], lane["splits"], lane["lanes"]))
+        if lane["lane"] == 0:
+            mine.insert(0, POISON)
+        for position in range(lane.get("position", 0), len(mine)):
+            if position and self.out_of_time():
+                return lane | {"outcome": "more", "position": position, "waiting_since": None}
+            try:
+                self.drainer.drain(run, mine[position])
+            except (DatabaseError, ConfigError) as error:
+                waiting = self._wait(lane, error)
+                return waiting | {
+                    "outcome": "waiting" if waiting["outcome"] == "down" else "gave_up",
+                    "position": position,
+                }
+            lane = lane | {"waiting_since": None}
+        return {"outcome": "done", "lane": lane["lane"]}
+
+    def settle(self, state: State) -> State:
+        """Failed batches of which every record is accounted for leave: `more` or `done`."""
+        run = Run.of(state)
+        done = settle.read_done(self.bucket, run)
+        at = state.get("settled") or {"after": "", "settled": 0, "left": 0}
+        for key, _ in self.bucket.list(f"{run.prefix}manifest/", at["after"]):
+            settled, left = settle.settle_part(self.bucket, done, key)
+            at = {"after": key, "settled": at["settled"] + settled, "left": at["left"] + left}
+            if self.out_of_time():
+                return self._without_lanes(state) | {"outcome": "more", "settled": at}
+        return self._without_lanes(state) | {"outcome": "done", "settled": at}
+
+    @staticmethod
+    def _without_lanes(state: State) -> State:
+        return {name: value for name, value in state.items() if name not in ("lanes", "drained")}
+
+    def report(self, state: State) -> State:
+        """The execution's output, which also lies in the bucket, as JSON and as a page; gives the lock back."""
+        run = Run.of(state)
+        made = report.make(self.bucket, run, state, self.clock())
+        self.lock.release(run.arn)
+        return made
+
+    def abort(self, state: State) -> State:
+        """A step failed for good: gives the lock back. What was drained is drained, the rest is where it was."""
+        self.lock.release(state["arn"])
+        return {"outcome": "aborted", "message": "a step failed; nothing is lost: start the replay again"}
+
+    def step(self, action: str, state: State) -> State:
+        steps: dict[str, Callable[[State], State]] = {
+            "start": self.start, "check": self.check, "hydrate": self.hydrate, "collect": self.collect,
+            "plan": self.plan, "drain": self.drain, "settle": self.settle, "report": self.report, "abort": self.abort,
+        }  # fmt: skip
+        return steps[action](state)

@@ -1,0 +1,55 @@
+"""What a replay would do, without doing it: reads MySQL, writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from pymysql.connections import Connection
+
+from common.sql import chunks, literal
+from common.target import SIDECAR, Target
+from dlq_replayer.drain import Drainer
+from dlq_replayer.run import Run
+from dlq_replayer.splits import LineReader, merged
+
+_BATCH = 1_000
+
+
+def ping(connection: Connection[Any], _target: Target) -> None:
+    connection.query("SELECT 1")
+    connection.rollback()
+
+
+def survey(drainer: Drainer, run: Run, split: int) -> Counter[str]:
+    """Counts of `changes`, `keys`, and `stale` keys, whose newest change in the split is not newer than the row."""
+    counts: Counter[str] = Counter()
+    newest: dict[str, str] = {}
+    for change in merged(drainer.bucket, run.prefix, split, LineReader(drainer.table)):
+        counts["changes"] += 1
+        if len(newest) >= _BATCH and change.key not in newest:
+            counts += _compare(drainer, newest)
+            newest = {}
+        newest[change.key] = change.version
+    return counts + _compare(drainer, newest)
+
+
+def _compare(drainer: Drainer, newest: dict[str, str]) -> Counter[str]:
+    if not newest:
+        return Counter()
+    stored: dict[str, str] = drainer.database.run(
+        f"comparing {len(newest)} keys with {SIDECAR}", lambda connection, _: _versions(connection, list(newest))
+    )
+    stale = sum(stored.get(key, "") >= version for key, version in newest.items())
+    return Counter(keys=len(newest), stale=stale)
+
+
+def _versions(connection: Connection[Any], keys: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    with connection.cursor() as cursor:
+        head = f"SELECT item_key, version FROM {SIDECAR} WHERE item_key IN ("
+        for statement, _ in chunks(head, [literal(key) for key in keys], ")", 15_000):
+            cursor.execute(statement)
+            found.update(cursor.fetchall())
+    connection.rollback()
+    return found
