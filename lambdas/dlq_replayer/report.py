@@ -24,7 +24,7 @@ _ADVICE = {
     " retry and discard them.",
     "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare the table"
     " with MySQL for items changed between those times, and touch those that differ.",
-    "problems": "Some batches or messages could not be read as what they are, named under `problems`; they are where they were.",
+    "problems": "Some batches or messages are not what they should be, named under `problems`; they are where they were.",
     "left": "Some batches stay because not all of their records were asked for or accounted for.",
 }
 
@@ -75,7 +75,8 @@ def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime)
 
 _COUNTS = (
     "messages", "batches", "records", "changes", "keys", "applied", "upserted", "deleted", "stale", "redelivered",
-    "superseded", "ttl_delete", "other_item", "parked", "expired", "problems", "settled", "left", "splits", "splits_drained",
+    "superseded", "ttl_delete", "other_item", "parked", "expired", "problems", "settled", "left", "splits",
+    "splits_drained",
 )  # fmt: skip
 
 
