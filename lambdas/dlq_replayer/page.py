@@ -87,12 +87,11 @@ def _timeline(failed: Events, drained: Events) -> str:
         for count, kind in ((up[i], "failed"), (down[i], "drained")):
             height = max(2, _HEIGHT * count / tallest) if count else 0
             y = _HEIGHT - height if kind == "failed" else _HEIGHT + 2
-            title = f"{_clock(start + i * step)}: {count:,} changes {kind}"
-            bars.append(
-                f'<rect class="{kind}" x="{i * 10}" y="{y:.1f}" width="8" height="{height:.1f}"><title>{title}</title></rect>'
-            )
+            title = f"<title>{_clock(start + i * step)}: {count:,} changes {kind}</title>"
+            bars.append(f'<rect class="{kind}" x="{i * 10}" y="{y:.1f}" width="8" height="{height:.1f}">{title}</rect>')
     return (
-        f'<svg viewBox="0 -4 600 {2 * _HEIGHT + 26}" role="img" aria-label="failed and drained changes over time">{"".join(bars)}'
+        f'<svg viewBox="0 -4 600 {2 * _HEIGHT + 26}" role="img" aria-label="failed and drained changes over time">'
+        f"{''.join(bars)}"
         f'<line x1="0" x2="600" y1="{_HEIGHT + 1}" y2="{_HEIGHT + 1}"/>'
         f'<text x="0" y="{2 * _HEIGHT + 18}">{_clock(start)}</text>'
         f'<text x="600" y="{2 * _HEIGHT + 18}" text-anchor="end">{_clock(end)}</text></svg>'

@@ -22,9 +22,9 @@ _ADVICE = {
     " start the replay again.",
     "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, or"
     " retry and discard them.",
-    "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare the table"
-    " with MySQL for items changed between those times, and touch those that differ.",
-    "problems": "Some batches or messages are not what they should be, named under `problems`; they are where they were.",
+    "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare"
+    " the table with MySQL for items changed between those times, and touch those that differ.",
+    "problems": "Some batches or messages are not what they should be, named under `problems`; they are in place.",
     "left": "Some batches stay because not all of their records were asked for or accounted for.",
 }
 
