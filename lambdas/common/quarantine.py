@@ -59,7 +59,12 @@ def object_key(parked: Parked) -> str:
     digest = hashlib.sha256(json.dumps(parked.record, sort_keys=True, default=str).encode()).hexdigest()[:32]
     if parked.key is None:
         return f"{PREFIX}_unreadable/{digest}.json"
-    folder = quote(parked.key, safe="", errors="replace") or "_empty"
+    return f"{folder_of(parked.key)}/{parked.version or digest}.json"
+
+
+def folder_of(key: str) -> str:
+    """Where the records of `key` are; a long key is cut and told apart by its digest."""
+    folder = quote(key, safe="", errors="replace") or "_empty"
     if len(folder) > _LONGEST_NAME:
-        folder = folder[:_LONGEST_NAME] + "-" + hashlib.sha256(parked.key.encode(errors="replace")).hexdigest()[:16]
-    return f"{PREFIX}{folder}/{parked.version or digest}.json"
+        folder = folder[:_LONGEST_NAME] + "-" + hashlib.sha256(key.encode(errors="replace")).hexdigest()[:16]
+    return PREFIX + folder
