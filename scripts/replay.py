@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--outputs", metavar="FILE", help="terraform output -json of the stack, - for standard input")
-    parser.set_defaults(command=start, json=False, no_wait=False)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.set_defaults(command=start)
     _add_start_options(parser)
     commands = parser.add_subparsers(title="commands")
     _add_start_options(_command(commands, "start", start, "start a replay and follow it (the default)"))
