@@ -47,6 +47,10 @@ class Collector:
     table_name: str
     mirror_ttl_deletes: bool = False
 
+    def anything(self, run: Run) -> bool:
+        """Whether there is any object to collect; S3 answers with what is there at this moment."""
+        return any(True for prefix in _prefixes(run) for _ in self.bucket.list(prefix))
+
     def splits_needed(self, run: Run, workers: int) -> int:
         """A split is bounded in size, not the backlog: the more has failed, the more splits."""
         total = sum(size for prefix in _prefixes(run) for _, size in self.bucket.list(prefix))

@@ -18,7 +18,7 @@ from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
-from dlq_replayer.run import Run
+from dlq_replayer.run import InputError, Run
 from dlq_replayer.steps import Steps
 
 # A step hands over to its next call while this much of its time is left, in milliseconds.
@@ -74,7 +74,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         database_wait_seconds=SETTINGS.database_wait_seconds,
         out_of_time=lambda: context.get_remaining_time_in_millis() < _MARGIN_MS,
     )
-    state = steps.step(event["action"], event["state"])
+    try:
+        state = steps.step(event["action"], event["state"])
+    except InputError as error:
+        # An outcome, not an error: an error would be tried again, and its cause come with a stack trace.
+        state = {"outcome": "wrong_input", "message": str(error)}
     logger.info("replay step", action=event["action"], outcome=state.get("outcome"))
     return state
 

@@ -121,6 +121,22 @@ class Hydrator:
     keep: bool = False
     shards: tuple[str, ...] = ()
 
+    def anything(self) -> bool:
+        """Whether the queue holds a message, without taking it.
+
+        The queue's counts lag by up to a minute, so they are believed only for messages in flight: those of a call
+        that was killed come back. A long poll asks every server of the queue:
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
+        """
+        seen = self.sqs.receive_message(
+            QueueUrl=self.queue_url, MaxNumberOfMessages=1, VisibilityTimeout=0, WaitTimeSeconds=1
+        )
+        if seen.get("Messages"):
+            return True
+        name = "ApproximateNumberOfMessagesNotVisible"
+        counts = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])["Attributes"]
+        return int(counts[name]) > 0
+
     def run(self, limit: int, out_of_time: Callable[[], bool]) -> Hydrated:
         """Messages until the queue gives no new ones, `limit` is reached or time runs out (then `more`)."""
         done = Hydrated(0, [], [], more=False)

@@ -49,6 +49,12 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     return report | {name: report[name][:_LISTED] for name in ("expired", "problems", "parked_records")}
 
 
+def nothing(run: Run, now: datetime) -> State:
+    """The report of a run that found nothing; it is only the output, and no object in the bucket."""
+    report = _numbers(run, {"outcome": "nothing"}, [], now)
+    return report | {"expired": [], "problems": [], "parked_records": [], "next": [], "links": {}}
+
+
 def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
     collected = state.get("collected", {})
     counts = Counter(collected.get("counts", {}))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 State = dict[str, Any]
+_LONGEST_MESSAGE, _MOST_PROBLEMS = 200, 10
 
 
 class InputError(Exception):
@@ -26,11 +27,16 @@ def _validator() -> Any:
 def check_input(given: Any) -> None:
     """Raises InputError."""
     problems = [
-        f"{'.'.join(map(str, error.absolute_path)) or 'input'}: {error.message}"
+        f"{'.'.join(map(str, error.absolute_path)) or 'input'}: {_shortened(error.message)}"
         for error in _validator().iter_errors(given)
     ]
     if problems:
-        raise InputError("wrong input, nothing was changed: " + "; ".join(sorted(problems)))
+        raise InputError("wrong input, nothing was changed: " + "; ".join(sorted(problems)[:_MOST_PROBLEMS]))
+
+
+def _shortened(message: str) -> str:
+    """A message repeats the value, which may be a list of a thousand keys."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:60]} ... {message[-80:]}"
 
 
 @dataclass(frozen=True)
