@@ -7,6 +7,7 @@ locals {
   # In S3 mode there is no queue.
   failures_queues    = var.failure_destination == "sqs" ? { failures = "${local.prefix}-failures" } : {}
   failures_queue_arn = "arn:${local.partition}:sqs:${var.aws_region}:${local.account_id}:${local.prefix}-failures"
+  failures_queue_url = "https://sqs.${var.aws_region}.${data.aws_partition.current.dns_suffix}/${local.account_id}/${local.prefix}-failures"
 }
 
 resource "aws_s3_bucket" "failures" {
@@ -51,6 +52,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "failures" {
 
     filter {
       prefix = "replayed/"
+    }
+
+    expiration {
+      days = var.replayed_retention_days
+    }
+  }
+
+  # What a replay works with, and its report.
+  rule {
+    id     = "replay"
+    status = "Enabled"
+
+    filter {
+      prefix = "replay/"
     }
 
     expiration {

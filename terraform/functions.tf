@@ -5,6 +5,7 @@ locals {
     api             = "${local.prefix}-api"
     stream_consumer = "${local.prefix}-stream-consumer"
     schema          = "${local.prefix}-schema"
+    dlq_replayer    = "${local.prefix}-dlq-replayer"
   }
 }
 
@@ -87,7 +88,7 @@ data "aws_iam_policy_document" "database_access" {
 }
 
 data "aws_iam_policy_document" "vpc_access" {
-  for_each = toset(["stream_consumer", "schema"])
+  for_each = toset(["stream_consumer", "schema", "dlq_replayer"])
 
   statement {
     sid = "ManageNetworkInterfaces"

@@ -14,7 +14,7 @@ locals {
   build_dir = coalesce(var.build_dir, "${path.module}/../build")
   manifest  = try(jsondecode(file("${local.build_dir}/manifest.json")), null)
   zips = {
-    for package in ["api", "stream_consumer"] : package => {
+    for package in ["api", "stream_consumer", "dlq_replayer"] : package => {
       path  = "${local.build_dir}/${package}.zip"
       hash  = try(filebase64sha256("${local.build_dir}/${package}.zip"), null)
       built = try(filesha256("${local.build_dir}/${package}.zip") == local.manifest.zips["${package}.zip"], false)

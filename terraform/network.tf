@@ -1,4 +1,4 @@
-# The consumer and the schema step sit in the VPC, as the database does; the API's function does not.
+# The consumer, the schema step and the replayer sit in the VPC, as the database does; the API's function does not.
 
 data "aws_subnets" "private" {
   filter {
@@ -60,8 +60,10 @@ resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
 # Endpoints, for subnets without a way out. Logs, traces and failed batches need none: Lambda sends them itself.
 
 locals {
-  interface_endpoints = var.create_vpc_endpoints ? toset(["ssm", "secretsmanager"]) : toset([])
-  gateway_endpoints   = var.create_vpc_endpoints ? toset(["s3"]) : toset([])
+  # The replayer looks after its lock in DynamoDB and asks Step Functions who holds it.
+  interface_endpoints = var.create_vpc_endpoints ? toset(concat(["ssm", "secretsmanager", "states"], [for queue in local.failures_queues : "sqs"])) : toset([])
+  gateway_endpoints   = var.create_vpc_endpoints ? toset(["s3", "dynamodb"]) : toset([])
+  streams_endpoints   = var.create_vpc_endpoints ? local.failures_queues : {}
 }
 
 resource "aws_security_group" "endpoints" {
@@ -92,6 +94,18 @@ resource "aws_vpc_endpoint" "interface" {
   subnet_ids          = data.aws_subnets.private.ids
   security_group_ids  = [for group in aws_security_group.endpoints : group.id]
   private_dns_enabled = true
+}
+
+# Streams have no private DNS name, so that the replayer is told the endpoint's own:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/privatelink-streams.html
+resource "aws_vpc_endpoint" "streams" {
+  for_each = local.streams_endpoints
+
+  vpc_id             = var.vpc_id
+  service_name       = "com.amazonaws.${var.aws_region}.dynamodb-streams"
+  vpc_endpoint_type  = "Interface"
+  subnet_ids         = data.aws_subnets.private.ids
+  security_group_ids = [for group in aws_security_group.endpoints : group.id]
 }
 
 data "aws_route_tables" "private" {

@@ -53,6 +53,16 @@ output "failures_queue_url" {
   value       = join("", [for queue in aws_sqs_queue.failures : queue.url])
 }
 
+output "replay_state_machine_arn" {
+  description = "State machine that drains what failed; start it with {}."
+  value       = aws_sfn_state_machine.replay.arn
+}
+
+output "replayer_function_name" {
+  description = "Function that does the steps of a replay."
+  value       = aws_lambda_function.dlq_replayer.function_name
+}
+
 output "rds_connection_param_name" {
   description = "SSM parameter that says where MySQL is."
   value       = var.rds_connection_param_name

@@ -343,6 +343,69 @@ variable "replayed_retention_days" {
   }
 }
 
+# Replay
+
+variable "replay_concurrency" {
+  description = "Workers of a replay, each with one database connection: what the database bears beside the live changes."
+  type        = number
+  default     = 4
+
+  validation {
+    condition     = var.replay_concurrency >= 1 && var.replay_concurrency <= 40 && floor(var.replay_concurrency) == var.replay_concurrency
+    error_message = "replay_concurrency must be a whole number from 1 to 40."
+  }
+}
+
+variable "replay_database_wait_seconds" {
+  description = "Seconds that a replay waits for a database that does not answer, before it fails and says so. Default: 3600, or 21600 with auto_replay."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = try(var.replay_database_wait_seconds >= 0 && var.replay_database_wait_seconds <= 86400 && floor(var.replay_database_wait_seconds) == var.replay_database_wait_seconds, var.replay_database_wait_seconds == null)
+    error_message = "replay_database_wait_seconds must be a whole number from 0 to 86400."
+  }
+}
+
+variable "replay_check_interval_seconds" {
+  description = "Seconds between two looks at a database that does not answer: how soon after its return a waiting replay goes on."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.replay_check_interval_seconds >= 1 && var.replay_check_interval_seconds <= 3600 && floor(var.replay_check_interval_seconds) == var.replay_check_interval_seconds
+    error_message = "replay_check_interval_seconds must be a whole number from 1 to 3600."
+  }
+}
+
+variable "replayer_memory_mb" {
+  description = "Memory of the replay's function, which also decides its share of a CPU. A call holds up to 20,000 changes at once."
+  type        = number
+  default     = 1024
+
+  validation {
+    condition     = var.replayer_memory_mb >= 512 && var.replayer_memory_mb <= 10240
+    error_message = "replayer_memory_mb must be from 512 to 10240."
+  }
+}
+
+variable "auto_replay" {
+  description = "Start a replay by itself when batches have failed. It waits for the database to come back."
+  type        = bool
+  default     = false
+}
+
+variable "auto_replay_schedule_minutes" {
+  description = "Minutes between two looks for failed batches, with auto_replay: how long one can wait that failed while a replay was running, or that is in the queue."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.auto_replay_schedule_minutes >= 1 && var.auto_replay_schedule_minutes <= 1440 && floor(var.auto_replay_schedule_minutes) == var.auto_replay_schedule_minutes
+    error_message = "auto_replay_schedule_minutes must be a whole number from 1 to 1440."
+  }
+}
+
 # Database
 
 variable "mysql_port" {
@@ -441,7 +504,7 @@ variable "rds_proxy_max_connections_percent" {
 # Network
 
 variable "create_vpc_endpoints" {
-  description = "Create endpoints for SSM, Secrets Manager and S3, for private subnets without a NAT gateway. Leave false where the VPC has them or a NAT gateway."
+  description = "Create endpoints for SSM, Secrets Manager, S3, DynamoDB and Step Functions (in SQS mode also SQS and DynamoDB Streams), for private subnets without a NAT gateway. Leave false where the VPC has them or a NAT gateway."
   type        = bool
   default     = false
 }

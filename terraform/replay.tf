@@ -1,0 +1,316 @@
+# Drains what failed: a state machine that names the steps, and one function that does them. docs/runbook.md says
+# how to start it.
+
+locals {
+  replay_name           = "${local.prefix}-replay"
+  replay_arn            = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:stateMachine:${local.replay_name}"
+  replay_executions_arn = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:execution:${local.replay_name}"
+  replay_lock_arn       = "${local.table_arns}/${local.prefix}-replay-lock"
+  replayer_arn          = "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names.dlq_replayer}"
+  # An automatic run outlasts a long outage, so that the first row follows soon after its end; a run that somebody
+  # watches says sooner that the database is down.
+  replay_database_wait_seconds = coalesce(var.replay_database_wait_seconds, var.auto_replay ? 21600 : 3600)
+}
+
+# One item at most: who is replaying. It dies with the execution that holds it, so it needs no TTL.
+resource "aws_dynamodb_table" "replay_lock" {
+  name         = "${local.prefix}-replay-lock"
+  billing_mode = "PAY_PER_REQUEST"
+
+  hash_key = "p_key"
+
+  attribute {
+    name = "p_key"
+    type = "S"
+  }
+}
+
+# The function
+
+data "aws_iam_policy_document" "dlq_replayer" {
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["dlq_replayer"].json,
+    data.aws_iam_policy_document.vpc_access["dlq_replayer"].json,
+    data.aws_iam_policy_document.database_access.json,
+  ]
+
+  # Of the whole bucket: with a condition on the prefix S3 would answer 403, not 404, for an object that is gone.
+  statement {
+    sid       = "ListFailures"
+    actions   = ["s3:ListBucket"]
+    resources = [local.failures_bucket_arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "s3:ResourceAccount"
+      values   = [local.account_id]
+    }
+  }
+
+  statement {
+    sid     = "ReadFailures"
+    actions = ["s3:GetObject"]
+    resources = [
+      "${local.failures_bucket_arn}/aws/lambda/*",
+      "${local.failures_bucket_arn}/quarantine/*",
+      "${local.failures_bucket_arn}/replay/*",
+    ]
+
+    condition {
+      test     = "StringEquals"
+      variable = "s3:ResourceAccount"
+      values   = [local.account_id]
+    }
+  }
+
+  statement {
+    sid     = "WriteWorkAndOutcome"
+    actions = ["s3:PutObject"]
+    resources = concat([
+      "${local.failures_bucket_arn}/quarantine/*",
+      "${local.failures_bucket_arn}/replay/*",
+      "${local.failures_bucket_arn}/replayed/*",
+      ], [for queue in local.failures_queues : "${local.failures_bucket_arn}/aws/lambda/hydrated/*"
+      ], [for queue in local.failures_queues : "${local.failures_bucket_arn}/expired/*"
+    ])
+
+    # A bucket that was deleted can be made again by anybody: never write changes into another account's.
+    condition {
+      test     = "StringEquals"
+      variable = "s3:ResourceAccount"
+      values   = [local.account_id]
+    }
+  }
+
+  # The bucket keeps versions: what is deleted here, after its copy in replayed/ was written, can be had back.
+  statement {
+    sid     = "MoveSettled"
+    actions = ["s3:DeleteObject"]
+    resources = [
+      "${local.failures_bucket_arn}/aws/lambda/*",
+      "${local.failures_bucket_arn}/quarantine/*",
+    ]
+
+    condition {
+      test     = "StringEquals"
+      variable = "s3:ResourceAccount"
+      values   = [local.account_id]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.failures_queues
+
+    content {
+      sid = "TakePointers"
+      actions = [
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+      ]
+      resources = [local.failures_queue_arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.failures_queues
+
+    content {
+      sid       = "ReadStream"
+      actions   = ["dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+      resources = ["${local.orders_arn}/stream/*"] # a pointer may be into an earlier stream of the table
+    }
+  }
+
+  statement {
+    sid       = "HoldLock"
+    actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
+    resources = [local.replay_lock_arn]
+  }
+
+  statement {
+    sid       = "AskWhetherHolderRuns"
+    actions   = ["states:DescribeExecution"]
+    resources = ["${local.replay_executions_arn}:*"] # any execution of this one state machine
+  }
+}
+
+resource "aws_iam_role_policy" "dlq_replayer" {
+  name   = "dlq-replayer"
+  role   = aws_iam_role.function["dlq_replayer"].name
+  policy = data.aws_iam_policy_document.dlq_replayer.json
+}
+
+resource "aws_lambda_function" "dlq_replayer" {
+  function_name = local.function_names.dlq_replayer
+  description   = "The steps of a replay"
+  role          = aws_iam_role.function["dlq_replayer"].arn
+
+  filename         = local.zips.dlq_replayer.path
+  source_code_hash = local.zips.dlq_replayer.hash
+  handler          = "dlq_replayer.handler.handler"
+  runtime          = local.runtime
+  architectures    = [local.architecture]
+  memory_size      = var.replayer_memory_mb
+  timeout          = 300 # a step hands over to its next call a minute before; the state machine waits 30 s longer
+
+  environment {
+    variables = merge(local.database_environment, {
+      POWERTOOLS_SERVICE_NAME      = local.function_names.dlq_replayer
+      TABLE_NAME                   = aws_dynamodb_table.orders.name
+      LOCK_TABLE_NAME              = aws_dynamodb_table.replay_lock.name
+      FAILURES_BUCKET              = local.failures_bucket
+      REPLAY_CONCURRENCY           = tostring(var.replay_concurrency)
+      REPLAY_DATABASE_WAIT_SECONDS = tostring(local.replay_database_wait_seconds)
+      MAX_STATEMENT_BYTES          = tostring(var.max_statement_bytes)
+      MIRROR_TTL_DELETES           = tostring(var.mirror_ttl_deletes)
+      APPLY_EVERY_CHANGE           = tostring(var.apply_every_change)
+      }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url
+    }, { for endpoint in aws_vpc_endpoint.streams : "AWS_ENDPOINT_URL_DYNAMODB_STREAMS" => "https://${endpoint.dns_entry[0].dns_name}" })
+  }
+
+  vpc_config {
+    subnet_ids         = data.aws_subnets.private.ids
+    security_group_ids = [aws_security_group.consumer.id]
+  }
+
+  tracing_config {
+    mode = var.xray_tracing ? "Active" : "PassThrough"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.zips.dlq_replayer.built
+      error_message = local.build_missing
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.dlq_replayer]
+}
+
+# The state machine
+
+data "aws_iam_policy_document" "replay_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["states.amazonaws.com"]
+    }
+
+    # Only for this account's state machine: the service serves everybody.
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+  }
+}
+
+resource "aws_iam_role" "replay" {
+  name               = local.replay_name
+  assume_role_policy = data.aws_iam_policy_document.replay_trust.json
+}
+
+data "aws_iam_policy_document" "replay" {
+  statement {
+    sid       = "CallSteps"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [local.replayer_arn]
+  }
+
+  # A Distributed Map runs its lanes as executions of the state machine itself:
+  # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+  statement {
+    sid       = "StartLanes"
+    actions   = ["states:StartExecution"]
+    resources = [local.replay_arn]
+  }
+
+  statement {
+    sid       = "FollowLanes"
+    actions   = ["states:DescribeExecution", "states:StopExecution"]
+    resources = ["${local.replay_executions_arn}:*", "${local.replay_executions_arn}/Drain:*"]
+  }
+
+  statement {
+    sid       = "RedriveLanes"
+    actions   = ["states:RedriveExecution"]
+    resources = ["${local.replay_executions_arn}/Drain:*"] # Drain is the label of the map
+  }
+
+  statement {
+    sid = "WriteLogs"
+    actions = [
+      "logs:CreateLogDelivery",
+      "logs:DeleteLogDelivery",
+      "logs:DescribeLogGroups",
+      "logs:DescribeResourcePolicies",
+      "logs:GetLogDelivery",
+      "logs:ListLogDeliveries",
+      "logs:PutResourcePolicy",
+      "logs:UpdateLogDelivery",
+    ]
+    resources = ["*"] # log deliveries have no resource to name
+  }
+
+  dynamic "statement" {
+    for_each = var.xray_tracing ? ["on"] : []
+
+    content {
+      sid = "SendTraces"
+      actions = [
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+      ]
+      resources = ["*"] # X-Ray has no resource to name
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "replay" {
+  name   = "replay"
+  role   = aws_iam_role.replay.name
+  policy = data.aws_iam_policy_document.replay.json
+}
+
+# Under vendedlogs every group is covered by one resource policy, which has a limit in length.
+resource "aws_cloudwatch_log_group" "replay" {
+  name              = "/aws/vendedlogs/states/${local.replay_name}"
+  retention_in_days = var.log_retention_days
+}
+
+resource "aws_sfn_state_machine" "replay" {
+  name     = local.replay_name
+  type     = "STANDARD" # each step exactly once, and days of time
+  role_arn = aws_iam_role.replay.arn
+
+  definition = templatefile("${path.module}/../statemachines/replay.asl.json", {
+    replayer_arn = local.replayer_arn
+    wait_seconds = var.replay_check_interval_seconds
+  })
+
+  logging_configuration {
+    level                  = "ERROR"
+    include_execution_data = false # an input may name keys
+    log_destination        = "${aws_cloudwatch_log_group.replay.arn}:*"
+  }
+
+  tracing_configuration {
+    enabled = var.xray_tracing
+  }
+
+  lifecycle {
+    precondition {
+      # An execution's history ends at 25,000 events, and each look at the database takes nine.
+      condition     = local.replay_database_wait_seconds <= 2200 * var.replay_check_interval_seconds
+      error_message = "replay_database_wait_seconds must be at most 2200 times replay_check_interval_seconds: an execution's history ends at 25,000 events."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.replay, aws_lambda_function.dlq_replayer]
+}
