@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "RDS_CONNECTION_PARAM_NAME": "none",
     "RDS_SECRET_ARN": "none",
     "FAILURES_BUCKET": "none",
+    "LOCK_TABLE_NAME": "none",
     "FAILURES_QUEUE_URL": "none",
     "POWERTOOLS_SERVICE_NAME": "none",
     "POWERTOOLS_METRICS_NAMESPACE": "none",
