@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from common.changes import Record
+
+# Messages and objects may come from anybody: what these patterns let through fits an object's key and the report.
+_SHARD = re.compile(r"[\w.-]{1,100}", re.ASCII)
+_NUMBER = re.compile(r"\d{1,99}", re.ASCII)
+_TIME = re.compile(r"[\w:.+-]{1,40}", re.ASCII)
 
 
 class UnreadableError(Exception):
@@ -72,7 +78,7 @@ def parse_object(text: bytes, table_name: str) -> FailedBatch:
         # AWS documents an escaped string; LocalStack stores the object itself.
         event: Any = json.loads(payload) if isinstance(payload, str) else payload
         records = event["Records"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise UnreadableError("its payload is no event with Records") from None
     if not isinstance(records, list):
         raise UnreadableError("its payload is no event with Records")
@@ -80,8 +86,13 @@ def parse_object(text: bytes, table_name: str) -> FailedBatch:
 
 
 def parse_message(text: str, table_name: str) -> Pointer:
-    """A failure record of the SQS destination. Raises UnreadableError."""
-    return _pointer(_object(text), table_name)
+    """A failure record of the SQS destination, whose range must be readable. Raises UnreadableError."""
+    pointer = _pointer(_object(text), table_name)
+    if not (_NUMBER.fullmatch(pointer.start) and _NUMBER.fullmatch(pointer.end)):
+        raise UnreadableError("its sequence numbers are not decimal strings")
+    if int(pointer.start) > int(pointer.end):
+        raise UnreadableError("its range ends before it starts")
+    return pointer
 
 
 def parse_parked(text: bytes) -> FailedBatch:
@@ -95,7 +106,7 @@ def parse_parked(text: bytes) -> FailedBatch:
 def _object(text: bytes | str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnreadableError("it is not JSON, or was cut off") from None
     if not isinstance(document, dict):
         raise UnreadableError("it is not a JSON object")
@@ -113,15 +124,22 @@ def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
             start=str(info["startSequenceNumber"]),
             end=str(info["endSequenceNumber"]),
             size=int(info["batchSize"]),
-            first_arrival=str(info.get("approximateArrivalOfFirstRecord", "")),
-            last_arrival=str(info.get("approximateArrivalOfLastRecord", "")),
-            failed_at=str(document.get("timestamp", "")),
+            first_arrival=_time(info.get("approximateArrivalOfFirstRecord")),
+            last_arrival=_time(info.get("approximateArrivalOfLastRecord")),
+            failed_at=_time(document.get("timestamp")),
         )
     except (KeyError, ValueError, TypeError):
         raise UnreadableError("its DDBStreamBatchInfo is incomplete") from None
-    if f":table/{table_name}/stream/" not in pointer.stream_arn:
+    if not re.fullmatch(rf"arn:[\w:-]+:table/{re.escape(table_name)}/stream/[\w:.-]{{1,40}}", pointer.stream_arn):
         raise UnreadableError("it belongs to another table")
+    if not _SHARD.fullmatch(pointer.shard):
+        raise UnreadableError("its shardId is none")
     return pointer
+
+
+def _time(value: Any) -> str:
+    """Only shown, so what is no time is left out."""
+    return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
 
 
 def as_event_records(records: Iterable[Mapping[str, Any]], stream_arn: str) -> list[dict[str, Any]]:

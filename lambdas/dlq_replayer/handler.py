@@ -95,4 +95,5 @@ def _hydrator(run: Run) -> Hydrator | None:
         prefix=run.prefix if run.dry else FAILED,
         keep=run.dry,
         shards=tuple(run.input.get("shards", ())),
+        execution=run.name,
     )

@@ -6,11 +6,13 @@ A message leaves the queue only after its records, or the pointer that came too 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from dlq_replayer.batches import Pointer, UnreadableError, as_event_records, parse_message
 from dlq_replayer.bucket import EXPIRED, FAILED, Bucket
@@ -18,80 +20,114 @@ from dlq_replayer.bucket import EXPIRED, FAILED, Bucket
 _VISIBILITY_SECONDS = 180
 # A closed shard ends the walk; an open one may give empty pages before the range and, behind it, for ever.
 _EMPTY_PAGES = 50
+# Records of one object: with parallelization a range also holds what other batches of the shard stood for.
+_OBJECT_RECORDS = 5_000
+_TRIMMED = "TrimmedDataAccessException"
+_GONE = ("ResourceNotFoundException", "ValidationException")
 
 
-class ExpiredError(Exception):
-    """The stream has trimmed the range, or a part of it. `records` holds what was left."""
+class Reading:
+    """Iterates over the records of a pointer's range, as GetRecords gives them; tells afterwards whether that was all.
 
-    def __init__(self, records: list[dict[str, Any]]) -> None:
-        self.records = records
-        super().__init__("the stream no longer holds the whole range: it forgets after 24 hours")
-
-
-def read_range(streams: Any, pointer: Pointer) -> list[dict[str, Any]]:
-    """The records of `pointer`'s range, in order, as GetRecords gives them; those of other keys in between included.
-
-    Raises ExpiredError when the stream no longer has all of it.
+    Records of other keys in between are included. Where the stream has forgotten the start, the rest is read.
     """
-    records: list[dict[str, Any]] = []
-    first, last = int(pointer.start), int(pointer.end)
-    whole = True
-    iterator: str | None
-    try:
-        iterator = _iterator(streams, pointer, "AT_SEQUENCE_NUMBER", pointer.start)
-    except ClientError as error:
-        if _code(error) not in ("TrimmedDataAccessException", "ResourceNotFoundException", "ValidationException"):
-            raise
-        whole = False
-        iterator = _oldest(streams, pointer)
-    for record in _walk(streams, pointer, iterator):
-        number = int(record["dynamodb"]["SequenceNumber"])
-        if number > last:
-            break
-        if number >= first:
-            records.append(record)
-        if number == last:
-            break
-    if not whole or not records or int(records[-1]["dynamodb"]["SequenceNumber"]) < last:
-        raise ExpiredError(records)
-    return records
 
+    def __init__(self, streams: Any, pointer: Pointer) -> None:
+        self._streams, self._pointer = streams, pointer
+        self._start, self._end = int(pointer.start), int(pointer.end)
+        self._first: int | None = None  # of the range
+        self._last: int | None = None
+        self._oldest: int | None = None  # that the shard gave since it was last read from its oldest record
+        self._from_oldest = self._forgotten = self._unfinished = False
+        self.count = 0
 
-def _oldest(streams: Any, pointer: Pointer) -> str | None:
-    try:
-        return _iterator(streams, pointer, "TRIM_HORIZON")
-    except ClientError as error:
-        if _code(error) in ("ResourceNotFoundException", "ValidationException"):  # the shard itself is gone
-            return None
-        raise
+    @property
+    def whole(self) -> bool:
+        # Trimmed while it was read, the range may have a hole between records that were both there.
+        return self._first == self._start and self._last == self._end and not self._forgotten
 
+    @property
+    def expired(self) -> bool:
+        """Whether the stream has trimmed records of the range: it forgets after 24 hours."""
+        if self.whole or (self._unfinished and not (self._forgotten and self.count == 0)):
+            return False
+        return self._forgotten or (self._from_oldest and (self._oldest is None or self._oldest > self._start))
 
-def _walk(streams: Any, pointer: Pointer, iterator: str | None) -> Iterator[dict[str, Any]]:
-    """Records from `iterator` to the end of the shard. An iterator lives 15 minutes; one that died is renewed."""
-    empty, seen = 0, None
-    while iterator and empty < _EMPTY_PAGES:
-        try:
-            page = streams.get_records(ShardIterator=iterator, Limit=1000)
-        except ClientError as error:
-            if _code(error) == "ExpiredIteratorException" and seen:
-                iterator = _iterator(streams, pointer, "AFTER_SEQUENCE_NUMBER", seen)
-                continue
-            if _code(error) == "TrimmedDataAccessException":
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for record in self._walk():
+            number = int(record["dynamodb"]["SequenceNumber"])
+            self._oldest = number if self._oldest is None else self._oldest
+            if number > self._end:
                 return
-            raise
-        for record in page["Records"]:
-            seen = record["dynamodb"]["SequenceNumber"]
+            if number < self._start or (self._last is not None and number <= self._last):
+                continue
+            self._first = number if self._first is None else self._first
+            self._last = number
+            self.count += 1
             yield record
-        empty = 0 if page["Records"] else empty + 1
-        iterator = page.get("NextShardIterator")
+            if number == self._end:
+                return
 
+    def _walk(self) -> Iterator[dict[str, Any]]:
+        """Records from the range's start to the end of the shard. An iterator lives 15 minutes; then it is renewed."""
+        iterator = self._begin()
+        empty, seen = 0, None
+        while iterator:
+            if empty == _EMPTY_PAGES:
+                self._unfinished = True
+                return
+            try:
+                page = self._streams.get_records(ShardIterator=iterator, Limit=1000)
+            except ClientError as error:
+                if _code(error) == "ExpiredIteratorException" and seen:
+                    iterator = self._after(seen)
+                    continue
+                if _code(error) != _TRIMMED:
+                    raise
+                self._forgotten = True
+                iterator = self._oldest_iterator()
+                empty += 1
+                continue
+            for record in page["Records"]:
+                seen = record["dynamodb"]["SequenceNumber"]
+                yield record
+            empty = 0 if page["Records"] else empty + 1
+            iterator = page.get("NextShardIterator")
 
-def _iterator(streams: Any, pointer: Pointer, kind: str, sequence_number: str | None = None) -> str:
-    at = {"SequenceNumber": sequence_number} if sequence_number else {}
-    answer = streams.get_shard_iterator(
-        StreamArn=pointer.stream_arn, ShardId=pointer.shard, ShardIteratorType=kind, **at
-    )
-    return str(answer["ShardIterator"])
+    def _begin(self) -> str | None:
+        try:
+            return self._iterator("AT_SEQUENCE_NUMBER", self._pointer.start)
+        except ClientError as error:
+            # The last one is also what an emulator says of a number that it does not know.
+            if _code(error) not in (_TRIMMED, *_GONE):
+                raise
+            self._forgotten = _code(error) != "ValidationException"
+        return self._oldest_iterator()
+
+    def _after(self, seen: str) -> str | None:
+        try:
+            return self._iterator("AFTER_SEQUENCE_NUMBER", seen)
+        except ClientError as error:
+            if _code(error) != _TRIMMED:
+                raise
+            self._forgotten = True
+        return self._oldest_iterator()
+
+    def _oldest_iterator(self) -> str | None:
+        self._from_oldest, self._oldest = True, None
+        try:
+            return self._iterator("TRIM_HORIZON")
+        except ClientError as error:
+            if _code(error) in _GONE:  # the shard itself is gone
+                return None
+            raise
+
+    def _iterator(self, kind: str, sequence_number: str | None = None) -> str:
+        at = {"SequenceNumber": sequence_number} if sequence_number else {}
+        answer = self._streams.get_shard_iterator(
+            StreamArn=self._pointer.stream_arn, ShardId=self._pointer.shard, ShardIteratorType=kind, **at
+        )
+        return str(answer["ShardIterator"])
 
 
 def _code(error: ClientError) -> str:
@@ -100,17 +136,20 @@ def _code(error: ClientError) -> str:
 
 @dataclass
 class Hydrated:
-    """What one call did; `problems` says why a message stays in the queue, `expired` names what is lost."""
+    """What one call did: pointers read, messages gone, and why others stay. `more`: time ran out first."""
 
-    messages: int
-    problems: list[dict[str, Any]]
-    expired: list[dict[str, Any]]
-    more: bool
+    messages: int = 0
+    gone: int = 0
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    more: bool = False
 
 
 @dataclass(frozen=True)
 class Hydrator:
-    """`keep` leaves the queue as it is and writes the batches under `prefix` all the same: a dry run."""
+    """`keep` leaves the queue as it is and writes under `prefix` all the same: a dry run.
+
+    `execution` is named in what is kept of an expired pointer.
+    """
 
     sqs: Any
     streams: Any
@@ -120,6 +159,7 @@ class Hydrator:
     prefix: str = FAILED
     keep: bool = False
     shards: tuple[str, ...] = ()
+    execution: str = ""
 
     def anything(self) -> bool:
         """Whether the queue holds a message, without taking it.
@@ -138,21 +178,31 @@ class Hydrator:
         return int(counts[name]) > 0
 
     def run(self, limit: int, out_of_time: Callable[[], bool]) -> Hydrated:
-        """Messages until the queue gives no new ones, `limit` is reached or time runs out (then `more`)."""
-        done = Hydrated(0, [], [], more=False)
+        """Messages until the queue gives no new ones, `limit` is reached or time runs out.
+
+        There is `more` only where a message has left: a queue of messages that stay must not be gone through for ever.
+        """
+        done = Hydrated()
         left: dict[str, str] = {}  # message id -> receipt handle
-        while done.messages < limit and not done.more:
-            new = [
-                message for message in self._receive(min(10, limit - done.messages)) if message["MessageId"] not in left
-            ]
+        late = False
+        while done.messages < limit and not late:
+            received = self._receive(min(10, limit - done.messages))
+            new = [message for message in received if message["MessageId"] not in left]
+            left.update((message["MessageId"], message["ReceiptHandle"]) for message in received)
             if not new:
                 break
-            for message in new:
-                if not self._take(message, done):
-                    left[message["MessageId"]] = message["ReceiptHandle"]
-            done.more = out_of_time()
+            while new and not late:
+                message = new.pop(0)
+                if self._take(message, done):
+                    del left[message["MessageId"]]
+                late = out_of_time()
+            self._give_back(message["ReceiptHandle"] for message in new)
+        if late and not done.gone:
+            problem = "not every message was looked at: those that stay took all the time of a call"
+            done.problems.append({"source": "the queue", "problem": problem})
+        done.more = late and done.gone > 0
         if not done.more:  # otherwise the next call would only get the same ones
-            self._give_back(left)
+            self._give_back(left.values())
         return done
 
     def _receive(self, count: int) -> list[dict[str, Any]]:
@@ -167,53 +217,65 @@ class Hydrator:
 
     def _take(self, message: dict[str, Any], done: Hydrated) -> bool:
         """Whether the message has left the queue."""
-        source = f"message {message['MessageId']}"
+        source = {"source": f"message {message['MessageId']}"}
         try:
             pointer = parse_message(message["Body"], self.table_name)
         except UnreadableError as error:
-            done.problems.append({"source": source, "problem": str(error)})
+            done.problems.append(source | {"problem": str(error)})
             return False
         if self.shards and pointer.shard not in self.shards:
             return False
         done.messages += 1
-        records, whole = self._fetch(pointer)
-        if records:
-            self._write_batch(message, pointer, records)
-        if not whole:
-            done.expired.append(pointer.describe() | {"records_saved": len(records)})
-            self._write_expired(message, pointer)
-        elif len(records) < pointer.size:
-            problem = (
-                f"its range holds {len(records)} records but it stands for {pointer.size}: bisected or consolidated"
-            )
-            done.problems.append({"source": source, "problem": problem, **pointer.describe()})
+        problem = self._save(message, pointer)
+        if problem:
+            done.problems.append(source | {"problem": problem} | pointer.describe())
             return False
-        if not self.keep:
-            self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-        return not self.keep
+        if self.keep:
+            return False
+        self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        done.gone += 1
+        return True
 
-    def _fetch(self, pointer: Pointer) -> tuple[list[dict[str, Any]], bool]:
-        """The records that the stream still has, and whether these are all of the range."""
+    def _save(self, message: dict[str, Any], pointer: Pointer) -> str | None:
+        """Records, or the expired pointer, into the bucket; why the message must stay all the same, or None."""
+        reading = Reading(self.streams, pointer)
         try:
-            return read_range(self.streams, pointer), True
-        except ExpiredError as error:
-            return error.records, False
+            records = iter(reading)
+            while chunk := list(islice(records, _OBJECT_RECORDS)):
+                self._write_batch(message, pointer, chunk)
+        except ParamValidationError:
+            return "its stream, shard or sequence numbers are not such as DynamoDB Streams gives"
+        if reading.expired:
+            self._write_expired(message, pointer, reading.count)
+        elif not reading.whole:
+            return "the stream did not give the whole range, yet has forgotten none of it"
+        elif reading.count < pointer.size:
+            return f"its range holds {reading.count} records but it stands for {pointer.size}: bisected or consolidated"
+        return None
 
     def _write_batch(self, message: dict[str, Any], pointer: Pointer, records: list[dict[str, Any]]) -> None:
-        """Named by the message, so that a message taken twice writes the same object. Its size is what it holds:
-        the range was complete, or what is missing has been reported."""
+        """Named by what it holds: a message taken twice writes the same object, and never one with less over it."""
         document = json.loads(message["Body"])
-        document["DDBStreamBatchInfo"]["batchSize"] = len(records)
+        numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
+        document["DDBStreamBatchInfo"] |= {
+            "startSequenceNumber": numbers[0],
+            "endSequenceNumber": numbers[-1],
+            "batchSize": len(records),
+        }
         document["payload"] = {"Records": as_event_records(records, pointer.stream_arn)}
-        self.bucket.write_json(_name(self.prefix + "hydrated/", message, pointer), document)
+        name = _name(self.prefix + "hydrated/", message, pointer)
+        self.bucket.write_json(f"{name}-{numbers[0]}-{len(records)}", document)
 
-    def _write_expired(self, message: dict[str, Any], pointer: Pointer) -> None:
-        if not self.keep:
-            self.bucket.write(_name(EXPIRED, message, pointer), message["Body"].encode())
+    def _write_expired(self, message: dict[str, Any], pointer: Pointer, saved: int) -> None:
+        name = _name(f"{self.prefix}{EXPIRED}" if self.keep else EXPIRED, message, pointer)
+        found = {"records_saved": saved, "execution": self.execution, "message": message["Body"]}
+        self.bucket.write_json(f"{name}.json", pointer.describe() | found)
 
-    def _give_back(self, left: dict[str, str]) -> None:
-        for handle in left.values():
-            self.sqs.change_message_visibility(QueueUrl=self.queue_url, ReceiptHandle=handle, VisibilityTimeout=0)
+    def _give_back(self, handles: Iterable[str]) -> None:
+        """Visible again at once; those whose time has run out are so already, and refuse."""
+        for handle in handles:
+            with suppress(ClientError):
+                self.sqs.change_message_visibility(QueueUrl=self.queue_url, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
 def _name(prefix: str, message: dict[str, Any], pointer: Pointer) -> str:
