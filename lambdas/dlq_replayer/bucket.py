@@ -12,6 +12,11 @@ from botocore.exceptions import ClientError
 
 FAILED, REPLAYED, EXPIRED = "aws/lambda/", "replayed/", "expired/"
 _AT_ONCE = 16
+_RANGE = 256 * 1024
+
+
+class GoneError(Exception):
+    """No object of that key, any more: another replay has settled it, or a person has moved it."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,40 @@ class Bucket:
                     yield entry["Key"], entry["Size"]
 
     def read(self, key: str) -> bytes:
-        body: bytes = self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+        """Raises GoneError."""
+        try:
+            body: bytes = self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+        except ClientError as error:
+            if _is_gone(error):
+                raise GoneError(key) from None
+            raise
         return body
 
+    def read_wherever(self, key: str) -> bytes:
+        """An object that another replay may have settled since it was listed. Raises GoneError."""
+        try:
+            return self.read(key)
+        except GoneError:
+            return self.read(REPLAYED + key)
+
     def lines(self, key: str) -> Iterator[bytes]:
-        """The lines of an object, streamed."""
-        lines: Iterator[bytes] = self.s3.get_object(Bucket=self.name, Key=key)["Body"].iter_lines(chunk_size=65_536)
-        return lines
+        """The lines of an object, a range at a time: S3 hangs up on a stream that is read as slowly as MySQL writes.
+
+        Written anew in between, it raises: half of one and half of the other would be neither.
+        """
+        start, total, rest = 0, 1, b""
+        same: dict[str, str] = {}
+        while start < total:
+            span = f"bytes={start}-{start + _RANGE - 1}"
+            answer = self.s3.get_object(Bucket=self.name, Key=key, Range=span, **same)
+            body = answer["Body"].read()
+            start += len(body)
+            total = int(answer["ContentRange"].rpartition("/")[2])
+            same = {"IfMatch": answer["ETag"]}
+            *whole, rest = (rest + body).split(b"\n")
+            yield from whole
+        if rest:
+            yield rest
 
     def read_json(self, key: str) -> Any:
         return json.loads(self.read(key))
@@ -62,7 +94,11 @@ class Bucket:
         try:
             self.s3.copy_object(Bucket=self.name, Key=target, CopySource={"Bucket": self.name, "Key": source})
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if _is_gone(error):
                 return
             raise
         self.s3.delete_object(Bucket=self.name, Key=source)
+
+
+def _is_gone(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in ("NoSuchKey", "404")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,13 +12,15 @@ from common.changes import Change, Parked, Record, read_each
 from common.mapping import Table
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer.batches import FailedBatch, UnreadableError, parse_object, parse_parked
-from dlq_replayer.bucket import FAILED, Bucket
+from dlq_replayer.bucket import FAILED, Bucket, GoneError
 from dlq_replayer.run import Run
 from dlq_replayer.splits import Line, run_files, split_of, to_line
 
 # What one call holds in memory at once: as read, about ten times the records' text.
 _PART_RECORDS = 20_000
 _PART_BYTES = 24 * 1024 * 1024
+# An event is at most 6 MB, its escapes at most double it: what is larger than this would only fill the memory.
+_LARGEST_BATCH = 32 * 1024 * 1024
 _SPLIT_BYTES = 8 * 1024 * 1024
 _MOST_SPLITS = 2_000
 # The pseudo-split of records that no change could be made of.
@@ -66,7 +69,7 @@ class Collector:
             if part.counts["batches"] >= batches_left:
                 return part, None
             part.size += size
-            self._take(run, key, splits, part)
+            self._take(run, key, size, splits, part)
             if part.full or out_of_time():
                 return part, at
         return part, None
@@ -78,9 +81,11 @@ class Collector:
             for key, size in self.bucket.list(prefixes[number], after):
                 yield {"prefix": number, "after": key}, key, size
 
-    def _take(self, run: Run, key: str, splits: int, part: Part) -> None:
+    def _take(self, run: Run, key: str, size: int, splits: int, part: Part) -> None:
         try:
-            batch = read_batch(self.bucket, key, self.table_name)
+            batch = parse(key, self._read(key, size), self.table_name)
+        except GoneError:
+            return  # settled by another replay since it was listed
         except UnreadableError as error:
             part.problems.append({"source": key, "problem": str(error)})
             return
@@ -88,7 +93,7 @@ class Collector:
         if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
             return
         chosen = self._chosen(run, batch.records)
-        if not chosen:
+        if not chosen and "keys" in run.input:
             return
         if batch.suspect:
             part.problems.append({"source": key, "problem": batch.suspect})
@@ -106,10 +111,17 @@ class Collector:
         part.counts["batches"] += 1
         part.counts["records"] += len(chosen)
 
+    def _read(self, key: str, size: int) -> bytes:
+        if size > _LARGEST_BATCH:
+            raise UnreadableError("it is larger than any failed batch")
+        return self.bucket.read(key)
+
     def _chosen(self, run: Run, records: list[Record]) -> dict[int, Record]:
         """By their place in the batch: all records, or those of the keys that were asked for."""
-        keys = run.input.get("keys")
-        return {i: record for i, record in enumerate(records) if keys is None or self._key(record) in keys}
+        if "keys" not in run.input:
+            return dict(enumerate(records))
+        keys = frozenset(run.input["keys"])
+        return {i: record for i, record in enumerate(records) if self._key(record) in keys}
 
     def _key(self, record: Record) -> str | None:
         try:
@@ -134,9 +146,8 @@ class Collector:
         return touched
 
 
-def read_batch(bucket: Bucket, key: str, table_name: str) -> FailedBatch:
-    """A failed batch or quarantined record of the bucket. Raises UnreadableError."""
-    text = bucket.read(key)
+def parse(key: str, text: bytes, table_name: str) -> FailedBatch:
+    """What `text`, a failed batch or a quarantined record, holds. Raises UnreadableError."""
     return parse_parked(text) if key.startswith(QUARANTINE) else parse_object(text, table_name)
 
 
@@ -150,8 +161,14 @@ def _prefixes(run: Run) -> list[str]:
 
 
 def write(bucket: Bucket, run: Run, part: Part, number: int, splits: int) -> None:
-    """Everything of a part under the run's prefix; written again, it is the same."""
-    bucket.write_all(run_files(part.lines, run.prefix, number, splits))
-    bucket.write_json(f"{run.prefix}poison/{number:06d}.json", [parked._asdict() for parked in part.parked])
+    """Everything of a part under the run's prefix, what settles its batches last.
+
+    Written again by a second call, the part may hold other batches, as more have failed meanwhile; the token tells the
+    two apart, should the first one still be at work.
+    """
+    token = secrets.token_hex(8)
+    bucket.write_all(run_files(part.lines, run.prefix, number, splits, token))
+    poison = {"token": token, "parked": [parked._asdict() for parked in part.parked]}
+    bucket.write_json(f"{run.prefix}poison/{number:06d}.json", poison)
     bucket.write_json(f"{run.prefix}problems/collect-{number:06d}.json", part.problems)
-    bucket.write_json(f"{run.prefix}manifest/{number:06d}.json", part.manifest)
+    bucket.write_json(f"{run.prefix}manifest/{number:06d}.json", {"token": token, "batches": part.manifest})

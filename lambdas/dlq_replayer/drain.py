@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any
+from itertools import groupby, islice
 
 from common.changes import Change, Parked
 from common.mapping import Table
@@ -15,9 +14,9 @@ from common.mysql import Database
 from common.quarantine import Quarantine
 from common.sink import Outcome, apply
 from dlq_replayer.bucket import Bucket
-from dlq_replayer.collect import POISON, read_batch
+from dlq_replayer.collect import POISON, parse
 from dlq_replayer.run import Run
-from dlq_replayer.splits import LineReader, merged
+from dlq_replayer.splits import LineReader, open_split, part_of
 
 _BATCH = 1_000
 
@@ -45,16 +44,17 @@ class Drainer:
         counts: Counter[str] = Counter()
         parked: list[str] = []
         if split == POISON:
-            parked = self._park_unreadable(run)
+            tokens, parked = self._park_unreadable(run)
         else:
-            for changes in _batches(
-                _counting_keys(merged(self.bucket, run.prefix, split, LineReader(self.table)), counts)
-            ):
+            opened = open_split(self.bucket, run.prefix, split, LineReader(self.table))
+            tokens = opened.tokens
+            for changes in _batches(_counting_keys(opened.changes, counts)):
                 outcome = self._apply(changes)
                 counts += outcome.counts
                 parked += self.quarantine.park(self._whole(outcome.parked))
         counts["parked"] = len(parked)
-        self.bucket.write_json(note, {"counts": counts, "parked": parked, "drained_at": self.clock().isoformat()})
+        at = self.clock().isoformat()
+        self.bucket.write_json(note, {"counts": counts, "parked": parked, "drained_at": at, "runs": tokens})
 
     def _apply(self, changes: list[Change]) -> Outcome:
         return self.database.run(
@@ -65,21 +65,28 @@ class Drainer:
         )
 
     def _whole(self, parked: list[Parked]) -> list[Parked]:
-        """The changes of a split only refer to their records; what is parked is parked whole."""
-        batches: dict[str, list[Any]] = {}
+        """The changes of a split only refer to their records; what is parked is parked whole.
+
+        One batch is in memory at a time: a thousand parked records may come from as many.
+        """
         whole = []
-        for one in parked:
-            source = one.record["source"]
-            if source not in batches:
-                batches[source] = list(read_batch(self.bucket, source, self.table_name).records)
-            whole.append(one._replace(record=batches[source][one.record["index"]]))
+        for source, same in groupby(sorted(parked, key=_source), key=_source):
+            records = parse(source, self.bucket.read_wherever(source), self.table_name).records
+            whole += [one._replace(record=records[one.record["index"]]) for one in same]
         return whole
 
-    def _park_unreadable(self, run: Run) -> list[str]:
+    def _park_unreadable(self, run: Run) -> tuple[dict[str, str], list[str]]:
+        tokens: dict[str, str] = {}
         names: list[str] = []
         for key, _ in self.bucket.list(f"{run.prefix}poison/"):
-            names += self.quarantine.park(Parked(**one) for one in self.bucket.read_json(key))
-        return names
+            poison = self.bucket.read_json(key)
+            tokens[part_of(key)] = poison["token"]
+            names += self.quarantine.park(Parked(**one) for one in poison["parked"])
+        return tokens, names
+
+
+def _source(parked: Parked) -> str:
+    return str(parked.record["source"])
 
 
 def done_key(run: Run, split: int) -> str:

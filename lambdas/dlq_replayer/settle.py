@@ -8,28 +8,29 @@ from typing import Any
 from dlq_replayer.bucket import REPLAYED, Bucket
 from dlq_replayer.collect import POISON
 from dlq_replayer.run import Run
+from dlq_replayer.splits import part_of
 
 
 @dataclass(frozen=True)
 class Done:
-    """The splits that were drained, and the quarantined objects that were parked again."""
+    """The splits that were drained, with the tokens of their runs, and the quarantined objects parked again."""
 
-    splits: frozenset[int]
+    splits: dict[int, dict[str, str]]
     parked: frozenset[str]
 
-    def covers(self, entry: dict[str, Any]) -> bool:
-        """Whether a batch may leave: whole, every split of its records drained, and not parked again."""
-        return entry["whole"] and self.splits.issuperset(entry["splits"]) and entry["source"] not in self.parked
+    def covers(self, entry: dict[str, Any], part: str, token: str) -> bool:
+        """Whether a batch may leave: whole, its own runs drained in every split it takes part in, not parked again."""
+        drained = all(self.splits.get(split, {}).get(part) == token for split in entry["splits"])
+        return entry["whole"] and drained and entry["source"] not in self.parked
 
 
 def read_done(bucket: Bucket, run: Run) -> Done:
-    splits, parked = set(), set()
+    splits, parked = {}, set()
     for key, _ in bucket.list(f"{run.prefix}done/"):
-        name = key.rpartition("/")[2].removesuffix(".json")
-        splits.add(POISON if name == "poison" else int(name))
-        # Only these can be sources of this run: a record parked anew has no object that could be moved.
-        parked.update(bucket.read_json(key)["parked"])
-    return Done(frozenset(splits), frozenset(parked))
+        name, note = key.rpartition("/")[2].removesuffix(".json"), bucket.read_json(key)
+        splits[POISON if name == "poison" else int(name)] = note["runs"]
+        parked.update(note["parked"])
+    return Done(splits, frozenset(parked))
 
 
 def settle_part(bucket: Bucket, done: Done, manifest_key: str) -> tuple[int, int]:
@@ -37,10 +38,11 @@ def settle_part(bucket: Bucket, done: Done, manifest_key: str) -> tuple[int, int
 
     Interrupted and called again, what has moved already is no longer there and counts as settled.
     """
-    entries = bucket.read_json(manifest_key)
-    settled = [entry["source"] for entry in entries if done.covers(entry)]
+    manifest, part = bucket.read_json(manifest_key), part_of(manifest_key)
+    batches = manifest["batches"]
+    settled = [batch["source"] for batch in batches if done.covers(batch, part, manifest["token"])]
     bucket.move_all((source, target_of(source)) for source in settled)
-    return len(settled), len(entries) - len(settled)
+    return len(settled), len(batches) - len(settled)
 
 
 def target_of(source: str) -> str:

@@ -1,7 +1,8 @@
 """Changes cut by key into splits, so that keys go in parallel and each key in sequence, in bounded memory.
 
 Collecting writes runs: a part of the backlog, sorted by key and version, one file a split. Draining a split merges its
-runs as it reads them, an external merge sort. A line holds no record, only where to find it.
+runs as it reads them, an external merge sort. A line holds no record, only where to find it; the first one of a run
+holds the token of the call that wrote it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import heapq
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from common.changes import Change, Row
@@ -49,7 +52,7 @@ class LineReader:
         return tuple(row)
 
 
-def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int) -> Iterator[tuple[str, bytes]]:
+def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int, token: str) -> Iterator[tuple[str, bytes]]:
     """(object key, content) of the sorted run of each split that `lines` touch."""
     by_split: dict[int, list[Line]] = {}
     for line in lines:
@@ -57,23 +60,40 @@ def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int) -> Ite
     encode = json.JSONEncoder(separators=(",", ":")).encode
     for split, held in by_split.items():
         held.sort(key=_order)
-        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", "\n".join(map(encode, held)).encode()
+        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", "\n".join(map(encode, [token, *held])).encode()
 
 
 def split_prefix(prefix: str, split: int) -> str:
     return f"{prefix}splits/{split:05d}/"
 
 
-def merged(bucket: Bucket, prefix: str, split: int, reader: LineReader) -> Iterator[Change]:
-    """The changes of a split ordered by key and version, streamed: memory holds one line of each run."""
-    runs = [_parsed(bucket.lines(key)) for key, _ in bucket.list(split_prefix(prefix, split))]
+@dataclass(frozen=True)
+class Split:
+    """The changes of a split ordered by key and version, streamed, each once; memory holds a piece of each run.
+
+    `tokens` names, part by part, the runs that these changes come from: a call of the collecting step that was thought
+    dead may write a run anew, and what has been drained is then no longer what lies there.
+    """
+
+    tokens: dict[str, str]
+    changes: Iterator[Change]
+
+
+def open_split(bucket: Bucket, prefix: str, split: int, reader: LineReader) -> Split:
+    tokens, runs = {}, []
+    for key, _ in bucket.list(split_prefix(prefix, split)):
+        lines = map(json.loads, bucket.lines(key))
+        tokens[part_of(key)] = next(lines)
+        runs.append(lines)
     ordered = runs[0] if len(runs) == 1 else heapq.merge(*runs, key=_order)
-    return map(reader.change, ordered)
+    # An interrupted call may have put a batch into another part than the call that took its place.
+    return Split(tokens, (reader.change(line) for _, (line, *_) in groupby(ordered, key=_order)))
 
 
-def _parsed(lines: Iterator[bytes]) -> Iterator[Line]:
-    return (json.loads(line) for line in lines if line)
+def part_of(key: str) -> str:
+    """The number of the part, from the key of any of its objects."""
+    return key.rpartition("/")[2].partition(".")[0]
 
 
-def _order(line: Line) -> tuple[str, str]:
-    return line[0], line[1]
+def _order(line: Line) -> tuple[str, str, str, int]:
+    return line[0], line[1], line[4], line[5]
