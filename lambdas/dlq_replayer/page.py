@@ -12,12 +12,13 @@ from typing import Any
 SHOWN = 200  # rows of a table; the rest is counted
 _BINS = 60
 _HEIGHT = 90
+_YEARS = (2012, 2200)  # from the first year of DynamoDB
 _CARDS = ("batches", "changes", "keys", "applied", "deleted", "stale", "parked", "expired", "left")
 
 
 def render(
     report: dict[str, Any],
-    manifest: Sequence[dict[str, Any]],
+    manifest: Iterable[dict[str, Any]],
     notes: Sequence[dict[str, Any]],
     parked: Sequence[dict[str, Any]],
 ) -> str:
@@ -43,6 +44,7 @@ def render(
                 "last_arrival",
                 "records",
                 "records_saved",
+                "object",
             ),
             counts["expired"],
         ),
@@ -67,10 +69,12 @@ def _drained(notes: Iterable[dict[str, Any]]) -> Events:
 
 
 def _epoch(text: str) -> float | None:
+    """None for what is no time, or none of ours: a failed batch may claim any, and the axis would span it."""
     try:
-        return datetime.fromisoformat(text).timestamp()
+        when = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return when.timestamp() if _YEARS[0] <= when.year <= _YEARS[1] else None
 
 
 def _timeline(failed: Events, drained: Events) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer import page
-from dlq_replayer.bucket import Bucket
+from dlq_replayer.bucket import EXPIRED, Bucket, GoneError
 from dlq_replayer.run import Run, State
 
 # How much of a list goes into the execution's output, which Step Functions limits to 256 KiB.
@@ -23,7 +24,8 @@ _ADVICE = {
     "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, or"
     " retry and discard them.",
     "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare"
-    " the table with MySQL for items changed between those times, and touch those that differ.",
+    " the table with MySQL for items changed between those times, touch those"
+    " that differ, then delete the object of the range.",
     "problems": "Some batches or messages are not what they should be, named under `problems`; they are in place.",
     "left": "Some batches stay because not all of their records were asked for or accounted for.",
 }
@@ -33,10 +35,13 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     """Write `report.json` and `report.html` under the run's prefix; returns the report with its lists cut short."""
     notes = list(_each(bucket, f"{run.prefix}done/"))
     report = _numbers(run, state, notes, now)
-    report["expired"] = list(_items(bucket, f"{run.prefix}expired/"))
-    report["problems"] = list(_items(bucket, f"{run.prefix}problems/"))
-    report["parked_records"] = [name for note in notes for name in note["parked"]]
-    report["counts"]["expired"] = len(report["expired"])
+    report["expired"] = _expired(bucket, run)
+    report["problems"] = _once(item for items in _each(bucket, f"{run.prefix}problems/") for item in items)
+    report["parked_records"] = sorted({name for note in notes for name in note["parked"]})
+    for name in ("expired", "problems"):
+        report["counts"][name] = len(report[name])
+    if "reason" in state and report["outcome"] in ("database_down", "incomplete"):
+        report["reason"] = state["reason"]
     report["next"] = [_ADVICE[name] for name in _ADVICE if _applies(name, report)]
     report["links"] = {
         "report": f"s3://{bucket.name}/{run.prefix}report.json",
@@ -44,7 +49,8 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
         "quarantine": f"s3://{bucket.name}/{QUARANTINE}",
     }
     bucket.write_json(f"{run.prefix}report.json", report)
-    document = page.render(report, list(_items(bucket, f"{run.prefix}manifest/")), notes, _parked(bucket, report))
+    batches = (batch for manifest in _each(bucket, f"{run.prefix}manifest/") for batch in manifest["batches"])
+    document = page.render(report, batches, notes, _parked(bucket, report))
     bucket.write(f"{run.prefix}report.html", document.encode(), "text/html; charset=utf-8")
     return report | {name: report[name][:_LISTED] for name in ("expired", "problems", "parked_records")}
 
@@ -81,8 +87,8 @@ def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime)
 
 _COUNTS = (
     "messages", "batches", "records", "changes", "keys", "applied", "upserted", "deleted", "stale", "redelivered",
-    "superseded", "ttl_delete", "other_item", "parked", "expired", "problems", "settled", "left", "splits",
-    "splits_drained",
+    "superseded", "ttl_delete", "other_item", "unreadable", "parked", "expired", "problems", "settled", "left",
+    "splits", "splits_drained",
 )  # fmt: skip
 
 
@@ -105,15 +111,29 @@ def _each(bucket: Bucket, prefix: str) -> Iterator[Any]:
     return (bucket.read_json(key) for key, _ in bucket.list(prefix))
 
 
-def _items(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
-    for page_of_items in _each(bucket, prefix):
-        yield from page_of_items
+def _expired(bucket: Bucket, run: Run) -> list[dict[str, Any]]:
+    """Every range that still waits for a person, whichever replay found it: that one may not have come to report it."""
+    found = []
+    for prefix in (EXPIRED, f"{run.prefix}{EXPIRED}"):
+        for key, _ in bucket.list(prefix):
+            kept = bucket.read_json(key)
+            del kept["message"]
+            found.append(kept | {"object": key})
+    return found
+
+
+def _once(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A step that was called again names what it finds again."""
+    return list({json.dumps(item, sort_keys=True): item for item in items}.values())
 
 
 def _parked(bucket: Bucket, report: dict[str, Any]) -> list[dict[str, Any]]:
     """Key, reason and hint of the first parked records; the record itself is not shown."""
     shown = []
     for name in islice(report["parked_records"], page.SHOWN):
-        parked = bucket.read_json(name)
+        try:
+            parked = bucket.read_json(name)
+        except GoneError:  # retried or discarded meanwhile
+            continue
         shown.append({field: parked.get(field) for field in ("key", "version", "reason", "hint")} | {"object": name})
     return shown

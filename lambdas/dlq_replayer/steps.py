@@ -15,12 +15,12 @@ from common.config import ConfigError
 from common.errors import DatabaseError
 from common.telemetry import logger
 from dlq_replayer import collect, report, settle, survey
-from dlq_replayer.bucket import Bucket
+from dlq_replayer.bucket import Bucket, GoneError
 from dlq_replayer.collect import POISON, Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
-from dlq_replayer.run import Run, State, check_input
+from dlq_replayer.run import InputError, Run, State, check_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class Steps:
         given = state.get("input", {})
         check_input(given)
         run = {"name": state["name"], "arn": state["arn"], "started": state["started"], "input": given}
+        self._demand_own_place(Run(**run))
         holder = self.lock.acquire(run["arn"])
         if holder:
             return {
@@ -55,7 +56,18 @@ class Steps:
         if not self._anything_failed(Run(**run)):
             self.lock.release(run["arn"])
             return report.nothing(Run(**run), self.clock())
+        self.bucket.write_json(f"{Run(**run).prefix}run.json", run)
         return {"outcome": "go", "run": run, "waiting_since": None, "hydrated": {"messages": 0, "calls": 0}}
+
+    def _demand_own_place(self, run: Run) -> None:
+        """An old replay's notes of what was done, under a name used again, would be taken for this one's."""
+        key = f"{run.prefix}run.json"
+        try:
+            started = self.bucket.read_json(key)["started"]
+        except GoneError:
+            return
+        if started != run.started:
+            raise InputError(f"a replay named {run.name} has run before; nothing was changed: start with another name")
 
     def _anything_failed(self, run: Run) -> bool:
         if self.collector.anything(run):
@@ -88,26 +100,28 @@ class Steps:
         done = hydrator.run(limit, self.out_of_time)
         number = sofar["calls"]
         self.bucket.write_json(f"{run.prefix}problems/hydrate-{number:06d}.json", done.problems)
-        self.bucket.write_json(f"{run.prefix}expired/{number:06d}.json", done.expired)
         hydrated = {"messages": sofar["messages"] + done.messages, "calls": number + 1}
         return state | {"outcome": "more" if done.more else "done", "hydrated": hydrated}
 
     def collect(self, state: State) -> State:
         """A part of the backlog becomes runs of the splits: `more` or `done`."""
-        run = Run.of(state)
-        workers = min(run.input.get("concurrency", self.concurrency), 40)
-        at = state.get("collected") or {
-            "splits": self.collector.splits_needed(run, workers),
-            "cursor": {"prefix": 0, "after": ""},
-            "parts": 0,
-            "counts": {},
-        }
+        run, at = Run.of(state), state.get("collected")
+        if not at:
+            return state | {"outcome": "more", "collected": self._before_collecting(run)}
         left = run.input.get("max_batches", 10_000_000) - at["counts"].get("batches", 0)
         part, cursor = self.collector.collect(run, at["cursor"], at["splits"], left, self.out_of_time)
         collect.write(self.bucket, run, part, at["parts"], at["splits"])
         counts = Counter(at["counts"]) + part.counts + Counter(problems=len(part.problems), unreadable=len(part.parked))
-        collected = at | {"cursor": cursor, "parts": at["parts"] + 1, "counts": dict(counts), "workers": workers}
+        collected = at | {"cursor": cursor, "parts": at["parts"] + 1, "counts": dict(counts)}
         return state | {"outcome": "more" if cursor else "done", "collected": collected}
+
+    def _before_collecting(self, run: Run) -> State:
+        """The number of splits, fixed by a call of its own: tried again, collecting must not hash keys otherwise."""
+        workers = min(run.input.get("concurrency", self.concurrency), 40)
+        splits = self.collector.splits_needed(run, workers)
+        return {
+            "splits": splits, "workers": workers, "cursor": {"prefix": 0, "after": ""}, "parts": 0, "counts": {},
+        }  # fmt: skip
 
     def plan(self, state: State) -> State:
         """What there is to do: `nothing`, `go` with a lane for each worker, or, of a dry run, `more` and `planned`."""
@@ -163,19 +177,22 @@ class Steps:
 
     def settle(self, state: State) -> State:
         """Failed batches of which every record is accounted for leave: `more` or `done`."""
-        run = Run.of(state)
+        run, state = Run.of(state), self._without_lanes(state)
         done = settle.read_done(self.bucket, run)
         at = state.get("settled") or {"after": "", "settled": 0, "left": 0}
         for key, _ in self.bucket.list(f"{run.prefix}manifest/", at["after"]):
             settled, left = settle.settle_part(self.bucket, done, key)
             at = {"after": key, "settled": at["settled"] + settled, "left": at["left"] + left}
             if self.out_of_time():
-                return self._without_lanes(state) | {"outcome": "more", "settled": at}
-        return self._without_lanes(state) | {"outcome": "done", "settled": at}
+                return state | {"outcome": "more", "settled": at}
+        return state | {"outcome": "done", "settled": at}
 
     @staticmethod
     def _without_lanes(state: State) -> State:
-        return {name: value for name, value in state.items() if name not in ("lanes", "drained")}
+        """Of what the lanes gave back, only why one of them gave up is still of use."""
+        rest = {name: value for name, value in state.items() if name not in ("lanes", "drained")}
+        reasons = [lane["reason"] for lane in state.get("drained", ()) if lane.get("outcome") == "gave_up"]
+        return rest | ({"reason": reasons[0]} if reasons else {})
 
     def report(self, state: State) -> State:
         """The execution's output, which also lies in the bucket, as JSON and as a page; gives the lock back."""
