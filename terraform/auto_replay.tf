@@ -48,7 +48,12 @@ resource "aws_cloudwatch_event_target" "auto_replay" {
   rule     = each.value.name
   arn      = aws_sfn_state_machine.replay.arn
   role_arn = aws_iam_role.auto_replay["events"].arn
-  input    = jsonencode({}) # the event itself would be a wrong input
+
+  # The whole event would be a wrong input. Its id tells automatic runs from others, and which event started them.
+  input_transformer {
+    input_paths    = { id = "$.id" }
+    input_template = "{\"id\": <id>}"
+  }
 }
 
 data "aws_iam_policy_document" "auto_replay_trust" {
