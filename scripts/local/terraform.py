@@ -35,6 +35,13 @@ OVERRIDES = {
   s3_use_path_style           = true
 }}
 """,
+    # Neither emulator keeps it, so that every plan would set it again.
+    "tracing_override.tf": """resource "aws_sfn_state_machine" "replay" {
+  lifecycle {
+    ignore_changes = [tracing_configuration]
+  }
+}
+""",
 }
 
 
