@@ -52,6 +52,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     actions = ["s3:GetObject"]
     resources = [
       "${local.failures_bucket_arn}/aws/lambda/*",
+      "${local.failures_bucket_arn}/expired/*",
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
     ]

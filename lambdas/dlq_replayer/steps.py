@@ -189,9 +189,9 @@ class Steps:
 
     @staticmethod
     def _without_lanes(state: State) -> State:
-        """Of what the lanes gave back, only why one of them gave up is still of use."""
+        """Of what the lanes gave back, only why one of them gave up is still of use; a killed one gave back nothing."""
         rest = {name: value for name, value in state.items() if name not in ("lanes", "drained")}
-        reasons = [lane["reason"] for lane in state.get("drained", ()) if lane.get("outcome") == "gave_up"]
+        reasons = [lane["reason"] for lane in state.get("drained", ()) if lane and lane.get("outcome") == "gave_up"]
         return rest | ({"reason": reasons[0]} if reasons else {})
 
     def report(self, state: State) -> State:
