@@ -1,0 +1,495 @@
+"""A replay in one process: real steps, a real database, and a driver that walks them as the state machine does.
+
+Everything that a Lambda calls goes through `Faults`, which can kill it before or after any call. What is killed is
+dead: until `revive()`, no call of it gets through, from whatever thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from common import changes, mapping
+from common.changes import Change, Parked
+from common.mysql import Database, MySQLSettings
+from common.quarantine import Quarantine, object_key
+from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED, Bucket
+from dlq_replayer.collect import Collector
+from dlq_replayer.drain import Drainer
+from dlq_replayer.hydrate import Hydrator
+from dlq_replayer.lock import Lock
+from dlq_replayer.run import InputError, Run
+from dlq_replayer.steps import Steps
+from tests.support.aws import S3, SQS, Executions, LockTable, Streams
+from tests.support.records import ARN, START, record
+from tests.support.tables import Rows, Tables, order
+
+BUCKET, QUEUE, TABLE_NAME = "failures", "https://queue", "orders"
+SHARD = "shardId-00000001573689847184-864758bb"
+CHILD = "shardId-00000001573689847999-11111111"
+STATE_LIMIT = 32 * 1024
+_WAIT_SECONDS = 30
+_names = itertools.count(1)
+
+Record = dict[str, Any]
+
+
+class Killed(BaseException):
+    """What no code can catch by mistake: the execution environment is gone."""
+
+
+class StoppedError(Exception):
+    """Somebody stopped the execution, or its retries ran out."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = datetime(2026, 2, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def seconds(self) -> float:
+        return self.time.timestamp()
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+class Faults:
+    """Counts every call that may be the last one, and makes one of them so."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.dead = False
+        self._kill_at: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def kill(self, call: int, when: str = "before") -> None:
+        """Die before or after the `call`-th call from now on."""
+        self._kill_at[self.calls + call] = when
+
+    def revive(self) -> None:
+        self.dead = False
+
+    def call(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        with self._lock:
+            self.calls += 1
+            when = self._kill_at.pop(self.calls, None)
+            self.dead = self.dead or when == "before"
+            if self.dead:
+                raise Killed
+        try:
+            return work(*args, **options)
+        finally:
+            with self._lock:
+                self.dead = self.dead or when == "after"
+                if self.dead:
+                    raise Killed
+
+    def watch(self, client: Any, *methods: str) -> Any:
+        """`client`, mortal at each of its methods, or at the named ones."""
+        return _Mortal(self, client, methods)
+
+
+class _Mortal:
+    def __init__(self, faults: Faults, client: Any, methods: tuple[str, ...]) -> None:
+        self._faults, self._client, self._methods = faults, client, methods
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if name == "get_paginator":
+            return lambda _: self
+        if not callable(found) or (self._methods and name not in self._methods):
+            return found
+        return lambda *args, **options: self._faults.call(found, *args, **options)
+
+
+class Server:
+    """Connection parameters of the test's server; while `down`, of a port at which nobody answers."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.down = False
+
+    def connection(self, *, fresh: bool = False) -> str:
+        port = 1 if self.down else self._server.port
+        return json.dumps({"hostname": self._server.host, "port": port, "db": self._server.database, "driver": "mysql"})
+
+    def credentials(self, *, fresh: bool = False) -> str:
+        return json.dumps({"username": self._server.app.user, "password": self._server.app.password})
+
+
+class LazyDatabase:
+    """A `Database` that loses its connection while the server is down."""
+
+    def __init__(self, server: Server, ca_pem: str) -> None:
+        self.server = server
+        settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
+        self.inner = Database(settings, server, mapping.load())
+        self.before_run: Callable[[str], None] = lambda _: None
+
+    def run(self, operation: str, work: Callable[..., Any]) -> Any:
+        self.before_run(operation)
+        if self.server.down:
+            self.inner.drop()
+        return self.inner.run(operation, work)
+
+
+class World:
+    """The account in which replays run: bucket, queue, stream, lock and database."""
+
+    def __init__(self, server: Any, tables: Tables, s3: Any = None, **options: Any) -> None:
+        """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds."""
+        self.options = {"concurrency": 2, "database_wait_seconds": 300} | options
+        self.tables, self.clock, self.faults = tables, Clock(), Faults()
+        self.s3, self.streams = s3 or S3(), Streams()
+        self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
+        self.server = Server(server)
+        self.database = LazyDatabase(self.server, server.ca_pem)
+        self.table = mapping.load()
+        self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
+        self.out_of_time: Callable[[], bool] = lambda: False
+        self.queue_mode = False
+        self.batches: dict[str, list[Record]] = {}
+        self.pointers: dict[str, list[Record]] = {}
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Empty tables that log what is written to them; a test of many worlds makes them once."""
+        names = {name for (name,) in self.tables.run("SHOW TABLES")}
+        if "sidecar_log" not in names:
+            self.tables.run(*_TRIGGERS)
+        else:
+            self.tables.run("BEGIN", *(f"DELETE FROM {name}" for name in _LOGGED), "COMMIT")
+
+    # what has failed
+
+    def put_batch(self, records: list[Record], *, escaped: bool = True, key: str = "", **info: Any) -> str:
+        """A failed batch in the bucket, as the event source mapping leaves it. `info` replaces parts of its pointer."""
+        document = failure(records, **info)
+        event = {"Records": records}
+        document["payload"] = json.dumps(event) if escaped else event
+        shard = document["DDBStreamBatchInfo"]["shardId"]
+        key = key or f"{FAILED}e1/{shard}/2026/01/31/2026-01-31T00.00.00-{len(self.batches):06d}"
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document))
+        self.batches[key] = records
+        return key
+
+    def put_quarantined(self, record: Record, reason: str = "MySQL error 1366") -> str:
+        change = next(changes.read_each([record], self.table))
+        which = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
+        parked = Parked(*which, reason, "mend it", None, record)
+        key = object_key(parked)
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(parked._asdict()))
+        return key
+
+    def send_pointer(self, records: list[Record], **info: Any) -> str:
+        """A pointer in the queue; the records are in their shard of the stream already, or are put there."""
+        self.queue_mode = True
+        document = failure(records, **info)
+        where = document["DDBStreamBatchInfo"]
+        shard = self.streams.shard(where["streamArn"], where["shardId"])
+        known = {record["dynamodb"]["SequenceNumber"] for record in shard.records}
+        shard.records += [record for record in records if record["dynamodb"]["SequenceNumber"] not in known]
+        shard.records.sort(key=lambda record: int(record["dynamodb"]["SequenceNumber"]))
+        number = self.sqs.send(json.dumps(document))
+        self.pointers[number] = records
+        return number
+
+    # one Lambda
+
+    def steps(self) -> Steps:
+        s3 = self.faults.watch(self.s3)
+        bucket = Bucket(s3, BUCKET)
+        return Steps(
+            bucket=bucket,
+            collector=Collector(bucket, self.table, TABLE_NAME, self.options.get("mirror_ttl_deletes", False)),
+            drainer=Drainer(
+                bucket=bucket,
+                table=self.table,
+                table_name=TABLE_NAME,
+                database=self.faults.watch(self.database, "run"),
+                quarantine=Quarantine(lambda: s3, BUCKET),
+                every_change=self.options.get("every_change", False),
+                clock=self.clock,
+            ),
+            hydrator=self._hydrator,
+            lock=Lock(self.faults.watch(self.lock_table), self.executions, "lock"),
+            concurrency=self.options["concurrency"],
+            database_wait_seconds=self.options["database_wait_seconds"],
+            out_of_time=self.out_of_time,
+            clock=self.clock,
+        )
+
+    def _hydrator(self, run: Run) -> Hydrator | None:
+        if not self.queue_mode:
+            return None
+        return Hydrator(
+            sqs=self.faults.watch(self.sqs),
+            streams=self.faults.watch(self.streams),
+            queue_url=QUEUE,
+            bucket=Bucket(self.faults.watch(self.s3), BUCKET),
+            table_name=TABLE_NAME,
+            prefix=run.prefix if run.dry else FAILED,
+            keep=run.dry,
+            shards=tuple(run.input.get("shards", ())),
+            execution=run.name,
+        )
+
+    def replay(self, given: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        return Execution(self, given, **options).resume()
+
+    # what a person sees
+
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.s3.objects if key.startswith(prefix))
+
+    def left(self) -> list[str]:
+        return self.keys(FAILED)
+
+    def written(self, key: str | None = None) -> list[tuple[str, int, int]]:
+        """(key, sequence, deleted) each time that the sidecar took a version, in the order of the commits."""
+        rows = self.tables.run("SELECT item_key, version, deleted FROM sidecar_log ORDER BY id")
+        return [(k, int(v.rpartition("_")[2]) % 10**20, d) for k, v, d in rows if key in (None, k)]
+
+    # what must never happen
+
+    def check(self) -> None:
+        """A batch is gone only when all of it is accounted for; a message only when its records are in the bucket;
+        no key was ever seen going back, and nothing was written twice."""
+        stored = dict(self.tables.run("SELECT item_key, version FROM replication_versions"))
+        for key, records in self.batches.items():
+            if key not in self.s3.objects:
+                assert REPLAYED + key in self.s3.objects, f"{key} has vanished"
+                lost = [self._name(record) for record in records if not self._accounted(record, stored)]
+                assert not lost, f"{key} was settled without {lost}"
+        saved = self._saved() if self.pointers else set()
+        for number, records in self.pointers.items():
+            if number not in self.sqs.messages and not any(number in key for key in self.keys(EXPIRED)):
+                lost = [self._name(r) for r in records if _id(r) not in saved and not self._accounted(r, stored)]
+                assert not lost, f"message {number} was deleted without {lost}"
+        self._check_order()
+
+    def _check_order(self) -> None:
+        newest: dict[str, str] = {}
+        for key, version in self.tables.run("SELECT item_key, version FROM sidecar_log ORDER BY item_key, id"):
+            assert newest.get(key, "") < version, f"{key} went back to, or was written twice at, {version}"
+            newest[key] = version
+        back: dict[str, int] = {}
+        for key, number in self.tables.run("SELECT order_id, seq FROM target_log ORDER BY order_id, id"):
+            assert back.get(key, -1) < number, f"the row of {key} went back to {number}"
+            back[key] = number
+
+    def _accounted(self, record: Record, stored: dict[str, str]) -> bool:
+        result = next(
+            changes.read_each([record], self.table, mirror_ttl_deletes=self.options.get("mirror_ttl_deletes", False))
+        )
+        if isinstance(result, str):
+            return True  # skipped for a reason
+        name = object_key(result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record))
+        if name in self.s3.objects or REPLAYED + name in self.s3.objects:
+            return True
+        return isinstance(result, Change) and stored.get(result.key, "") >= result.version
+
+    def _saved(self) -> set[tuple[str, str]]:
+        """Every record that any hydrated object of the bucket holds."""
+        return {
+            _id(record)
+            for key in self.s3.objects
+            if "/hydrated/" in key
+            for record in json.loads(self.s3.body(key))["payload"]["Records"]
+        }
+
+    @staticmethod
+    def _name(record: Record) -> str:
+        return f"{record['dynamodb']['Keys']['p_key']['S']}@{int(record['dynamodb']['SequenceNumber']) % 10**20}"
+
+
+def _id(record: Record) -> tuple[str, str]:
+    return record["eventSourceARN"], record["dynamodb"]["SequenceNumber"]
+
+
+_LOGGED = ("tbl_orders", "replication_versions", "sidecar_log", "target_log")
+_LOG_VERSION = "INSERT INTO sidecar_log (item_key, version, deleted)"
+# `updated_at` carries the sequence of a change, see `change()`.
+_LOG_ROW = f"INSERT INTO target_log (order_id, seq) VALUES (NEW.order_id, NEW.updated_at - {START})"
+_NEW = "NEW.item_key, NEW.version, NEW.deleted"
+_NUMBERED = "(id BIGINT AUTO_INCREMENT PRIMARY KEY,"
+_TRIGGERS = (
+    f"CREATE TABLE IF NOT EXISTS sidecar_log {_NUMBERED} item_key VARCHAR(255), version VARCHAR(160), deleted INT)",
+    f"CREATE TABLE IF NOT EXISTS target_log {_NUMBERED} order_id VARCHAR(255), seq BIGINT)",
+    *(
+        f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {statement}"
+        for name, event, table, statement in (
+            ("log_claim", "INSERT", "replication_versions", f"{_LOG_VERSION} VALUES ({_NEW})"),
+            (
+                "log_newer",
+                "UPDATE",
+                "replication_versions",
+                f"{_LOG_VERSION} SELECT {_NEW} FROM DUAL WHERE NEW.version <> OLD.version",
+            ),
+            ("log_insert", "INSERT", "tbl_orders", _LOG_ROW),
+            ("log_update", "UPDATE", "tbl_orders", _LOG_ROW),
+        )
+    ),
+)
+
+
+def failure(records: list[Record], **info: Any) -> dict[str, Any]:
+    """What Lambda says of a failed batch, without its payload."""
+    numbers = sorted((record["dynamodb"]["SequenceNumber"] for record in records), key=int) or ["8" + "0" * 20]
+    arn = records[0]["eventSourceARN"] if records else ARN
+    pointer = {
+        "shardId": SHARD,
+        "startSequenceNumber": numbers[0],
+        "endSequenceNumber": numbers[-1],
+        "approximateArrivalOfFirstRecord": "2026-01-31T00:00:00Z",
+        "approximateArrivalOfLastRecord": "2026-01-31T00:05:00Z",
+        "batchSize": len(records),
+        "streamArn": arn,
+    }
+    return {
+        "requestContext": {"requestId": "r", "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 1},
+        "version": "1.0",
+        "timestamp": "2026-01-31T00:10:00.000Z",
+        "DDBStreamBatchInfo": pointer | info,
+    }
+
+
+def last_states(records: Iterable[Record], table: mapping.Table | None = None) -> Rows:
+    """The rows that must be in MySQL in the end: the last good state of each key, in whatever order records come."""
+    newest: dict[str, Change] = {}
+    for result in changes.read_each(records, table or mapping.load()):
+        if isinstance(result, Change) and (result.key not in newest or newest[result.key].version < result.version):
+            newest[result.key] = result
+    rows = {key: change.row for key, change in newest.items() if change.row is not None}
+    return [rows[key] for key in sorted(rows)]
+
+
+def change(key: str, sequence: int, **options: Any) -> Record:
+    """A record whose row tells its sequence, so that a row going back is seen."""
+    return record(key, sequence, **({"amount": str(sequence), "updated_at": START + sequence} | options))
+
+
+def applied(key: str, sequence: int, **values: Any) -> tuple[Any, ...]:
+    """The row of `change(key, sequence)`."""
+    return order(key, **({"amount": str(sequence), "updated_at": START + sequence} | values))
+
+
+class Execution:
+    """One execution of the state machine: `resume()` starts it, or redrives it where it stopped.
+
+    A killed Lambda is tried again from the state before it, `retries` times a state, as the definition says.
+    """
+
+    def __init__(
+        self, world: World, given: Any = None, *, retries: int = 6, name: str = "", rng: random.Random | None = None
+    ) -> None:
+        self.world, self.retries, self.rng = world, retries, rng
+        self.name = name or f"e{next(_names):04d}"
+        self.arn = f"arn:aws:states:us-east-1:123456789012:execution:backstream-dev-replay:{self.name}"
+        self.action: str | None = "start"
+        self.state: dict[str, Any] = {
+            "name": self.name,
+            "arn": self.arn,
+            "started": world.clock().isoformat(),
+            "input": {} if given is None else given,
+        }
+        self.lanes: list[dict[str, Any]] = []
+        self.crashes = 0
+        self.trail: list[str] = []
+        self.on_wait: Callable[[], None] = lambda: None
+        self.before: Callable[[str], None] = lambda _: None
+
+    def resume(self) -> dict[str, Any]:
+        self.world.executions.status[self.arn] = "RUNNING"
+        while self.action:
+            self.step()
+        self.world.executions.status[self.arn] = "SUCCEEDED"
+        self.world.check()
+        return self.state
+
+    def stop(self) -> None:
+        self.world.executions.status[self.arn] = "ABORTED"
+
+    def until(self, action: str) -> Execution:
+        """Go on until `action` is next."""
+        self.world.executions.status[self.arn] = "RUNNING"
+        while self.action != action:
+            self.step()
+        return self
+
+    def step(self) -> None:
+        """One state of the state machine; of the lanes, all of them to their ends."""
+        assert self.action
+        self.before(self.action)
+        if self.action == "drain":
+            self._drain()
+        else:
+            self._follow(self._task(self.action, self.state))
+
+    def _task(self, action: str, state: dict[str, Any]) -> dict[str, Any]:
+        """One Lambda, tried again where it dies."""
+        text = json.dumps(state)
+        assert len(text) < STATE_LIMIT, f"{len(text)} bytes go into {action}"
+        for _ in range(self.retries + 1):
+            try:
+                self.trail.append(action)
+                result = self.world.steps().step(action, json.loads(text))
+            except Killed:
+                self.crashes += 1
+                self.world.faults.revive()
+                self.world.database.inner.drop()
+                self.world.clock.advance(200)  # past the visibility of what the dead one had received
+                self.world.check()
+                continue
+            except InputError as error:
+                return {"outcome": "wrong_input", "message": str(error)}
+            written = json.dumps(result)
+            # the report is bounded by what Step Functions takes, every other state by far less
+            assert len(written) < (256 * 1024 if action == "report" else STATE_LIMIT), f"{action}: {len(written)} bytes"
+            return json.loads(written)
+        self.stop()
+        raise StoppedError(action)
+
+    def _follow(self, result: dict[str, Any]) -> None:
+        action, outcome = self.action, result["outcome"]
+        if outcome == "down":
+            self._wait()
+        ways: dict[tuple[str, str], str | None] = {
+            ("start", "go"): "check",
+            ("check", "up"): "hydrate",
+            ("check", "down"): "check",
+            ("check", "gave_up"): "report",
+            ("hydrate", "more"): "hydrate",
+            ("hydrate", "done"): "collect",
+            ("collect", "more"): "collect",
+            ("collect", "done"): "plan",
+            ("plan", "more"): "plan",
+            ("plan", "nothing"): "report",
+            ("plan", "planned"): "report",
+            ("plan", "go"): "drain",
+            ("settle", "more"): "settle",
+            ("settle", "done"): "report",
+        }
+        self.action, self.state = ways.get((action or "", outcome)), result
+        self.lanes = result.get("lanes", []) if self.action == "drain" else []
+
+    def _drain(self) -> None:
+        """Every lane to its end, one call of one lane at a time, in an order that `rng` mixes."""
+        while waiting := [i for i, lane in enumerate(self.lanes) if lane.get("outcome") not in ("done", "gave_up")]:
+            turn = self.rng.choice(waiting) if self.rng else waiting[0]
+            self.lanes[turn] = self._task("drain", self.lanes[turn])
+            if self.lanes[turn]["outcome"] == "waiting":
+                self._wait()
+        self.action, self.state = "settle", self.state | {"drained": self.lanes}
+
+    def _wait(self) -> None:
+        self.on_wait()
+        self.world.clock.advance(_WAIT_SECONDS)
