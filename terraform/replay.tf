@@ -67,13 +67,11 @@ data "aws_iam_policy_document" "dlq_replayer" {
   statement {
     sid     = "WriteWorkAndOutcome"
     actions = ["s3:PutObject"]
-    resources = concat([
+    resources = [
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
       "${local.failures_bucket_arn}/replayed/*",
-      ], [for queue in local.failures_queues : "${local.failures_bucket_arn}/aws/lambda/hydrated/*"
-      ], [for queue in local.failures_queues : "${local.failures_bucket_arn}/expired/*"
-    ])
+    ]
 
     # A bucket that was deleted can be made again by anybody: never write changes into another account's.
     condition {
@@ -96,6 +94,25 @@ data "aws_iam_policy_document" "dlq_replayer" {
       test     = "StringEquals"
       variable = "s3:ResourceAccount"
       values   = [local.account_id]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.failures_queues
+
+    content {
+      sid     = "KeepWhatPointersStoodFor"
+      actions = ["s3:PutObject"]
+      resources = [
+        "${local.failures_bucket_arn}/aws/lambda/hydrated/*",
+        "${local.failures_bucket_arn}/expired/*",
+      ]
+
+      condition {
+        test     = "StringEquals"
+        variable = "s3:ResourceAccount"
+        values   = [local.account_id]
+      }
     }
   }
 

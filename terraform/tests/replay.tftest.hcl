@@ -1,0 +1,303 @@
+# The replay's wiring, without an account: what is missing here shows on the day after an outage.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+override_resource {
+  target = aws_iam_role.function["dlq_replayer"]
+  values = { arn = "arn:aws:iam::123456789012:role/dlq_replayer" }
+}
+
+override_resource {
+  target = aws_iam_role.replay
+  values = { arn = "arn:aws:iam::123456789012:role/replay" }
+}
+
+override_resource {
+  target = aws_sfn_state_machine.replay
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-replay" }
+}
+
+variables {
+  aws_region                = "eu-west-1"
+  env                       = "test"
+  vpc_id                    = "vpc-1"
+  rds_sg_id                 = "sg-database"
+  rds_secret_arn            = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf"
+  rds_connection_param_name = "/test/mysql"
+  build_dir                 = "./tests/fixture"
+}
+
+run "the_state_machine_calls_the_replayer" {
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer"
+    error_message = "The definition must name the function."
+  }
+
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.function_name == "backstream-test-dlq-replayer" && aws_lambda_function.dlq_replayer.handler == "dlq_replayer.handler.handler"
+    error_message = "The function must be the one that the definition names."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "lambda:InvokeFunction")]) == ["arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer"]
+    error_message = "The state machine may call this function and no other."
+  }
+
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.WaitForDatabase.Seconds == 10
+    error_message = "The database is asked again every ten seconds by default."
+  }
+
+  assert {
+    condition     = aws_sfn_state_machine.replay.type == "STANDARD" && aws_sfn_state_machine.replay.role_arn == aws_iam_role.replay.arn
+    error_message = "Only a standard workflow has a Distributed Map and days of time."
+  }
+
+  assert {
+    condition     = output.replay_state_machine_arn == aws_sfn_state_machine.replay.arn
+    error_message = "The output must be the state machine's ARN."
+  }
+}
+
+run "the_state_machine_may_run_its_lanes" {
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "states:StartExecution")]) == ["arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-replay"]
+    error_message = "A Distributed Map starts executions of its own state machine."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "states:RedriveExecution")]) == ["arn:aws:states:eu-west-1:123456789012:execution:backstream-test-replay/${jsondecode(aws_sfn_state_machine.replay.definition).States.Drain.Label}:*"]
+    error_message = "Lanes are executions under the map's label."
+  }
+}
+
+run "logs_hold_errors_and_no_data" {
+  assert {
+    condition     = aws_sfn_state_machine.replay.logging_configuration[0].level == "ERROR" && !aws_sfn_state_machine.replay.logging_configuration[0].include_execution_data
+    error_message = "An input may name keys: it does not belong in logs."
+  }
+
+  assert {
+    condition     = endswith(aws_sfn_state_machine.replay.logging_configuration[0].log_destination, ":*") && aws_cloudwatch_log_group.replay.retention_in_days == 30
+    error_message = "Step Functions takes a log group only with :* behind it."
+  }
+}
+
+run "the_replayer_reaches_what_the_consumer_reaches" {
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.role == aws_iam_role.function["dlq_replayer"].arn && aws_lambda_function.dlq_replayer.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && contains(aws_lambda_function.dlq_replayer.vpc_config[0].security_group_ids, aws_security_group.consumer.id)
+    error_message = "The replayer sits where the consumer does, with a role of its own."
+  }
+
+  assert {
+    condition = alltrue([
+      for name in ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "MYSQL_TLS", "MYSQL_CONNECT_TIMEOUT", "MYSQL_READ_TIMEOUT", "FAILURES_BUCKET", "MAX_STATEMENT_BYTES", "MIRROR_TTL_DELETES", "APPLY_EVERY_CHANGE"] :
+      aws_lambda_function.dlq_replayer.environment[0].variables[name] == aws_lambda_function.stream_consumer.environment[0].variables[name]
+    ])
+    error_message = "What decides how a change is written must be the same for both."
+  }
+
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.TABLE_NAME == aws_dynamodb_table.orders.name && aws_lambda_function.dlq_replayer.environment[0].variables.LOCK_TABLE_NAME == aws_dynamodb_table.replay_lock.name
+    error_message = "The replayer must know the table whose changes it replays, and its lock."
+  }
+
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_CONCURRENCY == "4" && aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_DATABASE_WAIT_SECONDS == "3600"
+    error_message = "Four lanes, and an hour's wait."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.dlq_replayer.statement : anytrue([for condition in statement.condition : condition.variable == "s3:ResourceAccount"]) if anytrue([for action in statement.actions : startswith(action, "s3:")])])
+    error_message = "The replayer must never use another account's bucket."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "dynamodb:PutItem")]) == ["arn:aws:dynamodb:eu-west-1:123456789012:table/backstream-test-replay-lock"] && aws_dynamodb_table.replay_lock.name == "backstream-test-replay-lock"
+    error_message = "Of DynamoDB's tables the replayer writes to its lock alone."
+  }
+}
+
+run "in_s3_mode_the_replayer_knows_no_queue" {
+  assert {
+    condition     = !can(aws_lambda_function.dlq_replayer.environment[0].variables.FAILURES_QUEUE_URL)
+    error_message = "There is no queue in S3 mode."
+  }
+
+  assert {
+    condition     = !anytrue([for action in flatten(data.aws_iam_policy_document.dlq_replayer.statement[*].actions) : startswith(action, "sqs:") || action == "dynamodb:GetRecords"])
+    error_message = "In S3 mode it has nothing to do with queue and stream."
+  }
+}
+
+run "in_sqs_mode_the_replayer_turns_pointers_into_batches" {
+  variables {
+    failure_destination = "sqs"
+  }
+
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.FAILURES_QUEUE_URL == "https://sqs.eu-west-1.amazonaws.com/123456789012/backstream-test-failures"
+    error_message = "The replayer must know the queue."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "sqs:ReceiveMessage") && contains(statement.actions, "sqs:DeleteMessage")]) == ["arn:aws:sqs:eu-west-1:123456789012:backstream-test-failures"]
+    error_message = "It takes messages from this queue and no other."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "dynamodb:GetRecords")]) == ["arn:aws:dynamodb:eu-west-1:123456789012:table/backstream-test-orders/stream/*"]
+    error_message = "It reads the orders table's streams."
+  }
+
+  assert {
+    condition = alltrue([
+      for folder in ["aws/lambda/hydrated", "expired"] :
+      contains(flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "s3:PutObject")]), "arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/${folder}/*")
+    ])
+    error_message = "What was a pointer becomes a batch, or an expired range."
+  }
+}
+
+run "settings_take_effect" {
+  variables {
+    replay_concurrency            = 8
+    replay_database_wait_seconds  = 60
+    replay_check_interval_seconds = 5
+    replayer_memory_mb            = 2048
+    xray_tracing                  = false
+  }
+
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_CONCURRENCY == "8" && aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_DATABASE_WAIT_SECONDS == "60" && aws_lambda_function.dlq_replayer.memory_size == 2048
+    error_message = "Settings must reach the function."
+  }
+
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Drain.ItemProcessor.States.WaitInLane.Seconds == 5 && !aws_sfn_state_machine.replay.tracing_configuration[0].enabled
+    error_message = "Settings must reach the state machine."
+  }
+}
+
+run "a_wait_does_not_outgrow_an_executions_history" {
+  command = plan
+
+  variables {
+    replay_database_wait_seconds  = 86400
+    replay_check_interval_seconds = 10
+  }
+
+  expect_failures = [aws_sfn_state_machine.replay]
+}
+
+run "nothing_starts_a_replay_by_default" {
+  assert {
+    condition     = length(aws_cloudwatch_event_rule.auto_replay) == 0 && length(aws_s3_bucket_notification.failures) == 0 && length(aws_iam_role.auto_replay) == 0
+    error_message = "auto_replay is off by default."
+  }
+}
+
+run "auto_replay_starts_by_event_and_by_schedule" {
+  variables {
+    auto_replay = true
+  }
+
+  assert {
+    condition     = aws_s3_bucket_notification.failures["failures"].eventbridge && aws_s3_bucket_notification.failures["failures"].bucket == aws_s3_bucket.failures.id
+    error_message = "Without it the bucket tells EventBridge nothing."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.auto_replay["failed-batch"].event_pattern) == {
+      source      = ["aws.s3"]
+      detail-type = ["Object Created"]
+      detail = {
+        bucket = { name = [aws_s3_bucket.failures.bucket] }
+        object = { key = [{ prefix = "aws/lambda/" }] }
+      }
+    }
+    error_message = "Only failed batches start a replay, not what a replay writes."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_event_rule.auto_replay["schedule"].schedule_expression == "rate(5 minutes)"
+    error_message = "The schedule takes up what failed while a replay was running."
+  }
+
+  assert {
+    condition     = alltrue([for target in aws_cloudwatch_event_target.auto_replay : target.arn == aws_sfn_state_machine.replay.arn && target.role_arn == aws_iam_role.auto_replay["events"].arn && target.input_transformer[0].input_paths == tomap({ id = "$.id" })])
+    error_message = "Both rules start the state machine, with no more than the event's id."
+  }
+
+  assert {
+    condition     = flatten(data.aws_iam_policy_document.auto_replay.statement[*].resources) == ["arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-replay"] && flatten(data.aws_iam_policy_document.auto_replay.statement[*].actions) == ["states:StartExecution"]
+    error_message = "EventBridge may start this state machine, and nothing else."
+  }
+
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_DATABASE_WAIT_SECONDS == "21600"
+    error_message = "An automatic replay outlasts a long outage."
+  }
+}
+
+run "auto_replay_of_a_queue_is_the_schedule" {
+  variables {
+    auto_replay                  = true
+    auto_replay_schedule_minutes = 1
+    failure_destination          = "sqs"
+  }
+
+  assert {
+    condition     = keys(aws_cloudwatch_event_rule.auto_replay) == ["schedule"] && length(aws_s3_bucket_notification.failures) == 0
+    error_message = "In SQS mode objects under aws/lambda/ are a replay's own."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_event_rule.auto_replay["schedule"].schedule_expression == "rate(1 minute)"
+    error_message = "EventBridge knows no rate(1 minutes)."
+  }
+}
+
+run "without_a_way_out_the_vpc_has_endpoints_for_the_replay" {
+  variables {
+    create_vpc_endpoints = true
+    failure_destination  = "sqs"
+  }
+
+  override_resource {
+    target = aws_vpc_endpoint.streams["failures"]
+    values = { dns_entry = [{ dns_name = "vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com", hosted_zone_id = "Z1" }] }
+  }
+
+  assert {
+    condition     = keys(aws_vpc_endpoint.interface) == ["secretsmanager", "sqs", "ssm", "states"] && keys(aws_vpc_endpoint.gateway) == ["dynamodb", "s3"]
+    error_message = "The replayer calls these services from private subnets."
+  }
+
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.AWS_ENDPOINT_URL_DYNAMODB_STREAMS == "https://vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com"
+    error_message = "Streams have no private DNS name."
+  }
+}
+
+run "bad_settings_are_refused" {
+  command = plan
+
+  variables {
+    replay_concurrency            = 41
+    replay_database_wait_seconds  = -1
+    replay_check_interval_seconds = 0
+    replayer_memory_mb            = 256
+    auto_replay_schedule_minutes  = 0
+  }
+
+  expect_failures = [
+    var.replay_concurrency,
+    var.replay_database_wait_seconds,
+    var.replay_check_interval_seconds,
+    var.replayer_memory_mb,
+    var.auto_replay_schedule_minutes,
+  ]
+}
