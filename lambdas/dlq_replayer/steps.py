@@ -161,8 +161,9 @@ class Steps:
         mine = list(range(lane["lane"], lane["splits"], lane["lanes"]))
         if lane["lane"] == 0:
             mine.insert(0, POISON)
-        for position in range(lane.get("position", 0), len(mine)):
-            if position and self.out_of_time():
+        first = lane.get("position", 0)
+        for position in range(first, len(mine)):
+            if position > first and self.out_of_time():  # however short the time, a call gets one split further
                 return lane | {"outcome": "more", "position": position, "waiting_since": None}
             try:
                 self.drainer.drain(run, mine[position])
