@@ -1,0 +1,274 @@
+"""What lies in the bucket: which objects are failed batches, what of them is drained, and which of them may leave."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dlq_replayer import collect
+from dlq_replayer.batches import UnreadableError, as_event_records, parse_message, parse_object, parse_parked
+from dlq_replayer.bucket import FAILED, REPLAYED
+from tests.support.records import ARN, TTL_IDENTITY, record, remove
+from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
+
+RECORDS = [change("a", 1), change("b", 2)]
+BAD = {"amount": "12345678901234567890"}  # no column takes it
+
+
+def body(payload: Any = None, **info: Any) -> bytes:
+    payload = {"Records": RECORDS} if payload is None else payload
+    return json.dumps(failure(RECORDS, **info) | {"payload": payload}).encode()
+
+
+@pytest.mark.parametrize("payload", [{"Records": RECORDS}, json.dumps({"Records": RECORDS})], ids=["object", "string"])
+def test_a_payload_may_be_an_object_or_an_escaped_string(payload: Any):
+    batch = parse_object(body(payload), "orders")
+    assert batch.records == RECORDS
+    assert batch.suspect is None
+    assert batch.pointer
+    assert (batch.pointer.shard, batch.pointer.size, batch.pointer.failed_at) == (SHARD, 2, "2026-01-31T00:10:00.000Z")
+
+
+UNREADABLE = {
+    "empty": (b"", "cut off"),
+    "cut off": (body()[:-20], "cut off"),
+    "a payload cut off": (body(json.dumps({"Records": RECORDS})[:-5]), "no event with Records"),
+    "not text": (b"\xff\xfe\x00", "cut off"),
+    "a list": (b"[]", "not a JSON object"),
+    "null": (b"null", "not a JSON object"),
+    "nested without end": (b"[" * 100_000, "cut off"),
+    "somebody else's": (b'{"hello": "world"}', "no failure record"),
+    "a pointer without its payload": (json.dumps(failure(RECORDS)).encode(), "no event with Records"),
+    "no records": (body({"Other": []}), "no event with Records"),
+    "records that are none": (body({"Records": {"a": 1}}), "no event with Records"),
+    "another table's": (body(streamArn=ARN.replace("orders", "users")), "another table"),
+    "a table whose name ends alike": (body(streamArn=ARN.replace("orders", "my-orders")), "another table"),
+    "no size": (body(batchSize=None), "incomplete"),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_is_no_failed_batch_is_refused_with_a_reason(text: bytes, problem: str):
+    with pytest.raises(UnreadableError, match=problem):
+        parse_object(text, "orders")
+
+
+def test_every_condition_is_a_failure_whatever_its_name():
+    """AWS documents one of them; emulators have others, and a batch that was never invoked lacks a response."""
+    document = failure(RECORDS) | {"payload": {"Records": RECORDS}}
+    del document["requestContext"]
+    assert parse_object(json.dumps(document).encode(), "orders").records == RECORDS
+
+
+def test_what_is_no_time_is_left_out_of_pointers():
+    pointer = parse_message(
+        json.dumps(failure(RECORDS, approximateArrivalOfFirstRecord="x" * 10_000) | {"timestamp": {"a": 1}}), "orders"
+    )
+    assert (pointer.first_arrival, pointer.failed_at) == ("", "")
+
+
+def test_a_quarantined_object_holds_its_record_whole():
+    assert parse_parked(json.dumps({"record": RECORDS[0], "reason": "x"}).encode()).records == [RECORDS[0]]
+    with pytest.raises(UnreadableError, match="quarantined"):
+        parse_parked(b'{"record": null}')
+
+
+def test_records_of_get_records_take_the_shape_that_lambda_delivers():
+    expected = record("a", 1, time=1_770_000_000, identity=TTL_IDENTITY)
+    expected["dynamodb"]["NewImage"]["blob"] = {"B": "AP8="}
+    expected["dynamodb"]["NewImage"]["set"] = {"BS": ["AA=="]}
+    got = json.loads(json.dumps(expected))
+    del got["eventSourceARN"]
+    got["userIdentity"] = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
+    got["dynamodb"]["ApproximateCreationDateTime"] = datetime.fromtimestamp(1_770_000_000, UTC)
+    got["dynamodb"]["NewImage"]["blob"] = {"B": b"\x00\xff"}
+    got["dynamodb"]["NewImage"]["set"] = {"BS": [b"\x00"]}
+    assert as_event_records([got], ARN) == [expected]
+
+
+# whole replays of such batches
+
+
+@pytest.mark.parametrize("text", [text for text, _ in UNREADABLE.values()], ids=UNREADABLE.keys())
+def test_what_cannot_be_read_is_reported_and_left_and_the_rest_goes_on(world: World, text: bytes):
+    world.put_batch(RECORDS)
+    world.s3.put_object(Bucket="", Key=f"{FAILED}a/foreign", Body=text)
+    report = world.replay()
+    assert [problem["source"] for problem in report["problems"]] == [f"{FAILED}a/foreign"] == world.left()
+    assert world.tables.orders() == last_states(RECORDS)
+    assert report["outcome"] == "complete"
+
+
+def test_an_object_too_large_for_a_batch_is_not_even_read(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(collect, "_LARGEST_BATCH", 3_000)
+    big = world.put_batch([change(f"k{n}", n) for n in range(20)])
+    world.put_batch([change("a", 1)])
+    report = world.replay()
+    assert world.left() == [big]
+    assert "larger" in report["problems"][0]["problem"]
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_a_batch_that_stands_for_more_than_it_holds_is_applied_and_stays(world: World, size: int):
+    key = world.put_batch(RECORDS, batchSize=size)
+    report = world.replay()
+    assert world.left() == [key]
+    assert f"stands for {size}" in report["problems"][0]["problem"]
+    assert report["counts"]["left"] == 1
+    assert world.tables.orders() == last_states(RECORDS)
+
+
+def test_batches_with_nothing_to_apply_leave_as_well(world: World):
+    """Expired items, items of another kind, and no records at all."""
+    other = change("a", 1)
+    other["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
+    world.put_batch([remove("a", 1, identity=TTL_IDENTITY)])
+    world.put_batch([other])
+    world.put_batch([])
+    report = world.replay()
+    assert {n: report["counts"][n] for n in ("batches", "settled", "ttl_delete", "other_item", "changes")} == {
+        "batches": 3, "settled": 3, "ttl_delete": 1, "other_item": 1, "changes": 0,
+    }  # fmt: skip
+    assert world.left() == []
+
+
+def test_mirrored_ttl_deletes_are_applied(make_world: Any):
+    world = make_world(mirror_ttl_deletes=True)
+    world.put_batch([change("a", 1), remove("a", 2, identity=TTL_IDENTITY)])
+    world.replay()
+    assert world.tables.orders() == []
+
+
+@pytest.mark.parametrize("key", ["a/b", "ключ ", "a b", "x" * 300, ""])
+def test_records_whose_key_is_poison(world: World, key: str):
+    """Parked under a name that S3 takes, and settled."""
+    world.put_batch([change(key, 1), change("good", 2)])
+    report = world.replay()
+    assert report["counts"]["parked"] == (0 if key == "a/b" else 1)
+    assert world.left() == []
+
+
+# the optional input
+
+
+def test_keys_chooses_changes_and_never_settles_a_batch_that_holds_others(world: World):
+    both, alone = world.put_batch([change("a", 1), change("b", 2)]), world.put_batch([change("a", 3)])
+    none = world.put_batch([change("c", 4)])
+    world.put_batch([])
+    empty = world.left()[-1]
+    report = world.replay({"keys": ["a"]})
+    assert world.tables.orders() == [applied("a", 3)]
+    assert world.left() == sorted([both, none, empty])
+    assert world.keys(REPLAYED) == [REPLAYED + alone]
+    assert (report["counts"]["records"], report["counts"]["left"]) == (2, 1)
+    world.replay()
+    assert world.tables.orders() == [applied("a", 3), applied("b", 2), applied("c", 4)]
+    assert world.left() == []
+
+
+def test_shards_chooses_batches(world: World):
+    world.put_batch([change("a", 1)], shardId=SHARD)
+    other = world.put_batch([change("b", 2)], shardId=CHILD)
+    world.replay({"shards": [SHARD]})
+    assert world.left() == [other]
+
+
+@pytest.mark.parametrize("part", [1, 2, 1000])
+def test_max_batches_holds_across_parts(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(collect, "_PART_RECORDS", part)
+    for number in range(9):
+        world.put_batch([change(f"k{number}", number)])
+    for left in (5, 1, 0):
+        world.replay({"max_batches": 4})
+        assert len(world.left()) == left
+
+
+def test_concurrency_is_the_number_of_lanes(world: World):
+    world.put_batch([change(f"k{number}", number) for number in range(50)])
+    execution = Execution(world, {"concurrency": 7}).until("drain")
+    assert len(execution.lanes) == 7
+    execution.resume()
+    assert len(world.tables.orders()) == 50
+
+
+def test_a_dry_run_counts_and_changes_nothing(world: World):
+    world.put_batch([change("a", 1), change("a", 2), change("b", 3)])
+    world.replay()
+    world.put_batch([change("a", 1), change("a", 4), change("b", 3), change("c", 5), change("d", 6, **BAD)])
+    before = {key: value for key, value in world.s3.objects.items() if not key.startswith("replay/")}
+    rows = world.tables.sidecar()
+    report = world.replay({"dry_run": True})
+    assert report["outcome"] == "planned"
+    assert {n: report["counts"][n] for n in ("batches", "records", "changes", "keys", "stale", "unreadable")} == {
+        "batches": 1, "records": 5, "changes": 4, "keys": 3, "stale": 1, "unreadable": 1,
+    }  # fmt: skip
+    assert rows == world.tables.sidecar()
+    assert before == {key: value for key, value in world.s3.objects.items() if not key.startswith("replay/")}
+
+
+# quarantine
+
+
+def test_a_quarantined_record_is_retried_when_asked_for(world: World):
+    quarantined = world.put_quarantined(change("a", 5))
+    world.put_batch([change("b", 1)])
+    world.replay()
+    assert world.keys("quarantine/") == [quarantined]
+    world.replay({"include_quarantine": True})
+    assert world.keys("quarantine/") == []
+    assert world.tables.orders() == [applied("a", 5), applied("b", 1)]
+
+
+def test_parked_again_it_stays_with_its_new_reason(world: World, three_letters: None):
+    """Whether the mapping refuses it or MySQL does."""
+    sources = [world.put_quarantined(change("a", 5, **BAD), "old"), world.put_quarantined(change("b", 6, currency="R"))]
+    report = world.replay({"include_quarantine": True})
+    assert sorted(sources) == world.keys("quarantine/") == report["parked_records"]
+    assert report["counts"]["left"] == 2
+    reasons = [world.bucket.read_json(key)["reason"] for key in sorted(sources)]
+    assert "amount" in reasons[0]
+    assert "4025" in reasons[1] or "3819" in reasons[1]
+
+
+def test_parked_from_a_batch_of_the_same_run_its_old_object_stays(world: World, three_letters: None):
+    """The one object stands for both; moved away with the one, the other would be nowhere."""
+    bad = change("b", 6, currency="R")
+    world.put_batch([bad, change("b", 5)])
+    source = world.put_quarantined(bad)
+    world.replay({"include_quarantine": True})
+    assert world.keys("quarantine/") == [source]
+    assert world.left() == []
+    assert world.tables.orders() == [applied("b", 5)]
+
+
+def test_superseded_it_is_found_stale_and_leaves(world: World):
+    world.put_quarantined(change("a", 5))
+    world.put_batch([change("a", 7)])
+    world.replay({"include_quarantine": True})
+    assert world.keys("quarantine/") == []
+    assert world.tables.orders() == [applied("a", 7)]
+
+
+# order
+
+
+def test_every_version_of_a_key_is_written_in_order_where_that_is_asked_for(make_world: Any):
+    world = make_world(every_change=True, concurrency=3)
+    numbers = list(range(1, 61))
+    for start in (40, 0, 20):  # stored out of order, and overlapping
+        world.put_batch([change("ab"[n % 2], n) for n in numbers[start : start + 25]])
+    world.replay()
+    assert [n for _, n, _ in world.written("a")] == numbers[1::2]
+    assert [n for _, n, _ in world.written("b")] == numbers[::2]
+
+
+def test_sequence_numbers_of_other_lengths_are_ordered_as_numbers(world: World):
+    short, long = change("a", 9), change("a", 1)
+    short["dynamodb"]["SequenceNumber"], long["dynamodb"]["SequenceNumber"] = "9" * 21, "1" * 27
+    world.put_batch([long])
+    world.put_batch([short])
+    world.replay()
+    assert world.tables.orders() == [applied("a", 1)]

@@ -1,0 +1,107 @@
+"""Splits: every key in one of them, sorted, each line once, however many runs."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from common import mapping
+from common.changes import Change, read
+from dlq_replayer import bucket as buckets
+from dlq_replayer import collect
+from dlq_replayer.bucket import Bucket
+from dlq_replayer.collect import Collector
+from dlq_replayer.run import Run
+from dlq_replayer.splits import LineReader, open_split, run_files, split_of, to_line
+from tests.support.aws import S3
+from tests.support.records import remove
+from tests.support.replay import Execution, World, change
+
+TABLE = mapping.load()
+
+
+def changes_of(count: int, keys: int, seed: int) -> list[Change]:
+    rng = random.Random(seed)
+    records = [
+        remove(f"k{rng.randrange(keys)}", n) if rng.random() < 0.2 else change(f"k{rng.randrange(keys)}", n)
+        for n in range(count)
+    ]
+    return read(records, TABLE).changes
+
+
+@pytest.mark.parametrize("splits", [1, 3, 16])
+@pytest.mark.parametrize("parts", [1, 2, 40])
+@pytest.mark.parametrize("piece", [50, 256 * 1024])
+def test_merged_runs_hold_each_change_once_in_order(
+    splits: int, parts: int, piece: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(buckets, "_RANGE", piece)
+    bucket, changes = Bucket(S3(), "b"), changes_of(300, 20, parts)
+    random.Random(1).shuffle(changes)
+    lines = [to_line(c, f"source {i % 7}", i) for i, c in enumerate(changes)]
+    for part in range(parts):
+        bucket.write_all(run_files(lines[part::parts], "p/", part, splits, f"token {part}"))
+    found: list[Change] = []
+    for split in range(splits):
+        opened = open_split(bucket, "p/", split, LineReader(TABLE))
+        held = list(opened.changes)
+        assert [c[:2] for c in held] == sorted(c[:2] for c in held)
+        assert {split_of(c.key, splits) for c in held} <= {split}
+        assert all(token == f"token {int(part)}" for part, token in opened.tokens.items())
+        found += held
+    assert sorted(c[:4] for c in found) == sorted(c[:4] for c in changes)
+    assert len({(c.record["source"], c.record["index"]) for c in found}) == len(changes)
+
+
+def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice():
+    """The first is a part collected again; the second two batches that overlap, each of which must be accounted for."""
+    bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
+    bucket.write_all(run_files([to_line(one, "x", 0)], "p/", 0, 1, "t"))
+    bucket.write_all(run_files([to_line(one, "x", 0), to_line(one, "y", 3)], "p/", 1, 1, "t"))
+    found = [c.record for c in open_split(bucket, "p/", 0, LineReader(TABLE)).changes]
+    assert found == [{"source": "x", "index": 0}, {"source": "y", "index": 3}]
+
+
+def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(buckets, "_RANGE", 50)
+    s3 = S3()
+    bucket = Bucket(s3, "b")
+    lines = [to_line(c, "x", i) for i, c in enumerate(changes_of(50, 1, 1))]
+    bucket.write_all(run_files(lines, "p/", 0, 1, "one"))
+    opened = open_split(bucket, "p/", 0, LineReader(TABLE))
+    next(opened.changes)
+    bucket.write_all(run_files(lines[10:], "p/", 0, 1, "two"))
+    with pytest.raises(Exception, match="PreconditionFailed"):
+        list(opened.changes)
+
+
+@pytest.mark.parametrize(("megabytes", "workers", "expected"), [(0, 4, 4), (16, 4, 4), (80, 4, 10), (10**6, 4, 2000)])
+def test_splits_are_bounded_not_the_backlog(
+    megabytes: int, workers: int, expected: int, monkeypatch: pytest.MonkeyPatch
+):
+    bucket = Bucket(S3(), "b")
+    monkeypatch.setattr(Bucket, "list", lambda *_: iter([("aws/lambda/x", megabytes * 1024 * 1024)]))
+    run = Run("n", "a", "s", {})
+    assert Collector(bucket, TABLE, "orders").splits_needed(run, workers) == expected
+
+
+def test_a_hot_key_with_a_hundred_thousand_changes_is_one_split_and_ends_in_its_last(world: World):
+    """No row says how often it changed; the runs do, a part each."""
+    for start in range(0, 100_000, 5_000):
+        world.put_batch([change("hot", n) for n in range(start, start + 5_000)])
+    world.batches.clear()  # what is checked of each record takes longer than the replay
+    report = world.replay()
+    assert (report["counts"]["changes"], report["counts"]["keys"]) == (100_000, 1)
+    assert world.tables.sidecar() == [("hot", 99_999, 0)]
+
+
+def test_the_state_stays_small_and_a_part_bounded(world: World, monkeypatch: pytest.MonkeyPatch):
+    """The driver refuses states beyond 32 KiB; here with forty lanes and many parts."""
+    monkeypatch.setattr(collect, "_PART_RECORDS", 2)
+    for number in range(60):
+        world.put_batch([change(f"k{number}", number)])
+    execution = Execution(world, {"concurrency": 40}, name="n" * 80)
+    execution.resume()
+    assert execution.trail.count("collect") == 1 + 31
+    assert len(world.tables.orders()) == 60
