@@ -1,0 +1,132 @@
+"""MySQL goes down again in the middle: the workflow waits and goes on; past its bound the rest stays in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dlq_replayer.bucket import REPLAYED
+from tests.support.replay import Execution, World, applied, change
+
+
+def fill(world: World) -> None:
+    for number in range(40):
+        world.put_batch([change(f"k{number:02d}", number)])
+
+
+ROWS = [applied(f"k{number:02d}", number) for number in range(40)]
+
+
+def test_started_while_mysql_is_down_it_waits_and_goes_on(world: World):
+    fill(world)
+    world.server.down = True
+    execution = Execution(world)
+    waits = iter(range(100))
+
+    def mend() -> None:
+        world.server.down = next(waits) < 3
+
+    execution.on_wait = mend
+    assert execution.resume()["outcome"] == "complete"
+    assert execution.trail[:6] == ["start", "check", "check", "check", "check", "check"]
+    assert world.tables.orders() == ROWS
+
+
+def test_past_its_bound_it_ends_and_nothing_was_touched(world: World):
+    fill(world)
+    before = dict(world.s3.objects)
+    world.server.down = True
+    report = world.replay()
+    assert report["outcome"] == "database_down"
+    assert "MySQL error 2003" in report["reason"]
+    assert "start the replay again" in report["next"][0]
+    assert before.items() <= world.s3.objects.items()
+    assert world.lock_table.holder is None
+    world.server.down = False
+    assert world.replay()["outcome"] == "complete"
+    assert world.tables.orders() == ROWS
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_down_in_the_middle_of_the_drain_its_lanes_wait_and_go_on(make_world: Callable[..., World], at: int):
+    world = make_world(concurrency=4)
+    fill(world)
+    execution = Execution(world).until("drain")
+    drained = iter(range(1, 100))
+
+    def fail(operation: str) -> None:
+        if "replaying" in operation and next(drained) == at:
+            world.server.down = True
+
+    def mend() -> None:
+        world.server.down = False
+
+    world.database.before_run, execution.on_wait = fail, mend
+    report = execution.resume()
+    assert report["outcome"] == "complete"
+    assert report["counts"]["applied"] == 40
+    assert world.tables.orders() == ROWS
+    assert world.left() == []
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_down_for_good_what_is_done_is_settled_and_the_rest_in_place(make_world: Callable[..., World], at: int):
+    """Four lanes of one split each; the next replay takes up the rest."""
+    world = make_world(concurrency=4)
+    fill(world)
+    execution = Execution(world).until("drain")
+    drained = iter(range(1, 10_000))
+
+    def fail(operation: str) -> None:
+        world.server.down = world.server.down or ("replaying" in operation and next(drained) >= at)
+
+    world.database.before_run = fail
+    report = execution.resume()
+    done = len(world.tables.orders())
+    assert report["outcome"] == "incomplete"
+    assert "MySQL error 2003" in report["reason"]
+    assert (report["counts"]["settled"], report["counts"]["left"]) == (done, 40 - done)
+    assert (len(world.keys(REPLAYED)), len(world.left())) == (done, 40 - done)
+    assert (done == 0) == (at == 1)
+    world.server.down = False
+    world.database.before_run = lambda _: None
+    assert world.replay()["outcome"] == "complete"
+    assert world.tables.orders() == ROWS
+
+
+def test_a_record_that_cannot_be_parked_keeps_its_batch_in_place(world: World):
+    """The bucket takes no quarantined records: the step is tried again and again, then the rest goes on."""
+    key = world.put_batch([change("a", 1, merchant_id=None)])
+    world.put_batch([change("b", 2)])
+    put = world.s3.put_object
+
+    def refuse(**given: str) -> dict[str, str]:
+        if given["Key"].startswith("quarantine/"):
+            raise OSError("no room")
+        return put(**given)
+
+    world.s3.put_object = refuse
+    execution = Execution(world).until("drain")
+    with pytest.raises(Exception, match="cannot park"):
+        execution.resume()
+    # The lane is lost, as the Map's Catch has it; the other one has drained its split.
+    done = world.steps().drain(execution.lanes[1])
+    execution.action, execution.state = "settle", execution.state | {"drained": [{"outcome": "failed"}, done]}
+    assert execution.resume()["outcome"] == "incomplete"
+    assert key in world.left()
+    world.s3.put_object = put
+    world.replay()
+    assert world.left() == []
+    assert len(world.keys("quarantine/a/")) == 1
+
+
+def test_a_survey_asks_mysql_again_and_again_without_writing(world: World):
+    """A dry run that MySQL leaves is an error of that step; tried again it counts the same."""
+    fill(world)
+    execution = Execution(world, {"dry_run": True}).until("plan")
+    state = execution.state
+    world.out_of_time = lambda: True
+    execution.resume()
+    assert execution.trail.count("plan") == state["collected"]["splits"]
+    assert execution.state["counts"]["keys"] == 40

@@ -1,0 +1,154 @@
+"""Who may start: right input, one at a time, a name of its own."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from dlq_replayer.lock import Lock
+from dlq_replayer.run import InputError, check_input
+from tests.support.aws import Executions, LockTable
+from tests.support.replay import Execution, World, change
+
+GOOD: list[dict[str, Any]] = [
+    {},
+    {"dry_run": True},
+    {"include_quarantine": False, "keys": ["a"], "shards": ["s"], "max_batches": 1, "concurrency": 40},
+    {"keys": [f"{n:064d}" for n in range(1000)]},
+]
+WRONG: list[tuple[Any, str]] = [
+    ([], "input"),
+    ("", "input"),
+    (None, "input"),
+    ({"dryrun": True}, "dryrun"),
+    ({"dry_run": "yes"}, "dry_run"),
+    ({"keys": []}, "keys"),
+    ({"keys": ["a", "a"]}, "keys"),
+    ({"keys": [1]}, "keys.0"),
+    ({"keys": [str(n) for n in range(1001)]}, "keys"),
+    ({"shards": ["x" * 66]}, "shards.0"),
+    ({"max_batches": 0}, "max_batches"),
+    ({"concurrency": 41}, "concurrency"),
+    ({"concurrency": True}, "concurrency"),
+]
+
+
+@pytest.mark.parametrize("given", GOOD)
+def test_right_input(given: dict[str, Any]):
+    check_input(given)
+
+
+@pytest.mark.parametrize(("given", "names"), WRONG)
+def test_wrong_input_is_one_clear_message(given: Any, names: str):
+    with pytest.raises(InputError, match=f"nothing was changed.*{names}") as raised:
+        check_input(given)
+    assert len(str(raised.value)) < 1000
+
+
+def test_every_wrong_field_is_named():
+    with pytest.raises(InputError) as raised:
+        check_input({"keys": [], "concurrency": 0, "more": 1})
+    assert all(name in str(raised.value) for name in ("keys", "concurrency", "more"))
+
+
+@pytest.mark.parametrize("given", [[], {"keys": []}, {"maximum": 1}])
+def test_wrong_input_takes_no_lock_and_touches_nothing(world: World, given: Any):
+    world.put_batch([change("a", 1)])
+    before = dict(world.s3.objects)
+    assert world.replay(given)["outcome"] == "wrong_input"
+    assert world.lock_table.item is None
+    assert world.s3.objects == before
+
+
+def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(world: World):
+    execution = Execution(world)
+    assert execution.resume()["outcome"] == "nothing_to_do"
+    assert execution.trail == ["start"]
+    assert world.lock_table.item is None
+    assert world.s3.objects == {}
+
+
+def test_a_name_used_again_is_refused(world: World):
+    """Step Functions forgets names after 90 days, and a new state machine knows none; the bucket does."""
+    world.put_batch([change("a", 1)])
+    Execution(world, name="monday").resume()
+    key = world.put_batch([change("a", 2)])
+    world.clock.advance(60)
+    again = Execution(world, name="monday").resume()
+    assert again["outcome"] == "wrong_input"
+    assert "monday" in again["message"]
+    assert world.left() == [key]
+    assert world.lock_table.item is None
+
+
+class TestLock:
+    """The lock dies with the execution that holds it."""
+
+    def setup_method(self) -> None:
+        self.table, self.executions = LockTable(), Executions()
+        self.lock = Lock(self.table, self.executions, "lock")
+
+    def test_it_goes_to_the_first_and_names_it_to_the_second(self) -> None:
+        self.executions.status = {"one": "RUNNING", "two": "RUNNING"}
+        assert self.lock.acquire("one") is None
+        assert self.lock.acquire("two") == "one"
+        self.lock.release("two")
+        assert self.table.holder == "one"
+        self.lock.release("one")
+        self.lock.release("one")
+        assert self.lock.acquire("two") is None
+
+    def test_taken_again_by_its_holder_whose_answer_was_lost(self) -> None:
+        self.executions.status = {"one": "RUNNING"}
+        assert [self.lock.acquire("one"), self.lock.acquire("one")] == [None, None]
+
+    @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", None])
+    def test_an_execution_that_no_longer_runs_loses_it(self, status: str | None) -> None:
+        self.executions.status = {"one": status} if status else {}
+        self.lock.acquire("one")
+        assert self.lock.acquire("two") is None
+        self.lock.release("one")  # a Lambda of the old one, still at work
+        assert self.table.holder == "two"
+
+    def test_of_two_who_take_it_over_one_gets_it(self) -> None:
+        self.executions.status = {"old": "ABORTED", "one": "RUNNING", "two": "RUNNING"}
+        self.lock.acquire("old")
+        describe = self.executions.describe_execution
+
+        def other_first(executionArn: str) -> dict[str, Any]:  # noqa: N803
+            answer = describe(executionArn=executionArn)
+            self.executions.describe_execution = describe  # type: ignore[method-assign]
+            assert Lock(self.table, self.executions, "lock").acquire("two") is None
+            return answer
+
+        self.executions.describe_execution = other_first  # type: ignore[method-assign]
+        assert self.lock.acquire("one") == "two"
+
+    def test_given_back_between_two_looks(self) -> None:
+        self.executions.status = {"old": "RUNNING", "one": "RUNNING"}
+        self.lock.acquire("old")
+        get = self.table.get_item
+
+        def gone(**given: Any) -> dict[str, Any]:
+            self.table.item = None
+            return get(**given)
+
+        self.table.get_item = gone  # type: ignore[method-assign]
+        assert self.lock.acquire("one") is None
+
+    def test_twenty_at_once(self) -> None:
+        names = [f"e{n}" for n in range(20)]
+        self.executions.status = dict.fromkeys(names, "RUNNING")
+        answers: dict[str, str | None] = {}
+        threads = [
+            threading.Thread(target=lambda name=name: answers.update({name: self.lock.acquire(name)})) for name in names
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        winners = [name for name, holder in answers.items() if holder is None]
+        assert winners == [self.table.holder]
+        assert {holder for holder in answers.values() if holder} == set(winners)
