@@ -1,0 +1,82 @@
+"""A long outage drained in a process of its own, so that its memory can be told: prints one JSON object.
+
+python -m tests.support.long_outage HOME_OF_THE_SERVER FOLDER SEED CHANGES KEYS
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+from pathlib import Path
+
+from common.changes import read
+from scripts.local.mariadb import MariaDB
+from tests.support.aws import S3
+from tests.support.records import remove
+from tests.support.replay import Execution, World, change
+from tests.support.tables import Tables
+
+BATCH = 1_000
+KILLS = 6
+
+
+def fill(world: World, rng: random.Random, count: int, keys: int) -> dict[str, tuple[object, ...] | None]:
+    """Batches in an order of their own, some twice; one change in ten is a delete. The last row of each key."""
+    last: dict[str, tuple[object, ...] | None] = {}
+    starts = list(range(0, count, BATCH))
+    rng.shuffle(starts)
+    for at, start in enumerate([*starts, *starts[:3]]):
+        mine = random.Random(start)
+        records = []
+        for sequence in range(start, min(start + BATCH, count)):
+            key = f"k{mine.randrange(keys):06d}"
+            records.append(remove(key, sequence) if mine.random() < 0.1 else change(key, sequence))
+        world.put_batch(records, key=f"aws/lambda/e1/shard/{at:06d}")
+        world.batches.clear()
+    for start in sorted(starts):
+        mine = random.Random(start)
+        for sequence in range(start, min(start + BATCH, count)):
+            key = f"k{mine.randrange(keys):06d}"
+            gone = mine.random() < 0.1
+            last[key] = None if gone else (sequence,)
+    return last
+
+
+def peak_mb() -> int:
+    """Of this process alone: what getrusage says begins with its parent's. Linux; elsewhere nothing better is known."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main(home: str, folder: str, seed: str, count: str, keys: str) -> dict[str, object]:
+    server, rng = MariaDB(Path(home)), random.Random(int(seed))
+    tables = Tables(server.connect(autocommit=True))
+    world = World(server, tables, S3(Path(folder), page_size=1000), concurrency=4)
+    last = fill(world, rng, int(count), int(keys))
+    read([change("a", 1)], world.table)  # imports and caches are not the replay's memory
+    before = peak_mb()
+    if int(seed) > 1:  # the first one fills its parts as far as they go
+        world.out_of_time = lambda: rng.random() < 0.3
+    crashes = 0
+    for _ in range(KILLS):
+        world.faults.kill(rng.randrange(1, 100 + int(count) // 200), rng.choice(["before", "after"]))
+    while world.left():
+        execution = Execution(world, rng=rng)
+        execution.resume()
+        crashes += execution.crashes
+    rows = dict(tables.run("SELECT order_id, CAST(amount AS SIGNED) FROM tbl_orders"))
+    return {
+        "right": rows == {key: row[0] for key, row in last.items() if row},
+        "rows": len(rows),
+        "crashes": crashes,
+        "before_mb": before,
+        "peak_mb": peak_mb(),
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])))
