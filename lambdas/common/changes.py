@@ -82,7 +82,7 @@ def is_ttl_delete(record: Record) -> bool:
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
     """
-    who = record.get("userIdentity")
+    who = record.get("userIdentity") if isinstance(record, dict) else None
     return (
         isinstance(who, dict)
         and record.get("eventName") == "REMOVE"
