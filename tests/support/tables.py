@@ -54,3 +54,8 @@ class Tables:
         """(key, last digits of the sequence number as a number, deleted)"""
         rows = self.run("SELECT item_key, version, deleted FROM replication_versions ORDER BY item_key")
         return [(key, int(version.rpartition("_")[2]) % 10**20, deleted) for key, version, deleted in rows]
+
+    def sessions_of(self, user: str) -> list[int]:
+        """Ids of the connections that the server holds open for `user`."""
+        rows = self.run(f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}'")
+        return [connection_id for (connection_id,) in rows]
