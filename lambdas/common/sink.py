@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
@@ -30,7 +30,7 @@ from pymysql.constants import CLIENT, ER, SERVER_STATUS
 
 from common import errors
 from common.changes import Change, Parked
-from common.sql import chunks, literal
+from common.sql import chunks, literal, tuples
 from common.target import CLAIM_HEAD, CLAIM_TAIL, READ_HEAD, READ_TAIL, Target
 
 # The stream's clock has steps of one second: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html
@@ -69,7 +69,7 @@ def apply(
     Raises pymysql.MySQLError or OSError for anything but poison rows, with nothing written.
     """
     _demand(connection)
-    histories, tripped = _histories(changes)
+    histories, repeats, tripped = _histories(changes)
     writer = _Writer(connection, target, statement_bytes)
     try:
         try:
@@ -81,6 +81,7 @@ def apply(
             outcome = _write_around_poison(writer, histories, every_change=every_change)
         connection.commit()
         outcome.parked += tripped
+        outcome.counts["redelivered"] += repeats
         outcome.counts = +outcome.counts
     except BaseException:
         _rollback(connection)
@@ -103,28 +104,33 @@ def _rollback(connection: Connection[Any]) -> None:
         connection.close()
 
 
-class _History(NamedTuple):
-    """The distinct versions of one key, oldest first, and how many records repeated one of them."""
-
-    changes: list[Change]
-    repeats: int
+# The distinct versions of one key, oldest first.
+History = list[Change]
 
 
-def _histories(changes: Iterable[Change]) -> tuple[list[_History], list[Parked]]:
-    """Sorted by key, as writers that lock keys in one order never deadlock; and what the clock contradicts."""
-    ordered = sorted(changes, key=itemgetter(0, 1))  # key, version
-    histories: list[_History] = []
+def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Parked]]:
+    """The history of each key; how many changes repeated a version; what the clock contradicts.
+
+    Sorted by key, as writers that lock keys in one order never deadlock.
+    """
+    changes = list(changes)
+    if len({change.key for change in changes}) == len(changes):  # nearly every batch
+        return [[change] for change in sorted(changes, key=itemgetter(0))], 0, []
+    histories: list[History] = []
     parked: list[Parked] = []
+    repeats = 0
+    ordered = sorted(changes, key=itemgetter(0, 1))  # key, version
     for _, same_key in groupby(ordered, key=itemgetter(0)):
         given = list(same_key)
         if len(given) == 1:
-            histories.append(_History(given, 0))
+            histories.append(given)
             continue
         distinct = list({change.version: change for change in given}.values())
+        repeats += len(given) - len(distinct)
         tripped = _out_of_time(distinct)
         parked += map(_tripped, tripped)
-        histories.append(_History([c for c in distinct if c not in tripped], len(given) - len(distinct)))
-    return histories, parked
+        histories.append([change for change in distinct if change not in tripped])
+    return histories, repeats, parked
 
 
 def _out_of_time(changes: list[Change]) -> list[Change]:
@@ -137,27 +143,26 @@ def _out_of_time(changes: list[Change]) -> list[Change]:
     return tripped
 
 
-def _write_all(writer: _Writer, histories: list[_History], *, every_change: bool) -> Outcome:
+def _write_all(writer: _Writer, histories: list[History], *, every_change: bool) -> Outcome:
     """The way nearly every batch goes: nothing in it is poison."""
     if every_change:
         outcome = Outcome()
         for layer in _layers(histories):
             outcome.add(writer.write(layer))
     else:
-        outcome = writer.write([history.changes[-1] for history in histories])
-        outcome.counts["superseded"] += sum(len(history.changes) - 1 for history in histories)
-    outcome.counts["redelivered"] += sum(history.repeats for history in histories)
+        outcome = writer.write([history[-1] for history in histories])
+        outcome.counts["superseded"] += sum(map(len, histories)) - len(histories)
     return outcome
 
 
-def _layers(histories: list[_History]) -> Iterator[list[Change]]:
+def _layers(histories: list[History]) -> Iterator[list[Change]]:
     """The first change of every key, then the second of those that have one, and so on."""
-    depth = max((len(history.changes) for history in histories), default=0)
+    depth = max(map(len, histories), default=0)
     for i in range(depth):
-        yield [history.changes[i] for history in histories if i < len(history.changes)]
+        yield [history[i] for history in histories if i < len(history)]
 
 
-def _write_around_poison(writer: _Writer, histories: list[_History], *, every_change: bool) -> Outcome:
+def _write_around_poison(writer: _Writer, histories: list[History], *, every_change: bool) -> Outcome:
     """Find the poison rows and write the rest. Their keys fall back to the newest good change before them."""
     outcome = Outcome()
     if every_change:
@@ -165,14 +170,13 @@ def _write_around_poison(writer: _Writer, histories: list[_History], *, every_ch
             _, written = _write_good(writer, layer)
             outcome.add(written)
     else:
-        remaining = {history.changes[-1].key: list(history.changes) for history in histories}
+        remaining = {history[-1].key: list(history) for history in histories}
         turn = list(remaining)
         while turn:
             rejected, written = _write_good(writer, [remaining[key].pop() for key in turn])
             outcome.add(written)
             turn = [change.key for change in rejected if remaining[change.key]]
         outcome.counts["superseded"] += sum(len(left) for left in remaining.values())
-    outcome.counts["redelivered"] += sum(history.repeats for history in histories)
     return outcome
 
 
@@ -232,7 +236,7 @@ class _Writer:
             return Outcome()
         winners, outcome = self._claim(changes)
         target = self.target
-        upserts = [target.upsert_item(change.row) for change in winners if change.row is not None]
+        upserts = tuples(change.row for change in winners if change.row is not None)
         for statement, _ in chunks(target.upsert_head, upserts, target.upsert_tail, self.limit):
             self.connection.query(statement)
         deletes = [target.delete_item(change.key) for change in winners if change.row is None]
@@ -248,10 +252,9 @@ class _Writer:
         """Take the version of every key that is newer than what the sidecar holds; the rest has lost."""
         # 32 bits are plenty: a redelivery that met an equal token by chance would be written again, no more.
         token = secrets.randbits(32)
-        rows = [
-            f"({literal(change.key)},{int(change.row is None)},{change.source_time},{token},{literal(change.version)})"
-            for change in changes
-        ]
+        rows = tuples(
+            (key, int(row is None), source_time, token, version) for key, version, row, source_time, _ in changes
+        )
         winners: list[Change] = []
         outcome = Outcome()
         for statement, part in chunks(CLAIM_HEAD, rows, CLAIM_TAIL, self.limit):

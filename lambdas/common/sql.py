@@ -7,7 +7,7 @@ statement over 16 KB: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pymysql.converters import escape_string
 
@@ -27,10 +27,41 @@ def literal(value: Value) -> str:
     return format(value, "f")  # str() may give an exponent, which SQL reads as a float
 
 
+def tuples(rows: Iterable[Sequence[Value]]) -> list[str]:
+    """`(literal,literal,...)` of each row; rows are of one length.
+
+    A column at a time, as most columns need no more than quotes, which one look at the whole column tells: a third
+    of the time that `literal()` of every value takes.
+    """
+    slots, columns = [], []
+    for column in zip(*rows, strict=True):
+        slot, values = _printed(column)
+        slots.append(slot)
+        columns.append(values)
+    pattern = f"({','.join(slots)})"
+    return [pattern % row for row in zip(*columns, strict=True)]
+
+
+def _printed(column: tuple[Value, ...]) -> tuple[str, Sequence[Value]]:
+    """A `%` pattern and what to put there, so that each becomes the literal of its value."""
+    types = set(map(type, column))
+    if types == {str} and not _must_escape("".join(column)):  # type: ignore[arg-type]
+        return "'%s'", column
+    if types == {int}:
+        return "%d", column
+    return "%s", [literal(value) for value in column]
+
+
 def chunks(head: str, items: Sequence[str], tail: str, limit: int, separator: str = ",") -> Iterator[tuple[str, slice]]:
     """Statements `head items tail` of at most `limit` UTF-8 bytes (more only for a single item that is
     larger by itself), each with the slice of `items` it holds.
     """
+    if not items:
+        return
+    whole = head + separator.join(items) + tail
+    if len(whole.encode()) <= limit:
+        yield whole, slice(0, len(items))
+        return
     fixed = len(head.encode()) + len(tail.encode())
     start, size = 0, fixed
     for i, item in enumerate(items):
@@ -39,5 +70,4 @@ def chunks(head: str, items: Sequence[str], tail: str, limit: int, separator: st
             yield head + separator.join(items[start:i]) + tail, slice(start, i)
             start, size = i, fixed
         size += length
-    if start < len(items):
-        yield head + separator.join(items[start:]) + tail, slice(start, len(items))
+    yield head + separator.join(items[start:]) + tail, slice(start, len(items))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from common.changes import Row
 from common.mapping import Table
 from common.sql import literal
 
@@ -70,7 +69,3 @@ class Target:
             return literal(key)
         column = f"`{self.table.key.name}`"
         return f"({column} = {literal(key)} AND CAST({column} AS BINARY) = {literal(key)})"
-
-    @staticmethod
-    def upsert_item(row: Row) -> str:
-        return f"({','.join(map(literal, row))})"
