@@ -36,6 +36,7 @@ resource "aws_api_gateway_resource" "other" {
 
 locals {
   api_resources = {
+    root   = aws_api_gateway_rest_api.orders.root_resource_id
     orders = aws_api_gateway_resource.orders.id
     order  = aws_api_gateway_resource.order.id
     other  = aws_api_gateway_resource.other.id
@@ -76,10 +77,11 @@ resource "aws_lambda_permission" "api" {
 # What API Gateway answers by itself looks like what the function answers.
 
 locals {
+  gateway_problem = "{\"type\": \"about:blank\", \"title\": $context.error.messageString, \"request_id\": \"$context.requestId\"}"
   gateway_responses = {
-    DEFAULT_4XX = {}
-    DEFAULT_5XX = {}
-    THROTTLED   = { "gatewayresponse.header.Retry-After" = "'1'" }
+    DEFAULT_4XX = { status = null, headers = {} }
+    DEFAULT_5XX = { status = null, headers = {} }
+    THROTTLED   = { status = "429", headers = { "gatewayresponse.header.Retry-After" = "'1'" } }
   }
 }
 
@@ -88,13 +90,14 @@ resource "aws_api_gateway_gateway_response" "problem" {
 
   rest_api_id   = aws_api_gateway_rest_api.orders.id
   response_type = each.key
+  status_code   = each.value.status
 
   response_parameters = merge({
     "gatewayresponse.header.Content-Type" = "'application/problem+json'"
-  }, each.value)
+  }, each.value.headers)
 
   response_templates = {
-    "application/json" = "{\"type\": \"about:blank\", \"title\": $context.error.messageString, \"request_id\": \"$context.requestId\"}"
+    "application/json" = local.gateway_problem
   }
 }
 
@@ -107,15 +110,17 @@ resource "aws_api_gateway_deployment" "orders" {
     definition = sha1(jsonencode([
       local.api_resources,
       local.api_authorization,
+      aws_lambda_function.api.invoke_arn,
       local.gateway_responses,
-      aws_api_gateway_integration.function,
-      aws_api_gateway_gateway_response.problem,
+      local.gateway_problem,
     ]))
   }
 
   lifecycle {
     create_before_destroy = true # the stage points at one all the time
   }
+
+  depends_on = [aws_api_gateway_integration.function, aws_api_gateway_gateway_response.problem]
 }
 
 resource "aws_api_gateway_stage" "live" {
