@@ -80,11 +80,11 @@ class Proxy:
         self._tell(lambda: setattr(self, "_hung", False))
 
     def before(self, start: str, action: Action, *, skip: int = 0) -> None:
-        """Once, when a statement starts with `start`: `action()`, then the statement goes on. `skip` of them first."""
+        """Once, when a statement starts with `start`: `action()`, then it goes on, if it can. `skip` of them first."""
         self._traps.append(_Trap(start, action, after=False, countdown=skip))
 
     def after(self, start: str, action: Action, *, skip: int = 0) -> None:
-        """Once, when the server has answered such a statement: `action()`, then the answer goes on."""
+        """Once, when the server has answered such a statement: `action()`, then the answer goes on, if it can."""
         self._traps.append(_Trap(start, action, after=True, countdown=skip))
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Proxy:
             return bool(data)
         for packet in link.packets.feed(data):
             self._see(packet, link)
-            if link in self._links:
+            if link in self._links and not self._hung:
                 link.server.sendall(packet)
         return bool(data)
 
@@ -184,7 +184,7 @@ class Proxy:
             return True
         while data and link.answers_awaited:
             link.answers_awaited.pop(0)()
-        if link in self._links:
+        if link in self._links and not self._hung:
             link.client.sendall(_without_tls(data) if self.strips_tls and not link.greeted else data)
         link.greeted = True
         return bool(data)
