@@ -159,6 +159,17 @@ def stored_item(order_id: str = "order-1") -> dict[str, Any]:
     }
 
 
+class Wrapped:
+    """The DynamoDB client with chosen methods replaced."""
+
+    def __init__(self, client: Any, **methods: Any) -> None:
+        self._client = client
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
 def create_tables(client: Any) -> None:
     client.create_table(
         TableName=TABLE,
