@@ -40,7 +40,7 @@ class Stack:
         demand_curl()
         with only_one(self.settings.home):
             self.settings.stack_home.mkdir(parents=True, exist_ok=True)
-            side_by_side(self._start_database, self._start_emulator, self._build)
+            side_by_side(self._start_database, self._start_emulator, self._build, self._fetch_providers)
             self._deploy()
             with step("first order"):
                 return first_order(self.outputs()["api_url"], API_ACCOUNT, self.access)
@@ -56,7 +56,7 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """Terraform's outputs, with addresses that work from here."""
-        outputs = self._terraform.outputs()
+        outputs = self._terraform.outputs() if self.emulator.running else {}
         if not outputs:
             raise StackError("the stack is not up: make up")
         endpoint = self.emulator.url
@@ -76,8 +76,9 @@ class Stack:
         with only_one(self.settings.home):
             self.mariadb.start(move_port=False)
 
-    def plan_has_changes(self) -> bool:
-        return self._terraform.plan_has_changes()
+    def planned_changes(self) -> set[str]:
+        """The types of the resources that another apply would change."""
+        return self._terraform.planned_changes()
 
     @property
     def _terraform(self) -> Terraform:
@@ -99,6 +100,12 @@ class Stack:
                 [sys.executable, str(REPOSITORY / "scripts" / "build.py"), "--out", str(self.settings.build_folder)],
                 self.settings.stack_home / "build.log",
             )
+
+    def _fetch_providers(self) -> None:
+        with step("Terraform's providers"):
+            terraform = Terraform(self.settings.stack_home, self.settings.cache, endpoint="")
+            terraform.copy_sources()
+            terraform.init()
 
     def _deploy(self) -> None:
         access = self._prepared_access()
@@ -141,9 +148,7 @@ class Stack:
         with step("network, secret and address of the database"):
             legacy = ensure_legacy_side(self.emulator.url, self.emulator.env, access)
         with step("terraform apply"):
-            self._terraform.prepare(self._variables(legacy, access))
-            self._terraform.init()
-            self._terraform.apply()
+            self._terraform.apply(self._variables(legacy, access))
 
     def _variables(self, legacy: LegacySide, access: Access) -> dict[str, Any]:
         return {

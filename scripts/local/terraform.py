@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OLDEST_TERRAFORM = (1, 5)
-PLAN_HAS_CHANGES = 2
 REPORT_EVERY = 10
 # What the configuration names by a path relative to its own folder.
 NEIGHBOURS = ("lambdas", "statemachines")
@@ -61,44 +60,54 @@ class Terraform:
         for file in self.folder.glob("*.tfstate*"):
             file.unlink()
 
-    def prepare(self, variables: Mapping[str, Any]) -> None:
-        """The sources as they are now; state and providers of the last time stay."""
+    def copy_sources(self) -> None:
+        """As they are now; state and providers of the last time stay."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for old in self.folder.glob("*.tf"):
             old.unlink()
-        for source in (REPOSITORY / "terraform").iterdir():
-            if source.is_file() and not source.name.startswith(".") and "tfstate" not in source.name:
-                shutil.copy(source, self.folder)
+        for source in (REPOSITORY / "terraform").glob("*.tf"):
+            shutil.copy(source, self.folder)
         for neighbour in NEIGHBOURS:
             _link(self.folder.parent / neighbour, REPOSITORY / neighbour)
         for name, text in OVERRIDES.items():
             (self.folder / name).write_text(text)
-        (self.folder / "local.auto.tfvars.json").write_text(json.dumps(variables, indent=2))
 
     def init(self) -> None:
         link_mirror(self.folder)
         self._run("init", "-reconfigure")
 
-    def apply(self) -> None:
+    def apply(self, variables: Mapping[str, Any]) -> None:
+        (self.folder / "local.auto.tfvars.json").write_text(json.dumps(variables, indent=2))
         # An interrupted run may leave a Terraform behind that finishes what it was doing: wait for it.
         self._run("apply", "-auto-approve", "-lock-timeout=300s")
 
     def destroy(self) -> None:
         self._run("destroy", "-auto-approve", "-lock-timeout=300s")
 
-    def plan_has_changes(self) -> bool:
-        return self._run("plan", "-detailed-exitcode", expected=(0, PLAN_HAS_CHANGES)) == PLAN_HAS_CHANGES
+    def planned_changes(self) -> set[str]:
+        """The types of the resources that another apply would change."""
+        self._run("plan", "-out=plan")
+        changes = self._json("show", "-json", "plan")["resource_changes"]
+        return {change["type"] for change in changes if change["change"]["actions"] not in (["no-op"], ["read"])}
 
     def outputs(self) -> dict[str, Any]:
-        command = ["terraform", "output", "-json", "-no-color"]
+        return {name: output["value"] for name, output in self._json("output", "-json").items()}
+
+    def _json(self, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(
-            command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False
+            ["terraform", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
-            raise StackError(f"terraform output: {done.stderr.strip()}")
-        return {name: output["value"] for name, output in json.loads(done.stdout).items()}
+            raise StackError(f"terraform {arguments[0]}: {done.stderr.strip()}")
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
-    def _run(self, verb: str, *arguments: str, expected: tuple[int, ...] = (0,)) -> int:
+    def _run(self, verb: str, *arguments: str) -> None:
         start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -109,10 +118,8 @@ class Terraform:
                 stdout=log,
                 stderr=log,
             )
-        code = self._wait(process, start)
-        if code not in expected:
+        if self._wait(process, start) != 0:
             raise StackError(f"terraform {verb}: {_first_error(self._written_since(start))}", self.log)
-        return code
 
     def _wait(self, process: subprocess.Popen[bytes], start: int) -> int:
         while True:
