@@ -207,7 +207,7 @@ def cache_key(target: Target, what: list[str]) -> str:
     """Changes with whatever the result depends on, this script included."""
     parts = [*what, REQUIREMENTS.read_text(), Path(__file__).read_text(), target.runtime, target.architecture]
     parts += [own_version(), platform.platform(), run("asking", "broken", [str(target.interpreter), "-VV"])]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return sha256(*(part.encode() for part in parts))[:16]
 
 
 def fill(target: Target, what: list[str], folder: Path) -> None:
@@ -271,13 +271,25 @@ def write_zip(content: dict[str, Path], destination: Path) -> None:
     """Replaces the zip in one step: a Terraform run next door never reads half of it."""
     handle, temporary = tempfile.mkstemp(dir=destination.parent, suffix=".zip")
     os.close(handle)
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(content):
             entry = zipfile.ZipInfo(name, ZIP_TIME)
             entry.external_attr, entry.create_system = ZIP_MODE, 3
-            archive.writestr(entry, content[name].read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(entry, content[name].read_bytes(), zipfile.ZIP_DEFLATED, 6)
     Path(temporary).chmod(0o644)
     Path(temporary).replace(destination)
+
+
+def sha256(*contents: bytes) -> str:
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()
+
+
+def prove_once(target: Target, archive: Path, package: str, libraries: Path) -> None:
+    """A zip that was proven is not proven again: same bytes, same interpreter, same outcome."""
+    known = libraries / f"proven-{sha256(archive.read_bytes(), PROOF.read_bytes())}"
+    if not known.exists():
+        prove(target, archive, package, libraries / "runtime")
+        known.touch()
 
 
 def prove(target: Target, archive: Path, package: str, runtime: Path) -> None:
@@ -297,9 +309,9 @@ def build_one(target: Target, source: Path, package: str, out: Path) -> str:
         stage(target, source, package, Path(scratch))
         archive = out / f"{package}.zip"
         write_zip(files(libraries / "site", Path(scratch)), archive)
-    prove(target, archive, package, libraries / "runtime")
+    prove_once(target, archive, package, libraries)
     progress(f"  {archive.name}: {archive.stat().st_size // 1024} KiB, loads from its bytecode")
-    return hashlib.sha256(archive.read_bytes()).hexdigest()
+    return sha256(archive.read_bytes())
 
 
 def packages(source: Path) -> list[str]:

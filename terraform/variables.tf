@@ -125,8 +125,8 @@ variable "idempotency_ttl_hours" {
   default     = 24
 
   validation {
-    condition     = var.idempotency_ttl_hours >= 1 && var.idempotency_ttl_hours <= 168 && floor(var.idempotency_ttl_hours) == var.idempotency_ttl_hours
-    error_message = "idempotency_ttl_hours must be a whole number from 1 to 168."
+    condition     = var.idempotency_ttl_hours >= 1 && var.idempotency_ttl_hours <= 8760 && floor(var.idempotency_ttl_hours) == var.idempotency_ttl_hours
+    error_message = "idempotency_ttl_hours must be a whole number from 1 to 8760."
   }
 }
 
