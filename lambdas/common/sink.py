@@ -236,7 +236,7 @@ class _Writer:
             return Outcome()
         winners, outcome = self._claim(changes)
         target = self.target
-        upserts = tuples(change.row for change in winners if change.row is not None)
+        upserts = tuples(zip(*(change.row for change in winners if change.row is not None), strict=True))
         for statement, _ in chunks(target.upsert_head, upserts, target.upsert_tail, self.limit):
             self.connection.query(statement)
         deletes = [target.delete_item(change.key) for change in winners if change.row is None]
@@ -252,12 +252,12 @@ class _Writer:
         """Take the version of every key that is newer than what the sidecar holds; the rest has lost."""
         # 32 bits are plenty: a redelivery that met an equal token by chance would be written again, no more.
         token = secrets.randbits(32)
-        rows = tuples(
-            (key, int(row is None), source_time, token, version) for key, version, row, source_time, _ in changes
-        )
+        keys, versions, rows, source_times, _ = zip(*changes, strict=True)
+        deleted = [int(row is None) for row in rows]
+        claims = tuples((keys, deleted, source_times, [token] * len(keys), versions))
         winners: list[Change] = []
         outcome = Outcome()
-        for statement, part in chunks(CLAIM_HEAD, rows, CLAIM_TAIL, self.limit):
+        for statement, part in chunks(CLAIM_HEAD, claims, CLAIM_TAIL, self.limit):
             claimed = changes[part]
             affected = self.connection.query(statement)
             if _all_won(affected, len(claimed), self._info()):

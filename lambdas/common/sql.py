@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 
 from pymysql.converters import escape_string
 
@@ -27,28 +28,26 @@ def literal(value: Value) -> str:
     return format(value, "f")  # str() may give an exponent, which SQL reads as a float
 
 
-def tuples(rows: Iterable[Sequence[Value]]) -> list[str]:
-    """`(literal,literal,...)` of each row; rows are of one length.
+def tuples(columns: Iterable[Sequence[Value]]) -> list[str]:
+    """`(literal,literal,...)` of each row that `columns` hold side by side.
 
-    A column at a time, as most columns need no more than quotes, which one look at the whole column tells: a third
-    of the time that `literal()` of every value takes.
+    A column at a time, as most need no more than quotes, which one look at the whole column tells: a third of the
+    time that `literal()` of every value takes.
     """
-    slots, columns = [], []
-    for column in zip(*rows, strict=True):
-        slot, values = _printed(column)
-        slots.append(slot)
-        columns.append(values)
-    pattern = f"({','.join(slots)})"
-    return [pattern % row for row in zip(*columns, strict=True)]
+    printed = list(map(_printed, columns))
+    pattern = f"({','.join(slot for slot, _ in printed)})"
+    return [pattern % row for row in zip(*(values for _, values in printed), strict=True)]
 
 
-def _printed(column: tuple[Value, ...]) -> tuple[str, Sequence[Value]]:
+def _printed(column: Sequence[Value]) -> tuple[str, Sequence[Value]]:
     """A `%` pattern and what to put there, so that each becomes the literal of its value."""
     types = set(map(type, column))
     if types == {str} and not _must_escape("".join(column)):  # type: ignore[arg-type]
         return "'%s'", column
     if types == {int}:
         return "%d", column
+    if types == {Decimal} and "E" not in "".join(plain := list(map(str, column))):  # an exponent is a float in SQL
+        return "%s", plain
     return "%s", [literal(value) for value in column]
 
 
