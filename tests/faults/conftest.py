@@ -14,18 +14,14 @@ from tests.support.deliveries import BUCKET, PLAIN, Consumer, Parameters, tells_
 from tests.support.proxy import Proxy
 from tests.support.tables import Rows, Tables
 
-# Room for InnoDB's own pages and little more: a table inside the system tablespace can fill it.
-SYSTEM_TABLESPACE = "ibdata1:12M:autoextend:max:20M"
-
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    """Not the server of the other tests: here it is killed, filled up and told to refuse.
+    """Not the server of the other tests: here it is killed and told to refuse.
 
     Besides its usual accounts it has one that needs no TLS, so that the proxy can read along.
     """
-    options = ["--require-secure-transport=OFF", f"--innodb-data-file-path={SYSTEM_TABLESPACE}"]
-    server = MariaDB(tmp_path_factory.mktemp("mariadb-to-break"), options)
+    server = MariaDB(tmp_path_factory.mktemp("mariadb-to-break"), ["--require-secure-transport=OFF"])
     server.start()
     admin = Tables(server.connect(autocommit=True))
     admin.run(
