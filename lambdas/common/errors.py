@@ -141,6 +141,8 @@ UNKNOWN = Rule(Verdict.HOLD, "an error Backstream does not know; changes wait, s
 
 def number(error: BaseException) -> int | None:
     """MySQL's error number, or None for an error that carries none (sockets, TLS, driver)."""
+    if isinstance(error, OSError):
+        return None  # its number is the operating system's
     return error.args[0] if error.args and isinstance(error.args[0], int) and error.args[0] else None
 
 

@@ -41,7 +41,7 @@ class MySQLSettings:
 class Parameters(Protocol):
     """Where the connection details and credentials come from; `fresh` bypasses a cache."""
 
-    def connection(self) -> str:
+    def connection(self, *, fresh: bool = False) -> str:
         """The text of the SSM parameter: JSON with hostname, port, db and driver."""
         ...
 
@@ -111,11 +111,13 @@ class Database:
             raise _verdict(operation, error) from None
 
     def connect(self) -> Connection[Any]:
-        """A new connection; access denied reads the secret once more, as it may have been rotated."""
+        """A new connection. Where only a person can help, he may have helped already: parameter and secret, which
+        are cached, are read once more before giving up. A rotated password is the commonest case.
+        """
         try:
             return self._connect(fresh=False)
-        except pymysql.MySQLError as error:
-            if errors.number(error) != ER.ACCESS_DENIED_ERROR:
+        except (pymysql.MySQLError, OSError) as error:
+            if errors.rule(error).verdict is not errors.Verdict.STOP:
                 raise
         return self._connect(fresh=True)
 
@@ -139,14 +141,15 @@ class Database:
         return self._session
 
     def _connect(self, *, fresh: bool) -> Connection[Any]:
-        where = _parse("SSM parameter", self._settings.param_name, self._parameters.connection(), _CONNECTION)
-        who = _parse("secret", self._settings.secret_arn, self._parameters.credentials(fresh=fresh), _CREDENTIALS)
+        names, given = self._settings, self._parameters
+        where = _read("SSM parameter", names.param_name, given.connection, _CONNECTION, fresh=fresh)
+        who = _read("secret", names.secret_arn, given.credentials, _CREDENTIALS, fresh=fresh)
         return pymysql.connect(
             host=where["hostname"],
             port=where["port"],
             database=where["db"],
             user=who["username"],
-            password=who["password"],
+            password=who["password"].encode(),  # else the driver takes it for Latin-1
             charset="utf8mb4",
             sql_mode=SQL_MODE,
             connect_timeout=self._settings.connect_timeout,
@@ -193,23 +196,54 @@ def _tls(mode: str, ca_pem: str) -> dict[str, Any]:
     return {"ssl": context}
 
 
-_CONNECTION: dict[str, type] = {"hostname": str, "port": int, "db": str, "driver": str}
-_CREDENTIALS: dict[str, type] = {"username": str, "password": str}
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
-def _parse(what: str, name: str, text: str, shape: dict[str, type]) -> dict[str, Any]:
-    """`text` as a JSON object with the fields of `shape`. Raises ConfigError that names fields, never values."""
+def _is_hostname(value: Any) -> bool:
+    try:
+        return _is_text(value) and bool(value.encode("idna"))  # as the socket module will
+    except UnicodeError:
+        return False
+
+
+def _is_port(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**16
+
+
+Checks = dict[str, Callable[[Any], bool]]
+
+_CONNECTION: Checks = {"hostname": _is_hostname, "port": _is_port, "db": _is_text, "driver": _is_text}
+_CREDENTIALS: Checks = {"username": _is_text, "password": lambda value: isinstance(value, str)}
+
+
+def _read(what: str, name: str, get: Callable[..., str], checks: Checks, *, fresh: bool) -> dict[str, Any]:
+    """The parsed text; a malformed one is read again past the cache, or it would outlive its correction there."""
+    try:
+        return _parse(what, name, get(fresh=fresh), checks)
+    except _MalformedError:
+        if fresh:
+            raise
+    return _parse(what, name, get(fresh=True), checks)
+
+
+class _MalformedError(config.ConfigError):
+    """Read, but not to be understood."""
+
+
+def _parse(what: str, name: str, text: str, checks: Checks) -> dict[str, Any]:
+    """`text` as a JSON object whose fields pass `checks`. Raises ConfigError that names fields, never values."""
     try:
         values = json.loads(text)
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise config.ConfigError(f"{what} {name} is not a JSON object")
-    if "port" in shape and isinstance(values.get("port"), str) and values["port"].isdigit():
+        raise _MalformedError(f"{what} {name} is not a JSON object")
+    if "port" in checks and isinstance(values.get("port"), str) and values["port"].isdecimal():
         values["port"] = int(values["port"])
-    bad = [field for field, kind in shape.items() if not isinstance(values.get(field), kind)]
+    bad = [field for field, is_good in checks.items() if not is_good(values.get(field))]
     if bad:
-        raise config.ConfigError(f"{what} {name} lacks or has a bad {', '.join(bad)}")
+        raise _MalformedError(f"{what} {name} lacks or has a bad {', '.join(bad)}")
     if values.get("driver", "mysql") != "mysql":
-        raise config.ConfigError(f"{what} {name} names another driver than mysql")
+        raise _MalformedError(f"{what} {name} names another driver than mysql")
     return values
