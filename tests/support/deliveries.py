@@ -86,4 +86,4 @@ def tells_nothing(text: str, parameters: Any) -> None:
         secret = [json.loads(parameters.stored_credentials)["password"]]
     except (ValueError, KeyError, AttributeError, TypeError):
         secret = []
-    assert [word for word in [*VALUES, *secret] if word in text] == []
+    assert [word for word in [*VALUES, *secret] if word and word in text] == []
