@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -143,5 +144,11 @@ def as_row(item: Mapping[str, Any]) -> Row:
     }
 
 
-def own_environment(home: str, env: str) -> dict[str, str]:
-    return {**os.environ, "BACKSTREAM_HOME": home, "BACKSTREAM_ENV": env}
+def own_environment(home: Path, token: str) -> dict[str, str]:
+    """Names of the tests' own, also on an emulator or a database server that others use."""
+    own = {
+        "BACKSTREAM_HOME": str(home),
+        "BACKSTREAM_ENV": f"e2e-{token}",
+        "MYSQL_DATABASE": f"backstream_e2e_{token}",
+    }
+    return {**os.environ, **own}
