@@ -77,7 +77,10 @@ def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
 def inspect(connection: Connection[Any], table: Table) -> Target:
     """The target as the server has it. Read-only. Raises MisfitError naming every misfit."""
     _refuse_misfits(connection, table, absent=[])
-    columns = _columns(connection, table.name)
+    return _as_found(connection, table, _columns(connection, table.name))
+
+
+def _as_found(connection: Connection[Any], table: Table, columns: dict[str, _Actual]) -> Target:
     numbered = {name for name, column in columns.items() if column.numbered}
     others = [
         name
@@ -114,6 +117,10 @@ def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:
             yield f"column {actual.name} is NOT NULL without a default, and the mapping does not fill it"
     if table.key.name in columns and [table.key.name] not in _unique_keys(connection, table.name).values():
         yield f"column {table.key.name} is neither the primary key nor a unique key by itself"
+    key = columns.get(table.key.name)
+    if key and key.nullable and _as_found(connection, table, columns).guarded:
+        # A guarded upsert is refused by setting the key to NULL, which such a column would take.
+        yield f"column {key.name} may be NULL, which beside other unique keys or a case-folding collation it must not"
 
 
 def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
