@@ -163,38 +163,45 @@ def _layers(histories: list[History]) -> Iterator[list[Change]]:
 
 
 def _write_around_poison(writer: _Writer, histories: list[History], *, every_change: bool) -> Outcome:
-    """Find the poison rows and write the rest. Their keys fall back to the newest good change before them."""
-    outcome = Outcome()
-    if every_change:
-        for layer in _layers(histories):
-            _, written = _write_good(writer, layer)
-            outcome.add(written)
-    else:
-        remaining = {history[-1].key: list(history) for history in histories}
-        turn = list(remaining)
-        while turn:
-            rejected, written = _write_good(writer, [remaining[key].pop() for key in turn])
-            outcome.add(written)
-            turn = [change.key for change in rejected if remaining[change.key]]
-        outcome.counts["superseded"] += sum(len(left) for left in remaining.values())
-    return outcome
-
-
-def _write_good(writer: _Writer, changes: list[Change]) -> tuple[list[Change], Outcome]:
-    """Write what can be written; give back what cannot, also parked in the outcome.
+    """Find the poison rows and write the rest. Their keys fall back to the newest good change before them.
 
     A unique value may be freed by another change of the same batch, so the rejected get another turn as long as
     that gets one of them through.
     """
     outcome = Outcome()
-    rejected = _bisect(writer, changes, outcome)
+    write = _write_each if every_change else _write_newest
+    rejected = write(writer, histories, outcome)
     while rejected:
-        again = _bisect(writer, [change for change, _ in rejected], outcome)
+        again = write(writer, _histories(change for change, _ in rejected)[0], outcome)
         if len(again) == len(rejected):
             break
         rejected = again
     outcome.parked += [writer.park(change, error) for change, error in rejected]
-    return [change for change, _ in rejected], outcome
+    return outcome
+
+
+def _write_newest(writer: _Writer, histories: list[History], outcome: Outcome) -> Rejected:
+    """The newest good change of every key; gives back the newer ones that were rejected."""
+    remaining = {history[-1].key: list(history) for history in histories}
+    rejected: Rejected = []
+    turn = list(remaining)
+    while turn:
+        refused = _bisect(writer, [remaining[key].pop() for key in turn], outcome)
+        rejected += refused
+        turn = [change.key for change, _ in refused if remaining[change.key]]
+    outcome.counts["superseded"] += sum(len(left) for left in remaining.values())
+    return rejected
+
+
+def _write_each(writer: _Writer, histories: list[History], outcome: Outcome) -> Rejected:
+    """Every good change of every key; gives back the rejected that no later one of their key has superseded."""
+    rejected: Rejected = []
+    for layer in _layers(histories):
+        refused = _bisect(writer, layer, outcome)
+        keys = {change.key for change in layer} - {change.key for change, _ in refused}
+        outcome.parked += [writer.park(change, error) for change, error in rejected if change.key in keys]
+        rejected = [(change, error) for change, error in rejected if change.key not in keys] + refused
+    return rejected
 
 
 Rejected = list[tuple[Change, pymysql.MySQLError]]
@@ -295,8 +302,9 @@ class _Writer:
         """`change` with the server's reason: error name, column and unique key, but no value."""
         errno = errors.number(error)
         message = str(error.args[-1])
-        columns = [column.name for column in self.target.table.columns if f"{column.name}'" in message]
-        if errno == ER.BAD_NULL_ERROR and self.target.guarded and self.target.table.key.name in columns:
+        columns = [column.name for column in self.target.table.columns if re.search(rf"\b{column.name}['`]", message)]
+        guard = errno == ER.BAD_NULL_ERROR and self.target.guarded and self.target.table.key.name in columns
+        if guard or errno == ER.DUP_ENTRY:
             keys = ", ".join(self.target.other_unique_keys) or "its key, but for upper and lower case"
             reason, hint = f"another row holds the same value of {keys}", errors.RULES[ER.DUP_ENTRY].hint
         else:
