@@ -204,8 +204,9 @@ resource "aws_iam_role_policy_attachment" "api_gateway_logs" {
 resource "aws_api_gateway_account" "logs" {
   for_each = aws_iam_role.api_gateway_logs
 
+  # Destroying leaves the setting behind, pointing at a role that is gone: so is everybody's access to logs then,
+  # until somebody sets it again. (The provider can reset it, by an attribute it warns about with every command.)
   cloudwatch_role_arn = each.value.arn
-  reset_on_delete     = true # the role goes too
 
   depends_on = [aws_iam_role_policy_attachment.api_gateway_logs]
 }
