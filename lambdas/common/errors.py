@@ -29,7 +29,9 @@ _BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections an
 _LOCKED = Rule(Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target")
 _READ_ONLY = Rule(Verdict.HOLD, "the server is read-only: a failover is under way, or this is a replica")
 _FULL = Rule(Verdict.HOLD, "the server has no room left; free disk or raise its storage")
-_LOGIN = Rule(Verdict.STOP, "check the secret's username and password, and the user's grants")
+_LOGIN = Rule(
+    Verdict.STOP, "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS"
+)
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
 _TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate")
 _VALUE = Rule(Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes")

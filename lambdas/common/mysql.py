@@ -28,12 +28,20 @@ SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY
 _LOCK_RETRIES = 3
 
 
+def _pem(value: str) -> str:
+    try:
+        ssl.create_default_context(cadata=value)
+    except ssl.SSLError:
+        raise ValueError("must be certificates in PEM") from None
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MySQLSettings:
     param_name: str = config.env("RDS_CONNECTION_PARAM_NAME")
     secret_arn: str = config.env("RDS_SECRET_ARN")
     tls: str = config.env("MYSQL_TLS", config.choice("verify", "require", "off"), default="verify")
-    ca_pem: str = config.env("MYSQL_CA_PEM", default="")
+    ca_pem: str = config.env("MYSQL_CA_PEM", _pem, default="")
     connect_timeout: int = config.env("MYSQL_CONNECT_TIMEOUT", config.integer(1, 60), default=5)
     read_timeout: int = config.env("MYSQL_READ_TIMEOUT", config.integer(1, 900), default=20)
 
