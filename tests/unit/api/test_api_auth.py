@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 import pytest
-from api import auth
 from botocore.exceptions import ClientError
 
+from api import auth
 from tests.unit.api.world import Client, Clock, basic
 
 SECRET = '{"username": "foo", "password": "bar"}'
@@ -119,9 +119,19 @@ def test_wrong_passwords_do_not_make_us_read_the_secret_each_time(guarded, vault
 
 @pytest.mark.parametrize(
     "text",
-    ["", "bar", "[]", "null", "{}", '{"username": "foo"}', '{"username": "foo", "password": ""}']
-    + ['{"username": "", "password": "x"}', '{"username": "a:b", "password": "x"}', '{"username": 1, "password": 2}']
-    + ['{"username": "\\ud800", "password": "x"}'],
+    [
+        "",
+        "bar",
+        "[]",
+        "null",
+        "{}",
+        '{"username": "foo"}',
+        '{"username": "foo", "password": ""}',
+        '{"username": "", "password": "x"}',
+        '{"username": "a:b", "password": "x"}',
+        '{"username": 1, "password": 2}',
+        '{"username": "\\ud800", "password": "x"}',
+    ],
 )
 def test_an_unusable_secret_lets_nobody_in_and_is_not_shown(make_api, text, caplog):
     client = Client(make_api(authenticate=auth.basic(auth.Secret(lambda: text, Clock()))), basic("foo", ""))

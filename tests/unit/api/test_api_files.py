@@ -6,13 +6,17 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-import api
 import iso4217
 import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+import api
+from api import requests
 from api.money import MINOR_DIGITS
+from api.problems import TITLES
 from api.validation import MESSAGES
 from common import mapping
-from jsonschema import Draft202012Validator
 
 HERE = Path(api.__file__).parent
 SCHEMAS = {path.name: json.loads(path.read_bytes()) for path in (HERE / "schemas").iterdir()}
@@ -63,3 +67,36 @@ def test_both_schemas_agree_on_the_fields_they_share():
     assert {name: create[name] for name in create.keys() & patch.keys()} == {
         name: patch[name] for name in create.keys() & patch.keys()
     }
+
+
+OPENAPI = json.loads((HERE / "openapi.json").read_bytes())
+
+
+def test_the_openapi_document_is_valid():
+    validate(OPENAPI)
+
+
+def test_the_openapi_document_holds_the_schemas_that_requests_are_checked_with():
+    published = OPENAPI["components"]["schemas"]
+    assert {schema["title"]: schema for schema in SCHEMAS.values()} == {
+        schema["title"]: published[schema["title"]] for schema in SCHEMAS.values()
+    }
+    merchant_id = OPENAPI["components"]["parameters"]["MerchantId"]["schema"]
+    assert merchant_id == SCHEMAS["order_create.json"]["properties"]["merchant_id"]
+
+
+def test_the_openapi_document_has_the_limits_of_the_code():
+    limit = OPENAPI["components"]["parameters"]["Limit"]["schema"]
+    assert (limit["default"], limit["maximum"]) == (requests.DEFAULT_LIMIT, requests.MAX_LIMIT)
+    assert f"{requests.MAX_BODY_BYTES} bytes" in OPENAPI["components"]["responses"]["ContentTooLarge"]["description"]
+
+
+def test_every_problem_has_a_title_and_a_place_in_the_document():
+    documented = {
+        int(status)
+        for path in OPENAPI["paths"].values()
+        for operation in path.values()
+        if isinstance(operation, dict)
+        for status in operation["responses"]
+    }
+    assert {int(status) for status in TITLES} <= documented

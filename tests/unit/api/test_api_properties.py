@@ -78,7 +78,7 @@ def test_an_accepted_amount_is_stored_exactly(settled, number, currency):
     method=st.sampled_from(["GET", "POST", "PATCH", "DELETE", "PUT"]),
     path=st.sampled_from(["/v1/orders", "/v1/orders/order-1"]) | st.text(max_size=30).map("/v1/orders/".__add__),
 )  # fmt: skip
-def test_any_header_and_path_is_answered(settled, key, tag, content_type, method, path):
+def test_any_header_and_path_is_answered(settled, *, key, tag, content_type, method, path):
     headers = {"Idempotency-Key": key, "If-Match": tag, "If-None-Match": tag, "Content-Type": content_type}
     settled(method, path, GOOD_ORDER, headers)
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from api import auth
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
+from api import auth
 from tests.unit.api.world import GOOD_ORDER, Client, Wrapped, basic
 
 

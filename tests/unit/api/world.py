@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
+
+from api import auth
+from api.listing import Listing
+from api.orders import Orders, Tables
 from api.routes import Api
 from api.serving import serve
 
@@ -170,7 +175,21 @@ class Wrapped:
         return getattr(self._client, name)
 
 
-def create_tables(client: Any) -> None:
+def build_api(world: World, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> Api:
+    """Put the API together on `world`; a client that misbehaves or another way to authenticate may be passed in."""
+    client = dynamodb or world.dynamodb
+    secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', world.clock)
+    return Api(
+        authenticate=authenticate or auth.basic(secret),
+        orders=Orders(client, Tables(TABLE, CLAIMS, THREE_DAYS, 86_400), world.clock, world.pauses.append),
+        listing=Listing(client, TABLE, INDEX, world.clock),
+        now=world.clock,
+        new_id=world.new_id,
+    )
+
+
+def make_tables() -> Any:
+    client = boto3.client("dynamodb")
     client.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -190,6 +209,7 @@ def create_tables(client: Any) -> None:
         KeySchema=_keys("p_key"),
         AttributeDefinitions=_attributes(p_key="S"),
     )
+    return client
 
 
 def _keys(*names: str) -> list[dict[str, str]]:
