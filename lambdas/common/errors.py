@@ -35,6 +35,7 @@ _LOGIN = Rule(
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
 _TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate")
 _VALUE = Rule(Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes")
+_LARGE = Rule(Verdict.POISON, "the row is larger than the server's max_allowed_packet; raise it, then retry the record")
 _CLASH = Rule(Verdict.POISON, "another row holds the same unique value; resolve the clash, then retry the record")
 _REFERENCE = Rule(Verdict.POISON, "the row it refers to is missing; retry the record once that row exists")
 
@@ -120,7 +121,7 @@ RULES: dict[int, Rule] = {
     3159: _TLS,  # RDS Proxy requires TLS
     # this row
     1048: _VALUE,  # null
-    1153: _VALUE,  # packet too large
+    1153: _LARGE,  # packet too large
     1264: _VALUE,  # out of range
     1265: _VALUE,  # truncated
     1292: _VALUE,  # wrong value

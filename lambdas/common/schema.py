@@ -91,6 +91,7 @@ def _as_found(connection: Connection[Any], table: Table, columns: dict[str, _Act
         table,
         other_unique_keys=tuple(sorted(others)),
         folds_case=not columns[table.key.name].collation.endswith("_bin"),
+        packet_bytes=_packet_bytes(connection),
     )
 
 
@@ -189,6 +190,13 @@ def _unique_keys(connection: Connection[Any], table: str) -> dict[str, list[str]
     ):
         keys.setdefault(name, []).append(f"{column}(prefix)" if prefix else column or "(expression)")
     return keys
+
+
+def _packet_bytes(connection: Connection[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        rows = cursor.fetchall()
+    return int(rows[0][0])
 
 
 def _query(connection: Connection[Any], select: str, table: str, tail: str = "") -> tuple[tuple[Any, ...], ...]:

@@ -35,6 +35,7 @@ from common.target import CLAIM_HEAD, CLAIM_TAIL, READ_HEAD, READ_TAIL, Target
 
 # The stream's clock has steps of one second: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html
 CLOCK_SLACK_SECONDS = 2
+_PACKET_OVERHEAD = 16
 CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
 
 
@@ -224,7 +225,8 @@ class _Writer:
     """Writes changes with distinct, sorted keys inside the open transaction of `connection`."""
 
     def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int) -> None:
-        self.connection, self.target, self.limit = connection, target, statement_bytes
+        self.connection, self.target = connection, target
+        self.limit = min(statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
 
     def try_write(self, changes: list[Change], outcome: Outcome) -> pymysql.MySQLError | None:
         """Write all of `changes` and count them, or, if one is poison, none, and return the error."""
@@ -245,6 +247,7 @@ class _Writer:
         target = self.target
         upserts = tuples(zip(*(change.row for change in winners if change.row is not None), strict=True))
         for statement, _ in chunks(target.upsert_head, upserts, target.upsert_tail, self.limit):
+            self._refuse_too_large(statement)
             self.connection.query(statement)
         deletes = [target.delete_item(change.key) for change in winners if change.row is None]
         for statement, _ in chunks(
@@ -254,6 +257,12 @@ class _Writer:
         outcome.counts["upserted"] += len(upserts)
         outcome.counts["deleted"] += len(deletes)
         return outcome
+
+    def _refuse_too_large(self, statement: str) -> None:
+        """As the server would, but it cuts the connection too, which looks like an outage that never ends."""
+        room = self.target.packet_bytes - _PACKET_OVERHEAD
+        if len(statement) > room // 4 and len(statement.encode()) > room:
+            raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, "a row is larger than max_allowed_packet")
 
     def _claim(self, changes: Sequence[Change]) -> tuple[Sequence[Change], Outcome]:
         """Take the version of every key that is newer than what the sidecar holds; the rest has lost."""
