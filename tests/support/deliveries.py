@@ -57,7 +57,8 @@ class Consumer:
         given = {"param_name": "/orders/rds", "secret_arn": "arn:secret", "connect_timeout": 2, "read_timeout": 10}
         self.parameters = parameters
         self.table = mapping.load()
-        self.database = Database(MySQLSettings(**given | settings), parameters, self.table)
+        self.settings = MySQLSettings(**given | settings)
+        self.database = Database(self.settings, parameters, self.table)
         self.quarantine = Quarantine(s3, BUCKET)
         self.options = Options(statement_bytes=statement_bytes)
 
