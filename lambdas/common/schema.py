@@ -29,6 +29,7 @@ _SIDECAR_DDL = f"""CREATE TABLE IF NOT EXISTS {SIDECAR} (
   PRIMARY KEY (item_key)
 ) ENGINE=InnoDB COMMENT='Backstream: the version of each key that was applied last'"""
 _SIDECAR_COLUMNS = ("item_key", "version", "deleted", "source_time", "token")
+_SIDECAR_TEXTS = {"item_key": 255, "version": 160}
 
 
 class _Actual(NamedTuple):
@@ -131,9 +132,11 @@ def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
         return
     yield from _engine_misfits(connection, SIDECAR)
     yield from (f"column {name} is missing" for name in _SIDECAR_COLUMNS if name not in columns)
-    for name in ("item_key", "version"):
+    for name, length in _SIDECAR_TEXTS.items():
         if name in columns and columns[name].collation != "ascii_bin":
             yield f"column {name} must have the collation ascii_bin"
+        if name in columns and (columns[name].length or 0) < length:
+            yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
     if ["item_key"] not in _unique_keys(connection, SIDECAR).values():
         yield "item_key is not its primary key"
 
