@@ -75,6 +75,16 @@ def test_a_connection_that_the_server_closed_between_invocations_is_replaced_wit
     assert tables.orders() == [order("a"), order("b")]
 
 
+def test_to_notice_a_closed_connection_before_using_it_leaves_one_replacement_in_hand(tables, proxy, consumer):
+    consumer.deliver(record("a", 1))
+    proxy.reset()
+    proxy.before("INSERT", proxy.reset)  # on the connection that replaces it
+
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+
+    assert proxy.connections == 3
+
+
 def test_a_reused_connection_that_dies_at_its_first_statement_is_replaced_once(tables, log, proxy, consumer):
     consumer.deliver(record("a", 1))
     proxy.before("INSERT", proxy.reset)

@@ -183,6 +183,20 @@ def test_a_statement_over_the_servers_time_limit_holds_and_writes_nothing(*, set
     assert consumer.deliver(record("a", 2, status="PAID"), record("b", 3)) == {"upserted": 2}
 
 
+def test_a_number_nobody_knows_holds_and_its_text_which_may_quote_a_row_is_told_nobody(tables, consumer, parked):
+    tables.run(
+        "CREATE TRIGGER whim BEFORE INSERT ON tbl_orders FOR EACH ROW SIGNAL SQLSTATE '45000'"
+        " SET MYSQL_ERRNO = 31999, MESSAGE_TEXT = 'not for merchant-102'"
+    )
+
+    with pytest.raises(HoldError, match="MySQL error 31999: an error Backstream does not know"):
+        consumer.deliver(record("a", 1), record("b", 2))
+    assert (tables.orders(), tables.sidecar(), parked()) == ([], [], [])
+    tables.run("DROP TRIGGER whim")
+
+    assert consumer.deliver(record("a", 1), record("b", 2)) == {"upserted": 2}
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A server whose tables share one file that may not grow."""
