@@ -302,9 +302,9 @@ def prove(target: Target, archive: Path, package: str, runtime: Path) -> None:
         run(f"proving {archive.name}", hint, command)
 
 
-def build_one(target: Target, source: Path, package: str, out: Path) -> str:
+def build_one(target: Target, source: Path, package: str, out: Path, cache: Path) -> str:
     """The SHA-256 of the zip that was built."""
-    libraries = third_party(target, package, out / ".cache")
+    libraries = third_party(target, package, cache)
     with tempfile.TemporaryDirectory() as scratch:
         stage(target, source, package, Path(scratch))
         archive = out / f"{package}.zip"
@@ -321,10 +321,10 @@ def packages(source: Path) -> list[str]:
     return found
 
 
-def build(target: Target, source: Path, out: Path) -> None:
+def build(target: Target, source: Path, out: Path, cache: Path) -> None:
     progress(f"building for {target.runtime} on {target.architecture} with {target.interpreter}")
     out.mkdir(parents=True, exist_ok=True)
-    zips = {f"{package}.zip": build_one(target, source, package, out) for package in packages(source)}
+    zips = {f"{package}.zip": build_one(target, source, package, out, cache) for package in packages(source)}
     manifest = {"runtime": target.runtime, "architecture": target.architecture, "zips": zips}
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -339,6 +339,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--architecture", choices=WHEEL_PLATFORM, default=machine(), help="default: this machine's")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for zips and manifest.json")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / ".cache", help="folder for what pip fetched")
     parser.add_argument("--source", type=Path, default=ROOT / "lambdas", help="folder of the packages")
     return parser.parse_args()
 
@@ -347,7 +348,7 @@ def main() -> int:
     given = arguments()
     try:
         target = Target(given.runtime, given.architecture, find_interpreter(given.runtime))
-        build(target, given.source.resolve(), given.out.resolve())
+        build(target, given.source.resolve(), given.out.resolve(), given.cache.resolve())
     except BuildError as error:
         progress(f"build: {error}")
         return 1
