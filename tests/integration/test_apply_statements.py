@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -87,6 +88,19 @@ class TestRoundTrips:
         writer(record("a", 1), record("a", 2), record("a", 3), record("b", 1), every_change=True)
 
         assert verbs(sent) == [CLAIM, UPSERT] * 3 + ["COMMIT"]
+
+
+@pytest.mark.parametrize("repeated", [False, True], ids=["distinct keys", "a key twice"])
+@pytest.mark.parametrize("limit", [400, 15_000])
+def test_every_writer_locks_keys_in_one_order(writer: Writer, limit: int, *, repeated: bool):
+    """Two writers that lock in different orders deadlock."""
+    keys = ["m", "a", "Z", "z", "k2", "k10"]
+    sent = round_trips(writer.connection)
+
+    writer(*(record(key, 1) for key in keys), *([record("z", 2)] if repeated else []), statement_bytes=limit)
+
+    locked = [key for text in sent if CLAIM in verbs([text]) for key in re.findall(r"\('([^']+)'", text)]
+    assert locked == sorted(keys)
 
 
 class TestStatementSize:
