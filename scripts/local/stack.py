@@ -40,13 +40,15 @@ class Stack:
         demand_curl()
         with only_one(self.settings.home):
             self.settings.stack_home.mkdir(parents=True, exist_ok=True)
+            interrupted = self._sources.end_interrupted_run()
             side_by_side(self._start_database, self._start_emulator, self._build, self._fetch_providers)
-            self._deploy()
+            self._deploy(interrupted=interrupted)
             with step("first order"):
                 return first_order(self.outputs()["api_url"], API_ACCOUNT, self.access)
 
     def down(self) -> None:
         with only_one(self.settings.home):
+            self._sources.end_interrupted_run()
             if self.settings.endpoint and self._terraform.has_state:
                 with step(f"removing what was deployed to {self.settings.endpoint}"):
                     self._remove_deployment()
@@ -81,6 +83,11 @@ class Stack:
         return self._terraform.planned_changes()
 
     @property
+    def _sources(self) -> Terraform:
+        """For what needs no emulator yet."""
+        return Terraform(self.settings.stack_home, self.settings.cache, endpoint="")
+
+    @property
     def _terraform(self) -> Terraform:
         return Terraform(self.settings.stack_home, self.settings.cache, self.emulator.url)
 
@@ -103,19 +110,18 @@ class Stack:
 
     def _fetch_providers(self) -> None:
         with step("Terraform's providers"):
-            terraform = Terraform(self.settings.stack_home, self.settings.cache, endpoint="")
-            terraform.copy_sources()
-            terraform.init()
+            self._sources.copy_sources()
+            self._sources.init()
 
-    def _deploy(self) -> None:
+    def _deploy(self, *, interrupted: bool) -> None:
         access = self._prepared_access()
         mark = _fingerprint(access)
         found = self.emulator.mark()
-        if found == mark:
-            self._apply_or_start_over(access, mark)
-        elif found is None:
+        if found is None:
             self._terraform.forget()
             self._apply(access, mark)
+        elif found == mark and not interrupted:
+            self._apply_or_start_over(access, mark)
         else:
             self._start_over()
             self._apply(access, mark)

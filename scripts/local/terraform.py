@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.local.aws import CREDENTIALS, aws_environment
+from scripts.local.daemon import Daemon
 from scripts.local.failure import StackError
 from scripts.local.progress import say
 from scripts.local.settings import REPOSITORY
@@ -78,11 +79,10 @@ class Terraform:
 
     def apply(self, variables: Mapping[str, Any]) -> None:
         (self.folder / "local.auto.tfvars.json").write_text(json.dumps(variables, indent=2))
-        # An interrupted run may leave a Terraform behind that finishes what it was doing: wait for it.
-        self._run("apply", "-auto-approve", "-lock-timeout=300s")
+        self._run("apply", "-auto-approve")
 
     def destroy(self) -> None:
-        self._run("destroy", "-auto-approve", "-lock-timeout=300s")
+        self._run("destroy", "-auto-approve")
 
     def planned_changes(self) -> set[str]:
         """The types of the resources that another apply would change."""
@@ -107,30 +107,41 @@ class Terraform:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
+    def end_interrupted_run(self) -> bool:
+        """Whether an earlier run was killed while it changed things, so that the state may not know of them all.
+
+        A Terraform that has outlived its run is ended: it would go on creating beside ours.
+        """
+        interrupted = any(self._process(verb).pid_file.exists() for verb in ("apply", "destroy"))
+        for verb in ("init", "apply", "destroy"):
+            self._process(verb).kill()
+        return interrupted
+
+    def _process(self, verb: str) -> Daemon:
+        """The pid file is there from the start of a run until somebody has seen its end."""
+        return Daemon(self.home / f"terraform-{verb}.pid", self.log, marker=f"-chdir={self.folder}")
+
     def _run(self, verb: str, *arguments: str) -> None:
         start = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                ["terraform", verb, "-input=false", "-no-color", *arguments],
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        if self._wait(process, start) != 0:
+        process = self._process(verb)
+        command = ["terraform", f"-chdir={self.folder}", verb, "-input=false", "-no-color", *arguments]
+        code = self._wait(process, process.launch(command, self._environment(), self.folder), start)
+        process.pid_file.unlink(missing_ok=True)
+        if code != 0:
             raise StackError(f"terraform {verb}: {_first_error(self._written_since(start))}", self.log)
 
-    def _wait(self, process: subprocess.Popen[bytes], start: int) -> int:
+    def _wait(self, process: Daemon, child: subprocess.Popen[bytes], start: int) -> int:
         while True:
             try:
-                return process.wait(timeout=REPORT_EVERY)
+                return child.wait(timeout=REPORT_EVERY)
             except subprocess.TimeoutExpired:
                 done = len(re.findall(r"(?:Creation|Destruction) complete", self._written_since(start)))
                 say(f"         {done} resources done")
             except KeyboardInterrupt:
-                # Terraform was interrupted by the same keys; let it write down what it has made.
-                process.wait()
+                say("         letting Terraform write down what it has made")
+                process.interrupt()
+                child.wait()
+                process.pid_file.unlink(missing_ok=True)
                 raise
 
     def _written_since(self, start: int) -> str:
