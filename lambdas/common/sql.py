@@ -14,7 +14,8 @@ from pymysql.converters import escape_string
 
 from common.changes import Value
 
-_must_escape = re.compile(r"[\x00\n\r\x1a\"'\\]").search
+_SPECIAL = "\0\n\r\x1a\"'\\"
+_must_escape = re.compile(f"[{re.escape(_SPECIAL)}]").search
 
 
 def literal(value: Value) -> str:
@@ -42,13 +43,18 @@ def tuples(columns: Iterable[Sequence[Value]]) -> list[str]:
 def _printed(column: Sequence[Value]) -> tuple[str, Sequence[Value]]:
     """A `%` pattern and what to put there, so that each becomes the literal of its value."""
     types = set(map(type, column))
-    if types == {str} and not _must_escape("".join(column)):  # type: ignore[arg-type]
+    if types == {str} and _is_plain("".join(column)):  # type: ignore[arg-type]
         return "'%s'", column
     if types == {int}:
         return "%d", column
     if types == {Decimal} and "E" not in "".join(plain := list(map(str, column))):  # an exponent is a float in SQL
         return "%s", plain
     return "%s", [literal(value) for value in column]
+
+
+def _is_plain(text: str) -> bool:
+    """What `_must_escape` tells, faster for long texts: seven searches for a character beat one for a class."""
+    return not any(character in text for character in _SPECIAL)
 
 
 def chunks(head: str, items: Sequence[str], tail: str, limit: int, separator: str = ",") -> Iterator[tuple[str, slice]]:
