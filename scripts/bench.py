@@ -14,7 +14,9 @@ from scripts.bench.environment import prepare  # noqa: E402
 
 prepare()
 
-from scripts.bench.main import main  # noqa: E402 - functions read the environment while being imported
+# Functions read the environment while being imported.
+from scripts.bench.main import main  # noqa: E402
+from scripts.bench.parts import PARTS  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main((__doc__ or "").strip()))
+    sys.exit(main((__doc__ or "").strip(), PARTS))

@@ -1,12 +1,6 @@
-"""The parts of a run, in the order of the table, and what they share."""
+"""The parts of a run, in the order of the table."""
 
 from __future__ import annotations
-
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import cached_property
-from pathlib import Path
 
 from scripts.bench import (
     against_reference,
@@ -21,25 +15,9 @@ from scripts.bench import (
     whole_handler,
     writer,
 )
-from scripts.bench.rows import Row
-from scripts.bench.server import Server
+from scripts.bench.shared import Part
 
-
-class Bench:
-    """A server, started when the first of them needs it."""
-
-    def __init__(self, cleanup: ExitStack) -> None:
-        self._cleanup = cleanup
-
-    @cached_property
-    def server(self) -> Server:
-        home = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory()))
-        server = Server(home)
-        self._cleanup.callback(server.stop)
-        return server
-
-
-PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+PARTS: dict[str, Part] = {
     "writer": lambda bench: writer.rows(bench.server),
     "handler": lambda bench: whole_handler.rows(bench.server),
     "reference": lambda bench: against_reference.rows(bench.server),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.bench import main
+from scripts.bench.main import main
 from scripts.bench.rows import at_least, at_most, exactly, information, missed, not_measured
 from scripts.bench.table import table
 
@@ -54,6 +54,5 @@ def broken(_):
     ],
 )
 def test_exit_code(monkeypatch, part, arguments, code):
-    monkeypatch.setattr(main, "PARTS", {"part": part})
     monkeypatch.setattr("sys.argv", ["bench", *arguments])
-    assert main.main("") == code
+    assert main("", {"part": part}) == code
