@@ -21,7 +21,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 
     Besides its usual accounts it has one that needs no TLS, so that the proxy can read along.
     """
-    server = MariaDB(tmp_path_factory.mktemp("mariadb-to-break"), ["--require-secure-transport=OFF"])
+    # A server that starts clears the temporary directory, which others may be using: this one has its own.
+    scratch = tmp_path_factory.mktemp("mariadb-scratch")
+    options = ["--require-secure-transport=OFF", f"--tmpdir={scratch}"]
+    server = MariaDB(tmp_path_factory.mktemp("mariadb-to-break"), options)
     server.start()
     admin = Tables(server.connect(autocommit=True))
     admin.run(

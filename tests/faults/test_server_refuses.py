@@ -200,7 +200,8 @@ def test_a_number_nobody_knows_holds_and_its_text_which_may_quote_a_row_is_told_
 @pytest.fixture
 def small_disk(tmp_path):
     """A server whose tables share one file that may not grow."""
-    server = MariaDB(tmp_path / "small", ["--innodb-file-per-table=0", f"--innodb-data-file-path={_FILE}:max:20M"])
+    options = ["--innodb-file-per-table=0", f"--tmpdir={tmp_path}"]
+    server = MariaDB(tmp_path / "small", [*options, f"--innodb-data-file-path={_FILE}:max:20M"])
     server.start()
     yield server
     server.destroy()
@@ -229,7 +230,7 @@ def test_a_full_disk_holds_with_nothing_half_written_until_it_is_enlarged(small_
         assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0)])
 
     small_disk.stop()
-    small_disk.options = ["--innodb-file-per-table=0", f"--innodb-data-file-path={_FILE}"]
+    small_disk.options = [*small_disk.options[:-1], f"--innodb-data-file-path={_FILE}"]
     small_disk.start(move_port=False)
     tables.admin.connect()
 
