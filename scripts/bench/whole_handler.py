@@ -15,7 +15,7 @@ from scripts.bench.server import TABLE, UNSPLIT, Server
 from scripts.bench.timing import interleaved
 from scripts.bench.unguarded import one_upsert
 
-REPETITIONS = {100: 61, 1000: 25}
+REPETITIONS = {100: 121, 1000: 41}
 GOALS = {100: 0.42, 1000: 0.40}
 SPLIT = 15_000
 

@@ -12,7 +12,7 @@ from scripts.bench.server import TABLE, UNSPLIT, Server
 from scripts.bench.timing import Way, interleaved
 from scripts.bench.unguarded import sidecar_row, two_upserts
 
-REPETITIONS = {100: 61, 1000: 25}
+REPETITIONS = {100: 121, 1000: 41}
 SPLIT = 15_000
 
 
