@@ -41,8 +41,7 @@ locals {
     order  = aws_api_gateway_resource.order.id
     other  = aws_api_gateway_resource.other.id
   }
-  # With basic the function itself checks the credentials.
-  api_authorization = var.api_auth == "iam" ? "AWS_IAM" : "NONE"
+  api_authorization = var.api_auth == "iam" ? "AWS_IAM" : "CUSTOM"
 }
 
 resource "aws_api_gateway_method" "any" {
@@ -52,6 +51,7 @@ resource "aws_api_gateway_method" "any" {
   resource_id   = each.value
   http_method   = "ANY"
   authorization = local.api_authorization
+  authorizer_id = one([for authorizer in aws_api_gateway_authorizer.basic : authorizer.id])
 }
 
 resource "aws_api_gateway_integration" "function" {
@@ -77,11 +77,20 @@ resource "aws_lambda_permission" "api" {
 # What API Gateway answers by itself looks like what the function answers.
 
 locals {
-  gateway_problem = "{\"type\": \"about:blank\", \"title\": $context.error.messageString, \"request_id\": \"$context.requestId\"}"
+  gateway_title = "$context.error.messageString" # a JSON string, quotes included
   gateway_responses = {
-    DEFAULT_4XX = { status = null, headers = {} }
-    DEFAULT_5XX = { status = null, headers = {} }
-    THROTTLED   = { status = "429", headers = { "gatewayresponse.header.Retry-After" = "'1'" } }
+    DEFAULT_4XX = { status = null, problem = { title = local.gateway_title, detail = local.gateway_title }, headers = {} }
+    DEFAULT_5XX = { status = null, problem = { title = local.gateway_title, detail = local.gateway_title }, headers = {} }
+    UNAUTHORIZED = {
+      status  = "401"
+      problem = { title = "\"Unauthorized\"", status = "401", detail = "\"The credentials are missing or wrong.\"" }
+      headers = { "gatewayresponse.header.WWW-Authenticate" = "'Basic realm=\"orders\", charset=\"UTF-8\"'" }
+    }
+    THROTTLED = {
+      status  = "429"
+      problem = { title = "\"Too Many Requests\"", status = "429", detail = "\"Slow down and try again.\"" }
+      headers = { "gatewayresponse.header.Retry-After" = "'1'" }
+    }
   }
 }
 
@@ -96,8 +105,9 @@ resource "aws_api_gateway_gateway_response" "problem" {
     "gatewayresponse.header.Content-Type" = "'application/problem+json'"
   }, each.value.headers)
 
+  # Written by hand: jsonencode would quote API Gateway's variables once more.
   response_templates = {
-    "application/json" = local.gateway_problem
+    "application/json" = "{\"type\": \"about:blank\", ${join(", ", [for name, value in each.value.problem : "\"${name}\": ${value}"])}, \"request_id\": \"$context.requestId\"}"
   }
 }
 
@@ -110,9 +120,9 @@ resource "aws_api_gateway_deployment" "orders" {
     definition = sha1(jsonencode([
       local.api_resources,
       local.api_authorization,
+      values(aws_api_gateway_authorizer.basic),
       aws_lambda_function.api.invoke_arn,
       local.gateway_responses,
-      local.gateway_problem,
     ]))
   }
 

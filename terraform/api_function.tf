@@ -4,7 +4,6 @@ data "aws_iam_policy_document" "api" {
   statement {
     sid = "UseOrders"
     actions = [
-      "dynamodb:ConditionCheckItem",
       "dynamodb:DeleteItem",
       "dynamodb:GetItem",
       "dynamodb:PutItem",
@@ -20,13 +19,8 @@ data "aws_iam_policy_document" "api" {
   }
 
   statement {
-    sid = "RememberRequests"
-    actions = [
-      "dynamodb:DeleteItem",
-      "dynamodb:GetItem",
-      "dynamodb:PutItem",
-      "dynamodb:UpdateItem",
-    ]
+    sid       = "RememberRequests"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
     resources = [local.idempotency_arn]
   }
 

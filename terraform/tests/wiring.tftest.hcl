@@ -10,6 +10,11 @@ override_resource {
 }
 
 override_resource {
+  target = aws_iam_role.function["api_authorizer"]
+  values = { arn = "arn:aws:iam::123456789012:role/api_authorizer" }
+}
+
+override_resource {
   target = aws_iam_role.function["stream_consumer"]
   values = { arn = "arn:aws:iam::123456789012:role/stream_consumer" }
 }
@@ -141,7 +146,7 @@ run "the_mapping_takes_its_settings_from_variables" {
 
 run "each_function_has_a_role_and_a_log_group_of_its_own" {
   assert {
-    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 3
+    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 4
     error_message = "One role for each function."
   }
 

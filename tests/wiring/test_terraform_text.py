@@ -23,7 +23,7 @@ WILDCARD_RESOURCES = {
     ("stream_consumer", "${local.failures_bucket_arn}/*"),  # keys that Lambda makes up
     ("stream_consumer", "${local.orders_arn}/stream/*"),  # ListStreams
 }
-FUNCTIONS = {"api": "api", "consumer": "stream_consumer", "schema": "schema"}
+FUNCTIONS = {"api": "api", "authorizer": "api_authorizer", "consumer": "stream_consumer", "schema": "schema"}
 
 
 @pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
