@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pymysql
 import pytest
 from moto import mock_aws
 
@@ -312,6 +313,19 @@ class TestSchemaStep:
         assert step() == {"target": "fits", "sidecar": "fits"}
         assert tables.orders() == []
 
+    def test_it_waits_for_a_database_that_does_not_answer_yet(self, world: FunctionWorld, tables: Tables):
+        """Terraform does not wait until a new RDS Proxy has found its database."""
+        module, answers, pauses = world.cold_start(SCHEMA_STEP), [_down(), _down(), {"target": "fits"}], []
+
+        assert module.patiently(lambda: _give(answers.pop(0)), lambda: True, pauses.append) == {"target": "fits"}
+        assert len(pauses) == 2
+
+    def test_its_patience_ends_before_its_time_does(self, world: FunctionWorld, tables: Tables):
+        module = world.cold_start(SCHEMA_STEP)
+
+        with pytest.raises(HoldError):
+            module.patiently(lambda: _give(_down()), lambda: False, lambda _: None)
+
     def test_a_table_that_does_not_fit_fails_the_deployment(self, step: Callable[[], Any], tables: Tables):
         step()
         tables.run("ALTER TABLE tbl_orders MODIFY amount FLOAT, DROP COLUMN status")
@@ -328,3 +342,13 @@ class TestSchemaStep:
         step()
 
         tables.assert_unlocked()
+
+
+def _down() -> HoldError:
+    return HoldError("creating and checking tables", pymysql.OperationalError(9501, "timed out"), "wait")
+
+
+def _give(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
