@@ -25,6 +25,11 @@ class Rule(NamedTuple):
 
 
 _DOWN = Rule(Verdict.HOLD, "the database is down or unreachable; changes wait in the stream until it answers")
+_LOST = Rule(
+    Verdict.HOLD,
+    "the connection was lost, or there was no answer within MYSQL_READ_TIMEOUT: the database is down, or a long"
+    " transaction holds the rows; changes wait in the stream until it answers",
+)
 _BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections and long transactions")
 _LOCKED = Rule(Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target")
 _READ_ONLY = Rule(Verdict.HOLD, "the server is read-only: a failover is under way, or this is a replica")
@@ -58,7 +63,7 @@ RULES: dict[int, Rule] = {
     2005: _DOWN,  # unknown host
     2006: _DOWN,  # server has gone away
     2012: _DOWN,  # server handshake
-    2013: _DOWN,  # lost connection during query
+    2013: _LOST,  # lost connection during query
     2014: _DOWN,  # commands out of sync
     2055: _DOWN,  # lost connection, extended
     3032: _DOWN,  # offline mode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,9 @@ T = TypeVar("T")
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
 _LOCK_RETRIES = 3
+# A connection knows the tables as they were when it was made, and the endpoint it was made to. A column that is
+# narrowed under it rounds in silence, so no connection grows older than this.
+CONNECTION_SECONDS = 300.0
 
 
 def _pem(value: str) -> str:
@@ -62,13 +66,20 @@ class Parameters(Protocol):
 class _Session:
     connection: Connection[Any]
     target: Target
+    since: float
 
 
 class Database:
     """Runs work on a live connection and turns MySQL errors into what to do about them."""
 
-    def __init__(self, settings: MySQLSettings, parameters: Parameters, table: Table) -> None:
-        self._settings, self._parameters, self._table = settings, parameters, table
+    def __init__(
+        self,
+        settings: MySQLSettings,
+        parameters: Parameters,
+        table: Table,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._parameters, self._table, self._clock = settings, parameters, table, clock
         self._session: _Session | None = None
 
     def run(self, operation: str, work: Callable[[Connection[Any], Target], T]) -> T:
@@ -135,7 +146,7 @@ class Database:
         self._session = None
 
     def _live_session(self) -> _Session:
-        if self._session and not _is_quiet(self._session.connection):
+        if self._session and not self._is_fit(self._session):
             self.drop()
         if not self._session:
             connection = self.connect()
@@ -145,8 +156,11 @@ class Database:
             except BaseException:
                 _abandon(connection)
                 raise
-            self._session = _Session(connection, target)
+            self._session = _Session(connection, target, self._clock())
         return self._session
+
+    def _is_fit(self, session: _Session) -> bool:
+        return self._clock() - session.since < CONNECTION_SECONDS and _is_quiet(session.connection)
 
     def _connect(self, *, fresh: bool) -> Connection[Any]:
         names, given = self._settings, self._parameters

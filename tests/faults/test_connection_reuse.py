@@ -7,7 +7,8 @@ import time
 import pymysql
 import pytest
 
-from common.errors import HoldError
+from common.errors import HoldError, StopError
+from common.mysql import CONNECTION_SECONDS
 from scripts.local.waiting import poll
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
@@ -36,6 +37,20 @@ def test_a_live_connection_is_used_again_over_tls_too(tables, new_consumer):
     consumer.deliver(record("a", 2))
 
     assert consumer.connection_id() == before
+
+
+def test_no_connection_grows_so_old_that_it_knows_neither_the_tables_nor_the_endpoint(tables, new_consumer):
+    """A scale narrowed under a live connection would round in silence: MySQL gives no more than a note."""
+    now = [0.0]
+    consumer = new_consumer(clock=lambda: now[0])
+    consumer.deliver(record("a", 1))
+    tables.run("ALTER TABLE tbl_orders MODIFY amount DECIMAL(19,2)")
+    now[0] = CONNECTION_SECONDS
+
+    with pytest.raises(StopError, match=r"column amount is decimal\(19,2\)"):
+        consumer.deliver(record("a", 2, amount="1.005"))
+
+    assert tables.orders() == [order("a")]
 
 
 _LARGE = [record(f"k{n:03}", n) for n in range(1, 301)]

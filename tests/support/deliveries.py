@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -52,13 +53,21 @@ class Parameters:
 class Consumer:
     """One execution environment. `deliver()` is an invocation: it acknowledges by returning."""
 
-    def __init__(self, parameters: Any, s3: Callable[[], Any], *, statement_bytes: int = 15_000, **settings: Any):
+    def __init__(
+        self,
+        parameters: Any,
+        s3: Callable[[], Any],
+        *,
+        statement_bytes: int = 15_000,
+        clock: Callable[[], float] = time.monotonic,
+        **settings: Any,
+    ):
         """`settings` are those of `MySQLSettings`."""
         given = {"param_name": "/orders/rds", "secret_arn": "arn:secret", "connect_timeout": 2, "read_timeout": 10}
         self.parameters = parameters
         self.table = mapping.load()
         self.settings = MySQLSettings(**given | settings)
-        self.database = Database(self.settings, parameters, self.table)
+        self.database = Database(self.settings, parameters, self.table, clock)
         self.quarantine = Quarantine(s3, BUCKET)
         self.options = Options(statement_bytes=statement_bytes)
 
