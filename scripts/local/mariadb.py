@@ -43,6 +43,7 @@ class MariaDB:
         self.home = home.resolve()
         self.options = tuple(options)
         self.data = self.home / "data"
+        self.temporary = self.home / "tmp"
         self.log = self.home / "server.log"
         self.certificates = Certificates(self.home / "certificates")
         self._port_file = self.home / "port"
@@ -92,7 +93,7 @@ class MariaDB:
         """Returns when the server answers; at once where it already runs. With `move_port` it takes a new port
         when somebody else sits on its own; without, that is an error, for others have the old port in their books."""
         if not self.running:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.temporary.mkdir(parents=True, exist_ok=True)
             binary = ensure_installed(self.home / "install.log")
             self.certificates.ensure()
             self._initialise(binary)
@@ -147,6 +148,7 @@ class MariaDB:
             f"--datadir={self.data}",
             *_run_as(),
             "--socket=server.sock",  # relative to the data directory: socket paths may not exceed 107 characters
+            f"--tmpdir={self.temporary}",  # a server that starts clears temporary tables there, be they whose they may
             f"--bind-address={self.host}",
             f"--port={self.port}",
             f"--init-file={self.home / 'first_statements.sql'}",
