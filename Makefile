@@ -1,4 +1,5 @@
 # Every command of the project. `make help` lists them.
+# GNU Make before 4.4 obeys this only when called in this directory: from elsewhere say make -s -C <directory>.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 

@@ -207,7 +207,7 @@ def cache_key(target: Target, what: list[str]) -> str:
     """Changes with whatever the result depends on, this script included."""
     parts = [*what, REQUIREMENTS.read_text(), Path(__file__).read_text(), target.runtime, target.architecture]
     parts += [own_version(), platform.platform(), run("asking", "broken", [str(target.interpreter), "-VV"])]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return sha256(*(part.encode() for part in parts))[:16]
 
 
 def fill(target: Target, what: list[str], folder: Path) -> None:
@@ -271,13 +271,25 @@ def write_zip(content: dict[str, Path], destination: Path) -> None:
     """Replaces the zip in one step: a Terraform run next door never reads half of it."""
     handle, temporary = tempfile.mkstemp(dir=destination.parent, suffix=".zip")
     os.close(handle)
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(content):
             entry = zipfile.ZipInfo(name, ZIP_TIME)
             entry.external_attr, entry.create_system = ZIP_MODE, 3
-            archive.writestr(entry, content[name].read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(entry, content[name].read_bytes(), zipfile.ZIP_DEFLATED, 6)
     Path(temporary).chmod(0o644)
     Path(temporary).replace(destination)
+
+
+def sha256(*contents: bytes) -> str:
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()
+
+
+def prove_once(target: Target, archive: Path, package: str, libraries: Path) -> None:
+    """A zip that was proven is not proven again: same bytes, same interpreter, same outcome."""
+    known = libraries / f"proven-{sha256(archive.read_bytes(), PROOF.read_bytes())}"
+    if not known.exists():
+        prove(target, archive, package, libraries / "runtime")
+        known.touch()
 
 
 def prove(target: Target, archive: Path, package: str, runtime: Path) -> None:
@@ -290,16 +302,16 @@ def prove(target: Target, archive: Path, package: str, runtime: Path) -> None:
         run(f"proving {archive.name}", hint, command)
 
 
-def build_one(target: Target, source: Path, package: str, out: Path) -> str:
+def build_one(target: Target, source: Path, package: str, out: Path, cache: Path) -> str:
     """The SHA-256 of the zip that was built."""
-    libraries = third_party(target, package, out / ".cache")
+    libraries = third_party(target, package, cache)
     with tempfile.TemporaryDirectory() as scratch:
         stage(target, source, package, Path(scratch))
         archive = out / f"{package}.zip"
         write_zip(files(libraries / "site", Path(scratch)), archive)
-    prove(target, archive, package, libraries / "runtime")
+    prove_once(target, archive, package, libraries)
     progress(f"  {archive.name}: {archive.stat().st_size // 1024} KiB, loads from its bytecode")
-    return hashlib.sha256(archive.read_bytes()).hexdigest()
+    return sha256(archive.read_bytes())
 
 
 def packages(source: Path) -> list[str]:
@@ -309,10 +321,10 @@ def packages(source: Path) -> list[str]:
     return found
 
 
-def build(target: Target, source: Path, out: Path) -> None:
+def build(target: Target, source: Path, out: Path, cache: Path) -> None:
     progress(f"building for {target.runtime} on {target.architecture} with {target.interpreter}")
     out.mkdir(parents=True, exist_ok=True)
-    zips = {f"{package}.zip": build_one(target, source, package, out) for package in packages(source)}
+    zips = {f"{package}.zip": build_one(target, source, package, out, cache) for package in packages(source)}
     manifest = {"runtime": target.runtime, "architecture": target.architecture, "zips": zips}
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -327,6 +339,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--architecture", choices=WHEEL_PLATFORM, default=machine(), help="default: this machine's")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for zips and manifest.json")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / ".cache", help="folder for what pip fetched")
     parser.add_argument("--source", type=Path, default=ROOT / "lambdas", help="folder of the packages")
     return parser.parse_args()
 
@@ -335,7 +348,7 @@ def main() -> int:
     given = arguments()
     try:
         target = Target(given.runtime, given.architecture, find_interpreter(given.runtime))
-        build(target, given.source.resolve(), given.out.resolve())
+        build(target, given.source.resolve(), given.out.resolve(), given.cache.resolve())
     except BuildError as error:
         progress(f"build: {error}")
         return 1

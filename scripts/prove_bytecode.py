@@ -2,12 +2,13 @@
 
     python -I -S prove_bytecode.py <unpacked zip> <function package> <folder with boto3>
 
-Checks every module's cached file, then imports the function's modules while any compilation of a file of the
-zip is an error.
+Checks every module's cached file, then imports the function's modules, and what they import only when they are
+called, while any compilation of a file of the zip is an error.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import os
@@ -62,6 +63,37 @@ def forbid_compiling(tree: Path) -> None:
     sys.addaudithook(watch)
 
 
+class Imports(ast.NodeVisitor):
+    """The modules that a source imports, wherever it does, but for those of the type checker alone."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.names.update(alias.name for alias in node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self.names.add(node.module or "")
+
+
+def loaded_sources(folders: tuple[Path, ...]) -> list[Path]:
+    files = (Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values()))
+    return sorted(file for file in files if any(folder in file.parents for folder in folders))
+
+
+def import_what_calls_import(tree: Path, package: str) -> None:
+    """Imports inside functions would fail, or be slow, only when a request comes that needs them."""
+    found = Imports()
+    for source in loaded_sources((tree / package, tree / "common")):
+        found.visit(ast.parse(source.read_bytes()))
+    for name in sorted(found.names - {""}):
+        importlib.import_module(name)
+
+
 def import_function(tree: Path, package: str, runtime: str) -> None:
     sys.path[:0] = [str(tree), runtime]
     os.environ.update(ENVIRONMENT)
@@ -69,6 +101,7 @@ def import_function(tree: Path, package: str, runtime: str) -> None:
     for source in sorted((tree / package).rglob("*.py")):
         name = ".".join(source.relative_to(tree).with_suffix("").parts)
         importlib.import_module(name.removesuffix(".__init__"))
+    import_what_calls_import(tree, package)
 
 
 def main() -> int:

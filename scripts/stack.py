@@ -36,7 +36,7 @@ def up(stack: Stack) -> None:
 
 
 def outputs(stack: Stack) -> None:
-    print(json.dumps(stack.outputs(), indent=2))
+    print(json.dumps(stack.outputs(), indent=2), flush=True)
 
 
 def mysql(stack: Stack) -> None:
@@ -63,6 +63,9 @@ def main() -> int:
     except StackError as error:
         say(f"make {command} failed: {error}")
         return 1
+    except BrokenPipeError:
+        # Whoever reads has had enough, as in `make outputs | head -1`; keep Python from trying again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         say(f"\nmake {command} interrupted; run it again to go on")
         return 130

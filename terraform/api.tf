@@ -36,12 +36,12 @@ resource "aws_api_gateway_resource" "other" {
 
 locals {
   api_resources = {
+    root   = aws_api_gateway_rest_api.orders.root_resource_id
     orders = aws_api_gateway_resource.orders.id
     order  = aws_api_gateway_resource.order.id
     other  = aws_api_gateway_resource.other.id
   }
-  # With basic the function itself checks the credentials.
-  api_authorization = var.api_auth == "iam" ? "AWS_IAM" : "NONE"
+  api_authorization = var.api_auth == "iam" ? "AWS_IAM" : "CUSTOM"
 }
 
 resource "aws_api_gateway_method" "any" {
@@ -51,6 +51,7 @@ resource "aws_api_gateway_method" "any" {
   resource_id   = each.value
   http_method   = "ANY"
   authorization = local.api_authorization
+  authorizer_id = one([for authorizer in aws_api_gateway_authorizer.basic : authorizer.id])
 }
 
 resource "aws_api_gateway_integration" "function" {
@@ -76,10 +77,20 @@ resource "aws_lambda_permission" "api" {
 # What API Gateway answers by itself looks like what the function answers.
 
 locals {
+  gateway_title = "$context.error.messageString" # a JSON string, quotes included
   gateway_responses = {
-    DEFAULT_4XX = {}
-    DEFAULT_5XX = {}
-    THROTTLED   = { "gatewayresponse.header.Retry-After" = "'1'" }
+    DEFAULT_4XX = { status = null, problem = { title = local.gateway_title, detail = local.gateway_title }, headers = {} }
+    DEFAULT_5XX = { status = null, problem = { title = local.gateway_title, detail = local.gateway_title }, headers = {} }
+    UNAUTHORIZED = {
+      status  = "401"
+      problem = { title = "\"Unauthorized\"", status = "401", detail = "\"The credentials are missing or wrong.\"" }
+      headers = { "gatewayresponse.header.WWW-Authenticate" = "'Basic realm=\"orders\", charset=\"UTF-8\"'" }
+    }
+    THROTTLED = {
+      status  = "429"
+      problem = { title = "\"Too Many Requests\"", status = "429", detail = "\"Slow down and try again.\"" }
+      headers = { "gatewayresponse.header.Retry-After" = "'1'" }
+    }
   }
 }
 
@@ -88,13 +99,15 @@ resource "aws_api_gateway_gateway_response" "problem" {
 
   rest_api_id   = aws_api_gateway_rest_api.orders.id
   response_type = each.key
+  status_code   = each.value.status
 
   response_parameters = merge({
     "gatewayresponse.header.Content-Type" = "'application/problem+json'"
-  }, each.value)
+  }, each.value.headers)
 
+  # Written by hand: jsonencode would quote API Gateway's variables once more.
   response_templates = {
-    "application/json" = "{\"type\": \"about:blank\", \"title\": $context.error.messageString, \"request_id\": \"$context.requestId\"}"
+    "application/json" = "{\"type\": \"about:blank\", ${join(", ", [for name, value in each.value.problem : "\"${name}\": ${value}"])}, \"request_id\": \"$context.requestId\"}"
   }
 }
 
@@ -107,15 +120,17 @@ resource "aws_api_gateway_deployment" "orders" {
     definition = sha1(jsonencode([
       local.api_resources,
       local.api_authorization,
+      values(aws_api_gateway_authorizer.basic),
+      aws_lambda_function.api.invoke_arn,
       local.gateway_responses,
-      aws_api_gateway_integration.function,
-      aws_api_gateway_gateway_response.problem,
     ]))
   }
 
   lifecycle {
     create_before_destroy = true # the stage points at one all the time
   }
+
+  depends_on = [aws_api_gateway_integration.function, aws_api_gateway_gateway_response.problem]
 }
 
 resource "aws_api_gateway_stage" "live" {
@@ -199,8 +214,9 @@ resource "aws_iam_role_policy_attachment" "api_gateway_logs" {
 resource "aws_api_gateway_account" "logs" {
   for_each = aws_iam_role.api_gateway_logs
 
+  # Destroying leaves the setting behind, pointing at a role that is gone: so is everybody's access to logs then,
+  # until somebody sets it again. (The provider can reset it, by an attribute it warns about with every command.)
   cloudwatch_role_arn = each.value.arn
-  reset_on_delete     = true # the role goes too
 
   depends_on = [aws_iam_role_policy_attachment.api_gateway_logs]
 }

@@ -4,7 +4,6 @@ data "aws_iam_policy_document" "api" {
   statement {
     sid = "UseOrders"
     actions = [
-      "dynamodb:ConditionCheckItem",
       "dynamodb:DeleteItem",
       "dynamodb:GetItem",
       "dynamodb:PutItem",
@@ -20,13 +19,8 @@ data "aws_iam_policy_document" "api" {
   }
 
   statement {
-    sid = "RememberRequests"
-    actions = [
-      "dynamodb:DeleteItem",
-      "dynamodb:GetItem",
-      "dynamodb:PutItem",
-      "dynamodb:UpdateItem",
-    ]
+    sid       = "RememberRequests"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
     resources = [local.idempotency_arn]
   }
 
@@ -102,21 +96,15 @@ resource "aws_secretsmanager_secret" "api" {
   recovery_window_in_days = 0
 }
 
-# A new one with every plan; only the first is kept, by ignore_changes below.
-data "aws_secretsmanager_random_password" "api" {
+resource "aws_secretsmanager_secret_version" "api_generated" {
   for_each = local.password_given ? {} : local.api_secrets
 
-  password_length     = 32
-  exclude_punctuation = true # so that it can be typed after curl -u without quoting
-}
-
-resource "aws_secretsmanager_secret_version" "api_generated" {
-  for_each = data.aws_secretsmanager_random_password.api
-
   secret_id = aws_secretsmanager_secret.api[each.key].id
+  # A random UUID holds 122 bits from the system's generator, as 32 characters that need no quoting. The AWS data
+  # source for passwords would print it, as Terraform shows a data source's id with every plan.
   secret_string = jsonencode({
     username = var.api_username
-    password = each.value.random_password
+    password = replace(uuid(), "-", "")
   })
 
   lifecycle {

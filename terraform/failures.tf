@@ -43,8 +43,11 @@ resource "aws_s3_bucket_versioning" "failures" {
   }
 }
 
+# The provider waits a fixed 55 s for it to settle; a stack that lives for minutes does without.
 resource "aws_s3_bucket_lifecycle_configuration" "failures" {
-  bucket = aws_s3_bucket.failures.id
+  for_each = var.replayed_retention_days > 0 ? { failures = aws_s3_bucket.failures.id } : {}
+
+  bucket = each.value
 
   rule {
     id     = "replayed"

@@ -3,6 +3,7 @@
 locals {
   function_names = {
     api             = "${local.prefix}-api"
+    api_authorizer  = "${local.prefix}-api-authorizer"
     stream_consumer = "${local.prefix}-stream-consumer"
     schema          = "${local.prefix}-schema"
     dlq_replayer    = "${local.prefix}-dlq-replayer"

@@ -34,27 +34,31 @@ resource "aws_vpc_security_group_egress_rule" "consumer_https" {
 }
 
 # The way to the database, or to the RDS Proxy that you bring. With a proxy of Terraform's, see rds_proxy.tf.
+# Rules between groups say what they are for in a Name tag: LocalStack forgets their description, so that every
+# plan would want to write it again.
 
 resource "aws_vpc_security_group_egress_rule" "consumer_mysql" {
   for_each = local.creates_proxy ? {} : { database = var.rds_sg_id }
 
   security_group_id            = aws_security_group.consumer.id
-  description                  = "MySQL"
   ip_protocol                  = "tcp"
   from_port                    = var.mysql_port
   to_port                      = var.mysql_port
   referenced_security_group_id = each.value
+
+  tags = { Name = "MySQL" }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
   for_each = local.creates_proxy ? {} : { database = var.rds_sg_id }
 
   security_group_id            = each.value
-  description                  = "MySQL from ${local.function_names.stream_consumer}"
   ip_protocol                  = "tcp"
   from_port                    = var.mysql_port
   to_port                      = var.mysql_port
   referenced_security_group_id = aws_security_group.consumer.id
+
+  tags = { Name = "MySQL from ${local.function_names.stream_consumer}" }
 }
 
 # Endpoints, for subnets without a way out. Logs, traces and failed batches need none: Lambda sends them itself.
@@ -78,11 +82,12 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   for_each = aws_security_group.endpoints
 
   security_group_id            = each.value.id
-  description                  = "HTTPS from ${local.function_names.stream_consumer}"
   ip_protocol                  = "tcp"
   from_port                    = 443
   to_port                      = 443
   referenced_security_group_id = aws_security_group.consumer.id
+
+  tags = { Name = "HTTPS from ${local.function_names.stream_consumer}" }
 }
 
 resource "aws_vpc_endpoint" "interface" {

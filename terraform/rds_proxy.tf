@@ -77,44 +77,48 @@ resource "aws_vpc_security_group_egress_rule" "consumer_proxy" {
   for_each = aws_security_group.proxy
 
   security_group_id            = aws_security_group.consumer.id
-  description                  = "MySQL through RDS Proxy"
   ip_protocol                  = "tcp"
   from_port                    = 3306 # a proxy for MySQL listens on nothing else
   to_port                      = 3306
   referenced_security_group_id = each.value.id
+
+  tags = { Name = "MySQL through RDS Proxy" }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "proxy_consumer" {
   for_each = aws_security_group.proxy
 
   security_group_id            = each.value.id
-  description                  = "MySQL from ${local.function_names.stream_consumer}"
   ip_protocol                  = "tcp"
   from_port                    = 3306
   to_port                      = 3306
   referenced_security_group_id = aws_security_group.consumer.id
+
+  tags = { Name = "MySQL from ${local.function_names.stream_consumer}" }
 }
 
 resource "aws_vpc_security_group_egress_rule" "proxy_database" {
   for_each = aws_security_group.proxy
 
   security_group_id            = each.value.id
-  description                  = "MySQL"
   ip_protocol                  = "tcp"
   from_port                    = var.mysql_port
   to_port                      = var.mysql_port
   referenced_security_group_id = var.rds_sg_id
+
+  tags = { Name = "MySQL" }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "database_proxy" {
   for_each = aws_security_group.proxy
 
   security_group_id            = var.rds_sg_id
-  description                  = "MySQL from ${each.value.name}"
   ip_protocol                  = "tcp"
   from_port                    = var.mysql_port
   to_port                      = var.mysql_port
   referenced_security_group_id = each.value.id
+
+  tags = { Name = "MySQL from ${each.value.name}" }
 }
 
 resource "aws_db_proxy" "mysql" {

@@ -26,7 +26,7 @@ resource "aws_lambda_function" "schema" {
   runtime          = local.runtime
   architectures    = [local.architecture]
   memory_size      = var.consumer_memory_mb
-  timeout          = 120 # creating tables waits for locks of whoever uses the database
+  timeout          = 300 # a new proxy takes minutes to reach its database, and creating tables waits for locks
 
   environment {
     variables = merge(local.database_environment, {

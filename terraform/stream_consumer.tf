@@ -138,7 +138,8 @@ resource "aws_lambda_event_source_mapping" "orders" {
 
   destination_config {
     on_failure {
-      destination_arn = var.failure_destination == "sqs" ? local.failures_queue_arn : aws_s3_bucket.failures.arn
+      # Of the resources, not of their names: without its destination the mapping would lose what fails.
+      destination_arn = var.failure_destination == "sqs" ? aws_sqs_queue.failures["failures"].arn : aws_s3_bucket.failures.arn
     }
   }
 

@@ -125,8 +125,8 @@ variable "idempotency_ttl_hours" {
   default     = 24
 
   validation {
-    condition     = var.idempotency_ttl_hours >= 1 && var.idempotency_ttl_hours <= 168 && floor(var.idempotency_ttl_hours) == var.idempotency_ttl_hours
-    error_message = "idempotency_ttl_hours must be a whole number from 1 to 168."
+    condition     = var.idempotency_ttl_hours >= 1 && var.idempotency_ttl_hours <= 8760 && floor(var.idempotency_ttl_hours) == var.idempotency_ttl_hours
+    error_message = "idempotency_ttl_hours must be a whole number from 1 to 8760."
   }
 }
 
@@ -333,13 +333,13 @@ variable "failures_bucket_force_destroy" {
 }
 
 variable "replayed_retention_days" {
-  description = "Days that failed batches are kept in the bucket after a replay has settled them."
+  description = "Days that failed batches are kept in the bucket after a replay has settled them; 0 keeps everything for good."
   type        = number
   default     = 30
 
   validation {
-    condition     = var.replayed_retention_days >= 1
-    error_message = "replayed_retention_days must be at least 1."
+    condition     = var.replayed_retention_days >= 0 && floor(var.replayed_retention_days) == var.replayed_retention_days
+    error_message = "replayed_retention_days must be a whole number, at least 0."
   }
 }
 

@@ -25,7 +25,9 @@ Authenticate = Callable[[Request], str]
 
 
 class SecretError(Exception):
-    """The secret is not what the API needs; names the variable that points at it, never its content."""
+    """The secret is not what the API needs."""
+
+    hint = 'the secret at API_SECRET_ARN must be {"username": "...", "password": "..."}, no colon in the username'
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _parse(text: str) -> Credentials:
         username = password = ""
     # A colon would end the username early (RFC 7617); an empty part would let nobody in, or everybody.
     if not (isinstance(username, str) and isinstance(password, str) and username and password) or ":" in username:
-        raise SecretError('the secret at API_SECRET_ARN must be {"username": "...", "password": "..."}') from None
+        raise SecretError from None
     return Credentials(username, _digest(whole))
 
 

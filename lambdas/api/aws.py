@@ -52,6 +52,12 @@ def clients() -> tuple[DynamoDBClient, SecretsManagerClient]:
     )
 
 
+def secrets_client() -> SecretsManagerClient:
+    session: Any = get_session()
+    client: SecretsManagerClient = session.create_client("secretsmanager", config=CONFIG)
+    return client
+
+
 def code(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 

@@ -51,7 +51,7 @@ def request(event: Event, fallback_id: str = "") -> Request:
 def reply(response: Response, request_id: str) -> dict[str, Any]:
     # Orders are other people's money: no cache keeps an answer, not even a refusal.
     headers = {"cache-control": "no-store", "x-request-id": request_id, **response.headers}
-    return {"statusCode": response.status, "headers": headers, "body": response.body}
+    return {"statusCode": int(response.status), "headers": headers, "body": response.body}
 
 
 def _path(event: Event) -> str:

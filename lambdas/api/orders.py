@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.05
+CHANGEABLE = ("amount", "currency", "status")
 
 # What a caller makes of the order that was read; both may raise a Problem to leave it as it is.
 Edit = Callable[["Stored"], Order]
@@ -98,8 +99,9 @@ class Orders:
             if current.order == wanted:
                 return current
             wanted = edit(current)
-            if self._replaced(current, wanted):
-                return Stored(wanted, {**current.item, **_changeable(wanted)})
+            changes = _changes(current.order, wanted)
+            if self._updated(current, changes):
+                return Stored(wanted, {**current.item, **changes})
         raise _lost_every_race()
 
     def remove(self, order_id: str, check: Check) -> None:
@@ -111,13 +113,12 @@ class Orders:
                 return
         raise _lost_every_race()
 
-    def _replaced(self, current: Stored, wanted: Order) -> bool:
+    def _updated(self, current: Stored, changes: Mapping[str, Any]) -> bool:
         expectation = _as_read(current.item)
-        changes = _changeable(wanted)
         try:
             self._client.update_item(
                 TableName=self._tables.orders,
-                Key=key(wanted.order_id),
+                Key=key(current.order.order_id),
                 UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
                 ConditionExpression=expectation.condition,
                 ExpressionAttributeNames=expectation.names | {f"#{name}": name for name in changes},
@@ -201,9 +202,10 @@ def _as_read(item: Item) -> _Expectation:
     )
 
 
-def _changeable(order: Order) -> dict[str, Any]:
-    item = to_item(order, record_ttl=0)
-    return {name: item[name] for name in ("amount", "currency", "status", "updated_at")}
+def _changes(before: Order, after: Order) -> dict[str, Any]:
+    item = to_item(after, record_ttl=0)
+    changed = {name for name in CHANGEABLE if getattr(before, name) != getattr(after, name)}
+    return {name: item[name] for name in (*sorted(changed), "updated_at")}
 
 
 def _require_lost(error: ClientError) -> None:

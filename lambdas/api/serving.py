@@ -56,6 +56,11 @@ def _report(asked: Request, outcome: Outcome, failure: Exception | None, seconds
 
 
 def _failure(error: Exception) -> dict[str, Any]:
-    """Where and what, without the message: libraries put values into theirs."""
+    """Where and what. Of messages only our own, which are hints: libraries put values into theirs."""
     frames = [f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    return {"error": type(error).__qualname__, "code": aws.code(error), "frames": frames[-10:]}
+    return {
+        "error": type(error).__qualname__,
+        "code": aws.code(error),
+        "hint": getattr(error, "hint", ""),
+        "frames": frames[-10:],
+    }

@@ -93,7 +93,7 @@ def is_ttl_delete(record: Record) -> bool:
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
     """
-    who = record.get("userIdentity")
+    who = record.get("userIdentity") if isinstance(record, dict) else None
     return (
         isinstance(who, dict)
         and record.get("eventName") == "REMOVE"
@@ -114,15 +114,15 @@ def version(stream_arn: str, sequence_number: str) -> str:
     digits = sequence_number.lstrip("0")
     if not (sequence_number.isascii() and sequence_number.isdigit() and len(digits) < 100):  # noqa: PLR2004
         raise PoisonError("SequenceNumber is not a decimal string of at most 99 digits")
-    return f"{_label(stream_arn)}_{len(digits):02d}_{digits}"
+    return _prefix(stream_arn, len(digits)) + digits
 
 
 @cache
-def _label(stream_arn: str) -> str:
+def _prefix(stream_arn: str, digits: int) -> str:
     match = re.fullmatch(r"arn:.+/stream/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})", stream_arn)
     if not match:
         raise PoisonError("eventSourceARN does not end in a stream label such as 2026-01-31T00:00:00.000")
-    return match[1]
+    return f"{match[1]}_{digits:02d}_"
 
 
 @cache
@@ -162,18 +162,20 @@ def _is_delete(record: Record) -> bool:
 
 
 def _row(image: Mapping[str, Any], readers: list[tuple[str, Reader, bool]]) -> Row:
-    row: list[Value] = []
-    for attribute, read_value, nullable in readers:
-        try:
-            row.append(read_value(image[attribute]))
-        except KeyError:
-            # An absent attribute, or one of another type: its dict lacks the type that the column needs.
-            if nullable and image.get(attribute, _NULL) == _NULL:
-                row.append(None)
-                continue
-            what = "has the wrong type" if attribute in image else "is missing"
-            raise PoisonError(f"attribute {attribute} {what}") from None
-    return tuple(row)
+    try:
+        return tuple([read_value(image[attribute]) for attribute, read_value, _ in readers])
+    except KeyError:  # an attribute is absent, or of another type: its dict lacks the type that the column needs
+        return tuple([_nullable_value(image, *reader) for reader in readers])
+
+
+def _nullable_value(image: Mapping[str, Any], attribute: str, read_value: Reader, nullable: bool) -> Value:
+    if nullable and image.get(attribute, _NULL) == _NULL:
+        return None
+    try:
+        return read_value(image[attribute])
+    except KeyError:
+        what = "has the wrong type" if attribute in image else "is missing"
+        raise PoisonError(f"attribute {attribute} {what}") from None
 
 
 _NULL = {"NULL": True}
@@ -181,8 +183,10 @@ _NULL = {"NULL": True}
 
 def _seconds(when: Any) -> int:
     """Lambda gives a JSON number; the guide prints a string in places."""
+    if type(when) is int:
+        return when
     try:
-        return int(when) if isinstance(when, int | float) else int(Decimal(when))
+        return int(when) if isinstance(when, float) else int(Decimal(when))
     except (InvalidOperation, ValueError, OverflowError):
         raise PoisonError("ApproximateCreationDateTime is not a time") from None
 
@@ -190,13 +194,13 @@ def _seconds(when: Any) -> int:
 def _key_reader(column: Column) -> Reader:
     # Printable ASCII without blanks: no two such keys are equal to MySQL unless they are equal here, whatever
     # padding the collation does; case is looked after by the writer.
-    matches = re.compile(rf"[!-~]{{1,{column.length}}}").fullmatch
+    limit = column.length
 
     def read_value(value: Mapping[str, Any]) -> str:
-        text = value["S"]
-        if not matches(text):
+        text: str = value["S"]
+        if not (text.isascii() and text.isprintable() and 0 < len(text) <= limit and " " not in text):
             raise PoisonError(f"key {column.attribute} is not 1 to {column.length} printable ASCII characters")
-        return str(text)
+        return text
 
     return read_value
 
@@ -243,12 +247,13 @@ def _decimal_reader(column: Column) -> Reader:
     return read_value
 
 
-def _epoch_reader(column: Column) -> Reader:
-    fits = re.compile(r"\d{1,11}", re.ASCII).fullmatch
+_EPOCH_DIGITS = 11
 
+
+def _epoch_reader(column: Column) -> Reader:
     def read_value(value: Mapping[str, Any]) -> int:
         text = value["N"]
-        if not fits(text):
+        if not (text.isascii() and text.isdigit() and len(text) <= _EPOCH_DIGITS):
             raise PoisonError(f"attribute {column.attribute} is not a time in whole epoch seconds")
         return int(text)
 

@@ -25,14 +25,22 @@ class Rule(NamedTuple):
 
 
 _DOWN = Rule(Verdict.HOLD, "the database is down or unreachable; changes wait in the stream until it answers")
+_LOST = Rule(
+    Verdict.HOLD,
+    "the connection was lost, or there was no answer within MYSQL_READ_TIMEOUT: the database is down, or a long"
+    " transaction holds the rows; changes wait in the stream until it answers",
+)
 _BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections and long transactions")
 _LOCKED = Rule(Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target")
 _READ_ONLY = Rule(Verdict.HOLD, "the server is read-only: a failover is under way, or this is a replica")
 _FULL = Rule(Verdict.HOLD, "the server has no room left; free disk or raise its storage")
-_LOGIN = Rule(Verdict.STOP, "check the secret's username and password, and the user's grants")
+_LOGIN = Rule(
+    Verdict.STOP, "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS"
+)
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
 _TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate")
 _VALUE = Rule(Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes")
+_LARGE = Rule(Verdict.POISON, "the row is larger than the server's max_allowed_packet; raise it, then retry the record")
 _CLASH = Rule(Verdict.POISON, "another row holds the same unique value; resolve the clash, then retry the record")
 _REFERENCE = Rule(Verdict.POISON, "the row it refers to is missing; retry the record once that row exists")
 
@@ -55,7 +63,7 @@ RULES: dict[int, Rule] = {
     2005: _DOWN,  # unknown host
     2006: _DOWN,  # server has gone away
     2012: _DOWN,  # server handshake
-    2013: _DOWN,  # lost connection during query
+    2013: _LOST,  # lost connection during query
     2014: _DOWN,  # commands out of sync
     2055: _DOWN,  # lost connection, extended
     3032: _DOWN,  # offline mode
@@ -118,7 +126,7 @@ RULES: dict[int, Rule] = {
     3159: _TLS,  # RDS Proxy requires TLS
     # this row
     1048: _VALUE,  # null
-    1153: _VALUE,  # packet too large
+    1153: _LARGE,  # packet too large
     1264: _VALUE,  # out of range
     1265: _VALUE,  # truncated
     1292: _VALUE,  # wrong value
@@ -141,6 +149,8 @@ UNKNOWN = Rule(Verdict.HOLD, "an error Backstream does not know; changes wait, s
 
 def number(error: BaseException) -> int | None:
     """MySQL's error number, or None for an error that carries none (sockets, TLS, driver)."""
+    if isinstance(error, OSError):
+        return None  # its number is the operating system's
     return error.args[0] if error.args and isinstance(error.args[0], int) and error.args[0] else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,17 @@ T = TypeVar("T")
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
 _LOCK_RETRIES = 3
+# A connection knows the tables as they were when it was made, and the endpoint it was made to. A column that is
+# narrowed under it rounds in silence, so no connection grows older than this.
+CONNECTION_SECONDS = 300.0
+
+
+def _pem(value: str) -> str:
+    try:
+        ssl.create_default_context(cadata=value)
+    except ssl.SSLError:
+        raise ValueError("must be certificates in PEM") from None
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +45,7 @@ class MySQLSettings:
     param_name: str = config.env("RDS_CONNECTION_PARAM_NAME")
     secret_arn: str = config.env("RDS_SECRET_ARN")
     tls: str = config.env("MYSQL_TLS", config.choice("verify", "require", "off"), default="verify")
-    ca_pem: str = config.env("MYSQL_CA_PEM", default="")
+    ca_pem: str = config.env("MYSQL_CA_PEM", _pem, default="")
     connect_timeout: int = config.env("MYSQL_CONNECT_TIMEOUT", config.integer(1, 60), default=5)
     read_timeout: int = config.env("MYSQL_READ_TIMEOUT", config.integer(1, 900), default=20)
 
@@ -41,7 +53,7 @@ class MySQLSettings:
 class Parameters(Protocol):
     """Where the connection details and credentials come from; `fresh` bypasses a cache."""
 
-    def connection(self) -> str:
+    def connection(self, *, fresh: bool = False) -> str:
         """The text of the SSM parameter: JSON with hostname, port, db and driver."""
         ...
 
@@ -54,13 +66,20 @@ class Parameters(Protocol):
 class _Session:
     connection: Connection[Any]
     target: Target
+    since: float
 
 
 class Database:
     """Runs work on a live connection and turns MySQL errors into what to do about them."""
 
-    def __init__(self, settings: MySQLSettings, parameters: Parameters, table: Table) -> None:
-        self._settings, self._parameters, self._table = settings, parameters, table
+    def __init__(
+        self,
+        settings: MySQLSettings,
+        parameters: Parameters,
+        table: Table,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._parameters, self._table, self._clock = settings, parameters, table, clock
         self._session: _Session | None = None
 
     def run(self, operation: str, work: Callable[[Connection[Any], Target], T]) -> T:
@@ -111,11 +130,13 @@ class Database:
             raise _verdict(operation, error) from None
 
     def connect(self) -> Connection[Any]:
-        """A new connection; access denied reads the secret once more, as it may have been rotated."""
+        """A new connection. Where only a person can help, he may have helped already: parameter and secret, which
+        are cached, are read once more before giving up. A rotated password is the commonest case.
+        """
         try:
             return self._connect(fresh=False)
-        except pymysql.MySQLError as error:
-            if errors.number(error) != ER.ACCESS_DENIED_ERROR:
+        except (pymysql.MySQLError, OSError) as error:
+            if errors.rule(error).verdict is not errors.Verdict.STOP:
                 raise
         return self._connect(fresh=True)
 
@@ -125,7 +146,7 @@ class Database:
         self._session = None
 
     def _live_session(self) -> _Session:
-        if self._session and not _is_quiet(self._session.connection):
+        if self._session and not self._is_fit(self._session):
             self.drop()
         if not self._session:
             connection = self.connect()
@@ -135,18 +156,22 @@ class Database:
             except BaseException:
                 _abandon(connection)
                 raise
-            self._session = _Session(connection, target)
+            self._session = _Session(connection, target, self._clock())
         return self._session
 
+    def _is_fit(self, session: _Session) -> bool:
+        return self._clock() - session.since < CONNECTION_SECONDS and _is_quiet(session.connection)
+
     def _connect(self, *, fresh: bool) -> Connection[Any]:
-        where = _parse("SSM parameter", self._settings.param_name, self._parameters.connection(), _CONNECTION)
-        who = _parse("secret", self._settings.secret_arn, self._parameters.credentials(fresh=fresh), _CREDENTIALS)
+        names, given = self._settings, self._parameters
+        where = _read("SSM parameter", names.param_name, given.connection, _CONNECTION, fresh=fresh)
+        who = _read("secret", names.secret_arn, given.credentials, _CREDENTIALS, fresh=fresh)
         return pymysql.connect(
             host=where["hostname"],
             port=where["port"],
             database=where["db"],
             user=who["username"],
-            password=who["password"],
+            password=who["password"].encode(),  # else the driver takes it for Latin-1
             charset="utf8mb4",
             sql_mode=SQL_MODE,
             connect_timeout=self._settings.connect_timeout,
@@ -193,23 +218,54 @@ def _tls(mode: str, ca_pem: str) -> dict[str, Any]:
     return {"ssl": context}
 
 
-_CONNECTION: dict[str, type] = {"hostname": str, "port": int, "db": str, "driver": str}
-_CREDENTIALS: dict[str, type] = {"username": str, "password": str}
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
-def _parse(what: str, name: str, text: str, shape: dict[str, type]) -> dict[str, Any]:
-    """`text` as a JSON object with the fields of `shape`. Raises ConfigError that names fields, never values."""
+def _is_hostname(value: Any) -> bool:
+    try:
+        return _is_text(value) and bool(value.encode("idna"))  # as the socket module will
+    except UnicodeError:
+        return False
+
+
+def _is_port(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**16
+
+
+Checks = dict[str, Callable[[Any], bool]]
+
+_CONNECTION: Checks = {"hostname": _is_hostname, "port": _is_port, "db": _is_text, "driver": _is_text}
+_CREDENTIALS: Checks = {"username": _is_text, "password": lambda value: isinstance(value, str)}
+
+
+def _read(what: str, name: str, get: Callable[..., str], checks: Checks, *, fresh: bool) -> dict[str, Any]:
+    """The parsed text; a malformed one is read again past the cache, or it would outlive its correction there."""
+    try:
+        return _parse(what, name, get(fresh=fresh), checks)
+    except _MalformedError:
+        if fresh:
+            raise
+    return _parse(what, name, get(fresh=True), checks)
+
+
+class _MalformedError(config.ConfigError):
+    """Read, but not to be understood."""
+
+
+def _parse(what: str, name: str, text: str, checks: Checks) -> dict[str, Any]:
+    """`text` as a JSON object whose fields pass `checks`. Raises ConfigError that names fields, never values."""
     try:
         values = json.loads(text)
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise config.ConfigError(f"{what} {name} is not a JSON object")
-    if "port" in shape and isinstance(values.get("port"), str) and values["port"].isdigit():
+        raise _MalformedError(f"{what} {name} is not a JSON object")
+    if "port" in checks and isinstance(values.get("port"), str) and values["port"].isdecimal():
         values["port"] = int(values["port"])
-    bad = [field for field, kind in shape.items() if not isinstance(values.get(field), kind)]
+    bad = [field for field, is_good in checks.items() if not is_good(values.get(field))]
     if bad:
-        raise config.ConfigError(f"{what} {name} lacks or has a bad {', '.join(bad)}")
+        raise _MalformedError(f"{what} {name} lacks or has a bad {', '.join(bad)}")
     if values.get("driver", "mysql") != "mysql":
-        raise config.ConfigError(f"{what} {name} names another driver than mysql")
+        raise _MalformedError(f"{what} {name} names another driver than mysql")
     return values

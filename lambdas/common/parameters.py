@@ -23,9 +23,9 @@ class AwsParameters:
         self._ssm = SSMProvider(boto3_client=session.client("ssm", config=AWS_CONFIG))
         self._secrets = SecretsProvider(boto3_client=session.client("secretsmanager", config=AWS_CONFIG))
 
-    def connection(self) -> str:
+    def connection(self, *, fresh: bool = False) -> str:
         try:
-            return str(self._ssm.get(self._param_name, decrypt=True) or "")
+            return str(self._ssm.get(self._param_name, decrypt=True, force_fetch=fresh) or "")
         except GetParameterError as error:
             raise ConfigError(f"SSM parameter {self._param_name} cannot be read: {error}") from None
 

@@ -29,6 +29,7 @@ _SIDECAR_DDL = f"""CREATE TABLE IF NOT EXISTS {SIDECAR} (
   PRIMARY KEY (item_key)
 ) ENGINE=InnoDB COMMENT='Backstream: the version of each key that was applied last'"""
 _SIDECAR_COLUMNS = ("item_key", "version", "deleted", "source_time", "token")
+_SIDECAR_TEXTS = {"item_key": 255, "version": 160}
 
 
 class _Actual(NamedTuple):
@@ -77,7 +78,10 @@ def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
 def inspect(connection: Connection[Any], table: Table) -> Target:
     """The target as the server has it. Read-only. Raises MisfitError naming every misfit."""
     _refuse_misfits(connection, table, absent=[])
-    columns = _columns(connection, table.name)
+    return _as_found(connection, table, _columns(connection, table.name))
+
+
+def _as_found(connection: Connection[Any], table: Table, columns: dict[str, _Actual]) -> Target:
     numbered = {name for name, column in columns.items() if column.numbered}
     others = [
         name
@@ -88,6 +92,7 @@ def inspect(connection: Connection[Any], table: Table) -> Target:
         table,
         other_unique_keys=tuple(sorted(others)),
         folds_case=not columns[table.key.name].collation.endswith("_bin"),
+        packet_bytes=_packet_bytes(connection),
     )
 
 
@@ -114,6 +119,10 @@ def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:
             yield f"column {actual.name} is NOT NULL without a default, and the mapping does not fill it"
     if table.key.name in columns and [table.key.name] not in _unique_keys(connection, table.name).values():
         yield f"column {table.key.name} is neither the primary key nor a unique key by itself"
+    key = columns.get(table.key.name)
+    if key and key.nullable and _as_found(connection, table, columns).guarded:
+        # A guarded upsert is refused by setting the key to NULL, which such a column would take.
+        yield f"column {key.name} may be NULL, which beside other unique keys or a case-folding collation it must not"
 
 
 def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
@@ -123,9 +132,11 @@ def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
         return
     yield from _engine_misfits(connection, SIDECAR)
     yield from (f"column {name} is missing" for name in _SIDECAR_COLUMNS if name not in columns)
-    for name in ("item_key", "version"):
+    for name, length in _SIDECAR_TEXTS.items():
         if name in columns and columns[name].collation != "ascii_bin":
             yield f"column {name} must have the collation ascii_bin"
+        if name in columns and (columns[name].length or 0) < length:
+            yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
     if ["item_key"] not in _unique_keys(connection, SIDECAR).values():
         yield "item_key is not its primary key"
 
@@ -182,6 +193,13 @@ def _unique_keys(connection: Connection[Any], table: str) -> dict[str, list[str]
     ):
         keys.setdefault(name, []).append(f"{column}(prefix)" if prefix else column or "(expression)")
     return keys
+
+
+def _packet_bytes(connection: Connection[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        rows = cursor.fetchall()
+    return int(rows[0][0])
 
 
 def _query(connection: Connection[Any], select: str, table: str, tail: str = "") -> tuple[tuple[Any, ...], ...]:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
@@ -30,11 +30,12 @@ from pymysql.constants import CLIENT, ER, SERVER_STATUS
 
 from common import errors
 from common.changes import Change, Parked
-from common.sql import chunks, literal
+from common.sql import chunks, literal, tuples
 from common.target import CLAIM_HEAD, CLAIM_TAIL, READ_HEAD, READ_TAIL, Target
 
 # The stream's clock has steps of one second: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html
 CLOCK_SLACK_SECONDS = 2
+_PACKET_OVERHEAD = 16
 CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
 
 
@@ -69,7 +70,7 @@ def apply(
     Raises pymysql.MySQLError or OSError for anything but poison rows, with nothing written.
     """
     _demand(connection)
-    histories, tripped = _histories(changes)
+    histories, repeats, tripped = _histories(changes)
     writer = _Writer(connection, target, statement_bytes)
     try:
         try:
@@ -81,6 +82,7 @@ def apply(
             outcome = _write_around_poison(writer, histories, every_change=every_change)
         connection.commit()
         outcome.parked += tripped
+        outcome.counts["redelivered"] += repeats
         outcome.counts = +outcome.counts
     except BaseException:
         _rollback(connection)
@@ -103,28 +105,33 @@ def _rollback(connection: Connection[Any]) -> None:
         connection.close()
 
 
-class _History(NamedTuple):
-    """The distinct versions of one key, oldest first, and how many records repeated one of them."""
-
-    changes: list[Change]
-    repeats: int
+# The distinct versions of one key, oldest first.
+History = list[Change]
 
 
-def _histories(changes: Iterable[Change]) -> tuple[list[_History], list[Parked]]:
-    """Sorted by key, as writers that lock keys in one order never deadlock; and what the clock contradicts."""
-    ordered = sorted(changes, key=itemgetter(0, 1))  # key, version
-    histories: list[_History] = []
+def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Parked]]:
+    """The history of each key; how many changes repeated a version; what the clock contradicts.
+
+    Sorted by key, as writers that lock keys in one order never deadlock.
+    """
+    changes = list(changes)
+    if len({change.key for change in changes}) == len(changes):  # nearly every batch
+        return [[change] for change in sorted(changes, key=itemgetter(0))], 0, []
+    histories: list[History] = []
     parked: list[Parked] = []
+    repeats = 0
+    ordered = sorted(changes, key=itemgetter(0, 1))  # key, version
     for _, same_key in groupby(ordered, key=itemgetter(0)):
         given = list(same_key)
         if len(given) == 1:
-            histories.append(_History(given, 0))
+            histories.append(given)
             continue
         distinct = list({change.version: change for change in given}.values())
+        repeats += len(given) - len(distinct)
         tripped = _out_of_time(distinct)
         parked += map(_tripped, tripped)
-        histories.append(_History([c for c in distinct if c not in tripped], len(given) - len(distinct)))
-    return histories, parked
+        histories.append([change for change in distinct if change not in tripped])
+    return histories, repeats, parked
 
 
 def _out_of_time(changes: list[Change]) -> list[Change]:
@@ -137,60 +144,65 @@ def _out_of_time(changes: list[Change]) -> list[Change]:
     return tripped
 
 
-def _write_all(writer: _Writer, histories: list[_History], *, every_change: bool) -> Outcome:
+def _write_all(writer: _Writer, histories: list[History], *, every_change: bool) -> Outcome:
     """The way nearly every batch goes: nothing in it is poison."""
     if every_change:
         outcome = Outcome()
         for layer in _layers(histories):
             outcome.add(writer.write(layer))
     else:
-        outcome = writer.write([history.changes[-1] for history in histories])
-        outcome.counts["superseded"] += sum(len(history.changes) - 1 for history in histories)
-    outcome.counts["redelivered"] += sum(history.repeats for history in histories)
+        outcome = writer.write([history[-1] for history in histories])
+        outcome.counts["superseded"] += sum(map(len, histories)) - len(histories)
     return outcome
 
 
-def _layers(histories: list[_History]) -> Iterator[list[Change]]:
+def _layers(histories: list[History]) -> Iterator[list[Change]]:
     """The first change of every key, then the second of those that have one, and so on."""
-    depth = max((len(history.changes) for history in histories), default=0)
+    depth = max(map(len, histories), default=0)
     for i in range(depth):
-        yield [history.changes[i] for history in histories if i < len(history.changes)]
+        yield [history[i] for history in histories if i < len(history)]
 
 
-def _write_around_poison(writer: _Writer, histories: list[_History], *, every_change: bool) -> Outcome:
-    """Find the poison rows and write the rest. Their keys fall back to the newest good change before them."""
-    outcome = Outcome()
-    if every_change:
-        for layer in _layers(histories):
-            _, written = _write_good(writer, layer)
-            outcome.add(written)
-    else:
-        remaining = {history.changes[-1].key: list(history.changes) for history in histories}
-        turn = list(remaining)
-        while turn:
-            rejected, written = _write_good(writer, [remaining[key].pop() for key in turn])
-            outcome.add(written)
-            turn = [change.key for change in rejected if remaining[change.key]]
-        outcome.counts["superseded"] += sum(len(left) for left in remaining.values())
-    outcome.counts["redelivered"] += sum(history.repeats for history in histories)
-    return outcome
-
-
-def _write_good(writer: _Writer, changes: list[Change]) -> tuple[list[Change], Outcome]:
-    """Write what can be written; give back what cannot, also parked in the outcome.
+def _write_around_poison(writer: _Writer, histories: list[History], *, every_change: bool) -> Outcome:
+    """Find the poison rows and write the rest. Their keys fall back to the newest good change before them.
 
     A unique value may be freed by another change of the same batch, so the rejected get another turn as long as
     that gets one of them through.
     """
     outcome = Outcome()
-    rejected = _bisect(writer, changes, outcome)
+    write = _write_each if every_change else _write_newest
+    rejected = write(writer, histories, outcome)
     while rejected:
-        again = _bisect(writer, [change for change, _ in rejected], outcome)
+        again = write(writer, _histories(change for change, _ in rejected)[0], outcome)
         if len(again) == len(rejected):
             break
         rejected = again
     outcome.parked += [writer.park(change, error) for change, error in rejected]
-    return [change for change, _ in rejected], outcome
+    return outcome
+
+
+def _write_newest(writer: _Writer, histories: list[History], outcome: Outcome) -> Rejected:
+    """The newest good change of every key; gives back the newer ones that were rejected."""
+    remaining = {history[-1].key: list(history) for history in histories}
+    rejected: Rejected = []
+    turn = list(remaining)
+    while turn:
+        refused = _bisect(writer, [remaining[key].pop() for key in turn], outcome)
+        rejected += refused
+        turn = [change.key for change, _ in refused if remaining[change.key]]
+    outcome.counts["superseded"] += sum(len(left) for left in remaining.values())
+    return rejected
+
+
+def _write_each(writer: _Writer, histories: list[History], outcome: Outcome) -> Rejected:
+    """Every good change of every key; gives back the rejected that no later one of their key has superseded."""
+    rejected: Rejected = []
+    for layer in _layers(histories):
+        refused = _bisect(writer, layer, outcome)
+        keys = {change.key for change in layer} - {change.key for change, _ in refused}
+        outcome.parked += [writer.park(change, error) for change, error in rejected if change.key in keys]
+        rejected = [(change, error) for change, error in rejected if change.key not in keys] + refused
+    return rejected
 
 
 Rejected = list[tuple[Change, pymysql.MySQLError]]
@@ -213,7 +225,8 @@ class _Writer:
     """Writes changes with distinct, sorted keys inside the open transaction of `connection`."""
 
     def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int) -> None:
-        self.connection, self.target, self.limit = connection, target, statement_bytes
+        self.connection, self.target = connection, target
+        self.limit = min(statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
 
     def try_write(self, changes: list[Change], outcome: Outcome) -> pymysql.MySQLError | None:
         """Write all of `changes` and count them, or, if one is poison, none, and return the error."""
@@ -232,8 +245,9 @@ class _Writer:
             return Outcome()
         winners, outcome = self._claim(changes)
         target = self.target
-        upserts = [target.upsert_item(change.row) for change in winners if change.row is not None]
+        upserts = tuples(zip(*(change.row for change in winners if change.row is not None), strict=True))
         for statement, _ in chunks(target.upsert_head, upserts, target.upsert_tail, self.limit):
+            self._refuse_too_large(statement)
             self.connection.query(statement)
         deletes = [target.delete_item(change.key) for change in winners if change.row is None]
         for statement, _ in chunks(
@@ -244,17 +258,22 @@ class _Writer:
         outcome.counts["deleted"] += len(deletes)
         return outcome
 
+    def _refuse_too_large(self, statement: str) -> None:
+        """As the server would, but it cuts the connection too, which looks like an outage that never ends."""
+        room = self.target.packet_bytes - _PACKET_OVERHEAD
+        if len(statement) > room // 4 and len(statement.encode()) > room:
+            raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, "a row is larger than max_allowed_packet")
+
     def _claim(self, changes: Sequence[Change]) -> tuple[Sequence[Change], Outcome]:
         """Take the version of every key that is newer than what the sidecar holds; the rest has lost."""
         # 32 bits are plenty: a redelivery that met an equal token by chance would be written again, no more.
         token = secrets.randbits(32)
-        rows = [
-            f"({literal(change.key)},{int(change.row is None)},{change.source_time},{token},{literal(change.version)})"
-            for change in changes
-        ]
+        keys, versions, rows, source_times, _ = zip(*changes, strict=True)
+        deleted = [int(row is None) for row in rows]
+        claims = tuples((keys, deleted, source_times, [token] * len(keys), versions))
         winners: list[Change] = []
         outcome = Outcome()
-        for statement, part in chunks(CLAIM_HEAD, rows, CLAIM_TAIL, self.limit):
+        for statement, part in chunks(CLAIM_HEAD, claims, CLAIM_TAIL, self.limit):
             claimed = changes[part]
             affected = self.connection.query(statement)
             if _all_won(affected, len(claimed), self._info()):
@@ -292,8 +311,9 @@ class _Writer:
         """`change` with the server's reason: error name, column and unique key, but no value."""
         errno = errors.number(error)
         message = str(error.args[-1])
-        columns = [column.name for column in self.target.table.columns if f"{column.name}'" in message]
-        if errno == ER.BAD_NULL_ERROR and self.target.guarded and self.target.table.key.name in columns:
+        columns = [column.name for column in self.target.table.columns if re.search(rf"\b{column.name}['`]", message)]
+        guard = errno == ER.BAD_NULL_ERROR and self.target.guarded and self.target.table.key.name in columns
+        if guard or errno == ER.DUP_ENTRY:
             keys = ", ".join(self.target.other_unique_keys) or "its key, but for upper and lower case"
             reason, hint = f"another row holds the same value of {keys}", errors.RULES[ER.DUP_ENTRY].hint
         else:

@@ -7,13 +7,15 @@ statement over 16 KB: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 
 from pymysql.converters import escape_string
 
 from common.changes import Value
 
-_must_escape = re.compile(r"[\x00\n\r\x1a\"'\\]").search
+_SPECIAL = "\0\n\r\x1a\"'\\"
+_must_escape = re.compile(f"[{re.escape(_SPECIAL)}]").search
 
 
 def literal(value: Value) -> str:
@@ -27,10 +29,44 @@ def literal(value: Value) -> str:
     return format(value, "f")  # str() may give an exponent, which SQL reads as a float
 
 
+def tuples(columns: Iterable[Sequence[Value]]) -> list[str]:
+    """`(literal,literal,...)` of each row that `columns` hold side by side.
+
+    A column at a time, as most need no more than quotes, which one look at the whole column tells: a third of the
+    time that `literal()` of every value takes.
+    """
+    printed = list(map(_printed, columns))
+    pattern = f"({','.join(slot for slot, _ in printed)})"
+    return [pattern % row for row in zip(*(values for _, values in printed), strict=True)]
+
+
+def _printed(column: Sequence[Value]) -> tuple[str, Sequence[Value]]:
+    """A `%` pattern and what to put there, so that each becomes the literal of its value."""
+    types = set(map(type, column))
+    if types == {str} and _is_plain("".join(column)):  # type: ignore[arg-type]
+        return "'%s'", column
+    if types == {int}:
+        return "%d", column
+    if types == {Decimal} and "E" not in "".join(plain := list(map(str, column))):  # an exponent is a float in SQL
+        return "%s", plain
+    return "%s", [literal(value) for value in column]
+
+
+def _is_plain(text: str) -> bool:
+    """What `_must_escape` tells, faster for long texts: seven searches for a character beat one for a class."""
+    return not any(character in text for character in _SPECIAL)
+
+
 def chunks(head: str, items: Sequence[str], tail: str, limit: int, separator: str = ",") -> Iterator[tuple[str, slice]]:
     """Statements `head items tail` of at most `limit` UTF-8 bytes (more only for a single item that is
     larger by itself), each with the slice of `items` it holds.
     """
+    if not items:
+        return
+    whole = head + separator.join(items) + tail
+    if len(whole.encode()) <= limit:
+        yield whole, slice(0, len(items))
+        return
     fixed = len(head.encode()) + len(tail.encode())
     start, size = 0, fixed
     for i, item in enumerate(items):
@@ -39,5 +75,4 @@ def chunks(head: str, items: Sequence[str], tail: str, limit: int, separator: st
             yield head + separator.join(items[start:i]) + tail, slice(start, i)
             start, size = i, fixed
         size += length
-    if start < len(items):
-        yield head + separator.join(items[start:]) + tail, slice(start, len(items))
+    yield head + separator.join(items[start:]) + tail, slice(start, len(items))

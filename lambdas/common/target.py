@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from common.changes import Row
 from common.mapping import Table
 from common.sql import literal
 
@@ -30,11 +29,13 @@ class Target:
     `other_unique_keys` names the unique keys besides the one on the key column; `folds_case` says that the key
     column's collation takes different keys for equal. Either way `ON DUPLICATE KEY UPDATE` could hit a row
     of another key; then it is written so that such a row is refused with error 1048 on the key column.
+    `packet_bytes` is what the server takes at once, its max_allowed_packet.
     """
 
     table: Table
     other_unique_keys: tuple[str, ...] = ()
     folds_case: bool = False
+    packet_bytes: int = 2**24
 
     @property
     def guarded(self) -> bool:
@@ -70,7 +71,3 @@ class Target:
             return literal(key)
         column = f"`{self.table.key.name}`"
         return f"({column} = {literal(key)} AND CAST({column} AS BINARY) = {literal(key)})"
-
-    @staticmethod
-    def upsert_item(row: Row) -> str:
-        return f"({','.join(map(literal, row))})"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from common import config, mapping, schema
-from common.errors import DatabaseError
+from common.errors import DatabaseError, HoldError
 from common.mysql import Database, MySQLSettings
 from common.parameters import AwsParameters
 from common.telemetry import logger, traced
@@ -14,16 +16,39 @@ SETTINGS = config.load(MySQLSettings)
 TABLE = mapping.load()
 DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE)
 
+# One more try must fit into what is left: a connection that times out, and a statement that does.
+_MARGIN_MS = 1_000 * (SETTINGS.connect_timeout + SETTINGS.read_timeout + 10)
+_PAUSE_SECONDS = 5.0
+
 
 @traced
-def handler(_event: Any, _context: Any) -> dict[str, str]:
-    """`{"target": "created" | "fits", "sidecar": "created" | "fits"}`; raises with every misfit named."""
+def handler(_event: Any, context: Any) -> dict[str, str]:
+    """`{"target": "created" | "fits", "sidecar": "created" | "fits"}`; raises with every misfit named.
+
+    A new RDS Proxy takes minutes to reach its database, and Terraform does not wait for that: so this does.
+    """
     try:
-        answer = DATABASE.run_bare(
-            f"creating and checking {TABLE.name}", lambda link: schema.create_missing(link, TABLE)
-        )
+        answer = patiently(_create_missing, lambda: context.get_remaining_time_in_millis() > _MARGIN_MS, time.sleep)
     except DatabaseError as error:
         logger.error("schema step failed", reason=str(error))
         raise
     logger.info("schema step", answer=answer)
     return answer
+
+
+def _create_missing() -> dict[str, str]:
+    return DATABASE.run_bare(f"creating and checking {TABLE.name}", lambda link: schema.create_missing(link, TABLE))
+
+
+def patiently(
+    step: Callable[[], dict[str, str]], has_time: Callable[[], bool], pause: Callable[[float], None]
+) -> dict[str, str]:
+    """Run `step` until the database answers, for as long as there is time. Raises what `step` raised last."""
+    while True:
+        try:
+            return step()
+        except HoldError as error:
+            if not has_time():
+                raise
+            logger.info("waiting for the database", reason=str(error))
+            pause(_PAUSE_SECONDS)

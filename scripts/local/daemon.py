@@ -30,6 +30,11 @@ class Daemon:
     marker: str
 
     def start(self, command: Sequence[str], env: Mapping[str, str], folder: Path) -> int:
+        process = self.launch(command, env, folder)
+        process.returncode = 0  # not a child to be waited for: it outlives this process
+        return process.pid
+
+    def launch(self, command: Sequence[str], env: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", RECORD_PID, str(self.pid_file), *command],
@@ -40,10 +45,8 @@ class Daemon:
                 stderr=log,
                 start_new_session=True,
             )
-        # Not a child to be waited for: it outlives this process.
-        process.returncode = 0
-        poll(lambda: self.pid() == process.pid, timeout=5, interval=0.005)
-        return process.pid
+        poll(lambda: process.poll() is not None or self.pid() == process.pid, timeout=5, interval=0.005)
+        return process
 
     def pid(self) -> int | None:
         """The pid of the running process; None where it is gone or the pid has passed to another one."""
@@ -62,6 +65,9 @@ class Daemon:
         self._signal(signal.SIGKILL)
         poll(lambda: self.pid() is None, timeout=10)
         self.pid_file.unlink(missing_ok=True)
+
+    def interrupt(self) -> None:
+        self._signal(signal.SIGINT)
 
     def _signal(self, number: signal.Signals) -> None:
         pid = self.pid()

@@ -28,6 +28,11 @@ class Emulator:
         return self._own.url if self._own else str(self._settings.endpoint)
 
     @property
+    def running(self) -> bool:
+        """Somebody else's is taken to be: whoever asks will see."""
+        return self._own.healthy if self._own else True
+
+    @property
     def env(self) -> str:
         """The env name of the deployment; with a number where an earlier one had to be left behind."""
         return f"{self._settings.env}{self._generation or ''}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import subprocess
 import time
@@ -72,11 +71,10 @@ def _curl(api_url: str, account: Account) -> list[str]:
 
 
 def _printable(command: list[str]) -> str:
+    """As one would type it: an option and its value on each line."""
     program, *words = command
-    quoted = [word if word.startswith("--") else shlex.quote(word) for word in words]
-    lines = [quoted[0] + " " + quoted[1]]
-    lines += [f"{option} {value}" for option, value in zip(quoted[2::2], quoted[3::2], strict=True)]
-    return f"{program} " + " \\\n  ".join(lines)
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return f"{program} " + " \\\n  ".join(f"{option} '{value}'" for option, value in pairs)
 
 
 def _post(command: list[str]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from scripts.local.settings import GivenServer
 
-APP_USER = "backstream"
+LONGEST_USER = 32
 # Access denied, no right to create users or to grant: then the given account has to do for the functions too.
 NOT_ALLOWED = {1044, 1045, 1142, 1227, 1410}
 
@@ -50,8 +50,17 @@ def prepare(access: Access, home: Path) -> Access:
         return access
 
 
+def drop(access: Access, account: Account) -> None:
+    """All that `prepare` made."""
+    with access.connect(database=None) as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {_name(access.database)}")
+        if account != access.admin:
+            cursor.execute(f"DROP USER IF EXISTS '{account.user}'@'%'")
+
+
 def _application_account(access: Access, home: Path) -> Account:
-    account = Account(APP_USER, password(home / "given-server-app-password"))
+    # Named after the database: a deployment to another one on the same server keeps its own password.
+    account = Account(f"{access.database[: LONGEST_USER - 4]}_app", password(home / "given-server-app-password"))
     required = "NONE" if access.tls == "off" else "SSL"
     with access.connect() as connection, connection.cursor() as cursor:
         who = f"'{account.user}'@'%'"

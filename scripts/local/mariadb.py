@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymysql
@@ -16,12 +17,11 @@ from scripts.local.daemon import Daemon
 from scripts.local.failure import StackError
 from scripts.local.ports import LOOPBACK, is_free, remembered, same_or_free
 from scripts.local.secrets_file import password, write_privately
-from scripts.local.server_binary import ServerBinary, ensure_installed
+from scripts.local.server_binary import PACKAGES, ServerBinary, ensure_installed
 from scripts.local.waiting import poll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 DATABASE = "backstream"
 START_TIMEOUT = 60
@@ -43,6 +43,7 @@ class MariaDB:
         self.home = home.resolve()
         self.options = tuple(options)
         self.data = self.home / "data"
+        self.temporary = self.home / "tmp"
         self.log = self.home / "server.log"
         self.certificates = Certificates(self.home / "certificates")
         self._port_file = self.home / "port"
@@ -92,7 +93,7 @@ class MariaDB:
         """Returns when the server answers; at once where it already runs. With `move_port` it takes a new port
         when somebody else sits on its own; without, that is an error, for others have the old port in their books."""
         if not self.running:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.temporary.mkdir(parents=True, exist_ok=True)
             binary = ensure_installed(self.home / "install.log")
             self.certificates.ensure()
             self._initialise(binary)
@@ -101,7 +102,7 @@ class MariaDB:
             self._daemon.start(self._command(binary), os.environ, self.home)
         poll(lambda: self._answers() or not self.running, START_TIMEOUT)
         if not self._answers():
-            raise StackError("the database server does not answer", self.log)
+            raise StackError(f"the database server does not answer{_confined()}", self.log)
 
     def stop(self) -> None:
         self._daemon.stop()
@@ -137,7 +138,7 @@ class MariaDB:
                 _initialise_command(binary, unfinished), stdout=log, stderr=log, check=False, cwd=self.home
             )
         if done.returncode != 0:
-            raise StackError("the database server could not make its data directory", self.log)
+            raise StackError(f"the database server could not make its data directory{_confined()}", self.log)
         unfinished.rename(self.data)
 
     def _command(self, binary: ServerBinary) -> list[str]:
@@ -147,6 +148,7 @@ class MariaDB:
             f"--datadir={self.data}",
             *_run_as(),
             "--socket=server.sock",  # relative to the data directory: socket paths may not exceed 107 characters
+            f"--tmpdir={self.temporary}",  # a server that starts clears temporary tables there, be they whose they may
             f"--bind-address={self.host}",
             f"--port={self.port}",
             f"--init-file={self.home / 'first_statements.sql'}",
@@ -184,6 +186,13 @@ def _run_as() -> list[str]:
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
+def _confined() -> str:
+    """Ubuntu's AppArmor lets its own MySQL write to /var/lib/mysql only; MariaDB is free."""
+    if not Path("/etc/apparmor.d/usr.sbin.mysqld").exists():
+        return ""
+    return f" (AppArmor may confine mysqld to its own folders: apt-get install {' '.join(PACKAGES)} helps)"
+
+
 def _initialise_command(binary: ServerBinary, data: Path) -> list[str]:
     if not binary.is_mariadb:
         return [str(binary.path), "--no-defaults", "--initialize-insecure", f"--datadir={data}", *_run_as()]
@@ -210,4 +219,4 @@ def _install_db(binary: ServerBinary) -> Path:
 def _flavour_options(binary: ServerBinary) -> list[str]:
     if binary.is_mariadb:
         return ["--innodb-log-file-size=32M"]
-    return ["--innodb-redo-log-capacity=64M", "--mysqlx=OFF", "--disable-log-bin"]
+    return ["--loose-innodb-redo-log-capacity=64M", "--mysqlx=OFF", "--disable-log-bin"]

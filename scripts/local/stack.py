@@ -40,13 +40,15 @@ class Stack:
         demand_curl()
         with only_one(self.settings.home):
             self.settings.stack_home.mkdir(parents=True, exist_ok=True)
-            side_by_side(self._start_database, self._start_emulator, self._build)
-            self._deploy()
+            interrupted = self._sources.end_interrupted_run()
+            side_by_side(self._start_database, self._start_emulator, self._build, self._fetch_providers)
+            self._deploy(interrupted=interrupted)
             with step("first order"):
                 return first_order(self.outputs()["api_url"], API_ACCOUNT, self.access)
 
     def down(self) -> None:
         with only_one(self.settings.home):
+            self._sources.end_interrupted_run()
             if self.settings.endpoint and self._terraform.has_state:
                 with step(f"removing what was deployed to {self.settings.endpoint}"):
                     self._remove_deployment()
@@ -56,7 +58,7 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """Terraform's outputs, with addresses that work from here."""
-        outputs = self._terraform.outputs()
+        outputs = self._terraform.outputs() if self.emulator.running else {}
         if not outputs:
             raise StackError("the stack is not up: make up")
         endpoint = self.emulator.url
@@ -76,8 +78,14 @@ class Stack:
         with only_one(self.settings.home):
             self.mariadb.start(move_port=False)
 
-    def plan_has_changes(self) -> bool:
-        return self._terraform.plan_has_changes()
+    def planned_changes(self) -> set[str]:
+        """The types of the resources that another apply would change."""
+        return self._terraform.planned_changes()
+
+    @property
+    def _sources(self) -> Terraform:
+        """For what needs no emulator yet."""
+        return Terraform(self.settings.stack_home, self.settings.cache, endpoint="")
 
     @property
     def _terraform(self) -> Terraform:
@@ -100,15 +108,20 @@ class Stack:
                 self.settings.stack_home / "build.log",
             )
 
-    def _deploy(self) -> None:
+    def _fetch_providers(self) -> None:
+        with step("Terraform's providers"):
+            self._sources.copy_sources()
+            self._sources.init()
+
+    def _deploy(self, *, interrupted: bool) -> None:
         access = self._prepared_access()
         mark = _fingerprint(access)
         found = self.emulator.mark()
-        if found == mark:
-            self._apply_or_start_over(access, mark)
-        elif found is None:
+        if found is None:
             self._terraform.forget()
             self._apply(access, mark)
+        elif found == mark and not interrupted:
+            self._apply_or_start_over(access, mark)
         else:
             self._start_over()
             self._apply(access, mark)
@@ -141,9 +154,7 @@ class Stack:
         with step("network, secret and address of the database"):
             legacy = ensure_legacy_side(self.emulator.url, self.emulator.env, access)
         with step("terraform apply"):
-            self._terraform.prepare(self._variables(legacy, access))
-            self._terraform.init()
-            self._terraform.apply()
+            self._terraform.apply(self._variables(legacy, access))
 
     def _variables(self, legacy: LegacySide, access: Access) -> dict[str, Any]:
         return {

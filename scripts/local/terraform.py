@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.local.aws import CREDENTIALS, aws_environment
+from scripts.local.daemon import Daemon
 from scripts.local.failure import StackError
 from scripts.local.progress import say
 from scripts.local.settings import REPOSITORY
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OLDEST_TERRAFORM = (1, 5)
-PLAN_HAS_CHANGES = 2
 REPORT_EVERY = 10
 # What the configuration names by a path relative to its own folder.
 NEIGHBOURS = ("lambdas", "statemachines")
@@ -68,69 +68,87 @@ class Terraform:
         for file in self.folder.glob("*.tfstate*"):
             file.unlink()
 
-    def prepare(self, variables: Mapping[str, Any]) -> None:
-        """The sources as they are now; state and providers of the last time stay."""
+    def copy_sources(self) -> None:
+        """As they are now; state and providers of the last time stay."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for old in self.folder.glob("*.tf"):
             old.unlink()
-        for source in (REPOSITORY / "terraform").iterdir():
-            if source.is_file() and not source.name.startswith(".") and "tfstate" not in source.name:
-                shutil.copy(source, self.folder)
+        for source in (REPOSITORY / "terraform").glob("*.tf"):
+            shutil.copy(source, self.folder)
         for neighbour in NEIGHBOURS:
             _link(self.folder.parent / neighbour, REPOSITORY / neighbour)
         for name, text in OVERRIDES.items():
             (self.folder / name).write_text(text)
-        (self.folder / "local.auto.tfvars.json").write_text(json.dumps(variables, indent=2))
 
     def init(self) -> None:
         link_mirror(self.folder)
         self._run("init", "-reconfigure")
 
-    def apply(self) -> None:
-        # An interrupted run may leave a Terraform behind that finishes what it was doing: wait for it.
-        self._run("apply", "-auto-approve", "-lock-timeout=300s")
+    def apply(self, variables: Mapping[str, Any]) -> None:
+        (self.folder / "local.auto.tfvars.json").write_text(json.dumps(variables, indent=2))
+        self._run("apply", "-auto-approve")
 
     def destroy(self) -> None:
-        self._run("destroy", "-auto-approve", "-lock-timeout=300s")
+        self._run("destroy", "-auto-approve")
 
-    def plan_has_changes(self) -> bool:
-        return self._run("plan", "-detailed-exitcode", expected=(0, PLAN_HAS_CHANGES)) == PLAN_HAS_CHANGES
+    def planned_changes(self) -> set[str]:
+        """The types of the resources that another apply would change."""
+        self._run("plan", "-out=plan")
+        changes = self._json("show", "-json", "plan")["resource_changes"]
+        return {change["type"] for change in changes if change["change"]["actions"] not in (["no-op"], ["read"])}
 
     def outputs(self) -> dict[str, Any]:
-        command = ["terraform", "output", "-json", "-no-color"]
+        return {name: output["value"] for name, output in self._json("output", "-json").items()}
+
+    def _json(self, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(
-            command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False
+            ["terraform", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
-            raise StackError(f"terraform output: {done.stderr.strip()}")
-        return {name: output["value"] for name, output in json.loads(done.stdout).items()}
+            raise StackError(f"terraform {arguments[0]}: {done.stderr.strip()}")
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
-    def _run(self, verb: str, *arguments: str, expected: tuple[int, ...] = (0,)) -> int:
+    def end_interrupted_run(self) -> bool:
+        """Whether an earlier run was killed while it changed things, so that the state may not know of them all.
+
+        A Terraform that has outlived its run is ended: it would go on creating beside ours.
+        """
+        interrupted = any(self._process(verb).pid_file.exists() for verb in ("apply", "destroy"))
+        for verb in ("init", "apply", "destroy"):
+            self._process(verb).kill()
+        return interrupted
+
+    def _process(self, verb: str) -> Daemon:
+        """The pid file is there from the start of a run until somebody has seen its end."""
+        return Daemon(self.home / f"terraform-{verb}.pid", self.log, marker=f"-chdir={self.folder}")
+
+    def _run(self, verb: str, *arguments: str) -> None:
         start = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                ["terraform", verb, "-input=false", "-no-color", *arguments],
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        code = self._wait(process, start)
-        if code not in expected:
+        process = self._process(verb)
+        command = ["terraform", f"-chdir={self.folder}", verb, "-input=false", "-no-color", *arguments]
+        code = self._wait(process, process.launch(command, self._environment(), self.folder), start)
+        process.pid_file.unlink(missing_ok=True)
+        if code != 0:
             raise StackError(f"terraform {verb}: {_first_error(self._written_since(start))}", self.log)
-        return code
 
-    def _wait(self, process: subprocess.Popen[bytes], start: int) -> int:
+    def _wait(self, process: Daemon, child: subprocess.Popen[bytes], start: int) -> int:
         while True:
             try:
-                return process.wait(timeout=REPORT_EVERY)
+                return child.wait(timeout=REPORT_EVERY)
             except subprocess.TimeoutExpired:
                 done = len(re.findall(r"(?:Creation|Destruction) complete", self._written_since(start)))
                 say(f"         {done} resources done")
             except KeyboardInterrupt:
-                # Terraform was interrupted by the same keys; let it write down what it has made.
-                process.wait()
+                say("         letting Terraform write down what it has made")
+                process.interrupt()
+                child.wait()
+                process.pid_file.unlink(missing_ok=True)
                 raise
 
     def _written_since(self, start: int) -> str:

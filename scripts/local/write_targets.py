@@ -33,6 +33,8 @@ class ApiTarget:
         self._ids: dict[int, str] = {}
 
     def send(self, operation: Operation) -> None:
+        if operation.kind != "create" and operation.slot not in self._ids:
+            raise WriteError(f"{operation.kind}: the order was not created")
         getattr(self, operation.kind)(operation)
 
     def create(self, operation: Operation) -> None:

@@ -42,10 +42,14 @@ class Tables:
 
     def drop_all(self) -> None:
         names = self.run(
-            "SELECT TABLE_NAME FROM information_schema.TABLES"
-            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"
+            "SELECT IF(TABLE_TYPE = 'VIEW', 'VIEW', 'TABLE'), TABLE_NAME FROM information_schema.TABLES"
+            " WHERE TABLE_SCHEMA = DATABASE()"
         )
-        self.run("SET foreign_key_checks = 0", *(f"DROP TABLE `{name}`" for (name,) in names))
+        self.run("SET foreign_key_checks = 0", *(f"DROP {kind} `{name}`" for kind, name in names))
+
+    def replace_target(self, ddl: str) -> None:
+        """A legacy table in place of the one that the schema step makes."""
+        self.run("DROP TABLE tbl_orders", ddl)
 
     def orders(self) -> Rows:
         return self.run("SELECT * FROM tbl_orders ORDER BY order_id")
@@ -54,3 +58,17 @@ class Tables:
         """(key, last digits of the sequence number as a number, deleted)"""
         rows = self.run("SELECT item_key, version, deleted FROM replication_versions ORDER BY item_key")
         return [(key, int(version.rpartition("_")[2]) % 10**20, deleted) for key, version, deleted in rows]
+
+    def whole_sidecar(self) -> Rows:
+        """Every column, the token too: equal before and after only if nothing was written."""
+        return self.run("SELECT * FROM replication_versions ORDER BY item_key")
+
+    def assert_unlocked(self) -> None:
+        """Nobody holds a lock on a row or a gap of either table: this takes them all, without waiting."""
+        for table in ("tbl_orders", "replication_versions"):
+            self.run("BEGIN", f"SELECT * FROM {table} FOR UPDATE NOWAIT", "ROLLBACK")
+
+    def sessions_of(self, user: str) -> list[int]:
+        """Ids of the connections that the server holds open for `user`."""
+        rows = self.run(f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}'")
+        return [connection_id for (connection_id,) in rows]

@@ -1,48 +1,29 @@
-"""The API with moto's DynamoDB behind it; clock, ids and pauses are the test's own."""
+"""The API with moto's DynamoDB behind it, fresh for each test."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-import boto3
 import pytest
-from api import auth
-from api.listing import Listing
-from api.orders import Orders, Tables
-from api.routes import Api
 from moto import mock_aws
 
-from tests.unit.api.world import (
-    CLAIMS,
-    INDEX,
-    TABLE,
-    THREE_DAYS,
-    Client,
-    Clock,
-    World,
-    basic,
-    create_tables,
-)
+from tests.unit.api.world import Client, Clock, World, basic, build_api, make_tables
 
 
-@pytest.fixture(autouse=True)
-def aws_environment(monkeypatch):
-    for name, value in {
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+@pytest.fixture(autouse=True, scope="module")
+def aws_environment():
+    """Nothing here reaches AWS or an emulator, whatever the shell says."""
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        environ.delenv("AWS_ENDPOINT_URL", raising=False)
+        environ.delenv("AWS_PROFILE", raising=False)
+        yield
 
 
 @pytest.fixture
 def dynamodb(aws_environment):
     with mock_aws():
-        client = boto3.client("dynamodb")
-        create_tables(client)
-        yield client
+        yield make_tables()
 
 
 @pytest.fixture
@@ -54,18 +35,7 @@ def world(dynamodb):
 def make_api(world):
     """Build the API on `world`; a client that misbehaves or another way to authenticate may be passed in."""
 
-    def build(dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> Api:
-        client = dynamodb or world.dynamodb
-        secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', world.clock)
-        return Api(
-            authenticate=authenticate or auth.basic(secret),
-            orders=Orders(client, Tables(TABLE, CLAIMS, THREE_DAYS, 86_400), world.clock, world.pauses.append),
-            listing=Listing(client, TABLE, INDEX, world.clock),
-            now=world.clock,
-            new_id=world.new_id,
-        )
-
-    return build
+    return partial(build_api, world)
 
 
 @pytest.fixture

@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
+
+from api import auth
+from api.listing import Listing
+from api.orders import Orders, Tables
 from api.routes import Api
 from api.serving import serve
 
@@ -159,7 +164,32 @@ def stored_item(order_id: str = "order-1") -> dict[str, Any]:
     }
 
 
-def create_tables(client: Any) -> None:
+class Wrapped:
+    """The DynamoDB client with chosen methods replaced."""
+
+    def __init__(self, client: Any, **methods: Any) -> None:
+        self._client = client
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def build_api(world: World, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> Api:
+    """Put the API together on `world`; a client that misbehaves or another way to authenticate may be passed in."""
+    client = dynamodb or world.dynamodb
+    secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', world.clock)
+    return Api(
+        authenticate=authenticate or auth.basic(secret),
+        orders=Orders(client, Tables(TABLE, CLAIMS, THREE_DAYS, 86_400), world.clock, world.pauses.append),
+        listing=Listing(client, TABLE, INDEX, world.clock),
+        now=world.clock,
+        new_id=world.new_id,
+    )
+
+
+def make_tables() -> Any:
+    client = boto3.client("dynamodb")
     client.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -179,6 +209,7 @@ def create_tables(client: Any) -> None:
         KeySchema=_keys("p_key"),
         AttributeDefinitions=_attributes(p_key="S"),
     )
+    return client
 
 
 def _keys(*names: str) -> list[dict[str, str]]:

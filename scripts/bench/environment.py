@@ -1,0 +1,40 @@
+"""What the functions find around them: their variables and their place on the path. Nothing here reaches AWS."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LAMBDAS = ROOT / "lambdas"
+
+ORIGINAL = dict(os.environ)
+
+VARIABLES = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_LAMBDA_FUNCTION_NAME": "bench",
+    "TABLE_NAME": "orders",
+    "IDEMPOTENCY_TABLE_NAME": "idempotency",
+    "API_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:api",
+    "RDS_CONNECTION_PARAM_NAME": "/bench/rds",
+    "RDS_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds",
+    "MYSQL_TLS": "off",
+    "FAILURES_BUCKET": "failures",
+    "POWERTOOLS_SERVICE_NAME": "bench",
+    "POWERTOOLS_METRICS_NAMESPACE": "Backstream",
+}
+# What a shell may have set for other ends, and what would change the functions' work.
+REMOVED = ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "MAX_STATEMENT_BYTES", "_X_AMZN_TRACE_ID")
+
+
+def prepare() -> None:
+    """Call before the first import of a function's module: they read the environment while being imported."""
+    sys.path[:0] = [str(LAMBDAS), str(ROOT)]
+    for name in REMOVED:
+        os.environ.pop(name, None)
+    os.environ.update(VARIABLES)

@@ -1,0 +1,90 @@
+"""Stream records of orders as Lambda delivers them, some 1.2 KB each."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from common.changes import Change, read
+from common.mapping import Table
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/backstream-prod-orders/stream/2026-01-31T00:00:00.000"
+START = 1_770_000_000
+STATUSES = ("NEW", "PAID", "SHIPPED")
+_draw = random.Random()  # noqa: S311 - orders, no secrets
+
+Event = dict[str, Any]
+# Later records are newer: one count for the whole run, from a number of the length that AWS gives.
+_sequence = itertools.count(8 * 10**20)
+
+
+def new_keys(count: int) -> list[str]:
+    return [str(uuid.UUID(int=_draw.getrandbits(128), version=4)) for _ in range(count)]
+
+
+def records(keys: Iterable[str], *, modify: bool = True) -> list[dict[str, Any]]:
+    """A newer change of each key."""
+    return [_record(key, modify=modify) for key in keys]
+
+
+def removals(keys: Iterable[str]) -> list[dict[str, Any]]:
+    made = records(keys)
+    for record in made:
+        record["eventName"] = "REMOVE"
+        del record["dynamodb"]["NewImage"]
+    return made
+
+
+def event(keys: Sequence[str], *, modify: bool = True) -> Event:
+    return delivered(records(keys, modify=modify))
+
+
+def delivered(made: list[dict[str, Any]]) -> Event:
+    """Through JSON and back, as the runtime does it: no string or dict is shared between records."""
+    loaded: Event = json.loads(json.dumps({"Records": made}))
+    return loaded
+
+
+def changes(table: Table, keys: Iterable[str]) -> list[Change]:
+    return read(delivered(records(keys))["Records"], table).changes
+
+
+def _record(key: str, *, modify: bool) -> dict[str, Any]:
+    sequence = next(_sequence)
+    body: dict[str, Any] = {
+        "ApproximateCreationDateTime": START,
+        "Keys": {"p_key": {"S": key}, "s_key": {"S": "ORDER"}},
+        "NewImage": _image(key),
+        "SequenceNumber": str(sequence),
+        "SizeBytes": 431,
+        "StreamViewType": "NEW_AND_OLD_IMAGES",
+    }
+    if modify:
+        body["OldImage"] = _image(key)
+    return {
+        "eventID": f"{sequence:032x}",
+        "eventName": "MODIFY" if modify else "INSERT",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": body,
+        "eventSourceARN": ARN,
+    }
+
+
+def _image(key: str) -> dict[str, dict[str, str]]:
+    return {
+        "p_key": {"S": key},
+        "s_key": {"S": "ORDER"},
+        "merchant_id": {"S": f"merchant-{_draw.randrange(1000)}"},
+        "amount": {"N": f"{_draw.randrange(1_000_000)}.{_draw.randrange(100):02d}"},
+        "currency": {"S": "INR"},
+        "status": {"S": _draw.choice(STATUSES)},
+        "created_at": {"N": str(START)},
+        "updated_at": {"N": str(START + _draw.randrange(1000))},
+        "record_ttl": {"N": str(START + 259_200)},
+    }

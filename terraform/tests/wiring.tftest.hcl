@@ -1,0 +1,477 @@
+# The live path's wiring, without an account: a failure setting that is lost shows nowhere until it is needed.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+override_resource {
+  target = aws_iam_role.function["api"]
+  values = { arn = "arn:aws:iam::123456789012:role/api" }
+}
+
+override_resource {
+  target = aws_iam_role.function["api_authorizer"]
+  values = { arn = "arn:aws:iam::123456789012:role/api_authorizer" }
+}
+
+override_resource {
+  target = aws_iam_role.function["stream_consumer"]
+  values = { arn = "arn:aws:iam::123456789012:role/stream_consumer" }
+}
+
+override_resource {
+  target = aws_iam_role.function["schema"]
+  values = { arn = "arn:aws:iam::123456789012:role/schema" }
+}
+
+variables {
+  aws_region                = "eu-west-1"
+  env                       = "test"
+  vpc_id                    = "vpc-1"
+  rds_sg_id                 = "sg-database"
+  rds_secret_arn            = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf"
+  rds_connection_param_name = "/test/mysql"
+  build_dir                 = "./tests/fixture"
+}
+
+run "failed_batches_go_to_the_bucket_by_default" {
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.destination_config[0].on_failure[0].destination_arn == aws_s3_bucket.failures.arn
+    error_message = "The failure destination must be the failures bucket."
+  }
+
+  assert {
+    condition     = length(aws_sqs_queue.failures) == 0 && output.failures_queue_url == ""
+    error_message = "S3 mode has no queue."
+  }
+
+  assert {
+    condition     = aws_lambda_function.stream_consumer.environment[0].variables.FAILURES_BUCKET == aws_s3_bucket.failures.bucket
+    error_message = "The consumer parks poison records in the failures bucket."
+  }
+}
+
+run "failed_batches_go_to_the_queue_in_sqs_mode" {
+  variables {
+    failure_destination = "sqs"
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.destination_config[0].on_failure[0].destination_arn == aws_sqs_queue.failures["failures"].arn
+    error_message = "The failure destination must be the failures queue."
+  }
+
+  assert {
+    condition     = aws_sqs_queue.failures["failures"].message_retention_seconds == 1209600 && aws_sqs_queue.failures["failures"].sqs_managed_sse_enabled
+    error_message = "Messages are kept as long as SQS can, encrypted."
+  }
+
+  assert {
+    condition     = aws_lambda_function.stream_consumer.environment[0].variables.FAILURES_BUCKET == aws_s3_bucket.failures.bucket
+    error_message = "Poison records go to the bucket in SQS mode too."
+  }
+
+  assert {
+    condition     = contains(flatten(data.aws_iam_policy_document.stream_consumer.statement[*].resources), "arn:aws:sqs:eu-west-1:123456789012:backstream-test-failures")
+    error_message = "The consumer's role must be let into the queue: the mapping sends with it."
+  }
+
+  assert {
+    condition     = output.failures_queue_url == aws_sqs_queue.failures["failures"].url
+    error_message = "The output must be the queue's URL."
+  }
+}
+
+run "the_mapping_waits_for_the_database_and_loses_nothing" {
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.starting_position == "TRIM_HORIZON"
+    error_message = "LATEST misses changes while the mapping is being made."
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.maximum_retry_attempts == -1 && aws_lambda_event_source_mapping.orders.maximum_record_age_in_seconds == 21600
+    error_message = "Retries are unlimited; the record age bounds them."
+  }
+
+  assert {
+    condition     = length(coalesce(aws_lambda_event_source_mapping.orders.function_response_types, [])) == 0
+    error_message = "The consumer raises; a partial response fails open."
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.bisect_batch_on_function_error == false
+    error_message = "Poison is isolated in the function, not by bisection."
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.event_source_arn == aws_dynamodb_table.orders.stream_arn && aws_lambda_event_source_mapping.orders.function_name == aws_lambda_function.stream_consumer.arn
+    error_message = "The mapping reads the orders table's stream for the consumer."
+  }
+}
+
+run "the_mapping_takes_its_settings_from_variables" {
+  variables {
+    stream_batch_size                 = 50
+    stream_batching_window_seconds    = 2
+    stream_parallelization_factor     = 4
+    stream_maximum_retry_attempts     = 5
+    stream_maximum_record_age_seconds = 60
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.batch_size == 50
+    error_message = "stream_batch_size must reach the mapping."
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.maximum_batching_window_in_seconds == 2
+    error_message = "stream_batching_window_seconds must reach the mapping."
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.parallelization_factor == 4
+    error_message = "stream_parallelization_factor must reach the mapping."
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.maximum_retry_attempts == 5
+    error_message = "stream_maximum_retry_attempts must reach the mapping."
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.maximum_record_age_in_seconds == 60
+    error_message = "stream_maximum_record_age_seconds must reach the mapping."
+  }
+}
+
+run "each_function_has_a_role_and_a_log_group_of_its_own" {
+  assert {
+    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 4
+    error_message = "One role for each function."
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.api.role == aws_iam_role.function["api"].arn &&
+      aws_lambda_function.stream_consumer.role == aws_iam_role.function["stream_consumer"].arn &&
+      aws_lambda_function.schema.role == aws_iam_role.function["schema"].arn
+    )
+    error_message = "Each function must have its own role."
+  }
+
+  assert {
+    condition = toset([for group in aws_cloudwatch_log_group.function : group.name]) == toset([
+      for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name] : "/aws/lambda/${name}"
+    ])
+    error_message = "Each function's log group must be Terraform's."
+  }
+
+  assert {
+    condition     = alltrue([for group in aws_cloudwatch_log_group.function : group.retention_in_days == 30])
+    error_message = "Log groups must have a retention."
+  }
+}
+
+run "only_the_functions_at_the_database_are_in_the_vpc" {
+  assert {
+    condition     = length(aws_lambda_function.api.vpc_config) == 0
+    error_message = "The API's function has nothing to do in the VPC."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema] :
+      function.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && contains(function.vpc_config[0].security_group_ids, aws_security_group.consumer.id)
+    ])
+    error_message = "Consumer and schema step sit in the private subnets, in the consumer's group."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.mysql_consumer["database"].security_group_id == "sg-database" && aws_vpc_security_group_ingress_rule.mysql_consumer["database"].from_port == 3306
+    error_message = "The database's group must let the consumer in."
+  }
+}
+
+run "runtime_and_architecture_come_with_the_zips" {
+  assert {
+    condition     = alltrue([for function in [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema] : function.runtime == "python3.13" && function.architectures == tolist(["arm64"])])
+    error_message = "The manifest decides on runtime and architecture."
+  }
+}
+
+run "a_missing_build_says_what_to_run" {
+  command = plan
+
+  variables {
+    build_dir = "./tests/mocks"
+  }
+
+  expect_failures = [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema]
+}
+
+run "tables_are_protected" {
+  assert {
+    condition     = aws_dynamodb_table.orders.deletion_protection_enabled && aws_dynamodb_table.idempotency.deletion_protection_enabled
+    error_message = "Tables are protected from deletion by default."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.orders.point_in_time_recovery[0].enabled && aws_dynamodb_table.orders.billing_mode == "PAY_PER_REQUEST"
+    error_message = "Point-in-time recovery, on demand."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.orders.stream_enabled && aws_dynamodb_table.orders.stream_view_type == "NEW_AND_OLD_IMAGES"
+    error_message = "The stream carries both images."
+  }
+
+  assert {
+    condition     = alltrue([for table in [aws_dynamodb_table.orders, aws_dynamodb_table.idempotency] : table.ttl[0].enabled && table.ttl[0].attribute_name == "record_ttl"])
+    error_message = "Items expire by record_ttl."
+  }
+}
+
+run "protection_can_be_lifted" {
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = !aws_dynamodb_table.orders.deletion_protection_enabled && !aws_dynamodb_table.idempotency.deletion_protection_enabled
+    error_message = "deletion_protection must reach the tables."
+  }
+}
+
+run "the_failures_bucket_is_private_and_encrypted" {
+  assert {
+    condition = alltrue([
+      aws_s3_bucket_public_access_block.failures.block_public_acls,
+      aws_s3_bucket_public_access_block.failures.block_public_policy,
+      aws_s3_bucket_public_access_block.failures.ignore_public_acls,
+      aws_s3_bucket_public_access_block.failures.restrict_public_buckets,
+    ])
+    error_message = "Nothing of the failures bucket may be public."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_versioning.failures.versioning_configuration[0].status == "Enabled" && !aws_s3_bucket.failures.force_destroy
+    error_message = "What is in the bucket may be the only copy of a change."
+  }
+
+  assert {
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.failures["failures"].rule : rule.expiration[0].days if rule.id == "replayed"] == [30]
+    error_message = "Replayed batches are kept for 30 days."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.stream_consumer.statement : anytrue([for condition in statement.condition : condition.variable == "s3:ResourceAccount"]) if anytrue([for action in statement.actions : startswith(action, "s3:")])])
+    error_message = "The consumer must never write into another account's bucket."
+  }
+}
+
+run "the_database_is_what_you_bring_by_default" {
+  assert {
+    condition     = length(aws_db_proxy.mysql) == 0 && length(aws_ssm_parameter.rds_connection) == 0
+    error_message = "Without an instance or cluster there is no proxy, and the parameter is the user's."
+  }
+
+  assert {
+    condition     = aws_lambda_function.stream_consumer.environment[0].variables.RDS_CONNECTION_PARAM_NAME == "/test/mysql"
+    error_message = "The consumer reads the user's parameter."
+  }
+}
+
+run "a_named_instance_gets_a_proxy" {
+  variables {
+    rds_instance_identifier = "legacy"
+    rds_database            = "shop"
+    mysql_port              = 3307
+  }
+
+  assert {
+    condition     = aws_db_proxy.mysql["proxy"].require_tls && aws_db_proxy_target.mysql["proxy"].db_instance_identifier == "legacy"
+    error_message = "The proxy demands TLS and points at the instance."
+  }
+
+  assert {
+    condition     = aws_ssm_parameter.rds_connection["proxy"].name == "/test/mysql" && jsondecode(aws_ssm_parameter.rds_connection["proxy"].value) == { hostname = "proxy.example", port = 3306, db = "shop", driver = "mysql" }
+    error_message = "The connection parameter must point at the proxy."
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.mysql_consumer) == 0
+    error_message = "With the proxy, the consumer has no way around it."
+  }
+
+  assert {
+    condition = (
+      aws_vpc_security_group_ingress_rule.proxy_consumer["proxy"].security_group_id == aws_security_group.proxy["proxy"].id &&
+      aws_vpc_security_group_ingress_rule.proxy_consumer["proxy"].from_port == 3306 &&
+      aws_vpc_security_group_ingress_rule.database_proxy["proxy"].security_group_id == "sg-database" &&
+      aws_vpc_security_group_ingress_rule.database_proxy["proxy"].referenced_security_group_id == aws_security_group.proxy["proxy"].id &&
+      aws_vpc_security_group_ingress_rule.database_proxy["proxy"].from_port == 3307
+    )
+    error_message = "The way is consumer -> proxy -> database."
+  }
+}
+
+run "a_named_cluster_gets_a_proxy" {
+  variables {
+    rds_cluster_identifier = "legacy"
+    rds_database           = "shop"
+  }
+
+  assert {
+    condition     = aws_db_proxy_target.mysql["proxy"].db_cluster_identifier == "legacy"
+    error_message = "The proxy points at the cluster."
+  }
+}
+
+run "a_proxy_has_one_target" {
+  command = plan
+
+  variables {
+    rds_instance_identifier = "legacy"
+    rds_cluster_identifier  = "legacy"
+    rds_database            = "shop"
+  }
+
+  expect_failures = [aws_db_proxy.mysql]
+}
+
+run "a_proxy_needs_a_database" {
+  command = plan
+
+  variables {
+    rds_instance_identifier = "legacy"
+  }
+
+  expect_failures = [aws_db_proxy.mysql]
+}
+
+run "the_schema_step_runs_again_for_new_code" {
+  assert {
+    condition     = aws_lambda_invocation.schema.triggers.code == filebase64sha256("./tests/fixture/stream_consumer.zip")
+    error_message = "New code may bring a new schema."
+  }
+
+  assert {
+    condition     = aws_lambda_invocation.schema.function_name == aws_lambda_function.schema.function_name && aws_lambda_function.schema.handler == "stream_consumer.schema_step.handler"
+    error_message = "The schema step is a function of its own."
+  }
+}
+
+run "the_api_password_is_generated" {
+  assert {
+    condition     = length(aws_secretsmanager_secret_version.api_generated) == 1 && length(aws_secretsmanager_secret_version.api_given) == 0
+    error_message = "Without a password one is generated."
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.environment[0].variables.API_SECRET_ARN == aws_secretsmanager_secret.api["api"].arn
+    error_message = "The function must know its secret."
+  }
+}
+
+run "a_given_api_password_is_used" {
+  variables {
+    api_username = "foo"
+    api_password = "bar"
+  }
+
+  assert {
+    condition     = jsondecode(aws_secretsmanager_secret_version.api_given["api"].secret_string) == { username = "foo", password = "bar" }
+    error_message = "A given password must be in the secret."
+  }
+
+  assert {
+    condition     = length(aws_secretsmanager_secret_version.api_generated) == 0
+    error_message = "A given password leaves nothing to generate."
+  }
+}
+
+run "with_iam_there_is_no_api_secret" {
+  variables {
+    api_auth = "iam"
+  }
+
+  assert {
+    condition     = alltrue([for method in aws_api_gateway_method.any : method.authorization == "AWS_IAM"])
+    error_message = "API Gateway checks signatures on every method."
+  }
+
+  assert {
+    condition     = length(aws_secretsmanager_secret.api) == 0 && output.api_secret_arn == "" && !can(aws_lambda_function.api.environment[0].variables.API_SECRET_ARN)
+    error_message = "No secret without basic."
+  }
+}
+
+run "the_function_gets_every_request_and_the_stage_is_watched" {
+  assert {
+    condition     = alltrue([for method in aws_api_gateway_method.any : method.http_method == "ANY" && method.authorization == "NONE"]) && length(aws_api_gateway_method.any) == 4
+    error_message = "Root, orders, order and everything else are the function's."
+  }
+
+  assert {
+    condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access.arn && aws_api_gateway_stage.live.xray_tracing_enabled
+    error_message = "The stage writes access logs and traces."
+  }
+
+  assert {
+    condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 1000 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 500
+    error_message = "The stage is throttled."
+  }
+}
+
+run "tracing_can_be_turned_off" {
+  variables {
+    xray_tracing = false
+  }
+
+  assert {
+    condition     = !aws_api_gateway_stage.live.xray_tracing_enabled && alltrue([for function in [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema] : function.tracing_config[0].mode == "PassThrough"])
+    error_message = "xray_tracing must reach the stage and every function."
+  }
+
+  assert {
+    condition     = !contains(flatten([for document in data.aws_iam_policy_document.telemetry : document.statement[*].sid]), "SendTraces")
+    error_message = "No right that is not needed."
+  }
+}
+
+run "endpoints_are_made_when_asked_for" {
+  variables {
+    create_vpc_endpoints = true
+  }
+
+  assert {
+    condition     = toset([for endpoint in aws_vpc_endpoint.interface : endpoint.service_name]) == toset(["com.amazonaws.eu-west-1.secretsmanager", "com.amazonaws.eu-west-1.ssm"])
+    error_message = "Configuration is read through endpoints."
+  }
+
+  assert {
+    condition     = aws_vpc_endpoint.gateway["s3"].service_name == "com.amazonaws.eu-west-1.s3" && aws_vpc_endpoint.gateway["s3"].vpc_endpoint_type == "Gateway"
+    error_message = "Poison records are parked through an endpoint."
+  }
+}
+
+run "a_vpc_without_private_subnets_is_an_error" {
+  command = plan
+
+  override_data {
+    target = data.aws_subnets.private
+    values = { ids = [] }
+  }
+
+  expect_failures = [aws_security_group.consumer]
+}
+
+run "a_statement_must_end_before_the_function_does" {
+  command = plan
+
+  variables {
+    consumer_timeout_seconds = 25
+  }
+
+  expect_failures = [aws_lambda_function.stream_consumer]
+}

@@ -1,0 +1,154 @@
+"""A deployed stack as its users and operators meet it: HTTP, SQL, AWS calls and commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import urllib3
+
+from scripts.local.access import Account
+from scripts.local.aws import client
+from scripts.local.settings import REPOSITORY
+from scripts.local.stack import API_ACCOUNT, Stack
+from scripts.local.waiting import poll
+
+# How long a change may take to arrive when the machine is busy: emulators poll streams, and retry with pauses.
+ARRIVAL = 90
+COLUMNS = json.loads((REPOSITORY / "lambdas/common/tables/orders.json").read_text())["columns"]
+TYPES = {"key": "S", "string": "S", "decimal": "N", "epoch": "N"}
+READ: dict[str, Callable[[str], Any]] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
+Row = dict[str, Any]
+
+
+class Deployed:
+    def __init__(self, stack: Stack, environment: Mapping[str, str]) -> None:
+        self.stack = stack
+        self.environment = environment
+        self.outputs = stack.outputs()
+        self.is_localstack = bool(stack.settings.endpoint)
+
+    @cached_property
+    def _http(self) -> urllib3.PoolManager:
+        return urllib3.PoolManager(timeout=30, retries=False)
+
+    def api(self, method: str, path: str, body: Any = None, **headers: str) -> urllib3.BaseHTTPResponse:
+        """A request as foo:bar. A body that is text goes as it is."""
+        text = body if body is None or isinstance(body, str) else json.dumps(body)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        own = urllib3.make_headers(basic_auth=f"{API_ACCOUNT.user}:{API_ACCOUNT.password}")
+        url = self.outputs["api_url"] + path
+        return self._http.request(method, url, body=text, headers={**own, "Content-Type": "application/json", **given})
+
+    def create(self, merchant: str = "merchant-1", amount: str = "200.00", currency: str = "INR") -> str:
+        body = f'{{"merchant_id": "{merchant}", "amount": {amount}, "currency": "{currency}"}}'
+        answer = self.api("POST", "/v1/orders", body)
+        assert answer.status in (200, 201), answer.data
+        return answer.json()["order_id"]
+
+    def client(self, service: str) -> Any:
+        return client(service, self.outputs["endpoint_url"])
+
+    def mysql(self) -> pymysql.Connection[Any]:
+        """As the administrator."""
+        return self.stack.access.connect(autocommit=True, cursorclass=pymysql.cursors.DictCursor)
+
+    def rows(self, sql: str, *values: Any) -> list[Row]:
+        with self.mysql() as connection, connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return list(cursor.fetchall())
+
+    def mysql_orders(self) -> dict[str, Row]:
+        return {row["order_id"]: row for row in self.rows("SELECT * FROM tbl_orders")}
+
+    def mysql_order(self, order_id: str) -> Row | None:
+        found = self.rows("SELECT * FROM tbl_orders WHERE order_id = %s", order_id)
+        return found[0] if found else None
+
+    def table_orders(self) -> dict[str, Row]:
+        """What MySQL should hold: every item that fits its columns, as its row."""
+        pages = (
+            self.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(TableName=self.outputs["table_name"], ConsistentRead=True)
+        )
+        items = [item for page in pages for item in page["Items"]]
+        return {item["p_key"]["S"]: as_row(item) for item in items if _fits(item)}
+
+    def table_order(self, order_id: str) -> Row | None:
+        return self.table_orders().get(order_id)
+
+    def settles(self) -> bool:
+        """MySQL comes to equal the table. Nobody else may be writing."""
+        expected = self.table_orders()
+        return poll(lambda: self.mysql_orders() == expected, ARRIVAL, interval=0.2)
+
+    def db_stop(self) -> None:
+        if self.stack.settings.server:
+            self._shut_out()
+        else:
+            self.stack.db_stop()
+
+    def db_start(self) -> None:
+        if self.stack.settings.server:
+            self._let_in()
+        else:
+            self.stack.db_start()
+
+    def make(self, target: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", target],
+            cwd=REPOSITORY,
+            env=dict(self.environment),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def application_account(self) -> Account:
+        """What the functions log in with."""
+        manager = self.client("secretsmanager")
+        login = json.loads(manager.get_secret_value(SecretId=self.outputs["rds_secret_arn"])["SecretString"])
+        return Account(login["username"], login["password"])
+
+    def _shut_out(self) -> None:
+        """An outage of a server that is not ours to stop: the functions' account is locked and cut off."""
+        name = self.application_account().user
+        with self.mysql() as connection, connection.cursor() as cursor:
+            cursor.execute(f"ALTER USER '{name}'@'%' ACCOUNT LOCK")
+            cursor.execute("SELECT id AS id FROM information_schema.processlist WHERE user = %s", (name,))
+            for row in cursor.fetchall():
+                cursor.execute(f"KILL {int(row['id'])}")
+
+    def _let_in(self) -> None:
+        with self.mysql() as connection, connection.cursor() as cursor:
+            cursor.execute(f"ALTER USER '{self.application_account().user}'@'%' ACCOUNT UNLOCK")
+
+
+def _fits(item: Mapping[str, Any]) -> bool:
+    return all(TYPES[column["type"]] in item.get(column["attribute"], {}) for column in COLUMNS)
+
+
+def as_row(item: Mapping[str, Any]) -> Row:
+    return {
+        column["column"]: READ[column["type"]](item[column["attribute"]][TYPES[column["type"]]]) for column in COLUMNS
+    }
+
+
+def own_environment(home: Path, token: str) -> dict[str, str]:
+    """Names of the tests' own, also on an emulator or a database server that others use."""
+    own = {
+        "BACKSTREAM_HOME": str(home),
+        "BACKSTREAM_ENV": f"e2e-{token}",
+        "MYSQL_DATABASE": f"backstream_e2e_{token}",
+    }
+    return {**os.environ, **own}

@@ -1,0 +1,42 @@
+"""What the make targets print, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+
+from scripts.local.waiting import poll
+from tests.e2e.deployed import ARRIVAL, Deployed
+
+PROMISED = {
+    "api_url",
+    "table_name",
+    "stream_arn",
+    "consumer_function_name",
+    "event_source_mapping_uuid",
+    "failures_bucket",
+    "failures_queue_url",
+    "rds_connection_param_name",
+    "rds_secret_arn",
+    "endpoint_url",
+}
+
+
+def test_outputs_prints_one_flat_json_object_and_nothing_else(stack: Deployed):
+    printed = stack.make("outputs")
+    assert printed.returncode == 0, printed.stderr
+    outputs = json.loads(printed.stdout)
+    assert PROMISED - set(outputs) == set()
+    assert {type(value) for value in outputs.values()} == {str}
+    assert outputs["api_url"].startswith(outputs["endpoint_url"])
+
+
+def test_mysql_reads_statements_from_a_pipe_and_prints_plain_rows(stack: Deployed):
+    order_id = stack.create(merchant="merchant-pipe", amount="1.50", currency="EUR")
+    assert poll(lambda: stack.mysql_order(order_id), ARRIVAL)
+    sql = f"SELECT merchant_id, amount, currency FROM tbl_orders WHERE order_id = '{order_id}'; SELECT 1"
+    printed = stack.make("mysql", stdin=sql)
+    assert (printed.stdout, printed.returncode) == ("merchant-pipe\t1.5000\tEUR\n1\n", 0), printed.stderr
+
+
+def test_a_failing_statement_fails_the_command(stack: Deployed):
+    assert stack.make("mysql", stdin="SELECT * FROM no_such_table").returncode != 0

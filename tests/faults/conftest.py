@@ -1,0 +1,102 @@
+"""A database server that is there to be broken, and a consumer that reaches it through a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import moto
+import pytest
+
+from scripts.local.mariadb import MariaDB
+from tests.support.deliveries import BUCKET, PLAIN, Consumer, Parameters, tells_nothing
+from tests.support.proxy import Proxy
+from tests.support.tables import Rows, Tables
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Not the server of the other tests: here it is killed and told to refuse.
+
+    Besides its usual accounts it has one that needs no TLS, so that the proxy can read along.
+    """
+    # A server that starts clears the temporary directory, which others may be using: this one has its own.
+    scratch = tmp_path_factory.mktemp("mariadb-scratch")
+    options = ["--require-secure-transport=OFF", f"--tmpdir={scratch}"]
+    server = MariaDB(tmp_path_factory.mktemp("mariadb-to-break"), options)
+    server.start()
+    admin = Tables(server.connect(autocommit=True))
+    admin.run(
+        f"CREATE USER '{PLAIN}'@'%' IDENTIFIED BY '{server.app.password}'",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{server.database}`.* TO '{PLAIN}'@'%'",
+    )
+    admin.admin.close()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture
+def log(tables: Tables) -> Callable[[], Rows]:
+    """(key, status) of every write to the target that was committed, in order."""
+    tables.run("CREATE TABLE writes (id INT AUTO_INCREMENT PRIMARY KEY, order_id VARCHAR(64), status VARCHAR(32))")
+    for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
+        status = "'deleted'" if event == "DELETE" else "NEW.status"
+        tables.run(
+            f"CREATE TRIGGER log_{event} AFTER {event} ON tbl_orders FOR EACH ROW"
+            f" INSERT INTO writes (order_id, status) VALUES ({row}.order_id, {status})"
+        )
+    return lambda: tables.run("SELECT order_id, status FROM writes ORDER BY id")
+
+
+@pytest.fixture
+def proxy(server: MariaDB) -> Iterator[Proxy]:
+    proxy = Proxy(server.host, server.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    with moto.mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+@pytest.fixture
+def parked(s3: Any) -> Callable[[], list[str]]:
+    """Names of what is in the quarantine."""
+    return lambda: [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+@pytest.fixture
+def new_consumer(server: MariaDB, tables: Tables, s3: Any, caplog: Any, capfd: Any) -> Iterator[Any]:
+    """Makes a consumer that is connected to the server as it is on AWS; options replace parameters and settings."""
+    made: list[Consumer] = []
+
+    def new_consumer(**options: Any) -> Consumer:
+        values = {
+            "hostname": server.host,
+            "port": server.port,
+            "db": server.database,
+            "driver": "mysql",
+            "username": server.app.user,
+            "password": server.app.password,
+        }
+        given = {name: options.pop(name, value) for name, value in values.items()}
+        settings = {"ca_pem": server.ca_pem, "s3": lambda: s3} | options
+        made.append(Consumer(Parameters(**given), **settings))
+        return made[-1]
+
+    yield new_consumer
+    output = caplog.text + "".join(capfd.readouterr())
+    for consumer in made:
+        consumer.database.drop()
+        tells_nothing(output, consumer.parameters)
+
+
+@pytest.fixture
+def consumer(new_consumer: Any, proxy: Proxy) -> Consumer:
+    """Behind the proxy, which can read along."""
+    return new_consumer(port=proxy.port, username=PLAIN, tls="off", read_timeout=5)

@@ -1,0 +1,237 @@
+"""One connection serves many invocations; when it has died the next one notices, and when the server has, it holds."""
+
+from __future__ import annotations
+
+import time
+
+import pymysql
+import pytest
+
+from common.errors import HoldError, StopError
+from common.mysql import CONNECTION_SECONDS
+from scripts.local.waiting import poll
+from tests.support.deliveries import PLAIN
+from tests.support.records import record
+from tests.support.tables import order
+
+
+def test_a_live_connection_is_used_again_without_a_round_trip_to_ask_whether_it_lives(tables, proxy, consumer):
+    consumer.deliver(record("a", 1))
+    proxy.statements.clear()
+
+    consumer.deliver(record("b", 2))
+
+    assert [statement.split(" (")[0] for statement in proxy.statements] == [
+        "INSERT INTO replication_versions",
+        "INSERT INTO `tbl_orders`",
+        "COMMIT",
+    ]
+    assert proxy.connections == 1
+
+
+def test_a_live_connection_is_used_again_over_tls_too(tables, new_consumer):
+    consumer = new_consumer()
+    consumer.deliver(record("a", 1))
+    before = consumer.connection_id()
+
+    consumer.deliver(record("a", 2))
+
+    assert consumer.connection_id() == before
+
+
+def test_no_connection_grows_so_old_that_it_knows_neither_the_tables_nor_the_endpoint(tables, new_consumer):
+    """A scale narrowed under a live connection would round in silence: MySQL gives no more than a note."""
+    now = [0.0]
+    consumer = new_consumer(clock=lambda: now[0])
+    consumer.deliver(record("a", 1))
+    tables.run("ALTER TABLE tbl_orders MODIFY amount DECIMAL(19,2)")
+    now[0] = CONNECTION_SECONDS
+
+    with pytest.raises(StopError, match=r"column amount is decimal\(19,2\)"):
+        consumer.deliver(record("a", 2, amount="1.005"))
+
+    assert tables.orders() == [order("a")]
+
+
+_LARGE = [record(f"k{n:03}", n) for n in range(1, 301)]
+_LARGE_ORDERS = [order("before"), *(order(f"k{n:03}") for n in range(1, 301))]
+_LARGE_SIDECAR = [("before", 1, 0), *((f"k{n:03}", n, 0) for n in range(1, 301))]
+
+
+@pytest.fixture
+def killable(server):
+    """The server, started again whatever happens."""
+    yield server
+    server.start(move_port=False)
+
+
+def _killed(server, tables, consumer) -> None:
+    tables.run(f"KILL {consumer.connection_id()}")
+
+
+def _idle_too_long(server, tables, consumer) -> None:
+    # For as long as wait_timeout says, seen from the connection itself: the global one is for new connections.
+    consumer.database.run("waiting less", lambda connection, _: connection.query("SET SESSION wait_timeout = 1"))
+
+
+@pytest.mark.parametrize("close", [_killed, _idle_too_long])
+def test_a_connection_that_the_server_closed_between_invocations_is_replaced_without_an_error(
+    close, server, tables, new_consumer
+):
+    consumer = new_consumer()
+    consumer.deliver(record("a", 1))
+    first = consumer.connection_id()
+    close(server, tables, consumer)
+    assert poll(lambda: tables.sessions_of(server.app.user) == [], timeout=10)
+
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+
+    assert consumer.connection_id() != first
+    assert tables.orders() == [order("a"), order("b")]
+
+
+def test_to_notice_a_closed_connection_before_using_it_leaves_one_replacement_in_hand(tables, proxy, consumer):
+    consumer.deliver(record("a", 1))
+    proxy.reset()
+    proxy.before("INSERT", proxy.reset)  # on the connection that replaces it
+
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+
+    assert proxy.connections == 3
+
+
+def test_a_reused_connection_that_dies_at_its_first_statement_is_replaced_once(tables, log, proxy, consumer):
+    consumer.deliver(record("a", 1))
+    proxy.before("INSERT", proxy.reset)
+
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+
+    assert proxy.connections == 2
+    assert tables.orders() == [order("a"), order("b")]
+    assert log() == [("a", "NEW"), ("b", "NEW")]
+
+
+def test_a_connection_that_dies_again_at_once_holds_the_shard_instead_of_trying_for_ever(tables, proxy, consumer):
+    consumer.deliver(record("a", 1))
+    proxy.before("INSERT", proxy.reset)
+    proxy.before("INSERT", proxy.reset, skip=1)
+
+    with pytest.raises(HoldError):
+        consumer.deliver(record("b", 2))
+    assert proxy.connections == 2
+    assert tables.orders() == [order("a")]
+
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+
+
+def test_a_server_that_is_down_holds_with_its_number_and_what_to_do_and_recovers(tables, proxy, consumer):
+    consumer.deliver(record("a", 1))
+    proxy.refuse()
+
+    for _ in range(2):
+        with pytest.raises(
+            HoldError, match=r"^applying 1 changes to tbl_orders.*: MySQL error 2003: .*unreachable"
+        ) as e:
+            consumer.deliver(record("b", 2))
+        assert e.value.errno == 2003
+    proxy.listen()
+
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+    assert tables.orders() == [order("a"), order("b")]
+
+
+def test_a_name_that_does_not_resolve_holds(tables, new_consumer):
+    with pytest.raises(HoldError, match="MySQL error 2003"):
+        new_consumer(hostname="no-such-host.invalid").deliver(record("a", 1))
+
+
+def test_a_server_that_hangs_holds_within_the_read_timeout(tables, proxy, new_consumer):
+    consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", read_timeout=1)
+    proxy.hang()
+    started = time.monotonic()
+
+    with pytest.raises(HoldError, match="MySQL error 2013"):
+        consumer.deliver(record("a", 1))
+    assert time.monotonic() - started < 3
+
+    proxy.flow()
+    assert consumer.deliver(record("a", 1)) == {"upserted": 1}
+
+
+def test_a_server_that_stops_answering_in_mid_transaction_holds_within_twice_the_read_timeout(
+    tables, log, proxy, new_consumer
+):
+    """Twice, as a reused connection may have been forgotten on the way, and a new one gets through."""
+    consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", read_timeout=1)
+    consumer.deliver(record("a", 1))
+    proxy.before("COMMIT", proxy.hang)
+    started = time.monotonic()
+
+    with pytest.raises(HoldError, match="MySQL error 2013"):
+        consumer.deliver(record("b", 2))
+    assert time.monotonic() - started < 4
+
+    proxy.flow()
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+    assert log() == [("a", "NEW"), ("b", "NEW")]
+
+
+def test_a_server_killed_before_the_commit_has_nothing_of_the_batch_when_it_is_back(
+    *, killable, tables, log, proxy, consumer
+):
+    consumer.deliver(record("before", 1))
+    proxy.before("COMMIT", killable.kill)
+
+    for _ in range(2):
+        with pytest.raises(HoldError, match="MySQL error 2013"):
+            consumer.deliver(*_LARGE)
+    killable.start(move_port=False)
+    tables.admin.connect()
+    assert (tables.orders(), tables.sidecar()) == ([order("before")], [("before", 1, 0)])
+
+    assert consumer.deliver(*_LARGE) == {"upserted": 300}
+    assert tables.orders() == _LARGE_ORDERS
+    assert tables.sidecar() == _LARGE_SIDECAR
+    assert len(log()) == 301
+
+
+def test_a_server_killed_after_the_commit_has_all_of_the_batch_when_it_is_back_and_is_not_written_again(
+    *, killable, tables, log, proxy, consumer
+):
+    consumer.deliver(record("before", 1))
+    proxy.after("COMMIT", lambda: (killable.kill(), proxy.reset()))
+
+    for _ in range(2):
+        with pytest.raises(HoldError, match="MySQL error 2013"):
+            consumer.deliver(*_LARGE)
+    killable.start(move_port=False)
+    tables.admin.connect()
+
+    assert consumer.deliver(*_LARGE) == {"redelivered": 300}
+    assert tables.orders() == _LARGE_ORDERS
+    assert tables.sidecar() == _LARGE_SIDECAR
+    assert len(log()) == 301
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_an_interrupted_invocation_drops_its_connection_and_the_next_one_starts_clean(
+    interruption, tables, proxy, consumer
+):
+    def interrupted(connection: pymysql.Connection, _target: object) -> None:
+        connection.query("DELETE FROM tbl_orders")
+        raise interruption
+
+    consumer.deliver(record("a", 1))
+
+    with pytest.raises(interruption):
+        consumer.database.run("being interrupted", interrupted)
+
+    assert poll(lambda: tables.sessions_of(PLAIN) == [], timeout=5)
+    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+    assert tables.orders() == [order("a"), order("b")]
+
+
+def test_a_batch_without_changes_needs_no_database(tables, proxy, consumer):
+    proxy.refuse()
+
+    assert consumer.deliver() == {}

@@ -1,0 +1,57 @@
+"""A statement larger than max_allowed_packet: the server cuts the connection, which looks like an outage."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from common import mapping
+from common.mysql import Database
+from tests.support.records import record
+from tests.support.tables import order
+
+SMALLEST = 16_384  # the server's buffer: what fits there it takes, whatever else it is told
+
+
+@pytest.fixture
+def smallest_packet(tables):
+    """The least that a server can be made to take; new connections have it."""
+    before = tables.run("SELECT @@GLOBAL.max_allowed_packet")[0][0]
+    tables.run(f"SET GLOBAL max_allowed_packet = {SMALLEST}")
+    yield
+    tables.run(f"SET GLOBAL max_allowed_packet = {before}")
+
+
+def test_statements_are_no_larger_than_the_server_takes_whatever_their_size_is_set_to(
+    tables, smallest_packet, new_consumer
+):
+    consumer = new_consumer(statement_bytes=16_000_000)
+    batch = [record(f"k{n:04}", n, merchant_id="'" * 64) for n in range(1, 1001)]
+
+    assert consumer.deliver(*batch) == {"upserted": 1000}
+
+    assert tables.orders() == [order(f"k{n:04}", merchant_id="'" * 64) for n in range(1, 1001)]
+
+
+@pytest.mark.parametrize("filling", ["x", "é", "'"])
+def test_a_row_larger_than_the_server_takes_is_parked_with_the_setting_to_raise_and_the_rest_goes_on(
+    *, filling, tables, smallest_packet, new_consumer, s3, parked
+):
+    tables.run("ALTER TABLE tbl_orders MODIFY merchant_id TEXT NOT NULL")
+    consumer = new_consumer()
+    wide = dataclasses.replace(mapping.load().columns[1], length=20_000)
+    columns = (mapping.load().columns[0], wide, *mapping.load().columns[2:])
+    consumer.table = dataclasses.replace(consumer.table, columns=columns)
+    consumer.database = Database(consumer.settings, consumer.parameters, consumer.table)
+
+    counts = consumer.deliver(record("a", 1), record("b", 2, merchant_id=filling * 17_000), record("c", 3))
+
+    assert counts == {"upserted": 2, "parked": 1}
+    assert tables.orders() == [order("a"), order("c")]
+    assert tables.sidecar() == [("a", 1, 0), ("c", 3, 0)]
+    [name] = parked()
+    stored = s3.get_object(Bucket="failures", Key=name)["Body"].read().decode()
+    assert '"errno":1153' in stored
+    assert "max_allowed_packet" in stored
+    consumer.database.drop()

@@ -1,0 +1,84 @@
+"""The bucket for what can never be written is out of reach. Then nothing may be acknowledged, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from common.errors import HoldError
+from common.quarantine import ParkError
+from tests.support.deliveries import BUCKET, PLAIN
+from tests.support.records import record
+from tests.support.tables import order
+
+
+class Bucket:
+    """A boto3 client whose first `failures` puts fail, each with an error of the real client."""
+
+    def __init__(self, s3: Any, failures: int) -> None:
+        self._s3, self._failures = s3, failures
+
+    def put_object(self, **request: Any) -> Any:
+        self._failures -= 1
+        return self._s3.put_object(**request | ({"Bucket": "no-such-bucket"} if self._failures >= 0 else {}))
+
+
+@pytest.mark.parametrize("poison", [1, 3])
+def test_a_record_that_cannot_be_parked_leaves_its_batch_unacknowledged_and_is_parked_by_the_next_delivery(
+    *, poison, tables, log, proxy, new_consumer, s3, parked
+):
+    bucket = Bucket(s3, failures=1)
+    consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", s3=lambda: bucket)
+    bad = [record(f"bad{n}", 10 + n, amount="0.00001") for n in range(poison)]
+    batch = [record("a", 1), *bad, record("z", 2)]
+
+    with pytest.raises(ParkError, match=r"^cannot park a record as s3://failures/quarantine/bad\d/.*: NoSuchBucket: "):
+        consumer.deliver(*batch)
+    assert tables.orders() == [order("a"), order("z")]
+    assert tables.sidecar() == [("a", 1, 0), ("z", 2, 0)]
+
+    assert consumer.deliver(*batch) == {"redelivered": 2, "parked": poison}
+    assert log() == [("a", "NEW"), ("z", "NEW")]
+    assert [name.split("/")[1] for name in parked()] == [f"bad{n}" for n in range(poison)]
+    stored = [json.loads(s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()) for name in parked()]
+    assert [found["record"] for found in stored] == bad
+    assert proxy.connections == 1
+
+
+def test_a_bucket_that_nobody_answers_for_holds_as_well(tables, new_consumer):
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
+    nowhere = boto3.client("s3", endpoint_url="http://127.0.0.1:1", config=once)
+    consumer = new_consumer(s3=lambda: nowhere)
+
+    with pytest.raises(ParkError, match=r"(EndpointConnection|ConnectTimeout)Error"):
+        consumer.deliver(record("a", 1), record("bad", 2, status=None))
+
+    assert tables.orders() == [order("a")]
+
+
+def test_while_the_database_is_down_nothing_is_parked_as_it_may_not_be_poison_after_all(
+    tables, proxy, consumer, parked
+):
+    proxy.refuse()
+    for _ in range(2):
+        with pytest.raises(HoldError, match="MySQL error 2003"):
+            consumer.deliver(record("a", 1), record("bad", 2, amount="0.00001"))
+    assert parked() == []
+    proxy.listen()
+
+    assert consumer.deliver(record("a", 1), record("bad", 2, amount="0.00001")) == {"upserted": 1, "parked": 1}
+
+
+def test_poison_that_is_delivered_again_is_parked_once_under_the_same_name(tables, log, proxy, consumer, parked):
+    batch = [record("a", 1), record("bad", 2, amount="0.00001")]
+
+    assert consumer.deliver(*batch) == {"upserted": 1, "parked": 1}
+    proxy.reset()
+    assert consumer.deliver(*batch) == {"redelivered": 1, "parked": 1}
+
+    assert len(parked()) == 1
+    assert log() == [("a", "NEW")]

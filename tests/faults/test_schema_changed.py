@@ -1,0 +1,97 @@
+"""Somebody alters the tables while the consumer is connected, or while it is not. A person has to mend that."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.errors import StopError
+from tests.support.records import record
+from tests.support.tables import order
+
+CHANGES = {
+    "the target has lost a column": (
+        "ALTER TABLE tbl_orders DROP COLUMN currency",
+        "ALTER TABLE tbl_orders ADD COLUMN currency VARCHAR(3) NOT NULL DEFAULT 'INR' AFTER amount",
+        1054,
+        "tbl_orders: column currency is missing",
+    ),
+    "the target is gone": (
+        "RENAME TABLE tbl_orders TO tbl_orders_old",
+        "RENAME TABLE tbl_orders_old TO tbl_orders",
+        1146,
+        "tbl_orders: it does not exist; run the schema step",
+    ),
+    "the sidecar is gone": (
+        "RENAME TABLE replication_versions TO versions",
+        "RENAME TABLE versions TO replication_versions",
+        1146,
+        "replication_versions: it does not exist; run the schema step",
+    ),
+    "the sidecar has lost a column": (
+        "ALTER TABLE replication_versions CHANGE token ticket INT UNSIGNED NOT NULL",
+        "ALTER TABLE replication_versions CHANGE ticket token INT UNSIGNED NOT NULL",
+        1054,
+        "replication_versions: column token is missing",
+    ),
+    "the target has a column that nothing fills": (
+        "ALTER TABLE tbl_orders ADD COLUMN region VARCHAR(8) NOT NULL",
+        "ALTER TABLE tbl_orders DROP COLUMN region",
+        1364,
+        "tbl_orders: column region is NOT NULL without a default, and the mapping does not fill it",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_schema_changed_under_a_live_connection_stops_and_the_same_batch_applies_once_mended(
+    change, tables, consumer, parked
+):
+    breaks, mends, errno, misfit = CHANGES[change]
+    consumer.deliver(record("a", 1))
+    batch = [record("a", 2, status="PAID"), record("b", 3)]
+    tables.run(breaks)
+
+    with pytest.raises(StopError) as first:
+        consumer.deliver(*batch)
+    assert (first.value.errno, first.value.hint) == (
+        errno,
+        "the schema differs from the table mapping; run the schema step",
+    )
+    with pytest.raises(StopError) as second:
+        consumer.deliver(*batch)
+    table, _, problem = misfit.partition(": ")
+    assert second.value.hint == f"table {table} does not fit the mapping: {problem}"
+    assert str(second.value).endswith(second.value.hint)
+    tables.run(mends)
+    assert tables.orders() == [order("a")]
+    assert tables.sidecar() == [("a", 1, 0)]
+
+    assert consumer.deliver(*batch) == {"upserted": 2}
+    assert tables.orders() == [order("a", status="PAID"), order("b")]
+    assert tables.sidecar() == [("a", 2, 0), ("b", 3, 0)]
+    assert parked() == []
+
+
+def test_a_column_made_narrower_under_a_live_connection_parks_only_what_does_not_fit(tables, consumer, parked):
+    consumer.deliver(record("a", 1))
+    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(4) NOT NULL, MODIFY amount DECIMAL(5,2) NOT NULL")
+
+    counts = consumer.deliver(
+        record("b", 2, status="PAID"), record("c", 3, status="SHIPPED"), record("d", 4, amount="1000")
+    )
+
+    assert counts == {"upserted": 1, "parked": 2}
+    assert tables.orders() == [order("a"), order("b", status="PAID")]
+    assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0)]
+    assert [name.split("/")[1] for name in parked()] == ["c", "d"]
+
+
+def test_a_column_too_narrow_at_connect_stops_before_anything_is_parked(tables, consumer, parked):
+    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(4) NOT NULL")
+
+    with pytest.raises(StopError, match=r"column status is varchar\(4\); the mapping needs a text of at least 32"):
+        consumer.deliver(record("a", 1), record("b", 2, status="SHIPPED"))
+    assert (tables.orders(), tables.sidecar(), parked()) == ([], [], [])
+    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(32) NOT NULL")
+
+    assert consumer.deliver(record("a", 1), record("b", 2, status="SHIPPED")) == {"upserted": 2}

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.tables import Tables
+from tests.support.writes import WriteLog, Writer
+
+
+@pytest.fixture
+def writer(connect: Any, tables: Tables) -> Writer:
+    return Writer(connect())
+
+
+@pytest.fixture
+def log(tables: Tables) -> WriteLog:
+    return WriteLog(tables)

@@ -1,0 +1,265 @@
+"""A row that can never be written is parked alone, whole, and leaves no trace; everything else is committed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pymysql
+import pytest
+
+from common import errors
+from common.sink import Outcome
+from tests.support.records import START, record, remove
+from tests.support.tables import Tables, order
+from tests.support.writes import WriteLog, Writer
+
+both_ways = pytest.mark.parametrize("every_change", [False, True], ids=["last change", "every change"])
+CHECK = (3819, 4025)  # MySQL's number and MariaDB's
+
+
+@pytest.fixture
+def positive(writer: Writer, tables: Tables) -> Writer:
+    """A target that refuses negative amounts."""
+    tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
+    return writer
+
+
+def parked(outcome: Outcome) -> list[tuple[Any, ...]]:
+    return [(p.key, p.version and int(p.version[-20:]), p.errno, p.record) for p in outcome.parked]
+
+
+@both_ways
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_only_the_poison_is_parked(positive: Writer, tables: Tables, size: int, *, every_change: bool):
+    for position in range(size):
+        tables.run("DELETE FROM tbl_orders", "DELETE FROM replication_versions")
+        batch = [record(f"k{i}", 1, amount="-1" if i == position else "1") for i in range(size)]
+
+        outcome = positive(*batch, every_change=every_change)
+
+        assert [p.record for p in outcome.parked] == [batch[position]]
+        assert outcome.parked[0].errno in CHECK
+        good = [i for i in range(size) if i != position]
+        assert +outcome.counts == +Counter(upserted=size - 1)
+        assert tables.orders() == [order(f"k{i}", amount="1") for i in good]
+        assert tables.sidecar() == [(f"k{i}", 1, 0) for i in good], "a parked record leaves no trace"
+
+
+@both_ways
+def test_many_poisons_among_many_rows(positive: Writer, tables: Tables, *, every_change: bool):
+    bad = {7, 8, 9, *range(100, 1000, 100), 998, 999}
+    batch = [record(f"k{i:04}", 1, amount="-1" if i in bad else "1") for i in range(1000)]
+    deletes = [remove(f"d{i}", 1) for i in range(5)]
+
+    outcome = positive(*batch, *deletes, every_change=every_change)
+
+    assert outcome.counts == Counter(upserted=1000 - len(bad), deleted=5)
+    assert sorted(int(p.key[1:]) for p in outcome.parked) == sorted(bad)
+    assert tables.orders() == [order(f"k{i:04}", amount="1") for i in range(1000) if i not in bad]
+    assert len(tables.sidecar()) == 1005 - len(bad)
+
+
+def test_a_batch_of_nothing_but_poison_writes_nothing(positive: Writer, tables: Tables):
+    outcome = positive(*(record(f"k{i}", 1, amount="-1") for i in range(5)))
+
+    assert (len(outcome.parked), outcome.counts) == (5, Counter())
+    assert (tables.orders(), tables.whole_sidecar()) == ([], [])
+    tables.assert_unlocked()
+
+
+def test_the_newest_good_change_before_the_poison_is_written(positive: Writer, tables: Tables, log: WriteLog):
+    poison = [record("a", 4, amount="-4"), record("a", 5, amount="-5")]
+
+    outcome = positive(
+        record("a", 1, amount="1"), remove("a", 2), record("a", 3, amount="3"), *poison, record("b", 1, amount="1")
+    )
+
+    assert sorted(p.record["dynamodb"]["SequenceNumber"][-1] for p in outcome.parked) == ["4", "5"]
+    assert outcome.counts == Counter(upserted=2, superseded=2)
+    assert tables.orders() == [order("a", amount="3"), order("b", amount="1")]
+    assert tables.sidecar() == [("a", 3, 0), ("b", 1, 0)]
+    assert [row[:2] for row in log.rows() if row[1] == "a"] == [("insert", "a")]
+
+
+def test_the_change_before_the_poison_may_be_a_delete(positive: Writer, tables: Tables):
+    positive(record("a", 1, amount="1"))
+
+    outcome = positive(remove("a", 2), record("a", 3, amount="-1"))
+
+    assert (len(outcome.parked), outcome.counts) == (1, Counter(deleted=1))
+    assert (tables.orders(), tables.sidecar()) == ([], [("a", 2, 1)])
+
+
+@both_ways
+def test_a_later_good_version_supersedes_the_poison(positive: Writer, tables: Tables, *, every_change: bool):
+    outcome = positive(
+        record("a", 1, amount="1"),
+        record("a", 2, amount="-1"),
+        record("a", 3, amount="3"),
+        every_change=every_change,
+    )
+
+    assert len(outcome.parked) == int(every_change), "a change that is not the last is not even tried"
+    assert tables.orders() == [order("a", amount="3")]
+    assert tables.sidecar() == [("a", 3, 0)]
+
+
+def test_a_stale_poison_is_stale(positive: Writer, tables: Tables):
+    positive(record("a", 5, amount="5"))
+
+    assert positive(record("a", 4, amount="-1"), record("b", 1)) == Outcome(Counter(stale=1, upserted=1))
+
+
+def test_the_row_before_the_poison_stays_as_it_was(positive: Writer, tables: Tables):
+    positive(record("a", 1, amount="1"))
+    before = tables.whole_sidecar()
+
+    positive(record("a", 2, amount="-1"), record("b", 1, amount="1"))
+
+    assert tables.orders() == [order("a", amount="1"), order("b", amount="1")]
+    assert tables.whole_sidecar()[:1] == before
+
+
+def test_a_retry_wins_once_the_cause_is_gone(positive: Writer, tables: Tables):
+    poison = record("a", 2, amount="-1")
+    positive(record("a", 1), poison)
+    tables.run("ALTER TABLE tbl_orders DROP CONSTRAINT positive")
+
+    assert positive(poison) == Outcome(Counter(upserted=1))
+    assert tables.orders() == [order("a", amount="-1")]
+    assert tables.sidecar() == [("a", 2, 0)]
+
+
+def test_a_retry_after_a_newer_good_version_is_stale(positive: Writer, tables: Tables):
+    poison = record("a", 2, amount="-1")
+    positive(poison)
+    positive(record("a", 3, amount="3"))
+    tables.run("ALTER TABLE tbl_orders DROP CONSTRAINT positive")
+
+    assert positive(poison) == Outcome(Counter(stale=1))
+    assert tables.orders() == [order("a", amount="3")]
+
+
+@both_ways
+def test_poison_again_changes_nothing(positive: Writer, tables: Tables, log: WriteLog, *, every_change: bool):
+    batch = [record("a", 1), record("a", 2, amount="-1"), record("b", 1), remove("c", 1)]
+    first = positive(*batch, every_change=every_change)
+    before = tables.orders(), tables.whole_sidecar()
+    log.clear()
+
+    second = positive(*batch, every_change=every_change)
+
+    assert second.parked == first.parked
+    assert second.counts == Counter(redelivered=3)
+    assert (tables.orders(), tables.whole_sidecar()) == before
+    assert log.rows() == []
+
+
+@both_ways
+def test_the_clock_trips_beside_poison_too(positive: Writer, tables: Tables, *, every_change: bool):
+    positive(record("a", 5))
+
+    outcome = positive(record("a", 4, time=START + 9), record("b", 1, amount="-1"), every_change=every_change)
+
+    assert sorted(p.key for p in outcome.parked) == ["a", "b"]
+    assert tables.sidecar() == [("a", 5, 0)]
+
+
+REFUSALS = [
+    pytest.param("ALTER TABLE tbl_orders MODIFY status VARCHAR(2)", 1406, "status", id="too long"),
+    pytest.param("ALTER TABLE tbl_orders MODIFY amount DECIMAL(4,2)", 1264, "amount", id="out of range"),
+    pytest.param("ALTER TABLE tbl_orders MODIFY created_at TINYINT", 1264, "created_at", id="time out of range"),
+    pytest.param("ALTER TABLE tbl_orders MODIFY status ENUM('OK')", 1265, "status", id="not in the enumeration"),
+    pytest.param("ALTER TABLE tbl_orders MODIFY created_at DATE", 1292, "created_at", id="not a date"),
+]
+
+
+@pytest.mark.parametrize(("ddl", "errno", "column"), REFUSALS)
+def test_a_column_that_was_altered_under_us_parks_what_no_longer_fits(
+    writer: Writer, tables: Tables, ddl: str, errno: int, column: str
+):
+    """Never rounded, cut or replaced by the server."""
+    tables.run(ddl)
+    poison = record("a", 1, "INSERT", status="VERY NEW", amount="12345")
+
+    outcome = writer(poison, remove("b", 1))
+
+    assert parked(outcome) == [("a", 1, errno, poison)]
+    assert outcome.parked[0].reason.startswith(f"MySQL error {errno} (")
+    assert outcome.parked[0].reason.endswith(f" on column {column}")
+    assert outcome.parked[0].hint == errors.RULES[errno].hint
+    assert "VERY NEW" not in str(outcome.parked[0]._replace(record={}))
+    assert (tables.orders(), tables.sidecar()) == ([], [("b", 1, 1)])
+
+
+def test_a_character_that_a_legacy_column_cannot_hold_is_parked(writer: Writer, tables: Tables):
+    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(32) CHARACTER SET latin1")
+
+    outcome = writer(record("a", 1, status="😀"), record("b", 1, status="é"))
+
+    assert [(p.key, p.errno) for p in outcome.parked] == [("a", 1366)]
+    assert tables.orders() == [order("b", status="é")]
+
+
+def test_a_missing_referred_row_parks_until_it_is_there(writer: Writer, tables: Tables):
+    tables.run(
+        "CREATE TABLE merchants (id VARCHAR(64) PRIMARY KEY) ENGINE=InnoDB CHARSET=utf8mb4",
+        "ALTER TABLE tbl_orders ADD FOREIGN KEY (merchant_id) REFERENCES merchants (id)",
+        "INSERT INTO merchants VALUES ('known')",
+    )
+    poison = record("a", 1, merchant_id="unknown")
+
+    outcome = writer(poison, record("b", 1, merchant_id="known"))
+
+    assert parked(outcome) == [("a", 1, 1452, poison)]
+    assert tables.orders() == [order("b", merchant_id="known")]
+    tables.run("INSERT INTO merchants VALUES ('unknown')")
+    assert writer(poison) == Outcome(Counter(upserted=1))
+
+
+def test_a_row_that_others_refer_to_is_not_deleted(writer: Writer, tables: Tables):
+    writer(record("a", 1), record("b", 1))
+    tables.run(
+        "CREATE TABLE invoices (order_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin,"
+        " FOREIGN KEY (order_id) REFERENCES tbl_orders (order_id)) ENGINE=InnoDB",
+        "INSERT INTO invoices VALUES ('a')",
+    )
+
+    outcome = writer(remove("a", 2), remove("b", 2))
+
+    assert parked(outcome) == [("a", 2, 1451, outcome.parked[0].record)]
+    assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0), ("b", 2, 1)])
+
+
+def test_a_refusal_by_a_trigger_is_poison(writer: Writer, tables: Tables):
+    tables.run(
+        "CREATE TRIGGER refuse BEFORE INSERT ON tbl_orders FOR EACH ROW IF NEW.status = 'BAD' THEN"
+        " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF"
+    )
+
+    outcome = writer(record("a", 1, status="BAD"), record("b", 1))
+
+    assert [(p.key, p.errno) for p in outcome.parked] == [("a", 1644)]
+    assert tables.orders() == [order("b")]
+
+
+@pytest.mark.parametrize(
+    ("ddl", "errno"),
+    [
+        ("DROP TABLE tbl_orders", 1146),
+        ("DROP TABLE replication_versions", 1146),
+        ("ALTER TABLE tbl_orders DROP COLUMN status", 1054),
+        ("ALTER TABLE tbl_orders ADD COLUMN tax INT NOT NULL", 1364),
+    ],
+)
+def test_a_schema_that_no_row_fits_raises_and_writes_nothing(writer: Writer, tables: Tables, ddl: str, errno: int):
+    """It is a person's to mend: nothing is parked, the shard waits."""
+    tables.run(ddl)
+
+    with pytest.raises(pymysql.MySQLError) as raised:
+        writer(record("a", 1), remove("b", 1))
+
+    assert errors.number(raised.value) == errno
+    if "tbl_orders" in ddl:
+        assert tables.whole_sidecar() == []

@@ -1,0 +1,354 @@
+"""The stream's consumer as Lambda runs it: events in, rows, parked records and counts out, or it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pymysql
+import pytest
+from moto import mock_aws
+
+from common.changes import version
+from common.config import ConfigError
+from common.errors import HoldError, StopError
+from common.quarantine import ParkError
+from scripts.local.mariadb import MariaDB
+from tests.support.functions import BUCKET, PARAMETER, FunctionWorld, metrics_of
+from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
+from tests.support.tables import Tables, order
+
+CONSUMER, SCHEMA_STEP = "stream_consumer.handler", "stream_consumer.schema_step"
+Consume = Callable[..., dict[str, int]]
+
+
+@pytest.fixture
+def world(server: MariaDB, monkeypatch: pytest.MonkeyPatch) -> Iterator[FunctionWorld]:
+    with mock_aws():
+        yield FunctionWorld(server, monkeypatch)
+
+
+@pytest.fixture
+def start(world: FunctionWorld, tables: Tables) -> Iterator[Callable[..., Consume]]:
+    """Start an execution environment with `environ` set."""
+    started = []
+
+    def start(**environ: str | None) -> Consume:
+        module = world.cold_start(CONSUMER, **environ)
+        started.append(module)
+        return lambda *records: module.handler({"Records": list(records)}, None)
+
+    yield start
+    for module in started:
+        module.DATABASE.drop()
+
+
+@pytest.fixture
+def consume(start: Callable[..., Consume]) -> Consume:
+    return start()
+
+
+def object_name(key: str, sequence: int) -> str:
+    return f"quarantine/{key}/{version(ARN, str(8 * 10**20 + sequence))}.json"
+
+
+class TestEvents:
+    def test_a_batch_becomes_rows_and_is_counted(self, consume: Consume, tables: Tables, capsys: Any):
+        assert consume(record("a", 1), record("b", 1), record("a", 2, status="PAID"), remove("c", 1)) == {
+            "upserted": 2,
+            "deleted": 1,
+            "superseded": 1,
+        }
+
+        assert tables.orders() == [order("a", status="PAID"), order("b")]
+        assert tables.sidecar() == [("a", 2, 0), ("b", 1, 0), ("c", 1, 1)]
+        assert metrics_of(capsys.readouterr().out) == {"received": 4, "upserted": 2, "deleted": 1, "superseded": 1}
+
+    def test_a_batch_delivered_again_is_recognised(self, consume: Consume, tables: Tables):
+        consume(record("a", 1), remove("b", 1))
+        before = tables.orders(), tables.whole_sidecar()
+
+        assert consume(record("a", 1), remove("b", 1)) == {"redelivered": 2}
+        assert (tables.orders(), tables.whole_sidecar()) == before
+
+    def test_an_empty_batch_is_nothing_to_do(self, consume: Consume):
+        assert consume() == {}
+
+    def test_an_event_without_records_is_an_error_and_no_success(self, world: FunctionWorld, tables: Tables):
+        with pytest.raises(KeyError):
+            world.cold_start(CONSUMER).handler({}, None)
+
+    def test_items_of_another_kind_and_expired_ones_are_skipped_and_counted(self, consume: Consume, tables: Tables):
+        consume(record("a", 1), record("b", 1))
+        note = record("n", 1)
+        note["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
+
+        assert consume(note, remove("a", 2, identity=TTL_IDENTITY), remove("b", 2)) == {
+            "other_item": 1,
+            "ttl_delete": 1,
+            "deleted": 1,
+        }
+        assert tables.orders() == [order("a")], "the legacy row outlives the item"
+
+    def test_expired_items_delete_their_rows_when_mirrored(self, start: Callable[..., Consume], tables: Tables):
+        consume = start(MIRROR_TTL_DELETES="true")
+        consume(record("a", 1))
+
+        assert consume(remove("a", 2, identity=TTL_IDENTITY)) == {"deleted": 1}
+        assert tables.orders() == []
+
+    def test_every_change_is_applied_when_asked(self, start: Callable[..., Consume]):
+        assert start(APPLY_EVERY_CHANGE="true")(record("a", 1), record("a", 2)) == {"upserted": 2}
+
+    def test_the_connection_is_kept_between_invocations(self, consume: Consume, tables: Tables):
+        ours = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'backstream'"
+        consume(record("a", 1))
+        before = tables.run(ours)
+
+        consume(record("a", 2))
+
+        assert tables.run(ours) == before
+
+    def test_no_value_of_a_row_gets_into_the_log(self, consume: Consume, tables: Tables, capsys: Any):
+        tables.run("ALTER TABLE tbl_orders ADD UNIQUE KEY uq (merchant_id)")
+        consume(record("a", 1, merchant_id="secret-1"))
+
+        consume(record("b", 1, merchant_id="secret-1"), record("c", 1, status="x" * 40, merchant_id="secret-2"))
+
+        assert "secret" not in capsys.readouterr().out
+
+
+class TestQuarantine:
+    def test_poison_is_parked_whole_and_the_rest_is_applied(
+        self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
+    ):
+        tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(32) CHARACTER SET latin1 NOT NULL")
+        bad_amount, emoji = record("a", 1, amount="0.00001"), record("b", 1, status="😀")
+
+        counts = consume(bad_amount, emoji, record("c", 1))
+
+        assert counts == {"upserted": 1, "parked": 2}
+        assert world.objects() == {
+            object_name("a", 1): {
+                "key": "a",
+                "version": version(ARN, str(8 * 10**20 + 1)),
+                "reason": "attribute amount does not fit DECIMAL(19,4)",
+                "hint": "correct the item; its next version supersedes this one",
+                "errno": None,
+                "record": bad_amount,
+            },
+            object_name("b", 1): {
+                "key": "b",
+                "version": version(ARN, str(8 * 10**20 + 1)),
+                "reason": "MySQL error 1366 (TRUNCATED_WRONG_VALUE_FOR_FIELD) on column status",
+                "hint": "the value does not fit its column; correct the item, its next version supersedes",
+                "errno": 1366,
+                "record": emoji,
+            },
+        }
+        assert tables.orders() == [order("c")]
+        assert metrics_of(capsys.readouterr().out) == {"received": 3, "upserted": 1, "parked": 2}
+
+    def test_a_contradicting_clock_is_parked_and_counted_for_the_alarm(
+        self, consume: Consume, world: FunctionWorld, capsys: Any
+    ):
+        consume(record("a", 5))
+        capsys.readouterr()
+
+        assert consume(record("a", 4, time=START + 3)) == {"parked": 1, "clock_tripped": 1}
+        assert list(world.objects()) == [object_name("a", 4)]
+        assert metrics_of(capsys.readouterr().out) == {"received": 1, "parked": 1, "clock_tripped": 1}
+
+    def test_what_cannot_be_parked_raises_and_the_next_delivery_heals(
+        self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
+    ):
+        """Parking comes after the commit: what was written is then found to be a redelivery."""
+        poison = record("a", 1, amount="x")
+        world.s3.delete_bucket(Bucket=BUCKET)
+
+        with pytest.raises(ParkError):
+            consume(poison, record("b", 1))
+
+        assert tables.orders() == [order("b")]
+        assert metrics_of(capsys.readouterr().out) == {"held": 1}
+        world.s3.create_bucket(Bucket=BUCKET)
+        assert consume(poison, record("b", 1)) == {"redelivered": 1, "parked": 1}
+        assert [parked["record"] for parked in world.objects().values()] == [poison]
+
+    @pytest.mark.parametrize("thing", [None, "record", {}, {"dynamodb": {"Keys": []}}], ids=repr)
+    def test_whatever_the_stream_holds_blocks_nobody(
+        self, consume: Consume, tables: Tables, world: FunctionWorld, thing: Any
+    ):
+        assert consume(thing, record("a", 1)) == {"parked": 1, "upserted": 1}
+
+        assert tables.orders() == [order("a")]
+        assert [parked["record"] for parked in world.objects().values()] == [thing]
+
+    def test_a_batch_of_nothing_but_unreadable_records_needs_no_database(
+        self, consume: Consume, tables: Tables, world: FunctionWorld
+    ):
+        world.put_parameter({"hostname": "nowhere.invalid", "port": 1, "db": "x", "driver": "mysql"})
+
+        assert consume({}) == {"parked": 1}
+
+
+class TestHoldAndStop:
+    """Nothing of the batch is acknowledged: the invocation raises, with what to do next."""
+
+    def test_a_missing_table_stops(self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any):
+        tables.run("DROP TABLE tbl_orders")
+
+        with pytest.raises(StopError, match="table tbl_orders does not fit the mapping: it does not exist"):
+            consume(record("a", 1))
+
+        assert metrics_of(capsys.readouterr().out) == {"stopped": 1}
+        assert (tables.whole_sidecar(), world.objects()) == ([], {})
+
+    def test_it_goes_on_by_itself_once_the_table_is_there(self, start: Callable[..., Consume], tables: Tables):
+        consume = start()
+        consume(record("a", 1))
+        tables.run("RENAME TABLE tbl_orders TO away")
+        with pytest.raises(StopError, match="MySQL error 1146: the schema differs"):
+            consume(record("a", 2, status="PAID"))
+
+        tables.run("RENAME TABLE away TO tbl_orders")
+
+        assert consume(record("a", 2, status="PAID")) == {"upserted": 1}
+        assert tables.orders() == [order("a", status="PAID")]
+
+    def test_a_server_that_is_not_there_holds(self, consume: Consume, world: FunctionWorld, capsys: Any):
+        world.put_parameter({"hostname": "127.0.0.1", "port": 1, "db": "x", "driver": "mysql"})
+
+        with pytest.raises(HoldError, match="MySQL error 2003: the database is down or unreachable"):
+            consume(record("a", 1))
+
+        assert metrics_of(capsys.readouterr().out) == {"held": 1}
+
+    def test_a_certificate_that_is_not_trusted_stops(self, start: Callable[..., Consume]):
+        with pytest.raises(StopError, match="check MYSQL_TLS, MYSQL_CA_PEM"):
+            start(MYSQL_CA_PEM=None)(record("a", 1))
+
+    def test_a_failure_says_which_batch_and_repeats_no_value(self, consume: Consume, world: FunctionWorld):
+        world.put_parameter({"hostname": "127.0.0.1", "port": 1, "db": "x", "driver": "mysql"})
+
+        with pytest.raises(HoldError) as held:
+            consume(record("a", 1, merchant_id="secret"), record("b", 1))
+
+        assert str(held.value).startswith("applying 2 changes to tbl_orders, the first of key a: MySQL error 2003: ")
+        assert held.value.__cause__ is None, "a chained MySQL error may hold row values"
+
+
+class TestColdStart:
+    """A wrong or missing configuration fails at cold start, in one message."""
+
+    ABSENT = dict.fromkeys(["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"])
+
+    @pytest.mark.parametrize(
+        ("module", "names"),
+        [
+            (CONSUMER, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"]),
+            (SCHEMA_STEP, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN"]),
+        ],
+    )
+    def test_every_missing_variable_is_named(self, world: FunctionWorld, module: str, names: list[str]):
+        with pytest.raises(ConfigError) as refused:
+            world.cold_start(module, **self.ABSENT)
+
+        assert str(refused.value) == "bad configuration: " + "; ".join(f"{name} is not set" for name in names)
+
+    @pytest.mark.parametrize("name", ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"])
+    def test_each_required_variable_is_demanded(self, world: FunctionWorld, name: str):
+        with pytest.raises(ConfigError) as refused:
+            world.cold_start(CONSUMER, **{name: None})
+
+        assert str(refused.value) == f"bad configuration: {name} is not set"
+
+    def test_every_bad_value_is_named_and_none_repeated(self, world: FunctionWorld):
+        bad = "MYSQL_TLS MYSQL_CA_PEM MYSQL_CONNECT_TIMEOUT MYSQL_READ_TIMEOUT MIRROR_TTL_DELETES APPLY_EVERY_CHANGE"
+        names = [*bad.split(), "MAX_STATEMENT_BYTES"]
+
+        with pytest.raises(ConfigError) as refused:
+            world.cold_start(CONSUMER, **dict.fromkeys(names, "hunter2"), FAILURES_BUCKET=None)
+
+        message = str(refused.value)
+        assert [name for name in [*names, "FAILURES_BUCKET"] if name not in message] == []
+        assert "hunter2" not in message
+
+    @pytest.mark.parametrize(
+        ("value", "problem"),
+        [
+            ("", "is not a JSON object"),
+            ("[]", "is not a JSON object"),
+            ("{}", "lacks or has a bad hostname, port, db, driver"),
+            ('{"hostname": "h", "port": "x", "db": "d", "driver": "mysql"}', "lacks or has a bad port"),
+            ('{"hostname": "h", "port": 3306, "db": "d", "driver": "pg"}', "names another driver than mysql"),
+        ],
+    )
+    def test_a_bad_parameter_is_named(
+        self, consume: Consume, world: FunctionWorld, capsys: Any, value: str, problem: str
+    ):
+        world.ssm.put_parameter(Name=PARAMETER, Value=value or " ", Type="String", Overwrite=True)
+
+        with pytest.raises(ConfigError) as refused:
+            consume(record("a", 1))
+
+        assert str(refused.value) == f"SSM parameter {PARAMETER} {problem}"
+        assert metrics_of(capsys.readouterr().out) == {"stopped": 1}
+
+    def test_a_missing_parameter_is_named(self, consume: Consume, world: FunctionWorld):
+        world.ssm.delete_parameter(Name=PARAMETER)
+
+        with pytest.raises(ConfigError, match=f"SSM parameter {PARAMETER} cannot be read"):
+            consume(record("a", 1))
+
+
+class TestSchemaStep:
+    @pytest.fixture
+    def step(self, world: FunctionWorld, tables: Tables) -> Callable[[], dict[str, str]]:
+        tables.drop_all()
+        return lambda: world.cold_start(SCHEMA_STEP).handler({"anything": 1}, None)
+
+    def test_it_creates_then_finds_that_all_fits(self, step: Callable[[], dict[str, str]], tables: Tables):
+        assert step() == {"target": "created", "sidecar": "created"}
+        assert step() == {"target": "fits", "sidecar": "fits"}
+        assert tables.orders() == []
+
+    def test_it_waits_for_a_database_that_does_not_answer_yet(self, world: FunctionWorld, tables: Tables):
+        """Terraform does not wait until a new RDS Proxy has found its database."""
+        module, answers, pauses = world.cold_start(SCHEMA_STEP), [_down(), _down(), {"target": "fits"}], []
+
+        assert module.patiently(lambda: _give(answers.pop(0)), lambda: True, pauses.append) == {"target": "fits"}
+        assert len(pauses) == 2
+
+    def test_its_patience_ends_before_its_time_does(self, world: FunctionWorld, tables: Tables):
+        module = world.cold_start(SCHEMA_STEP)
+
+        with pytest.raises(HoldError):
+            module.patiently(lambda: _give(_down()), lambda: False, lambda _: None)
+
+    def test_a_table_that_does_not_fit_fails_the_deployment(self, step: Callable[[], Any], tables: Tables):
+        step()
+        tables.run("ALTER TABLE tbl_orders MODIFY amount FLOAT, DROP COLUMN status")
+
+        with pytest.raises(StopError) as stopped:
+            step()
+
+        assert str(stopped.value).endswith(
+            "table tbl_orders does not fit the mapping: column amount is float; the mapping needs DECIMAL(19,4) or"
+            " wider; column status is missing"
+        )
+
+    def test_its_connection_does_not_outlive_it(self, step: Callable[[], Any], tables: Tables):
+        step()
+
+        tables.assert_unlocked()
+
+
+def _down() -> HoldError:
+    return HoldError("creating and checking tables", pymysql.OperationalError(9501, "timed out"), "wait")
+
+
+def _give(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

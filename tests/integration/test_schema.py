@@ -1,0 +1,286 @@
+"""The schema step creates what is absent, leaves what exists untouched, and says exactly what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from common import schema
+from common.errors import MisfitError
+from common.target import Target
+from tests.support.tables import Tables
+from tests.support.writes import TABLE
+
+CREATED, FITS = "created", "fits"
+ORDERS = """CREATE TABLE tbl_orders (
+  order_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+  merchant_id VARCHAR(64) NOT NULL,
+  amount DECIMAL(19,4) NOT NULL,
+  currency VARCHAR(3) NOT NULL,
+  status VARCHAR(32) NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"""
+
+
+@pytest.fixture
+def nothing(tables: Tables) -> Tables:
+    tables.drop_all()
+    return tables
+
+
+@pytest.fixture
+def step(connect: Any, nothing: Tables) -> Callable[[], dict[str, str]]:
+    """As the function does it: with the account that has no right to alter or drop."""
+    return lambda: schema.create_missing(connect(), TABLE)
+
+
+def ddl(tables: Tables) -> list[tuple[Any, ...]]:
+    names = tables.run("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1")
+    return [tables.run(f"SHOW CREATE TABLE `{name}`")[0] for (name,) in names]
+
+
+def columns(tables: Tables, table: str) -> list[tuple[Any, ...]]:
+    return tables.run(
+        "SELECT COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_KEY FROM information_schema.COLUMNS"
+        f" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}' ORDER BY ORDINAL_POSITION"
+    )
+
+
+def problems_of(error: pytest.ExceptionInfo[MisfitError]) -> list[str]:
+    assert "; ".join(error.value.problems) in str(error.value)
+    return error.value.problems
+
+
+def test_both_tables_are_created_where_there_are_none(step: Any, nothing: Tables):
+    assert step() == {"target": CREATED, "sidecar": CREATED}
+
+    assert [row[:2] + row[3:] for row in columns(nothing, "tbl_orders")] == [
+        ("order_id", "varchar(64)", "NO", "PRI"),
+        ("merchant_id", "varchar(64)", "NO", ""),
+        ("amount", "decimal(19,4)", "NO", ""),
+        ("currency", "varchar(3)", "NO", ""),
+        ("status", "varchar(32)", "NO", ""),
+        ("created_at", "bigint(20)", "NO", ""),
+        ("updated_at", "bigint(20)", "NO", ""),
+    ]
+    assert columns(nothing, "tbl_orders")[0][2] == "ascii_bin", "'a' and 'A' are two orders"
+    assert columns(nothing, "replication_versions") == [
+        ("item_key", "varchar(255)", "ascii_bin", "NO", "PRI"),
+        ("version", "varchar(160)", "ascii_bin", "NO", ""),
+        ("deleted", "tinyint(4)", None, "NO", ""),
+        ("source_time", "bigint(20)", None, "NO", ""),
+        ("token", "int(10) unsigned", None, "NO", ""),
+    ]
+
+
+def test_a_second_run_finds_that_they_fit_and_changes_nothing(step: Any, nothing: Tables):
+    step()
+    before = ddl(nothing)
+
+    assert step() == {"target": FITS, "sidecar": FITS}
+    assert ddl(nothing) == before
+
+
+def test_a_legacy_table_that_exists_is_left_untouched(step: Any, nothing: Tables):
+    nothing.run(ORDERS, "INSERT INTO tbl_orders VALUES ('a', 'm', 1, 'INR', 'NEW', 1, 1)")
+    before = ddl(nothing), nothing.orders()
+
+    assert step() == {"target": FITS, "sidecar": CREATED}
+    assert (ddl(nothing)[1:], nothing.orders()) == before
+
+
+def test_two_deployments_at_once_do_no_harm(connect: Any, nothing: Tables):
+    connections = [connect() for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda connection: schema.create_missing(connection, TABLE), connections))
+
+    assert len(ddl(nothing)) == 2
+    assert {answer["target"] for answer in answers} <= {CREATED, FITS}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "",
+        "MODIFY merchant_id VARCHAR(255) NOT NULL, MODIFY status TEXT NOT NULL",
+        "MODIFY amount DECIMAL(38,10) NOT NULL",
+        "MODIFY created_at INT UNSIGNED NOT NULL",
+        "MODIFY status ENUM('NEW', 'PAID') NOT NULL",
+        "MODIFY status VARCHAR(32) NULL",
+        "MODIFY merchant_id CHAR(64) CHARACTER SET latin1 NOT NULL",
+        "ADD COLUMN note VARCHAR(10) NULL",
+        "ADD COLUMN seen INT NOT NULL DEFAULT 0",
+        "ADD COLUMN twice DECIMAL(20,4) AS (amount * 2) STORED",
+        "ADD COLUMN changed TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+        "DROP PRIMARY KEY, ADD COLUMN id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, ADD UNIQUE KEY (order_id)",
+    ],
+)
+def test_a_table_that_holds_everything_the_mapping_lets_through_fits(step: Any, nothing: Tables, changes: str):
+    nothing.run(ORDERS, f"ALTER TABLE tbl_orders {changes}")
+
+    assert step()["target"] == FITS
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ("DROP COLUMN status", "column status is missing"),
+        (
+            "MODIFY status VARCHAR(31) NOT NULL",
+            "column status is varchar(31); the mapping needs a text of at least 32 characters",
+        ),
+        ("MODIFY status INT NOT NULL", "column status is int(11); the mapping needs a text of at least 32 characters"),
+        (
+            "MODIFY order_id VARCHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL",
+            "column order_id is varchar(36); the mapping needs a text of at least 64 characters",
+        ),
+        ("MODIFY amount FLOAT NOT NULL", "column amount is float; the mapping needs DECIMAL(19,4) or wider"),
+        ("MODIFY amount DOUBLE NOT NULL", "column amount is double; the mapping needs DECIMAL(19,4) or wider"),
+        (
+            "MODIFY amount DECIMAL(18,4) NOT NULL",
+            "column amount is decimal(18,4); the mapping needs DECIMAL(19,4) or wider",
+        ),
+        (
+            "MODIFY amount DECIMAL(19,2) NOT NULL",
+            "column amount is decimal(19,2); the mapping needs DECIMAL(19,4) or wider",
+        ),
+        (
+            "MODIFY amount DECIMAL(19,5) NOT NULL",
+            "column amount is decimal(19,5); the mapping needs DECIMAL(19,4) or wider",
+        ),
+        (
+            "MODIFY created_at DATETIME NOT NULL",
+            "column created_at is datetime; the mapping needs INT or BIGINT for epoch seconds",
+        ),
+        (
+            "MODIFY created_at SMALLINT NOT NULL",
+            "column created_at is smallint(6); the mapping needs INT or BIGINT for epoch seconds",
+        ),
+        (
+            "ADD COLUMN tax INT NOT NULL",
+            "column tax is NOT NULL without a default, and the mapping does not fill it",
+        ),
+        ("DROP PRIMARY KEY", "column order_id is neither the primary key nor a unique key by itself"),
+        (
+            "DROP PRIMARY KEY, ADD PRIMARY KEY (order_id, merchant_id)",
+            "column order_id is neither the primary key nor a unique key by itself",
+        ),
+        (
+            "DROP PRIMARY KEY, ADD UNIQUE KEY (order_id(8))",
+            "column order_id is neither the primary key nor a unique key by itself",
+        ),
+        ("ENGINE=MyISAM", "its engine is MyISAM; only InnoDB commits both tables together"),
+    ],
+)
+def test_each_misfit_is_named_and_nothing_is_created_or_changed(step: Any, nothing: Tables, changes: str, problem: str):
+    nothing.run(ORDERS, f"ALTER TABLE tbl_orders {changes}")
+    before = ddl(nothing)
+
+    with pytest.raises(MisfitError) as refused:
+        step()
+
+    assert problems_of(refused) == [problem]
+    assert ddl(nothing) == before
+
+
+def test_all_misfits_are_named_in_one_message(step: Any, nothing: Tables):
+    nothing.run(
+        ORDERS,
+        "ALTER TABLE tbl_orders DROP COLUMN currency, MODIFY amount FLOAT NOT NULL, ADD COLUMN tax INT NOT NULL,"
+        " DROP PRIMARY KEY, ENGINE=MyISAM",
+    )
+
+    with pytest.raises(MisfitError) as refused:
+        step()
+
+    assert str(refused.value) == (
+        "table tbl_orders does not fit the mapping: its engine is MyISAM; only InnoDB commits both tables together;"
+        " column amount is float; the mapping needs DECIMAL(19,4) or wider; column currency is missing;"
+        " column tax is NOT NULL without a default, and the mapping does not fill it;"
+        " column order_id is neither the primary key nor a unique key by itself"
+    )
+
+
+def test_a_view_is_no_table(step: Any, nothing: Tables):
+    nothing.run(ORDERS.replace("tbl_orders", "real_orders"), "CREATE VIEW tbl_orders AS SELECT * FROM real_orders")
+
+    with pytest.raises(MisfitError) as refused:
+        step()
+
+    assert problems_of(refused)[0] == "its engine is a view; only InnoDB commits both tables together"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ("DROP COLUMN token", "column token is missing"),
+        (
+            "MODIFY item_key VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL",
+            "column item_key must have the collation ascii_bin",
+        ),
+        (
+            "MODIFY version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL",
+            "column version must have the collation ascii_bin",
+        ),
+        ("DROP PRIMARY KEY", "item_key is not its primary key"),
+        ("ENGINE=MyISAM", "its engine is MyISAM; only InnoDB commits both tables together"),
+        (
+            "MODIFY version VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL",
+            "column version is varchar(20); it needs at least 160 characters",
+        ),
+    ],
+)
+def test_a_sidecar_that_does_not_fit_is_named_and_the_target_is_not_created(
+    step: Any, nothing: Tables, changes: str, problem: str
+):
+    step()
+    nothing.run("DROP TABLE tbl_orders", f"ALTER TABLE replication_versions {changes}")
+    before = ddl(nothing)
+
+    with pytest.raises(MisfitError) as refused:
+        step()
+
+    assert str(refused.value).startswith("table replication_versions does not fit")
+    assert problems_of(refused) == [problem]
+    assert ddl(nothing) == before
+
+
+@pytest.mark.parametrize("missing", ["tbl_orders", "replication_versions"])
+def test_the_consumer_stops_where_a_table_is_missing(step: Any, nothing: Tables, connect: Any, missing: str):
+    step()
+    nothing.run(f"DROP TABLE {missing}")
+
+    with pytest.raises(MisfitError, match=f"table {missing} .* it does not exist; run the schema step"):
+        schema.inspect(connect(), TABLE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "target"),
+    [
+        ("", Target(TABLE)),
+        ("ADD UNIQUE KEY u2 (status), ADD UNIQUE KEY u1 (merchant_id, created_at)", Target(TABLE, ("u1", "u2"))),
+        ("ADD UNIQUE KEY u (status(4))", Target(TABLE, ("u",))),
+        ("ADD KEY k (status)", Target(TABLE)),
+        (
+            "MODIFY order_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL",
+            Target(TABLE, folds_case=True),
+        ),
+        ("MODIFY order_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL", Target(TABLE)),
+        (
+            "DROP PRIMARY KEY, ADD COLUMN id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, ADD UNIQUE KEY (order_id)",
+            Target(TABLE),
+        ),
+    ],
+)
+def test_what_makes_an_upsert_dangerous_is_found(
+    step: Any, nothing: Tables, connect: Any, changes: str, target: Target
+):
+    nothing.run(ORDERS, f"ALTER TABLE tbl_orders {changes}")
+    step()
+
+    assert schema.inspect(connect(), TABLE) == target

@@ -1,0 +1,99 @@
+"""The consumer as its handler puts it together, on parameters and deliveries that a test decides."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from common import mapping
+from common.mysql import Database, MySQLSettings
+from common.quarantine import Quarantine
+from stream_consumer.consume import Options, consume
+from tests.support.records import item
+
+BUCKET = "failures"
+PLAIN = "backstream_plain"  # an account that needs no TLS
+# What records hold by default, and a message may not: the key alone may be told.
+VALUES = [value for name, typed in item("").items() if name == "merchant_id" for value in typed.values()]
+
+
+class Parameters:
+    """In the place of `AwsParameters`: what SSM and Secrets Manager hold now, behind a cache that never expires."""
+
+    def __init__(self, **values: Any) -> None:
+        """`values` are hostname, port, db, driver, username and password."""
+        self.stored_connection = json.dumps({k: values[k] for k in ("hostname", "port", "db", "driver")})
+        self.stored_credentials = json.dumps({k: values[k] for k in ("username", "password")})
+        self._cache: dict[str, str] = {}
+        self.fresh_reads: list[str] = []
+
+    def connection(self, *, fresh: bool = False) -> str:
+        return self._get("connection", self.stored_connection, fresh=fresh)
+
+    def credentials(self, *, fresh: bool = False) -> str:
+        return self._get("credentials", self.stored_credentials, fresh=fresh)
+
+    def set(self, **values: Any) -> None:
+        """Store new values in the place of old ones."""
+        for name in ("stored_connection", "stored_credentials"):
+            stored = json.loads(getattr(self, name))
+            setattr(self, name, json.dumps({key: values.get(key, old) for key, old in stored.items()}))
+
+    def _get(self, name: str, stored: str, *, fresh: bool) -> str:
+        if fresh:
+            self.fresh_reads.append(name)
+        if fresh or name not in self._cache:
+            self._cache[name] = stored
+        return self._cache[name]
+
+
+class Consumer:
+    """One execution environment. `deliver()` is an invocation: it acknowledges by returning."""
+
+    def __init__(
+        self,
+        parameters: Any,
+        s3: Callable[[], Any],
+        *,
+        statement_bytes: int = 15_000,
+        clock: Callable[[], float] = time.monotonic,
+        **settings: Any,
+    ):
+        """`settings` are those of `MySQLSettings`."""
+        given = {"param_name": "/orders/rds", "secret_arn": "arn:secret", "connect_timeout": 2, "read_timeout": 10}
+        self.parameters = parameters
+        self.table = mapping.load()
+        self.settings = MySQLSettings(**given | settings)
+        self.database = Database(self.settings, parameters, self.table, clock)
+        self.quarantine = Quarantine(s3, BUCKET)
+        self.options = Options(statement_bytes=statement_bytes)
+
+    def deliver(self, *records: dict[str, Any]) -> dict[str, int]:
+        """What became of the records. Whatever is raised instead tells neither a password nor a value of a row."""
+        try:
+            counts = consume(
+                records,
+                database=self.database,
+                quarantine=self.quarantine,
+                table=self.table,
+                options=self.options,
+            )
+        except BaseException as error:
+            tells_nothing("".join(traceback.format_exception(error)), self.parameters)
+            raise
+        return dict(counts)
+
+    def connection_id(self) -> int:
+        return self.database.run("asking for the connection's id", lambda connection, _: connection.thread_id())
+
+
+def tells_nothing(text: str, parameters: Any) -> None:
+    """No password, no value of a row."""
+    try:
+        secret = [json.loads(parameters.stored_credentials)["password"]]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        secret = []
+    assert [word for word in [*VALUES, *secret] if word and word in text] == []

@@ -1,0 +1,107 @@
+"""What a stream may hold and how it may be delivered, for hypothesis to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.support.records import ARN, START, record, remove
+from tests.support.tables import Rows, order
+
+KEYS = ("order-1", "ORDER-1", "k", "z'\\")
+UPSERT, DELETE, POISON = "upsert", "delete", "poison"
+SECOND_STREAM = 1_000  # from this change on, a re-created stream: its numbers begin again
+
+
+@dataclass(frozen=True)
+class Step:
+    """The `n`th change of a key. `n` is in the row, as updated_at, so that the way can be seen."""
+
+    key: str
+    n: int
+    kind: str
+    clock: int
+
+    @property
+    def good(self) -> bool:
+        return self.kind != POISON
+
+    def record(self) -> dict[str, Any]:
+        arn = ARN if self.n < SECOND_STREAM else ARN.replace("2026-01-31", "2026-02-01")
+        options: dict[str, Any] = {"arn": arn, "time": START + self.clock, "updated_at": START + self.n}
+        number = self.n % SECOND_STREAM
+        if self.kind == DELETE:
+            return remove(self.key, number, **options)
+        return record(self.key, number, amount="-1" if self.kind == POISON else str(self.n), **options)
+
+    def row(self) -> tuple[Any, ...]:
+        return order(self.key, amount=str(self.n), updated_at=START + self.n)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    writer: int
+    steps: tuple[Step, ...]
+    statement_bytes: int
+    every_change: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every step is delivered at least once, in any order, cut in any way, to two writers at once."""
+
+    histories: tuple[tuple[Step, ...], ...]
+    deliveries: tuple[Delivery, ...]
+    isolation: tuple[str, str]
+
+    def last(self) -> list[Step]:
+        """The last good step of each key."""
+        good = [[step for step in history if step.good] for history in self.histories]
+        return sorted((steps[-1] for steps in good if steps), key=lambda step: step.key)
+
+    def rows(self) -> Rows:
+        return [step.row() for step in self.last() if step.kind == UPSERT]
+
+    def sidecar(self) -> Rows:
+        return [(step.key, step.n % SECOND_STREAM, int(step.kind == DELETE)) for step in self.last()]
+
+
+def histories(key: str, kinds: Sequence[str], clock: Callable[[int], st.SearchStrategy[int]]) -> Any:
+    """One to seven changes of `key`, some of them in the stream after."""
+
+    @st.composite
+    def build(draw: st.DrawFn) -> tuple[Step, ...]:
+        changes = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=7))
+        old = draw(st.integers(0, len(changes)))
+        numbers = [i + 1 if i < old else SECOND_STREAM + i - old + 1 for i in range(len(changes))]
+        return tuple(Step(key, n, kind, draw(clock(n))) for n, kind in zip(numbers, changes, strict=True))
+
+    return build()
+
+
+@st.composite
+def plans(draw: st.DrawFn, *, kinds: Sequence[str] = (UPSERT, DELETE), any_clock: bool = False) -> Plan:
+    """With `any_clock`, times contradict versions."""
+    clock = (lambda _: st.integers(0, 9)) if any_clock else st.just
+    keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=len(KEYS), unique=True))
+    changes = tuple(draw(histories(key, kinds, clock)) for key in keys)
+    steps = [step for history in changes for step in history]
+    again = draw(st.lists(st.sampled_from(steps), max_size=12))
+    queue = draw(st.permutations(steps + again))
+    deliveries = []
+    while queue:
+        size = draw(st.integers(1, len(queue)))
+        deliveries.append(
+            Delivery(
+                writer=draw(st.integers(0, 1)),
+                steps=tuple(queue[:size]),
+                statement_bytes=draw(st.sampled_from([15_000, 1, 400, 1_000])),
+                every_change=draw(st.booleans()),
+            )
+        )
+        queue = queue[size:]
+    isolation = draw(st.tuples(*[st.sampled_from(["READ COMMITTED", "REPEATABLE READ"])] * 2))
+    return Plan(changes, tuple(deliveries), isolation)

@@ -1,0 +1,71 @@
+"""The writer under test, and everything it does to the target in the order it did it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymysql
+
+from common import mapping, schema
+from common.changes import Change, read
+from common.sink import Outcome, apply
+from tests.support.tables import Rows, Tables
+
+TABLE = mapping.load()
+
+_LOG = "INSERT INTO write_log (event, order_id, updated_at) VALUES"
+
+
+def changes_of(*records: dict[str, Any]) -> list[Change]:
+    batch = read(records, TABLE)
+    assert not batch.parked
+    assert not batch.skipped
+    return batch.changes
+
+
+class Writer:
+    """`apply()` on one connection, with the target as it was when the connection was made."""
+
+    def __init__(self, connection: pymysql.Connection[Any]) -> None:
+        self.connection = connection
+        self.target = schema.inspect(connection, TABLE)
+        connection.rollback()
+
+    def __call__(self, *records: dict[str, Any], **options: Any) -> Outcome:
+        return apply(self.connection, self.target, changes_of(*records), **options)
+
+
+class WriteLog:
+    """Triggers on the target that log each write, in the order of writing; uncommitted ones vanish with their rows."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        tables.run(
+            "CREATE TABLE write_log (id BIGINT AUTO_INCREMENT PRIMARY KEY, event VARCHAR(6), order_id VARCHAR(64)"
+            " CHARACTER SET ascii COLLATE ascii_bin, updated_at BIGINT) ENGINE=InnoDB",
+            *(
+                f"CREATE TRIGGER log_{event} AFTER {event} ON tbl_orders FOR EACH ROW"
+                f" {_LOG} ('{event}', {row}.order_id, {row}.updated_at)"
+                for event, row in (("insert", "NEW"), ("update", "NEW"), ("delete", "OLD"))
+            ),
+        )
+
+    def clear(self) -> None:
+        self._tables.run("DELETE FROM write_log")
+
+    def rows(self) -> Rows:
+        """(event, key, updated_at)"""
+        return self._tables.run("SELECT event, order_id, updated_at FROM write_log ORDER BY id")
+
+
+def round_trips(connection: pymysql.Connection[Any]) -> list[str]:
+    """From now on, the text of everything that `connection` sends: statements, commits and rollbacks alike."""
+    sent: list[str] = []
+    send = connection._execute_command  # noqa: SLF001 - the one way to the server; query() does not see COMMIT
+
+    def spy(command: int, sql: str | bytes) -> None:
+        sent.append(sql if isinstance(sql, str) else sql.decode("utf-8", "surrogateescape"))
+        send(command, sql)
+
+    connection._execute_command = spy  # noqa: SLF001
+    return sent

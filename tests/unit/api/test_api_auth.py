@@ -1,0 +1,177 @@
+"""Who is let in."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from botocore.exceptions import ClientError
+
+from api import auth
+from tests.unit.api.world import Client, Clock, basic
+
+SECRET = '{"username": "foo", "password": "bar"}'
+
+
+class Vault:
+    """A secret that counts how often it is read."""
+
+    def __init__(self, text: str = SECRET) -> None:
+        self.text = text
+        self.reads = 0
+
+    def __call__(self) -> str:
+        self.reads += 1
+        return self.text
+
+
+@pytest.fixture
+def vault():
+    return Vault()
+
+
+@pytest.fixture
+def guarded(make_api, world, vault):
+    return Client(make_api(authenticate=auth.basic(auth.Secret(vault, world.clock))), basic())
+
+
+def encoded(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic ",
+        "Basic %%%",
+        "Basic é",
+        "Bearer " + encoded(b"foo:bar"),
+        encoded(b"foo:bar"),
+        "Basic " + encoded(b"foo:"),
+        "Basic " + encoded(b":bar"),
+        "Basic " + encoded(b"foo"),
+        "Basic " + encoded(b"foo:bar:"),
+        "Basic " + encoded(b"Foo:bar"),
+        "Basic " + encoded(b"\xff:\xff"),
+        basic("foo", "ba"),
+        basic("fo", "o:bar"),
+        basic("", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/orders"), ("GET", "/v1/orders/x"), ("PUT", "/v1/orders"), ("GET", "/other")]
+)
+def test_wrong_credentials_get_a_challenge_whatever_is_asked(client, authorization, method, path):
+    client.authorization = authorization
+    answer = client(method, path)
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == 'Basic realm="orders", charset="UTF-8"'
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
+@pytest.mark.parametrize("header", ["Authorization", "authorization"])
+def test_scheme_and_header_may_be_written_in_any_case(client, scheme, header):
+    client.authorization = None
+    assert client.post(**{header: f"{scheme} {encoded(b'foo:bar')}"}).status == 201
+
+
+def test_a_password_may_hold_colons_and_any_unicode(make_api, world):
+    vault = Vault('{"username": "foo", "password": "b:ä:✓"}')
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(vault, world.clock))), basic("foo", "b:ä:✓"))
+    assert client.post().status == 201
+
+
+def test_the_secret_is_read_once_for_many_requests(guarded, vault, world):
+    for _ in range(20):
+        assert guarded.post().status == 201
+        world.clock.now += 14
+    assert vault.reads == 1
+
+
+def test_a_rotated_secret_is_noticed_by_its_first_use(guarded, vault, world):
+    assert guarded.post().status == 201
+    vault.text = SECRET.replace("bar", "new")
+    world.clock.now += 15
+    guarded.authorization = basic("foo", "new")
+    assert guarded.post().status == 201
+    guarded.authorization = basic()
+    assert guarded.post().status == 401
+
+
+def test_an_old_secret_is_forgotten_in_five_minutes(guarded, vault, world):
+    assert guarded.post().status == 201
+    vault.text = SECRET.replace("bar", "new")
+    world.clock.now += 300
+    assert guarded.post().status == 401
+
+
+def test_wrong_passwords_do_not_make_us_read_the_secret_each_time(guarded, vault, world):
+    guarded.authorization = basic("foo", "wrong")
+    for _ in range(30):
+        assert guarded.post().status == 401
+        world.clock.now += 1
+    assert vault.reads == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "bar",
+        "[]",
+        "null",
+        "{}",
+        '{"username": "foo"}',
+        '{"username": "foo", "password": ""}',
+        '{"username": "", "password": "x"}',
+        '{"username": "a:b", "password": "x"}',
+        '{"username": 1, "password": 2}',
+        '{"username": "\\ud800", "password": "x"}',
+    ],
+)
+def test_an_unusable_secret_lets_nobody_in_and_is_not_shown(make_api, text, caplog):
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(lambda: text, Clock()))), basic("foo", ""))
+    answer = client.post()
+    assert answer.status == 500
+    assert (caplog.records[-1].error, caplog.records[-1].hint) == ("SecretError", auth.SecretError.hint)
+
+
+def test_secrets_manager_out_of_order_is_a_503(make_api):
+    def read() -> str:
+        raise ClientError({"Error": {"Code": "InternalServiceError"}}, "GetSecretValue")
+
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(read, Clock()))), basic())
+    assert client.post().status == 503
+
+
+def test_with_iam_the_gateway_has_already_let_the_client_in(make_api, world):
+    client = Client(make_api(authenticate=auth.iam), None)
+    assert client.post().status == 201
+
+
+@pytest.mark.parametrize(
+    ("arns", "orders"),
+    [
+        (["arn:aws:sts::1:assumed-role/shop/a", "arn:aws:sts::1:assumed-role/shop/b"], 1),
+        (["arn:aws:sts::1:assumed-role/shop/a", "arn:aws:sts::1:assumed-role/other/a"], 2),
+        (["arn:aws:iam::1:user/team/a", "arn:aws:iam::1:user/team/b"], 2),
+    ],
+)
+def test_with_iam_a_key_belongs_to_the_user_or_role_not_to_its_session(make_api, world, arns, orders):
+    client = Client(make_api(authenticate=auth.iam), None)
+    for arn in arns:
+        context = {"requestId": "r", "identity": {"userArn": arn}}
+        assert (
+            client(
+                "POST",
+                body='{"merchant_id": "m", "amount": 1, "currency": "EUR"}',
+                headers={"Idempotency-Key": "k"},
+                requestContext=context,
+            ).status
+            == 201
+        )
+    assert len(world.items()) == orders

@@ -1,0 +1,142 @@
+"""A record that can never be written is parked whole, under a name made of the record alone, or the batch is held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from common.changes import Parked
+from common.quarantine import ParkError, Quarantine, object_key
+from tests.support.records import record
+
+VERSION = "2026-01-31T00:00:00.000_21_800000000000000000001"
+RECORD = record("order-1", 1, amount="x")
+PARKED = Parked("order-1", VERSION, "attribute amount is bad", "correct the item", None, RECORD)
+keys = st.one_of(st.none(), st.text(max_size=2048), st.text(alphabet="/.\\ ?#%", max_size=300))
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="failures")
+        yield client
+
+
+def stored(s3: Any) -> dict[str, Any]:
+    listed = s3.list_objects_v2(Bucket="failures").get("Contents", [])
+    return {o["Key"]: json.load(s3.get_object(Bucket="failures", Key=o["Key"])["Body"]) for o in listed}
+
+
+def never() -> Any:
+    raise AssertionError("a client was made")
+
+
+def test_a_record_is_parked_whole_with_its_reason(s3: Any):
+    assert Quarantine(lambda: s3, "failures").park([PARKED]) == [f"quarantine/order-1/{VERSION}.json"]
+
+    assert stored(s3) == {
+        f"quarantine/order-1/{VERSION}.json": {
+            "key": "order-1",
+            "version": VERSION,
+            "reason": "attribute amount is bad",
+            "hint": "correct the item",
+            "errno": None,
+            "record": RECORD,
+        }
+    }
+
+
+def test_parking_again_changes_nothing(s3: Any):
+    quarantine = Quarantine(lambda: s3, "failures")
+    first = quarantine.park([PARKED])
+    before = stored(s3)
+
+    assert quarantine.park([PARKED]) == first
+    assert stored(s3) == before
+
+
+def test_each_of_many_records_gets_its_own_object(s3: Any):
+    many = [PARKED._replace(key=f"order-{i}", record=record(f"order-{i}", i)) for i in range(50)]
+
+    names = Quarantine(lambda: s3, "failures").park(many)
+
+    assert names == [f"quarantine/order-{i}/{VERSION}.json" for i in range(50)]
+    assert {name: whole["record"] for name, whole in stored(s3).items()} == {
+        name: parked.record for name, parked in zip(names, many, strict=True)
+    }
+
+
+def test_what_json_can_hold_is_kept_exactly(s3: Any):
+    odd = {"text": "\ud800 😀 \u0000 \u2028", "number": 1770000000.5, "long": "8" * 56, "none": None}
+
+    Quarantine(lambda: s3, "failures").park([Parked(None, None, "odd", "look", None, odd)])
+
+    assert [whole["record"] for whole in stored(s3).values()] == [odd]
+
+
+def test_nothing_to_park_makes_no_client():
+    assert Quarantine(never, "failures").park([]) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_record_that_cannot_be_parked_holds_its_batch(s3: Any, count: int):
+    many = [PARKED._replace(key=f"order-{i}") for i in range(count)]
+
+    with pytest.raises(ParkError) as refused:
+        Quarantine(lambda: s3, "elsewhere").park(many)
+
+    assert str(refused.value) == (
+        f"cannot park a record as s3://elsewhere/quarantine/order-0/{VERSION}.json: NoSuchBucket:"
+        " check that the bucket exists and that the function may write to it; the batch is retried"
+    )
+
+
+def test_no_client_is_no_reason_to_lose_a_record():
+    with pytest.raises(ParkError, match="AssertionError"):
+        Quarantine(never, "failures").park([PARKED])
+
+
+@given(keys, st.sampled_from([None, VERSION]))
+def test_an_object_key_is_safe_and_short_whatever_the_key_holds(key: str | None, version: str | None):
+    name = object_key(PARKED._replace(key=key, version=version))
+
+    assert name.isascii()
+    assert name.isprintable()
+    assert len(name) <= 1024
+    assert name.startswith("quarantine/")
+    assert name.endswith(".json")
+    assert name.count("/") == 2
+
+
+@given(keys, keys, st.sampled_from([None, VERSION]))
+def test_different_records_never_share_an_object(one: str | None, other: str | None, version: str | None):
+    first = PARKED._replace(key=one, version=version, record={"key": one})
+    second = PARKED._replace(key=other, version=version, record={"key": other})
+
+    assert (object_key(first) == object_key(second)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("key", "version", "name"),
+    [
+        ("order-1", VERSION, f"quarantine/order-1/{VERSION}.json"),
+        ("a/../b c", VERSION, f"quarantine/a%2F..%2Fb%20c/{VERSION}.json"),
+        ("", VERSION, f"quarantine/_empty/{VERSION}.json"),
+        (None, None, "quarantine/_unreadable/f9d86028c6e0d64e225186f96acb6933.json"),
+        ("order-1", None, "quarantine/order-1/f9d86028c6e0d64e225186f96acb6933.json"),
+    ],
+)
+def test_names_stay_what_they_are_from_release_to_release(key: str | None, version: str | None, name: str):
+    """A replay finds what an older release has parked."""
+    assert object_key(Parked(key, version, "", "", None, {"a": 1})) == name

@@ -1,0 +1,134 @@
+"""The small decisions of the local stack."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.local.access import Access, Account
+from scripts.local.aws import aws_environment
+from scripts.local.failure import StackError
+from scripts.local.first_order import _curl, _printable, as_table
+from scripts.local.ports import LOOPBACK, free_port, is_free, remember, same_or_free
+from scripts.local.progress import side_by_side, step
+from scripts.local.sql_client import client_command
+from scripts.local.stack import _fingerprint, _reachable
+
+
+def access(**options: Any) -> Access:
+    given = {
+        "host": "db",
+        "port": 3307,
+        "host_for_lambda": "db",
+        "database": "backstream",
+        "admin": Account("admin", "secret"),
+        "app": Account("app", "hidden"),
+        "tls": "off",
+    }
+    return Access(**{**given, **options})
+
+
+def client_called(tmp_path: Path, version: str) -> Path:
+    program = tmp_path / "client"
+    program.write_text(f"#!/bin/sh\necho '{version}'\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_an_api_is_reached_at_the_emulator():
+    aws = "https://abc123.execute-api.us-east-1.amazonaws.com/local"
+    assert _reachable(aws, "http://127.0.0.1:4566") == "http://127.0.0.1:4566/_aws/execute-api/abc123/local"
+
+
+def test_the_first_order_is_shown_as_one_would_type_it():
+    assert _printable(_curl("http://127.0.0.1:1/api", Account("foo", "bar"))) == (
+        "curl --location 'http://127.0.0.1:1/api/v1/orders' \\\n"
+        "  --header 'Content-Type: application/json' \\\n"
+        "  --header 'Authorization: Basic Zm9vOmJhcg==' \\\n"
+        '  --data \'{"merchant_id": "merchant-102", "amount": 200.00, "currency": "INR"}\''
+    )
+
+
+def test_a_row_is_shown_as_a_table():
+    assert as_table({"order_id": "a", "amount": "200.0000"}) == (
+        "+----------+----------+\n"
+        "| order_id | amount   |\n"
+        "+----------+----------+\n"
+        "| a        | 200.0000 |\n"
+        "+----------+----------+"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "tls", "option"),
+    [
+        ("client Ver 15.1 Distrib 10.11-MariaDB", "verify", "--ssl-verify-server-cert"),
+        ("client Ver 15.1 Distrib 10.11-MariaDB", "require", "--skip-ssl-verify-server-cert"),
+        ("client Ver 15.1 Distrib 10.11-MariaDB", "off", "--skip-ssl"),
+        ("client Ver 8.4.0 for Linux", "verify", "--ssl-mode=VERIFY_IDENTITY"),
+        ("client Ver 8.4.0 for Linux", "require", "--ssl-mode=REQUIRED"),
+        ("client Ver 8.4.0 for Linux", "off", "--ssl-mode=DISABLED"),
+    ],
+)
+def test_each_sql_client_is_told_about_tls_in_its_own_words(tmp_path: Path, version: str, tls: str, option: str):
+    assert option in client_command(client_called(tmp_path, version), access(tls=tls), plain=True)
+
+
+def test_the_sql_client_gets_no_password_on_its_command_line(tmp_path: Path):
+    command = client_command(client_called(tmp_path, "MariaDB"), access(), plain=True)
+    assert "secret" not in " ".join(command)
+    assert {"--batch", "--skip-column-names", "--host=db", "--port=3307", "--user=admin"} <= set(command)
+    assert "--batch" not in client_command(client_called(tmp_path, "MariaDB"), access(), plain=False)
+
+
+def test_another_database_or_an_emptied_one_is_another_deployment():
+    prints = {
+        _fingerprint(access()),
+        _fingerprint(access(port=3308)),
+        _fingerprint(access(database="other")),
+        _fingerprint(access(app=Account("app", "made anew"))),
+    }
+    assert len(prints) == 4
+    assert _fingerprint(access()) == _fingerprint(access())
+
+
+def test_terraform_sees_nothing_of_the_callers_own_account():
+    mine = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "t", "TF_VAR_env": "prod", "TF_CLI_ARGS": "-x", "PATH": "/bin"}
+    seen = aws_environment("http://127.0.0.1:4566", mine)
+    assert {"AWS_PROFILE", "AWS_SESSION_TOKEN", "TF_VAR_env", "TF_CLI_ARGS"} & set(seen) == set()
+    assert (seen["PATH"], seen["AWS_ENDPOINT_URL"], seen["AWS_CONFIG_FILE"]) == (
+        "/bin",
+        "http://127.0.0.1:4566",
+        "/dev/null",
+    )
+
+
+def test_a_port_is_kept_until_somebody_else_takes_it(tmp_path: Path):
+    file = tmp_path / "port"
+    port = remember(file, free_port())
+    assert same_or_free(file) == port
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, port))
+        taken.listen()
+        assert not is_free(port)
+        assert same_or_free(file) != port
+
+
+def test_a_failure_names_its_step_and_shows_the_end_of_its_log(tmp_path: Path):
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number}\n" for number in range(100)))
+
+    def failing() -> None:
+        with step("database server"):
+            raise StackError("it does not answer", log)
+
+    with pytest.raises(StackError) as caught:
+        side_by_side(failing, lambda: None)
+    text = str(caught.value)
+    assert text.startswith("database server: it does not answer\n")
+    assert "line 99" in text
+    assert "line 10\n" not in text
+    assert text.endswith(f"log: {log}")

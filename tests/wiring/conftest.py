@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts.build import ROOT
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Runs the build script as a user does; answers with the folder it wrote."""
+
+    def run(*options: str, cwd: Path = ROOT) -> Path:
+        out = tmp_path_factory.mktemp("build")
+        command = [sys.executable, str(ROOT / "scripts" / "build.py"), "--out", str(out), *options]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return out
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def built(build: Build) -> Path:
+    return build()
