@@ -108,7 +108,7 @@ def test_killed_again_and_again_at_random(make_world: Callable[..., World], seed
         world.faults.kill(rng.randrange(1, 150), rng.choice(["before", "after"]))
     execution = Execution(world, rng=rng)
     execution.resume()
-    while world.left() or world.sqs.messages:  # a call may have run out of time with messages in flight
+    for _ in range(10):  # a call may have run out of time with messages in flight
         world.clock.advance(200)
         world.replay()
     assert execution.crashes > 0
@@ -191,7 +191,7 @@ def test_a_collecting_call_thought_dead_writes_its_part_later(world: World, at: 
     execution.until(at) if at != "collect" else None
     world.s3.objects.update((key, body) for key, body in late.items() if "/manifest/" not in key)
     execution.resume()
-    while world.left():
+    for _ in range(2):
         world.replay()
     assert [applied("a", 2), applied("b", 3)] == world.tables.orders()
 
