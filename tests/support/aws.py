@@ -235,6 +235,7 @@ class LockTable:
 
     def _holds(self, condition: str, values: dict[str, Any]) -> bool:
         clauses = condition.split(" OR ")
+        assert all(clause == "attribute_not_exists(p_key)" or clause.startswith("holder = :") for clause in clauses)
         absent = "attribute_not_exists(p_key)" in clauses and self.item is None
         equal = [clause.partition(" = ")[2] for clause in clauses if clause.startswith("holder = ")]
         return absent or any(self.holder == values[name]["S"] for name in equal)
