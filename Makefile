@@ -10,10 +10,10 @@ export PYTHONPATH := $(CURDIR)
 # A venv whose interpreter has been removed or upgraded away is made anew.
 BROKEN := $(shell [ -x $(PYTHON) ] || echo broken)
 
-.PHONY: help up down test e2e lint format build outputs mysql db-stop db-start simulate bench clean broken
+.PHONY: help up down test e2e lint format build outputs mysql db-stop db-start simulate replay demo-outage bench clean broken
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up: $(INSTALLED) ## From nothing to a running stack and a first order in MySQL; safe to repeat
 	@$(PYTHON) -m scripts.stack up
@@ -54,6 +54,12 @@ db-start: $(INSTALLED) ## Start the database server again
 
 simulate: $(INSTALLED) ## Change orders on the running stack: make simulate ARGS="--rate 20 --count 1000"
 	@$(PYTHON) -m scripts.simulate $(ARGS)
+
+replay: $(INSTALLED) ## Drain what failed, and see to quarantined records: make replay ARGS="--dry-run", ARGS=list
+	@$(PYTHON) -m scripts.replay $(ARGS)
+
+demo-outage: $(INSTALLED) ## Watch an outage on the running stack, from the first failure to the replay
+	@$(PYTHON) -m scripts.demo_outage $(ARGS)
 
 bench: $(INSTALLED) ## Measure against the goals
 	@$(PYTHON) scripts/bench.py $(ARGS)

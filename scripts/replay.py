@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, or nothing to do; 1 the replay did not get through, nothing is lost: start it again;
 2 wrong usage or input, nothing was changed; 3 another replay is running; 4 done, but something waits for a person
-(parked or expired records, batches that are not what they should be).
+(parked or expired records, batches that are not what they should be); 130 no longer watched, the replay goes on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,14 +23,16 @@ from scripts.ops.quarantine import Quarantine
 from scripts.ops.reach import Reach, UsageError, reach
 
 DONE, FAILED, WRONG, RUNNING, ATTENTION = range(5)
+INTERRUPTED = 130
 _SHOWN = (
-    "batches", "records", "changes", "keys", "applied", "deleted", "stale", "redelivered", "superseded", "parked",
-    "expired", "settled", "left",
+    "messages", "batches", "records", "changes", "keys", "applied", "deleted", "stale", "redelivered", "superseded",
+    "ttl_delete", "other_item", "unreadable", "parked", "expired", "problems", "settled", "left",
 )  # fmt: skip
+_START = ("dry_run", "include_quarantine", "keys", "shards", "max_batches", "concurrency")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    given = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parse(list(sys.argv[1:] if arguments is None else arguments))
     os.environ.update(no_proxy(os.environ))
     try:
         return int(given.command(reach(given.outputs), given))
@@ -37,81 +40,115 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"replay: {error}", file=sys.stderr)
         return WRONG
     except (ClientError, BotoCoreError) as error:
-        print(f"replay: AWS refused or did not answer: {error}", file=sys.stderr)
+        print(f"replay: AWS refused or did not answer; a replay that was started goes on: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("\nreplay: no longer watching; the execution goes on by itself", file=sys.stderr)
-        return FAILED
+        print("\nreplay: no longer watching; a replay that was started goes on by itself", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has had enough, as in `list | head -1`; keep Python from trying again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--outputs", metavar="FILE", help="terraform output -json of the stack, - for standard input")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.set_defaults(command=start)
-    _add_start_options(parser)
-    commands = parser.add_subparsers(title="commands")
+    _add_shared(parser, default=None)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_start_options(_command(commands, "start", start, "start a replay and follow it (the default)"))
     _command(commands, "list", list_, "quarantined records with their reasons").add_argument("key", nargs="?")
     _command(commands, "show", show, "the records of a key, whole").add_argument("key")
     retry_ = _command(commands, "retry", retry, "replay the quarantined records of keys")
     retry_.add_argument("key", nargs="+")
+    _add_run_options(retry_)
     _command(commands, "discard", discard, "move the records of keys away").add_argument("key", nargs="+")
+    return parser.parse_args(_with_command(arguments, set(commands.choices)))
+
+
+def _with_command(arguments: list[str], commands: set[str]) -> list[str]:
+    """`start` where none is named. Its options stand behind it only: before `discard`, --dry-run must be refused."""
+    return arguments if (commands | {"-h", "--help"}).intersection(arguments) else ["start", *arguments]
+
+
+def _command(commands: Any, name: str, function: Callable[..., int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    # Without a default of its own, or it would undo what was given before the command.
+    _add_shared(parser, default=argparse.SUPPRESS)
+    parser.set_defaults(command=function)
     return parser
 
 
-def _command(commands: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.set_defaults(command=function, no_wait=False)
-    return parser
+def _add_shared(parser: argparse.ArgumentParser, default: Any) -> None:
+    parser.add_argument(
+        "--outputs",
+        metavar="FILE",
+        default=default,
+        help="terraform output -json of the stack, - for standard input; the local stack without it",
+    )
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON instead of text")
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", default=None, help="plan only; change nothing")
+    parser.add_argument("--no-wait", action="store_true", help="start it and go")
 
 
 def _add_start_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="plan only; change nothing")
-    parser.add_argument("--include-quarantine", action="store_true", help="also try quarantined records again")
+    _add_run_options(parser)
+    parser.add_argument(
+        "--include-quarantine", action="store_true", default=None, help="also try quarantined records again"
+    )
     parser.add_argument("--key", action="append", dest="keys", metavar="KEY", help="only this key; may be repeated")
     parser.add_argument(
         "--shard", action="append", dest="shards", metavar="ID", help="only this shard; may be repeated"
     )
-    parser.add_argument("--max-batches", type=int, metavar="N")
+    parser.add_argument("--max-batches", type=int, metavar="N", help="at most so many failed batches")
     parser.add_argument("--concurrency", type=int, metavar="N", help="workers, one database connection each")
-    parser.add_argument("--no-wait", action="store_true", help="start it and go")
 
 
 def start(stack: Reach, given: argparse.Namespace) -> int:
-    names = ("dry_run", "include_quarantine", "keys", "shards", "max_batches", "concurrency")
-    return _run(stack, {name: value for name in names if (value := getattr(given, name, None))}, given)
+    # Zero is passed on, and refused there: left out, it would mean everything.
+    return _run(stack, {name: value for name in _START if (value := getattr(given, name)) is not None}, given)
 
 
 def retry(stack: Reach, given: argparse.Namespace) -> int:
-    return _run(stack, {"include_quarantine": True, "keys": given.key}, given)
+    _demand_quarantined(Quarantine(stack), given.key)
+    dry = {"dry_run": True} if given.dry_run else {}
+    return _run(stack, {"include_quarantine": True, "keys": list(dict.fromkeys(given.key))} | dry, given)
 
 
 def _run(stack: Reach, wanted: dict[str, Any], given: argparse.Namespace) -> int:
     execution = Execution.start(stack, wanted)
     print(f"execution {execution.arn}", file=sys.stderr)
     if given.no_wait:
+        if given.json:
+            print(json.dumps({"execution": execution.arn}))
         return DONE
+    follow(execution)
+    ended = execution.end()
+    print(json.dumps(as_json(ended), indent=2) if given.json else as_text(ended))
+    return verdict(ended)
+
+
+def follow(execution: Execution) -> None:
+    """A line for each change, until the execution has ended."""
     last = ""
     for progress in execution.follow():
         line = describe(progress)
         if line != last:
-            print(line, file=sys.stderr)
+            print(line, file=sys.stderr, flush=True)
         last = line
-    ended = execution.end()
-    print(json.dumps(ended.output, indent=2) if given.json else _text(ended))
-    return verdict(ended)
 
 
 def describe(progress: Progress) -> str:
     if not progress.drained:
         return f"  {progress.state or 'Start'}"
+    splits = progress.drained if progress.splits is None else f"{progress.drained}/{progress.splits}"
     left = progress.seconds_left
     eta = "" if left is None else f", about {left:.0f} s left"
-    return f"  {progress.state}: {progress.drained}/{progress.splits} splits, {progress.changes:,} changes{eta}"
+    return f"  {progress.state}: {splits} splits, {progress.changes:,} changes{eta}"
 
 
 def verdict(ended: Ended) -> int:
@@ -119,47 +156,70 @@ def verdict(ended: Ended) -> int:
     if outcome == "already_running":
         return RUNNING
     if ended.status != "SUCCEEDED":
-        return WRONG if "wrong input" in ended.cause else FAILED
+        return WRONG if ended.error == "WrongInput" else FAILED
     return ATTENTION if any(counts.get(name) for name in ("parked", "expired", "problems")) else DONE
 
 
-def _text(ended: Ended) -> str:
+def as_json(ended: Ended) -> dict[str, Any]:
+    """The report, and where there is none, why."""
+    return ended.output or {"status": ended.status, "error": ended.error, "cause": ended.cause}
+
+
+def as_text(ended: Ended) -> str:
     report = ended.output
-    lines = [f"{ended.status.lower()}: {report.get('outcome', ended.error or 'no report').replace('_', ' ')}"]
+    lines = [f"{ended.status.lower()}: {report.get('outcome') or ended.error or 'no report'}".replace("_", " ")]
     lines += [f"  {name:<12} {count:>10,}" for name in _SHOWN if (count := report.get("counts", {}).get(name))]
-    lines += [f"  {message}" for message in (report.get("message"), ended.cause) if message]
+    lines += [f"  expired      {_range(one)}" for one in report.get("expired", ())]
+    lines += [f"  problem      {one.get('source', '')}: {one.get('problem', '')}" for one in report.get("problems", ())]
+    lines += [f"  parked       {name}" for name in report.get("parked_records", ())]
+    lines += [f"  {text}" for text in (report.get("message"), report.get("reason"), ended.cause) if text]
+    lines += [f"  running: {report['running']}"] if "running" in report else []
     lines += [f"  next: {advice}" for advice in report.get("next", ())]
     lines += [f"  {name}: {link}" for name, link in report.get("links", {}).items()]
     return "\n".join(lines)
 
 
+def _range(expired: dict[str, Any]) -> str:
+    return f"{expired.get('shard')}, {expired.get('first_arrival')} to {expired.get('last_arrival')}"
+
+
 def list_(stack: Reach, given: argparse.Namespace) -> int:
-    parked = list(Quarantine(stack).list(given.key))
+    found = Quarantine(stack).list(given.key)
     if given.json:
-        print(json.dumps(parked, indent=2))
-    else:
-        for one in parked:
-            print(f"{one['key'] or '(no readable key)'}  {one['version'] or ''}\n  {one['reason']}\n  {one['hint']}")
-        print(f"{len(parked)} quarantined", file=sys.stderr)
+        print(json.dumps(list(found), indent=2))
+        return DONE
+    count = 0
+    for count, one in enumerate(found, 1):  # noqa: B007 - told below
+        # A record without a readable key is called by its object.
+        print(f"{one['key'] or one['object']}  {one['version'] or ''}\n  {one['reason']}\n  {one['hint']}")
+    print(f"{count} quarantined", file=sys.stderr)
     return DONE
 
 
 def show(stack: Reach, given: argparse.Namespace) -> int:
     found = Quarantine(stack).show(given.key)
     if not found:
-        raise UsageError(f"nothing is quarantined for key {given.key}")
+        raise UsageError(f"nothing is quarantined for {given.key}")
     print(json.dumps(found, indent=2))
     return DONE
 
 
 def discard(stack: Reach, given: argparse.Namespace) -> int:
     quarantine = Quarantine(stack)
+    _demand_quarantined(quarantine, given.key)
     moved = {key: quarantine.discard(key) for key in given.key}
     if given.json:
         print(json.dumps(moved, indent=2))
     for key, names in moved.items():
         print(f"{key}: {len(names)} discarded, kept for a while under replayed/discarded/", file=sys.stderr)
-    return DONE if all(moved.values()) else WRONG
+    return DONE
+
+
+def _demand_quarantined(quarantine: Quarantine, keys: list[str]) -> None:
+    """Of each key something, before anything is touched."""
+    missing = [key for key in keys if not quarantine.names(key)]
+    if missing:
+        raise UsageError(f"nothing is quarantined for {', '.join(missing)}; nothing was changed")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from dlq_replayer.bucket import Bucket, GoneError
 from scripts.ops.reach import Reach
+
+# The states of a lane, where an emulator writes them into the history of the whole.
+_LANE = ("DrainLane", "DrainOutcome", "WaitInLane", "LaneDone", "LaneFailed")
 
 
 @dataclass(frozen=True)
@@ -19,15 +21,15 @@ class Progress:
 
     status: str
     state: str
-    splits: int
-    drained: int
-    changes: int
-    seconds: float
+    splits: int | None = None  # None before they are known
+    drained: int = 0
+    changes: int = 0
+    seconds: float = 0.0  # since the draining began, as far as it was watched
 
     @property
     def seconds_left(self) -> float | None:
         """By the splits done so far, None before the first."""
-        if not self.drained or self.drained >= self.splits:
+        if not self.splits or not self.drained or self.drained >= self.splits:
             return None
         return self.seconds / self.drained * (self.splits - self.drained)
 
@@ -41,12 +43,13 @@ class Ended:
 
 
 class Execution:
-    def __init__(self, reach: Reach, arn: str) -> None:
+    def __init__(self, reach: Reach, arn: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.arn = arn
-        self.name = arn.rpartition(":")[2]
-        self._bucket = reach.bucket
-        self._states, self._s3 = reach.client("stepfunctions"), reach.client("s3")
+        self._prefix = f"replay/{arn.rpartition(':')[2]}/"
+        self._states, self._bucket = reach.client("stepfunctions"), Bucket(reach.client("s3"), reach.bucket)
+        self._clock = clock
         self._changes: dict[str, int] = {}  # of each drained split, read once
+        self._splits: int | None = None
         self._drain_began: float | None = None
 
     @classmethod
@@ -66,53 +69,45 @@ class Execution:
             sleep(interval)
 
     def progress(self) -> Progress:
-        status = self._states.describe_execution(executionArn=self.arn)["status"]
-        for key in self._keys("done/"):
+        status = str(self._states.describe_execution(executionArn=self.arn)["status"])
+        state, given = self._entered()
+        if state == "Drain" and self._drain_began is None:
+            self._drain_began, self._splits = self._clock(), _splits(given)
+        if self._drain_began is None:
+            return Progress(status, state)
+        for key, _ in self._bucket.list(f"{self._prefix}done/"):
             if key not in self._changes:
-                self._changes[key] = self._json(key)["counts"].get("changes", 0)
-        if self._changes and self._drain_began is None:
-            self._drain_began = time.monotonic()
-        return Progress(
-            status,
-            self._state(),
-            splits=self._splits(),
-            drained=len(self._changes),
-            changes=sum(self._changes.values()),
-            seconds=time.monotonic() - (self._drain_began or time.monotonic()),
-        )
+                self._changes[key] = self._bucket.read_json(key)["counts"].get("changes", 0)
+        seconds = self._clock() - self._drain_began
+        return Progress(status, state, self._splits, len(self._changes), sum(self._changes.values()), seconds)
 
     def end(self) -> Ended:
-        """The execution as it ended; the report from the bucket where a failed one has no output."""
+        """The execution as it ended, with its report: the output, or the object in the bucket where it failed."""
         described = self._states.describe_execution(executionArn=self.arn)
-        output = json.loads(described.get("output") or "{}") or self._report()
-        return Ended(described["status"], output, described.get("error") or "", described.get("cause") or "")
+        status = described["status"]
+        output = json.loads(described["output"]) if status == "SUCCEEDED" else self._report()
+        return Ended(status, output, described.get("error") or "", described.get("cause") or "")
 
     def _report(self) -> dict[str, Any]:
         try:
-            report: dict[str, Any] = self._json(f"replay/{self.name}/report.json")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return {}
-            raise
+            report: dict[str, Any] = self._bucket.read_json(f"{self._prefix}report.json")
+        except GoneError:
+            return {}
         return report
 
-    def _state(self) -> str:
-        """The state entered last."""
+    def _entered(self) -> tuple[str, str]:
+        """The state entered last, and its input."""
         history = self._states.get_execution_history(executionArn=self.arn, reverseOrder=True, maxResults=50)
         for event in history["events"]:
-            if "stateEnteredEventDetails" in event:
-                return str(event["stateEnteredEventDetails"]["name"])
-        return ""
+            entered = event.get("stateEnteredEventDetails", {})
+            if entered and entered["name"] not in _LANE:
+                return str(entered["name"]), str(entered.get("input", ""))
+        return "", ""
 
-    def _splits(self) -> int:
-        """One note each, and one for the records that cannot be read."""
-        return len({key.split("/")[3] for key in self._keys("splits/")}) + 1
 
-    def _keys(self, part: str) -> Iterator[str]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=f"replay/{self.name}/{part}"
-        )
-        return (entry["Key"] for page in pages for entry in page.get("Contents", ()))
-
-    def _json(self, key: str) -> Any:
-        return json.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+def _splits(given: str) -> int | None:
+    """How many there are to drain: those that its lanes share, and one for the records that cannot be read."""
+    try:
+        return int(json.loads(given)["lanes"][0]["splits"]) + 1
+    except (ValueError, LookupError, TypeError):  # a long input comes cut short
+        return None

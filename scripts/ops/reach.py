@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 
+from scripts.local import aws
 from scripts.local.settings import read_settings
 from scripts.local.stack import Stack
 
@@ -25,16 +25,12 @@ class UsageError(Exception):
 class Reach:
     outputs: dict[str, Any]
 
-    @cached_property
-    def _session(self) -> Any:
-        region = self.outputs["replay_state_machine_arn"].split(":")[3]
-        if not self.outputs.get("endpoint_url"):
-            return boto3.Session(region_name=region)
-        # An emulator takes any credentials, and must not be shown real ones.
-        return boto3.Session(region_name=region, aws_access_key_id="test", aws_secret_access_key="test")  # noqa: S106
-
     def client(self, service: str) -> Any:
-        return self._session.client(service, endpoint_url=self.outputs.get("endpoint_url") or None)
+        """With the credentials of the person at the terminal; an emulator must not be shown real ones."""
+        endpoint = self.outputs.get("endpoint_url")
+        if endpoint:
+            return aws.client(service, endpoint)
+        return boto3.Session(region_name=self.state_machine.split(":")[3]).client(service)
 
     @property
     def state_machine(self) -> str:
