@@ -146,7 +146,7 @@ run "the_mapping_takes_its_settings_from_variables" {
 
 run "each_function_has_a_role_and_a_log_group_of_its_own" {
   assert {
-    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 4
+    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 5
     error_message = "One role for each function."
   }
 
@@ -161,7 +161,7 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
 
   assert {
     condition = toset([for group in aws_cloudwatch_log_group.function : group.name]) == toset([
-      for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name] : "/aws/lambda/${name}"
+      for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name, aws_lambda_function.dlq_replayer.function_name, values(aws_lambda_function.api_authorizer)[0].function_name] : "/aws/lambda/${name}"
     ])
     error_message = "Each function's log group must be Terraform's."
   }
@@ -206,7 +206,7 @@ run "a_missing_build_says_what_to_run" {
     build_dir = "./tests/mocks"
   }
 
-  expect_failures = [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema]
+  expect_failures = [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer, aws_lambda_function.api_authorizer]
 }
 
 run "tables_are_protected" {
@@ -445,7 +445,7 @@ run "endpoints_are_made_when_asked_for" {
   }
 
   assert {
-    condition     = toset([for endpoint in aws_vpc_endpoint.interface : endpoint.service_name]) == toset(["com.amazonaws.eu-west-1.secretsmanager", "com.amazonaws.eu-west-1.ssm"])
+    condition     = toset([for endpoint in aws_vpc_endpoint.interface : endpoint.service_name]) == toset(["com.amazonaws.eu-west-1.secretsmanager", "com.amazonaws.eu-west-1.ssm", "com.amazonaws.eu-west-1.states"])
     error_message = "Configuration is read through endpoints."
   }
 

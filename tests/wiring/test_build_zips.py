@@ -26,6 +26,9 @@ SHARED = {
 # All that a zip may hold at its top, but for metadata: no boto3, no tests and nothing of requirements-dev.txt.
 CONTENTS = {
     "api": SHARED | {"api", "attr", "attrs", "jsonschema", "jsonschema_specifications", "referencing", "rpds"},
+    "dlq_replayer": SHARED
+    | {"attr", "attrs", "certifi", "dlq_replayer", "jsonschema", "jsonschema_specifications", "pymysql", "referencing"}
+    | {"rpds"},
     "stream_consumer": SHARED | {"certifi", "pymysql", "stream_consumer"},
 }
 
@@ -80,7 +83,7 @@ def test_a_zip_says_nothing_of_when_and_by_whom_it_was_built(built: Path, packag
 def test_the_same_input_gives_the_same_bytes(built: Path, build: Callable[..., Path], tmp_path: Path) -> None:
     """From another directory, with nothing cached, under another hash seed."""
     again = build("--cache", str(tmp_path / "cache"), cwd=tmp_path)
-    for file in ("api.zip", "stream_consumer.zip", "manifest.json"):
+    for file in ("api.zip", "dlq_replayer.zip", "stream_consumer.zip", "manifest.json"):
         assert (again / file).read_bytes() == (built / file).read_bytes(), file
 
 

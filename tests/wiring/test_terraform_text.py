@@ -22,8 +22,23 @@ WILDCARD_RESOURCES = {
     ("failures_bucket", "${local.failures_bucket_arn}/*"),  # a bucket policy that denies
     ("stream_consumer", "${local.failures_bucket_arn}/*"),  # keys that Lambda makes up
     ("stream_consumer", "${local.orders_arn}/stream/*"),  # ListStreams
+    ("dlq_replayer", "${local.orders_arn}/stream/*"),  # a pointer may be into an earlier stream
+    ("dlq_replayer", "${local.replay_executions_arn}:*"),  # whoever holds the lock
+    ("replay", "${local.replay_executions_arn}:*"),  # lanes
+    ("replay", "${local.replay_executions_arn}/Drain:*"),  # lanes
+    ("replay", "*"),  # log deliveries, X-Ray
+    *(
+        ("dlq_replayer", f"${{local.failures_bucket_arn}}/{folder}/*")
+        for folder in ("aws/lambda", "aws/lambda/hydrated", "expired", "quarantine", "replay", "replayed")
+    ),
 }
-FUNCTIONS = {"api": "api", "authorizer": "api_authorizer", "consumer": "stream_consumer", "schema": "schema"}
+FUNCTIONS = {
+    "api": "api",
+    "authorizer": "api_authorizer",
+    "consumer": "stream_consumer",
+    "replayer": "dlq_replayer",
+    "schema": "schema",
+}
 
 
 @pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hcl_blocks import TERRAFORM
 
+from scripts.build import ROOT
+from scripts.local.terraform import NEIGHBOURS
 from scripts.tf_mirror import link_mirror
 
 # The first version that mocks providers; the configuration itself needs 1.5.
@@ -41,10 +43,13 @@ def terraform(folder: Path, *arguments: str) -> None:
 @pytest.mark.skipif(version() < MOCKS_SINCE, reason="terraform test mocks providers from Terraform 1.7 on")
 def test_the_wiring_holds(tmp_path: Path) -> None:
     """In a copy: Terraform leaves nothing in the sources."""
+    folder = tmp_path / "terraform"
+    shutil.copytree(TERRAFORM / "tests", folder / "tests")
     for source in TERRAFORM.glob("*.tf"):
-        shutil.copy(source, tmp_path)
-    shutil.copytree(TERRAFORM / "tests", tmp_path / "tests")
-    link_mirror(tmp_path)
-    terraform(tmp_path, "init", "-backend=false")
-    terraform(tmp_path, "validate")
-    terraform(tmp_path, "test")
+        shutil.copy(source, folder)
+    for neighbour in NEIGHBOURS:
+        (tmp_path / neighbour).symlink_to(ROOT / neighbour)
+    link_mirror(folder)
+    terraform(folder, "init", "-backend=false")
+    terraform(folder, "validate")
+    terraform(folder, "test")

@@ -5,7 +5,7 @@ mock_data "aws_caller_identity" {
 }
 
 mock_data "aws_partition" {
-  defaults = { partition = "aws" }
+  defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
 }
 
 mock_data "aws_subnets" {
@@ -56,4 +56,9 @@ mock_resource "aws_api_gateway_rest_api" {
 
 mock_resource "aws_secretsmanager_secret" {
   defaults = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mocked-AbCdEf" }
+}
+
+# A name made up by the mock may begin with a digit, which the target refuses.
+mock_resource "aws_db_proxy_default_target_group" {
+  defaults = { name = "default" }
 }
