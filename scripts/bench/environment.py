@@ -25,11 +25,22 @@ VARIABLES = {
     "RDS_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds",
     "MYSQL_TLS": "off",
     "FAILURES_BUCKET": "failures",
+    "LOCK_TABLE_NAME": "lock",
     "POWERTOOLS_SERVICE_NAME": "bench",
     "POWERTOOLS_METRICS_NAMESPACE": "Backstream",
 }
 # What a shell may have set for other ends, and what would change the functions' work.
-REMOVED = ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "MAX_STATEMENT_BYTES", "_X_AMZN_TRACE_ID")
+REMOVED = (
+    "APPLY_EVERY_CHANGE",
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "FAILURES_QUEUE_URL",
+    "MAX_STATEMENT_BYTES",
+    "MIRROR_TTL_DELETES",
+    "REPLAY_CONCURRENCY",
+    "_X_AMZN_TRACE_ID",
+)
 
 
 def prepare() -> None:

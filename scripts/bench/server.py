@@ -70,6 +70,16 @@ class Server:
         """Keys whose rows are in both tables, scattered all over them."""
         return random.sample(self._known, count)
 
+    def empty_database(self, name: str) -> Where:
+        """Tables of its own for a part that starts from empty ones; they are gone with the server."""
+        where = replace(self.where, database=name)
+        with self._mariadb.connect(autocommit=True) as admin, admin.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE `{name}`")
+            cursor.execute(f"GRANT ALL ON `{name}`.* TO %s@'%%'", (where.user,))
+        with where.connect() as connection:
+            schema.create_missing(connection, TABLE)
+        return where
+
     def _account(self) -> Where:
         where = Where(self._mariadb.host, self._mariadb.port, self._mariadb.database, "bench", secrets.token_hex(16))
         with self._mariadb.connect(autocommit=True) as admin, admin.cursor() as cursor:
