@@ -34,6 +34,7 @@ SHARD = "shardId-00000001573689847184-864758bb"
 CHILD = "shardId-00000001573689847999-11111111"
 STATE_LIMIT = 32 * 1024
 _WAIT_SECONDS = 30
+_MOST_CALLS = 2_000
 _names = itertools.count(1)
 
 Record = dict[str, Any]
@@ -441,6 +442,7 @@ class Execution:
         for _ in range(self.retries + 1):
             try:
                 self.trail.append(action)
+                assert len(self.trail) < _MOST_CALLS, "it does not come to an end"
                 result = self.world.steps().step(action, json.loads(text))
             except Killed:
                 self.crashes += 1
