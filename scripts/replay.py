@@ -133,13 +133,13 @@ def _run(stack: Reach, wanted: dict[str, Any], given: argparse.Namespace) -> int
 
 
 def follow(execution: Execution) -> None:
-    """A line for each change, until the execution has ended."""
-    last = ""
+    """A line whenever it got further, until the execution has ended."""
+    last: tuple[str, int] | None = None
     for progress in execution.follow():
-        line = describe(progress)
-        if line != last:
-            print(line, file=sys.stderr, flush=True)
-        last = line
+        at = (progress.state, progress.drained)
+        if at != last:
+            print(describe(progress), file=sys.stderr, flush=True)
+        last = at
 
 
 def describe(progress: Progress) -> str:

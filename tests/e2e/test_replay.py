@@ -1,0 +1,294 @@
+"""An outage outlasts the record age; a replay drains what failed, MySQL ends as the table, and no key went back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from scripts.local.settings import REPOSITORY
+from scripts.local.simulation import Operation, Pace, Simulation, run
+from scripts.local.waiting import poll
+from scripts.local.write_targets import TableTarget
+from tests.e2e.deployed import ARRIVAL, Deployed
+
+# Until a batch has left the stream: sixty seconds of record age, or five retries with pauses between them.
+FAILED_WITHIN = 300
+ENDS_WITHIN = 180
+DRAINED = "aws/lambda/"
+LOG = (
+    "CREATE TABLE row_log (id BIGINT AUTO_INCREMENT PRIMARY KEY, order_id VARCHAR(64), amount DECIMAL(20,4), gone INT)",
+    *(
+        f"CREATE TRIGGER row_log_{event} AFTER {event} ON tbl_orders FOR EACH ROW"
+        f" INSERT INTO row_log (order_id, amount, gone) VALUES ({row}.order_id, {row}.amount, {int(event == 'DELETE')})"
+        for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
+    ),
+)
+
+
+class Traffic:
+    """Changes on a few orders until told to stop. The amount counts on, so that a row that goes back shows."""
+
+    def __init__(self, stack: Deployed) -> None:
+        self._target = TableTarget(stack.outputs["table_name"], stack.outputs["endpoint_url"])
+        self._operations = iter(Simulation(seed=uuid.uuid4().int, keys=12))
+        self._going_on = threading.Event()
+
+    def send(self, count: int, rate: float | None = None) -> None:
+        summary = run((self._counted(number) for number in range(count)), self._target, Pace(rate=rate))
+        assert summary.failures == ()
+
+    def __enter__(self) -> None:
+        """In the background, three a second."""
+        self._going_on.set()
+        self._thread = threading.Thread(target=self._send_on)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._going_on.clear()
+        self._thread.join()
+
+    def _send_on(self) -> None:
+        while self._going_on.is_set():
+            self.send(3, rate=3)
+
+    def _counted(self, number: int) -> Operation:
+        """Numbered from 0 at each turn, which the pace goes by."""
+        operation = next(self._operations)
+        return replace(operation, number=number, amount=Decimal(operation.number + 1))
+
+
+class Failures:
+    """What waits to be replayed: batches in the bucket, pointers in the queue."""
+
+    def __init__(self, stack: Deployed) -> None:
+        self._s3, self._sqs = stack.client("s3"), stack.client("sqs")
+        self.bucket, self._queue = stack.outputs["failures_bucket"], stack.outputs["failures_queue_url"]
+
+    def objects(self, prefix: str) -> list[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+    def messages(self) -> int:
+        if not self._queue:
+            return 0
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def count(self) -> int:
+        return len(self.objects(DRAINED)) + self.messages()
+
+    def put_back(self) -> int:
+        """Batches that were settled fail once more, as when somebody copies them back to be sure."""
+        settled = self.objects(f"replayed/{DRAINED}")
+        for name in settled:
+            source = {"Bucket": self.bucket, "Key": name}
+            self._s3.copy_object(Bucket=self.bucket, Key=name.removeprefix("replayed/"), CopySource=source)
+        return len(settled)
+
+
+@dataclass(frozen=True)
+class Command:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads(self.stdout)
+
+
+class Operator:
+    """Whoever is on call: at the console, or at a terminal."""
+
+    def __init__(self, stack: Deployed) -> None:
+        self._stack = stack
+        self._states = stack.client("stepfunctions")
+
+    def start(self) -> str:
+        """As the console does, with `{}`."""
+        machine = self._stack.outputs["replay_state_machine_arn"]
+        return self._states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+
+    def end(self, execution: str) -> dict[str, Any]:
+        poll(lambda: self._described(execution)["status"] != "RUNNING", ENDS_WITHIN, interval=0.5)
+        described = self._described(execution)
+        assert described["status"] == "SUCCEEDED", described
+        return json.loads(described["output"])
+
+    def waits_for_database(self, execution: str) -> bool:
+        events = self._states.get_execution_history(executionArn=execution)["events"]
+        return any(event.get("stateEnteredEventDetails", {}).get("name") == "WaitForDatabase" for event in events)
+
+    def replay(self, *arguments: str) -> Command:
+        process = self.begin(*arguments)
+        stdout, stderr = process.communicate(timeout=ENDS_WITHIN)
+        return Command(process.returncode, stdout, stderr)
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "scripts.replay", *arguments],
+            cwd=REPOSITORY,
+            env=dict(self._stack.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _described(self, execution: str) -> dict[str, Any]:
+        return self._states.describe_execution(executionArn=execution)
+
+
+@pytest.fixture(scope="module")
+def logged(stack: Deployed) -> Iterator[Deployed]:
+    """Triggers write down every state that a row passes through."""
+    execute(stack, *LOG)
+    yield stack
+    execute(stack, "DROP TRIGGER row_log_INSERT", "DROP TRIGGER row_log_UPDATE", "DROP TRIGGER row_log_DELETE")
+    execute(stack, "DROP TABLE row_log")
+
+
+@pytest.fixture(scope="module")
+def traffic(logged: Deployed) -> Traffic:
+    return Traffic(logged)
+
+
+@pytest.fixture(scope="module")
+def failures(stack: Deployed) -> Failures:
+    return Failures(stack)
+
+
+@pytest.fixture(scope="module")
+def operator(stack: Deployed) -> Operator:
+    return Operator(stack)
+
+
+def execute(stack: Deployed, *statements: str) -> None:
+    with stack.mysql() as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def gone_back(stack: Deployed) -> list[str]:
+    """Orders that were seen older after newer, or back from their removal with what they were before it."""
+    found, last = [], dict[str, tuple[Decimal, int]]()
+    for row in stack.rows("SELECT order_id, amount, gone FROM row_log ORDER BY id"):
+        amount, was_gone = last.get(row["order_id"], (Decimal(0), 0))
+        if row["amount"] < amount or (was_gone and row["amount"] == amount):
+            found.append(row["order_id"])
+        last[row["order_id"]] = (row["amount"], row["gone"])
+    return found
+
+
+def newer_traffic_has_arrived(stack: Deployed) -> bool:
+    """An order made last is there: all that the stream still held before it has been applied, or has failed."""
+    marker = stack.create(merchant="merchant-marker")
+    return bool(poll(lambda: stack.mysql_order(marker), FAILED_WITHIN, interval=0.5))
+
+
+def test_what_an_outage_left_behind_is_drained_and_no_key_goes_back(
+    logged: Deployed, traffic: Traffic, failures: Failures, operator: Operator
+):
+    stack = logged
+    traffic.send(60)
+    assert stack.settles()
+    stack.db_stop()
+    try:
+        left_behind = stack.create(merchant="merchant-left-behind")
+        with traffic:
+            assert poll(failures.count, FAILED_WITHIN, interval=1)
+    finally:
+        stack.db_start()
+    traffic.send(40)
+    assert newer_traffic_has_arrived(stack)
+    waiting, before = failures.count(), stack.mysql_orders()
+    assert before != stack.table_orders()
+    assert left_behind not in before
+
+    planned = operator.replay("--dry-run", "--json")
+    assert (planned.code, planned.report["outcome"]) == (0, "planned"), planned
+    assert planned.report["counts"]["batches"] == waiting
+    assert planned.report["counts"]["stale"] > 0
+    assert poll(lambda: failures.count() == waiting, ARRIVAL)
+    assert stack.mysql_orders() == before
+
+    report = operator.end(operator.start())
+    assert report["outcome"] == "complete"
+    assert report["counts"]["applied"] > 0
+    assert report["counts"]["stale"] + report["counts"]["superseded"] > 0
+    assert (report["counts"]["settled"], report["counts"]["left"]) == (waiting, 0)
+    assert (report["expired"], report["problems"], report["parked_records"]) == ([], [], [])
+    assert failures.count() == 0
+    assert stack.mysql_orders() == stack.table_orders()
+    assert gone_back(stack) == []
+
+
+def test_a_replay_waits_for_the_database_and_a_second_one_names_it(
+    logged: Deployed, traffic: Traffic, failures: Failures, operator: Operator
+):
+    stack = logged
+    assert failures.put_back()
+    stack.db_stop()
+    try:
+        first = operator.begin("start", "--json")
+        assert first.stderr
+        execution = first.stderr.readline().removeprefix("execution ").strip()
+        assert poll(lambda: operator.waits_for_database(execution), ARRIVAL, interval=0.5)
+        second = operator.end(operator.start())
+        assert (second["outcome"], second["running"]) == ("already_running", execution)
+        third = operator.replay("start")
+        assert third.code == 3
+        assert execution in third.stdout
+    finally:
+        stack.db_start()
+    with traffic:
+        stdout, stderr = first.communicate(timeout=ENDS_WITHIN)
+    counts = json.loads(stdout)["counts"]
+    assert (first.returncode, counts["applied"], counts["parked"]) == (0, 0, 0), stderr
+    assert stack.settles()
+    assert failures.count() == 0
+    assert gone_back(stack) == []
+
+
+def test_a_quarantined_record_is_retried_by_its_key_after_its_cause_is_mended(stack: Deployed, operator: Operator):
+    execute(
+        stack,
+        "CREATE TRIGGER refuse BEFORE INSERT ON tbl_orders FOR EACH ROW"
+        " IF NEW.merchant_id = 'merchant-refused' THEN SIGNAL SQLSTATE '45000'; END IF",
+    )
+    try:
+        refused = stack.create(merchant="merchant-refused")
+        assert poll(lambda: operator.replay("list", refused, "--json").report, ARRIVAL, interval=1)
+        parked_again = operator.replay("retry", refused)
+        assert parked_again.code == 4, parked_again
+        assert stack.mysql_order(refused) is None
+    finally:
+        execute(stack, "DROP TRIGGER refuse")
+    assert refused in operator.replay("show", refused).stdout
+    retried = operator.replay("retry", refused)
+    assert retried.code == 0, retried
+    assert stack.mysql_order(refused) == stack.table_order(refused)
+    assert operator.replay("list", refused, "--json").report == []
+
+
+def test_wrong_input_is_refused_with_the_reason(operator: Operator):
+    refused = operator.replay("--concurrency", "0")
+    assert refused.code == 2
+    assert "concurrency: 0 is less than the minimum of 1" in refused.stdout
+
+
+def test_nothing_to_do_is_done(stack: Deployed, failures: Failures, operator: Operator):
+    assert failures.count() == 0
+    replayed = operator.replay()
+    assert (replayed.code, "nothing to do" in replayed.stdout) == (0, True), replayed
+    assert stack.make("replay").returncode == 0

@@ -1,0 +1,329 @@
+"""The command line of the replay: what it asks of AWS, what it prints, and the exit codes that a script relies on."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+
+from scripts import replay
+from scripts.local.failure import StackError
+from scripts.ops.execution import Ended, Execution, Progress
+from scripts.ops.reach import Reach, UsageError, reach
+
+BUCKET = "failures"
+MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:bs-replay"
+ARN = "arn:aws:states:eu-central-1:123456789012:execution:bs-replay:first"
+OUTPUTS = {"replay_state_machine_arn": MACHINE, "failures_bucket": BUCKET}
+COMPLETE = {"outcome": "complete", "counts": {"batches": 2, "applied": 1234, "parked": 0}, "next": [], "links": {}}
+
+
+class States:
+    """A Step Functions that tells what each test says, one look after the other; the last one stays."""
+
+    def __init__(self) -> None:
+        self.inputs: list[dict[str, Any]] = []
+        self.looks: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+        self.ends("SUCCEEDED", COMPLETE)
+
+    def ends(self, status: str, output: Any = None, **details: str) -> None:
+        self.looks = [{"status": status, "state": "Done", "output": json.dumps(output), **details}]
+
+    def start_execution(self, stateMachineArn: str, input: str) -> dict[str, str]:  # noqa: A002, N803 - AWS's names
+        assert stateMachineArn == MACHINE
+        if self.error:
+            raise self.error
+        self.inputs.append(json.loads(input))
+        return {"executionArn": ARN}
+
+    def describe_execution(self, executionArn: str) -> dict[str, Any]:  # noqa: N803
+        assert executionArn == ARN
+        self._look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return self._look
+
+    def get_execution_history(self, **_: Any) -> dict[str, Any]:
+        entered = {"name": self._look["state"], "input": self._look.get("input", "{}")}
+        lane = {"name": "DrainOutcome", "input": "{}"}
+        events = [{}, {"stateEnteredEventDetails": lane}, {"stateEnteredEventDetails": entered}]
+        return {"events": events}
+
+
+class Stack(Reach):
+    """Reached through a fake Step Functions and moto's S3."""
+
+    def client(self, service: str) -> Any:
+        return self.outputs["states"] if service == "stepfunctions" else boto3.client(service)
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch, s3: Any) -> States:
+    states = States()
+    monkeypatch.setattr(replay, "reach", lambda _: Stack({**OUTPUTS, "states": states}))
+    monkeypatch.setattr(Execution.follow, "__defaults__", (0.0, lambda _: None))
+    return states
+
+
+def put(s3: Any, key: str, body: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(body))
+
+
+def park(s3: Any, key: str | None, version: str, folder: str | None = None) -> str:
+    name = f"quarantine/{folder or key}/{version}.json"
+    body = {"key": key, "version": version, "reason": "MySQL error 1264", "hint": "see to it", "record": {"secret": 1}}
+    put(s3, name, body)
+    return name
+
+
+def keys(s3: Any) -> list[str]:
+    return [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([], {}),
+        (["start"], {}),
+        (["--dry-run"], {"dry_run": True}),
+        (["start", "--dry-run", "--include-quarantine"], {"dry_run": True, "include_quarantine": True}),
+        (["--key", "a", "--key", "b", "--shard", "s"], {"keys": ["a", "b"], "shards": ["s"]}),
+        (["--max-batches", "0"], {"max_batches": 0}),
+        (["--concurrency", "8", "--max-batches", "5"], {"concurrency": 8, "max_batches": 5}),
+    ],
+)
+def test_options_are_the_input(states: States, arguments: list[str], wanted: dict[str, Any]):
+    assert replay.main(arguments) == 0
+    assert states.inputs == [wanted]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dry-run", "discard", "a"],
+        ["--dry-run", "start"],
+        ["discard", "--dry-run", "a"],
+        ["--dry"],
+        ["--max-batches", "many"],
+        ["show"],
+        ["nonsense"],
+    ],
+)
+def test_what_it_does_not_understand_it_does_not_start(states: States, arguments: list[str]):
+    with pytest.raises(SystemExit) as ended:
+        replay.main(arguments)
+    assert ended.value.code == 2
+    assert states.inputs == []
+
+
+@pytest.mark.parametrize("arguments", [["--json", "start"], ["start", "--json"], ["--json"]])
+def test_json_is_the_report_and_nothing_else(states: States, capsys: Any, arguments: list[str]):
+    assert replay.main(arguments) == 0
+    assert json.loads(capsys.readouterr().out) == COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "error", "code"),
+    [
+        ("SUCCEEDED", COMPLETE, "", 0),
+        ("SUCCEEDED", {"outcome": "nothing_to_do", "counts": {}}, "", 0),
+        ("SUCCEEDED", {"outcome": "planned", "counts": {"left": 0}}, "", 0),
+        ("FAILED", None, "Incomplete", 1),
+        ("FAILED", None, "DatabaseDown", 1),
+        ("FAILED", None, "Aborted", 1),
+        ("ABORTED", None, "", 1),
+        ("TIMED_OUT", None, "", 1),
+        ("FAILED", None, "WrongInput", 2),
+        ("SUCCEEDED", {"outcome": "already_running", "running": "arn:other", "message": "another"}, "", 3),
+        ("SUCCEEDED", {"outcome": "complete", "counts": {"parked": 1}}, "", 4),
+        ("SUCCEEDED", {"outcome": "complete", "counts": {"expired": 1}}, "", 4),
+        ("SUCCEEDED", {"outcome": "planned", "counts": {"problems": 1}}, "", 4),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(states: States, status: str, output: Any, error: str, code: int):
+    states.ends(status, output, error=error, cause="a cause")
+    assert replay.main([]) == code
+
+
+def test_a_failed_one_shows_its_report_from_the_bucket_and_its_cause(states: States, s3: Any, capsys: Any):
+    report = {"outcome": "incomplete", "counts": {"applied": 7}, "reason": "MySQL error 2003", "next": ["start again"]}
+    put(s3, "replay/first/report.json", report)
+    # What one emulator gives as the output of a failed execution is no report.
+    states.ends("FAILED", {"Error": "Incomplete"}, error="Incomplete", cause="Not every split could be applied")
+    assert replay.main([]) == 1
+    shown = capsys.readouterr().out
+    for part in ("failed: incomplete", "MySQL error 2003", "Not every split", "next: start again"):
+        assert part in shown
+
+
+def test_one_without_a_report_says_why(states: States, capsys: Any):
+    states.ends("FAILED", error="WrongInput", cause="wrong input: keys")
+    replay.main(["--json"])
+    assert json.loads(capsys.readouterr().out) == {
+        "status": "FAILED", "error": "WrongInput", "cause": "wrong input: keys",
+    }  # fmt: skip
+
+
+def test_not_waiting_it_names_the_execution(states: States, capsys: Any):
+    assert replay.main(["--no-wait", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"execution": ARN}
+
+
+def test_progress_is_told_as_it_is_made(states: States, s3: Any, capsys: Any):
+    drain = {"status": "RUNNING", "state": "Drain", "input": json.dumps({"lanes": [{"splits": 4}]})}
+    states.looks = [{"status": "RUNNING", "state": "Check"}, drain, drain, *states.looks]
+    for split in ("00000", "poison"):
+        put(s3, f"replay/first/done/{split}.json", {"counts": {"changes": 1500}, "parked": []})
+    replay.main([])
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == [f"execution {ARN}", "  Check"]
+    assert told[2].startswith("  Drain: 2/5 splits, 3,000 changes")
+    assert told[3].startswith("  Done: 2/5 splits")
+    assert len(told) == 4
+
+
+@pytest.mark.parametrize(
+    ("progress", "line"),
+    [
+        (Progress("RUNNING", ""), "  Start"),
+        (Progress("RUNNING", "Collect"), "  Collect"),
+        (Progress("RUNNING", "Drain", 5), "  Drain"),
+        (Progress("RUNNING", "Drain", 5, 1, 1200, 3.0), "  Drain: 1/5 splits, 1,200 changes, about 12 s left"),
+        (Progress("RUNNING", "Drain", None, 1, 10, 3.0), "  Drain: 1 splits, 10 changes"),
+        (Progress("RUNNING", "Settle", 5, 5, 10, 3.0), "  Settle: 5/5 splits, 10 changes"),
+    ],
+)
+def test_a_line_of_progress(progress: Progress, line: str):
+    assert replay.describe(progress) == line
+
+
+def test_the_text_leaves_out_what_is_zero_and_names_what_waits():
+    output = {
+        "outcome": "nothing_to_do",
+        "counts": {"applied": 1234, "stale": 0},
+        "expired": [{"shard": "shard-1", "first_arrival": "10:00", "last_arrival": "11:00"}],
+        "problems": [{"source": "aws/lambda/x", "problem": "it is not JSON"}],
+        "parked_records": ["quarantine/a/1.json"],
+        "links": {"page": "s3://b/report.html"},
+    }
+    assert replay.as_text(Ended("SUCCEEDED", output, "", "")).splitlines() == [
+        "succeeded: nothing to do",
+        "  applied           1,234",
+        "  expired      shard-1, 10:00 to 11:00",
+        "  problem      aws/lambda/x: it is not JSON",
+        "  parked       quarantine/a/1.json",
+        "  page: s3://b/report.html",
+    ]
+
+
+def test_list_names_reasons_and_no_values(states: States, s3: Any, capsys: Any):
+    park(s3, "a", "1")
+    unreadable = park(s3, None, "digest", folder="_unreadable")
+    assert replay.main(["list"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0] == f"{unreadable}  digest"
+    assert "MySQL error 1264" in shown.out
+    assert "secret" not in shown.out
+    assert "2 quarantined" in shown.err
+    assert replay.main(["list", "a", "--json"]) == 0
+    assert [one["key"] for one in json.loads(capsys.readouterr().out)] == ["a"]
+
+
+def test_show_gives_the_whole_record(states: States, s3: Any, capsys: Any):
+    name = park(s3, "a b", "1", folder="a%20b")
+    park(s3, "a b c", "1", folder="a%20b%20c")
+    assert replay.main(["show", "a b"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["object"], shown["record"]) == (name, {"secret": 1})
+    assert replay.main(["show", "b"]) == 2
+
+
+def test_retry_replays_the_quarantined_records_of_the_keys(states: States, s3: Any):
+    park(s3, "a", "1")
+    assert replay.main(["retry", "a", "a", "--dry-run"]) == 0
+    assert states.inputs == [{"include_quarantine": True, "keys": ["a"], "dry_run": True}]
+
+
+@pytest.mark.parametrize("command", ["retry", "discard"])
+def test_a_key_that_is_not_there_stops_it_before_anything_is_touched(states: States, s3: Any, command: str):
+    park(s3, "a", "1")
+    before = keys(s3)
+    assert replay.main([command, "a", "nobody"]) == 2
+    assert (keys(s3), states.inputs) == (before, [])
+
+
+def test_discard_moves_every_version_of_a_key_and_no_other(states: States, s3: Any):
+    for key, version in (("a", "1"), ("a", "2"), ("ab", "1")):
+        park(s3, key, version)
+    unreadable = park(s3, None, "digest", folder="_unreadable")
+    assert replay.main(["discard", "a", unreadable]) == 0
+    assert keys(s3) == [
+        "quarantine/ab/1.json",
+        "replayed/discarded/_unreadable/digest.json",
+        "replayed/discarded/a/1.json",
+        "replayed/discarded/a/2.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StackError("the stack is not up: make up"), 2),
+        (UsageError("the outputs lack something"), 2),
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "StartExecution"), 1),
+        (EndpointConnectionError(endpoint_url="x"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_what_goes_wrong_is_one_line(states: States, capsys: Any, error: Exception, code: int):
+    states.error = error
+    assert replay.main([]) == code
+    shown = capsys.readouterr()
+    assert (shown.out, len(shown.err.strip().splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"sensitive": False, "value": value}])
+def test_outputs_as_terraform_or_make_print_them(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, wrap: Any):
+    text = json.dumps({name: wrap(value) for name, value in OUTPUTS.items()})
+    (tmp_path / "outputs.json").write_text(text)
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    for given in (str(tmp_path / "outputs.json"), "-"):
+        found = reach(given)
+        assert (found.state_machine, found.bucket) == (MACHINE, BUCKET)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"failures_bucket": {"value": "b"}}'])
+def test_outputs_that_are_none(monkeypatch: pytest.MonkeyPatch, text: str):
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    with pytest.raises(UsageError):
+        reach("-")
+    assert replay.main(["--outputs", "/nowhere/at/all", "list"]) == 2
+
+
+def test_on_aws_region_comes_from_the_state_machine_and_on_an_emulator_no_real_credentials_go(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
+    real = Reach(OUTPUTS).client("stepfunctions")
+    assert (real.meta.region_name, "amazonaws.com" in real.meta.endpoint_url) == ("eu-central-1", True)
+    emulated = Reach({**OUTPUTS, "endpoint_url": "http://127.0.0.1:4999"}).client("s3")
+    assert emulated.meta.endpoint_url == "http://127.0.0.1:4999"
+    assert "real" not in emulated.generate_presigned_url("list_buckets")
