@@ -1,8 +1,8 @@
 """Changes cut by key into splits, so that keys go in parallel and each key in sequence, in bounded memory.
 
 Collecting writes runs: a part of the backlog, sorted by key and version, one file a split. Draining a split merges its
-runs as it reads them, an external merge sort. A line holds no record, only where to find it; the first one of a run
-holds the token of the call that wrote it.
+runs as it reads them, an external merge sort. A change's line holds no record, only where to find it. A run's file is
+JSON lines: the token of the call that wrote it, then some lines of changes in each, as JSON is cheap by the piece.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from common.changes import Change, Row
@@ -21,6 +22,10 @@ from common.mapping import Table
 from dlq_replayer.bucket import Bucket
 
 Line = list[Any]
+_TOGETHER = 20
+
+# key, version, source object, index of the record in it
+_order = itemgetter(0, 1, 4, 5)
 
 
 def split_of(key: str, splits: int) -> int:
@@ -60,7 +65,8 @@ def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int, token:
     encode = json.JSONEncoder(separators=(",", ":")).encode
     for split, held in by_split.items():
         held.sort(key=_order)
-        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", "\n".join(map(encode, [token, *held])).encode()
+        together = [held[i : i + _TOGETHER] for i in range(0, len(held), _TOGETHER)]
+        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", "\n".join(map(encode, [token, *together])).encode()
 
 
 def split_prefix(prefix: str, split: int) -> str:
@@ -82,9 +88,9 @@ class Split:
 def open_split(bucket: Bucket, prefix: str, split: int, reader: LineReader) -> Split:
     tokens, runs = {}, []
     for key, _ in bucket.list(split_prefix(prefix, split)):
-        lines = map(json.loads, bucket.lines(key))
-        tokens[part_of(key)] = next(lines)
-        runs.append(lines)
+        pieces = map(json.loads, bucket.lines(key))
+        tokens[part_of(key)] = next(pieces)
+        runs.append(chain.from_iterable(pieces))
     ordered = runs[0] if len(runs) == 1 else heapq.merge(*runs, key=_order)
     # An interrupted call may have put a batch into another part than the call that took its place.
     return Split(tokens, (reader.change(line) for _, (line, *_) in groupby(ordered, key=_order)))
@@ -93,7 +99,3 @@ def open_split(bucket: Bucket, prefix: str, split: int, reader: LineReader) -> S
 def part_of(key: str) -> str:
     """The number of the part, from the key of any of its objects."""
     return key.rpartition("/")[2].partition(".")[0]
-
-
-def _order(line: Line) -> tuple[str, str, str, int]:
-    return line[0], line[1], line[4], line[5]
