@@ -153,6 +153,7 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
   assert {
     condition = (
       aws_lambda_function.api.role == aws_iam_role.function["api"].arn &&
+      aws_lambda_function.api_authorizer["api"].role == aws_iam_role.function["api_authorizer"].arn &&
       aws_lambda_function.stream_consumer.role == aws_iam_role.function["stream_consumer"].arn &&
       aws_lambda_function.schema.role == aws_iam_role.function["schema"].arn
     )
@@ -161,7 +162,7 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
 
   assert {
     condition = toset([for group in aws_cloudwatch_log_group.function : group.name]) == toset([
-      for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name, aws_lambda_function.dlq_replayer.function_name, values(aws_lambda_function.api_authorizer)[0].function_name] : "/aws/lambda/${name}"
+      for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name, aws_lambda_function.dlq_replayer.function_name, aws_lambda_function.api_authorizer["api"].function_name] : "/aws/lambda/${name}"
     ])
     error_message = "Each function's log group must be Terraform's."
   }
@@ -404,12 +405,22 @@ run "with_iam_there_is_no_api_secret" {
     condition     = length(aws_secretsmanager_secret.api) == 0 && output.api_secret_arn == "" && !can(aws_lambda_function.api.environment[0].variables.API_SECRET_ARN)
     error_message = "No secret without basic."
   }
+
+  assert {
+    condition     = length(aws_lambda_function.api_authorizer) == 0 && length(aws_api_gateway_authorizer.basic) == 0
+    error_message = "No authorizer without basic."
+  }
 }
 
 run "the_function_gets_every_request_and_the_stage_is_watched" {
   assert {
-    condition     = alltrue([for method in aws_api_gateway_method.any : method.http_method == "ANY" && method.authorization == "NONE"]) && length(aws_api_gateway_method.any) == 4
-    error_message = "Root, orders, order and everything else are the function's."
+    condition     = alltrue([for method in aws_api_gateway_method.any : method.http_method == "ANY" && method.authorization == "CUSTOM" && method.authorizer_id == aws_api_gateway_authorizer.basic["api"].id]) && length(aws_api_gateway_method.any) == 4
+    error_message = "Root, orders, order and everything else are the function's, behind the authorizer."
+  }
+
+  assert {
+    condition     = length(regexall("Basic realm", aws_api_gateway_gateway_response.problem["UNAUTHORIZED"].response_parameters["gatewayresponse.header.WWW-Authenticate"])) == 1
+    error_message = "A 401 carries the challenge."
   }
 
   assert {
