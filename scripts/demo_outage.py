@@ -1,4 +1,4 @@
-"""An outage of MySQL on the running stack, told step by step: make demo-outage. About three minutes.
+"""An outage of MySQL on the running stack, told step by step: make demo-outage. About two minutes.
 
 Exit codes: 0 MySQL ended equal to the table; 1 it differs, or a step did not come to its end; 130 interrupted.
 However it ends, the database is started again.
@@ -34,7 +34,7 @@ from scripts.ops.reach import Reach
 from scripts.replay import ATTENTION, DONE, as_text, follow, verdict
 
 DIFFERENT, INTERRUPTED = 1, 130
-ORDERS, BEFORE, BURST, RATE = 25, 100, 50, 5
+ORDERS, BEFORE, BURST, RATE = 25, 100, 30, 5
 ARRIVES_WITHIN, FAILS_WITHIN = 90, 300
 COLUMNS = ("order_id", "merchant_id", "amount", "currency", "status", "created_at", "updated_at")
 Row = tuple[Any, ...]
@@ -214,7 +214,7 @@ def _wait_until_given_up(teller: Teller, sides: Sides, traffic: Traffic, already
         time.sleep(1)
     teller.end_of_count()
     where = "queue, as pointers into the stream" if sides.outputs["failures_queue_url"] else "bucket, whole"
-    teller.say(f"Given up after {time.monotonic() - began:.0f} s: {failed} failed batch(es) in the {where}.")
+    teller.say(f"Given up after {time.monotonic() - began:.0f} s: {_batches(failed)} in the {where}.")
 
 
 def _overtaken(teller: Teller, sides: Sides, traffic: Traffic) -> None:
@@ -222,10 +222,8 @@ def _overtaken(teller: Teller, sides: Sides, traffic: Traffic) -> None:
     traffic.send(BURST)
     marker = traffic.order()
     _demand(lambda: marker in sides.mysql(), FAILS_WITHIN, "newer changes did not reach MySQL")
-    behind = len(sides.differing())
-    teller.say(
-        f"They are in MySQL. {sides.failed()} failed batch(es) wait; {behind} orders are not yet what the table says."
-    )
+    failed, behind = _batches(sides.failed()), len(sides.differing())
+    teller.say(f"They are in MySQL. {failed} left to replay; {behind} orders are not yet what the table says.")
 
 
 def _replay(teller: Teller, sides: Sides) -> None:
@@ -251,6 +249,10 @@ def _verdict(teller: Teller, sides: Sides) -> int:
         f"Yes: {len(sides.table())} orders, every column of every row. {sides.failed()} failed batches are left."
     )
     return DONE
+
+
+def _batches(count: int) -> str:
+    return f"{count} failed batch{'' if count == 1 else 'es'}"
 
 
 def _demand(condition: Callable[[], object], within: float, otherwise: str) -> None:
