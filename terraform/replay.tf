@@ -55,6 +55,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
       "${local.failures_bucket_arn}/expired/*",
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
+      "${local.failures_bucket_arn}/replayed/*", # where another replay may have moved a source meanwhile
     ]
 
     condition {
