@@ -34,7 +34,7 @@ from scripts.ops.reach import Reach
 from scripts.replay import ATTENTION, DONE, as_text, follow, verdict
 
 DIFFERENT, INTERRUPTED = 1, 130
-ORDERS, BEFORE, BURST, RATE = 25, 100, 30, 5
+ORDERS, BEFORE, BURST, RATE = 40, 100, 20, 5
 ARRIVES_WITHIN, FAILS_WITHIN = 90, 300
 COLUMNS = ("order_id", "merchant_id", "amount", "currency", "status", "created_at", "updated_at")
 Row = tuple[Any, ...]
@@ -223,7 +223,7 @@ def _overtaken(teller: Teller, sides: Sides, traffic: Traffic) -> None:
     marker = traffic.order()
     _demand(lambda: marker in sides.mysql(), FAILS_WITHIN, "newer changes did not reach MySQL")
     failed, behind = _batches(sides.failed()), len(sides.differing())
-    teller.say(f"They are in MySQL. {failed} left to replay; {behind} orders are not yet what the table says.")
+    teller.say(f"They are in MySQL. {failed} left to replay; orders not yet as in the table: {behind}.")
 
 
 def _replay(teller: Teller, sides: Sides) -> None:
@@ -243,7 +243,7 @@ def _verdict(teller: Teller, sides: Sides) -> int:
     poll(lambda: not sides.differing(), ARRIVES_WITHIN, interval=0.5)
     differing = sides.differing()
     if differing:
-        teller.say(f"NO: {len(differing)} orders differ: {', '.join(differing[:5])}")
+        teller.say(f"NO: orders that differ: {len(differing)}, such as {', '.join(differing[:5])}")
         return DIFFERENT
     teller.say(
         f"Yes: {len(sides.table())} orders, every column of every row. {sides.failed()} failed batches are left."

@@ -26,6 +26,7 @@ The stack is up. How to go on:
   make mysql       look into the database
   make simulate    change some orders
   make db-stop     stop the database, to see an outage; make db-start ends it
+  make demo-outage see a long one through, and the replay that drains what failed
   make down        stop everything"""
 
 

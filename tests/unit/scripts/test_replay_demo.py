@@ -88,7 +88,7 @@ def test_when_both_sides_are_equal_it_ends_well(sides: Sides, capsys: Any):
 def test_when_they_differ_it_says_so_and_fails(sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     monkeypatch.setattr(demo_outage, "_replay", lambda *_: sides.differ.append("order-7"))
     assert demo_outage.main() == 1
-    assert "NO: 1 orders differ: order-7" in capsys.readouterr().out
+    assert "NO: orders that differ: 1, such as order-7" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (DemoError("no"), 1), (StackError("no"), 1)])
