@@ -24,6 +24,7 @@ from scripts.ops.reach import Reach, UsageError, reach
 
 DONE, FAILED, WRONG, RUNNING, ATTENTION = range(5)
 INTERRUPTED = 130
+_FIRST = "Start"  # the state that a new execution is about to enter
 _SHOWN = (
     "messages", "batches", "records", "changes", "keys", "applied", "deleted", "stale", "redelivered", "superseded",
     "ttl_delete", "other_item", "unreadable", "parked", "expired", "problems", "settled", "left",
@@ -136,7 +137,7 @@ def follow(execution: Execution) -> None:
     """A line whenever it got further, until the execution has ended."""
     last: tuple[str, int] | None = None
     for progress in execution.follow():
-        at = (progress.state, progress.drained)
+        at = (progress.state or _FIRST, progress.drained)
         if at != last:
             print(describe(progress), file=sys.stderr, flush=True)
         last = at
@@ -144,7 +145,7 @@ def follow(execution: Execution) -> None:
 
 def describe(progress: Progress) -> str:
     if not progress.drained:
-        return f"  {progress.state or 'Start'}"
+        return f"  {progress.state or _FIRST}"
     splits = progress.drained if progress.splits is None else f"{progress.drained}/{progress.splits}"
     left = progress.seconds_left
     eta = "" if left is None else f", about {left:.0f} s left"

@@ -12,7 +12,8 @@ from dlq_replayer.bucket import Bucket, GoneError
 from scripts.ops.reach import Reach
 
 # The states of a lane, where an emulator writes them into the history of the whole.
-_LANE = ("DrainLane", "DrainOutcome", "WaitInLane", "LaneDone", "LaneFailed")
+_LANE = ("DrainLane", "WaitInLane", "LaneDone", "LaneFailed")
+_CHOICE = "Outcome"  # how the names of choices end, which take no time and tell nothing
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Execution:
         history = self._states.get_execution_history(executionArn=self.arn, reverseOrder=True, maxResults=50)
         for event in history["events"]:
             entered = event.get("stateEnteredEventDetails", {})
-            if entered and entered["name"] not in _LANE:
+            if entered and entered["name"] not in _LANE and not entered["name"].endswith(_CHOICE):
                 return str(entered["name"]), str(entered.get("input", ""))
         return "", ""
 

@@ -50,9 +50,9 @@ class States:
 
     def get_execution_history(self, **_: Any) -> dict[str, Any]:
         entered = {"name": self._look["state"], "input": self._look.get("input", "{}")}
-        lane = {"name": "DrainOutcome", "input": "{}"}
-        events = [{}, {"stateEnteredEventDetails": lane}, {"stateEnteredEventDetails": entered}]
-        return {"events": events}
+        # Neither choices nor the states of a lane, which an emulator may tell of, are where the whole is.
+        before = [{"stateEnteredEventDetails": {"name": name}} for name in ("DrainOutcome", "DrainLane")]
+        return {"events": [{}, *before, {"stateEnteredEventDetails": entered}]}
 
 
 class Stack(Reach):
@@ -187,15 +187,16 @@ def test_not_waiting_it_names_the_execution(states: States, capsys: Any):
 
 def test_progress_is_told_as_it_is_made(states: States, s3: Any, capsys: Any):
     drain = {"status": "RUNNING", "state": "Drain", "input": json.dumps({"lanes": [{"splits": 4}]})}
-    states.looks = [{"status": "RUNNING", "state": "Check"}, drain, drain, *states.looks]
+    begun = [{"status": "RUNNING", "state": name} for name in ("", "Start", "Check")]
+    states.looks = [*begun, drain, drain, *states.looks]
     for split in ("00000", "poison"):
         put(s3, f"replay/first/done/{split}.json", {"counts": {"changes": 1500}, "parked": []})
     replay.main([])
     told = capsys.readouterr().err.splitlines()
-    assert told[:2] == [f"execution {ARN}", "  Check"]
-    assert told[2].startswith("  Drain: 2/5 splits, 3,000 changes")
-    assert told[3].startswith("  Done: 2/5 splits")
-    assert len(told) == 4
+    assert told[:3] == [f"execution {ARN}", "  Start", "  Check"]
+    assert told[3].startswith("  Drain: 2/5 splits, 3,000 changes")
+    assert told[4].startswith("  Done: 2/5 splits")
+    assert len(told) == 5
 
 
 @pytest.mark.parametrize(
