@@ -120,7 +120,7 @@ resource "aws_api_gateway_deployment" "orders" {
     definition = sha1(jsonencode([
       local.api_resources,
       local.api_authorization,
-      values(aws_api_gateway_authorizer.basic),
+      [for authorizer in aws_api_gateway_authorizer.basic : authorizer.id],
       aws_lambda_function.api.invoke_arn,
       local.gateway_responses,
     ]))

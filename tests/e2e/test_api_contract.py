@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 from tests.unit.api.contract import ask, contract
 
-schema = contract(examples=15)
+# Probing credentials with every request would have MiniStack start the authorizer anew each time it refuses.
+schema = contract(examples=15, probe_auth=False)
 
 
 @pytest.mark.e2e
 @schema.parametrize()
 def test_the_deployed_api_keeps_its_contract(case, stack):
     ask(case, stack.outputs["api_url"])
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("credentials", [None, ("foo", "baz"), ("bar", "bar")])
+def test_a_stranger_gets_a_challenge_and_nothing_else(stack, credentials):
+    answer = requests.get(f"{stack.outputs['api_url']}/v1/orders?merchant_id=m", auth=credentials, timeout=30)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["title"] == "Unauthorized"

@@ -27,12 +27,16 @@ ACCEPTED = ["2xx", "304", "404", "409", "412"]
 REJECTED = ["400", "401", "404", "405", "412", "413", "415", "422"]
 
 
-def contract(examples: int) -> Any:
-    """Load the document; deterministic, so that a red run can be repeated."""
+def contract(examples: int, *, probe_auth: bool = True) -> Any:
+    """Load the document; deterministic, so that a red run can be repeated.
+
+    `probe_auth` repeats every request with wrong credentials and with none.
+    """
     config = SchemathesisConfig.from_dict(
         {
             "generation": {"max-examples": examples, "deterministic": True},
             "checks": {
+                "ignored_auth": {"enabled": probe_auth},
                 "positive_data_acceptance": {"expected-statuses": ACCEPTED},
                 "negative_data_rejection": {"expected-statuses": REJECTED},
             },
