@@ -179,6 +179,12 @@ def execute(stack: Deployed, *statements: str) -> None:
             cursor.execute(statement)
 
 
+def demand_equal_sides(stack: Deployed) -> None:
+    """With the rows that differ, where they do not come to be equal."""
+    stack.settles()
+    assert stack.mysql_orders() == stack.table_orders()
+
+
 def gone_back(stack: Deployed) -> list[str]:
     """Orders that were seen older after newer, or back from their removal with what they were before it."""
     found, last = [], dict[str, tuple[Decimal, int]]()
@@ -201,7 +207,7 @@ def test_what_an_outage_left_behind_is_drained_and_no_key_goes_back(
 ):
     stack = logged
     traffic.send(60)
-    assert stack.settles()
+    demand_equal_sides(stack)
     stack.db_stop()
     try:
         left_behind = stack.create(merchant="merchant-left-behind")
@@ -255,7 +261,7 @@ def test_a_replay_waits_for_the_database_and_a_second_one_names_it(
         stdout, stderr = first.communicate(timeout=ENDS_WITHIN)
     counts = json.loads(stdout)["counts"]
     assert (first.returncode, counts["applied"], counts["parked"]) == (0, 0, 0), stderr
-    assert stack.settles()
+    demand_equal_sides(stack)
     assert failures.count() == 0
     assert gone_back(stack) == []
 
