@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ _SHARD = "shardId-00000001573689847184-864758bb"
 _TIME = "2026-01-31T00:00:00.000Z"
 
 
-def fill(bucket: FolderBucket, batches: Iterable[Sequence[str]]) -> None:
+def fill(bucket: FolderBucket, batches: Iterable[Sequence[str]], *, modify: bool = True) -> None:
     """A change of each key of each batch; one batch at a time, so that the backlog is never in memory whole."""
+    change = partial(records, modify=modify)
     for number, keys in enumerate(batches):
-        made = [removals([key]) if at % ONE_DELETE_IN == 0 else records([key]) for at, key in enumerate(keys)]
+        made = [removals([key]) if at % ONE_DELETE_IN == 0 else change([key]) for at, key in enumerate(keys)]
         _put(bucket, number, [record for (record,) in made])
 
 
@@ -44,9 +46,9 @@ def in_memory(bucket: FolderBucket) -> list[list[Change]]:
     return made
 
 
-def bucket_in(folder: Path, keys: Sequence[str]) -> FolderBucket:
+def bucket_in(folder: Path, keys: Sequence[str], *, modify: bool = True) -> FolderBucket:
     bucket = FolderBucket(folder)
-    fill(bucket, (keys[at : at + BATCH] for at in range(0, len(keys), BATCH)))
+    fill(bucket, (keys[at : at + BATCH] for at in range(0, len(keys), BATCH)), modify=modify)
     return bucket
 
 

@@ -35,16 +35,20 @@ def rows(server: Server) -> Iterator[Row]:
     yield at_least(f"replay against apply() from memory, {COUNT:,} changes, a key each", ratio, GOAL, note=note)
     ratio, _ = _compare(server, where, distinct, SPLIT)
     yield information(f"  the same in statements of {SPLIT:,} bytes", f"{ratio:.2f}")
+    ratio, note = _compare(server, where, distinct, UNSPLIT, modify=False)
+    yield information("  the same without old images: orders just created", f"{ratio:.2f} ({note})")
     ratio, note = _compare(server, where, few, UNSPLIT)
     yield information(f"  the same with {PER_KEY} changes per key", f"{ratio:.2f} ({note})")
 
 
-def _compare(server: Server, where: Where, keys: list[str], statement_bytes: int) -> tuple[float, str]:
+def _compare(
+    server: Server, where: Where, keys: list[str], statement_bytes: int, *, modify: bool = True
+) -> tuple[float, str]:
     """The ratio of the rates, and the replay's own."""
     with ExitStack() as scratch:
         folder = Path(scratch.enter_context(tempfile.TemporaryDirectory()))
         connection = scratch.enter_context(where.connect())
-        backlog = bucket_in(folder / "backlog", keys)
+        backlog = bucket_in(folder / "backlog", keys, modify=modify)
         write = partial(apply, connection, server.target, statement_bytes=statement_bytes)
 
         def replaying() -> partial[object]:
