@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -49,13 +50,13 @@ class Traffic:
     def __enter__(self) -> None:
         """In the background, three a second."""
         self._going_on.set()
-        self._thread = threading.Thread(target=self._send_on)
-        self._thread.start()
-        return self
+        self._thread = ThreadPoolExecutor(1)
+        self._sending = self._thread.submit(self._send_on)
 
     def __exit__(self, *_: object) -> None:
         self._going_on.clear()
-        self._thread.join()
+        self._thread.shutdown()
+        self._sending.result()
 
     def _send_on(self) -> None:
         while self._going_on.is_set():
