@@ -204,7 +204,8 @@ def _wait_until_given_up(teller: Teller, sides: Sides, traffic: Traffic, already
     )
     teller.say(f"Here a batch is given up after {RECORD_AGE} s or a few retries; on AWS after hours. Until then:")
     began, before = time.monotonic(), traffic.sent
-    while (failed := sides.failed()) <= already:
+    # The whole age also where a few retries end a batch sooner: else hardly anything is left behind.
+    while (failed := sides.failed()) <= already or time.monotonic() - began < RECORD_AGE:
         passed = time.monotonic() - began
         if passed > FAILS_WITHIN:
             teller.end_of_count()

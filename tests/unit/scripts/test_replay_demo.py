@@ -70,6 +70,7 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
     sides = Sides()
     monkeypatch.setattr("sys.argv", ["demo_outage"])
     monkeypatch.setattr(demo_outage, "ARRIVES_WITHIN", 0)
+    monkeypatch.setattr(demo_outage, "RECORD_AGE", 0)
     monkeypatch.setattr(demo_outage, "Traffic", Traffic)
     monkeypatch.setattr(demo_outage, "Stack", lambda _: sides.stack)
     monkeypatch.setattr(demo_outage.Sides, "of", lambda _: sides)
