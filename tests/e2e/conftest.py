@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from scripts.local.given_server import drop
 from scripts.local.settings import read_settings
 from scripts.local.stack import Stack
 from tests.e2e.deployed import Deployed, own_environment
+
+
+def _as_by_hand(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+# A run that is ended from outside, by a timeout for instance, takes its servers with it as one ended with Ctrl-C does.
+signal.signal(signal.SIGTERM, _as_by_hand)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
