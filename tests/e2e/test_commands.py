@@ -15,6 +15,7 @@ PROMISED = {
     "event_source_mapping_uuid",
     "failures_bucket",
     "failures_queue_url",
+    "replay_state_machine_arn",
     "rds_connection_param_name",
     "rds_secret_arn",
     "endpoint_url",
