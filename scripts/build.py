@@ -33,7 +33,7 @@ PROOF = Path(__file__).resolve().with_name("prove_bytecode.py")
 NEEDS = {
     "api": ("aws-lambda-powertools", "aws-xray-sdk", "jsonschema"),
     "stream_consumer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
-    "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "PyMySQL"),
+    "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "msgspec", "PyMySQL"),
 }
 # boto3, and what only it needs: Lambda's Python runtimes have them.
 IN_RUNTIME = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3"}

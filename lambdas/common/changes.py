@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from common.mapping import Column, Table
 
@@ -22,6 +22,22 @@ Reader = Callable[[Mapping[str, Any]], Value]
 
 # Sorts before the version of every stream record: a row loaded by a backfill never wins over a live change.
 LOWEST_VERSION = ""
+
+
+class RecordBody(TypedDict, total=False):
+    Keys: Any
+    SequenceNumber: Any
+    ApproximateCreationDateTime: Any
+    NewImage: Any
+
+
+class LeanRecord(TypedDict, total=False):
+    """What of a record its change is made of, so that a reader may leave out the rest, old images above all."""
+
+    eventName: Any
+    eventSourceARN: Any
+    userIdentity: Any
+    dynamodb: RecordBody
 
 
 class Change(NamedTuple):

@@ -5,26 +5,43 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.changes import Change, Parked, Record, read_each
 from common.mapping import Table
 from common.quarantine import PREFIX as QUARANTINE
+from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch, UnreadableError, parse_object, parse_parked
 from dlq_replayer.bucket import FAILED, Bucket, GoneError
 from dlq_replayer.run import Run
 from dlq_replayer.splits import Line, run_files, split_of, to_line
 
-# What one call holds in memory at once: as read, about ten times the records' text.
-_PART_RECORDS = 20_000
-_PART_BYTES = 24 * 1024 * 1024
+# What one call takes. Of a record's text only its row is held, but a poison record is held whole, which as objects is
+# ten times its text; and a part's batches are settled, one by one, in a call's last minute.
+_PART_RECORDS = 60_000
+_PART_BATCHES = 10_000
+_PART_BYTES = 72 * 1024 * 1024
+_PART_POISON_BYTES = 8 * 1024 * 1024
+# Batches are read while others are taken apart: sixteen small ones at once, of large ones fewer.
+_READERS = 16
+_AHEAD_BYTES = 32 * 1024 * 1024
 # An event is at most 6 MB, its escapes at most double it: what is larger than this would only fill the memory.
 _LARGEST_BATCH = 32 * 1024 * 1024
 _SPLIT_BYTES = 8 * 1024 * 1024
 _MOST_SPLITS = 2_000
 # The pseudo-split of records that no change could be made of.
 POISON = -1
+
+
+class Listed(NamedTuple):
+    """An object that was listed: the cursor behind it, its key and its size in bytes."""
+
+    at: dict[str, Any]
+    key: str
+    size: int
 
 
 @dataclass
@@ -37,10 +54,16 @@ class Part:
     problems: list[dict[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     size: int = 0
+    poison_size: int = 0
 
     @property
     def full(self) -> bool:
-        return self.counts["records"] >= _PART_RECORDS or self.size >= _PART_BYTES
+        return (
+            self.counts["records"] >= _PART_RECORDS
+            or self.counts["batches"] >= _PART_BATCHES
+            or self.size >= _PART_BYTES
+            or self.poison_size >= _PART_POISON_BYTES
+        )
 
 
 @dataclass(frozen=True)
@@ -65,25 +88,29 @@ class Collector:
         """One part of the backlog from `cursor` on, and the cursor behind it, None at the end."""
         part = Part()
         at = dict(cursor)
-        for at, key, size in self._failed(run, cursor):
-            if part.counts["batches"] >= batches_left:
-                return part, None
-            part.size += size
-            self._take(run, key, size, splits, part)
-            if part.full or out_of_time():
-                return part, at
+        listed = self._failed(run, cursor)
+        with closing(ahead(self._read, listed, threads=_READERS, room=_AHEAD_BYTES, weigh=_weight)) as objects:
+            for found, text in objects:
+                if part.counts["batches"] >= batches_left:
+                    return part, None
+                at = found.at
+                self._take(run, found, text, splits, part)
+                if part.full or out_of_time():
+                    return part, at
         return part, None
 
-    def _failed(self, run: Run, cursor: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, int]]:
+    def _failed(self, run: Run, cursor: dict[str, Any]) -> Iterator[Listed]:
         prefixes = _prefixes(run)
         for number in range(cursor["prefix"], len(prefixes)):
             after = cursor["after"] if number == cursor["prefix"] else ""
             for key, size in self.bucket.list(prefixes[number], after):
-                yield {"prefix": number, "after": key}, key, size
+                yield Listed({"prefix": number, "after": key}, key, size)
 
-    def _take(self, run: Run, key: str, size: int, splits: int, part: Part) -> None:
+    def _take(self, run: Run, found: Listed, text: Future[bytes], splits: int, part: Part) -> None:
+        key = found.key
+        part.size += found.size
         try:
-            batch = parse(key, self._read(key, size), self.table_name)
+            batch = parse(key, text.result(), self.table_name, whole=False)
         except GoneError:
             return  # settled by another replay since it was listed
         except UnreadableError as error:
@@ -97,12 +124,17 @@ class Collector:
             return
         if batch.suspect:
             part.problems.append({"source": key, "problem": batch.suspect})
+        touched, poison = self._sort_out(chosen, key, splits, part)
+        if poison:
+            whole = parse(key, text.result(), self.table_name).records
+            part.parked += [parked._replace(record=whole[index]) for index, parked in poison.items()]
+            part.poison_size += found.size
         part.manifest.append(
             {
                 "source": key,
                 "records": len(batch.records),
                 "whole": len(chosen) == len(batch.records) and not batch.suspect,
-                "splits": sorted(self._sort_out(chosen, key, splits, part)),
+                "splits": sorted(touched),
                 "failed_at": pointer.failed_at if pointer else "",
                 "first_arrival": pointer.first_arrival if pointer else "",
                 "last_arrival": pointer.last_arrival if pointer else "",
@@ -111,10 +143,10 @@ class Collector:
         part.counts["batches"] += 1
         part.counts["records"] += len(chosen)
 
-    def _read(self, key: str, size: int) -> bytes:
-        if size > _LARGEST_BATCH:
+    def _read(self, found: Listed) -> bytes:
+        if found.size > _LARGEST_BATCH:
             raise UnreadableError("it is larger than any failed batch")
-        return self.bucket.read(key)
+        return self.bucket.read(found.key)
 
     def _chosen(self, run: Run, records: list[Record]) -> dict[int, Record]:
         """By their place in the batch: all records, or those of the keys that were asked for."""
@@ -130,25 +162,33 @@ class Collector:
             return None
         return key
 
-    def _sort_out(self, chosen: dict[int, Record], source: str, splits: int, part: Part) -> set[int]:
-        """Lines, poison and skips of a batch; returns the splits that it takes part in."""
+    def _sort_out(
+        self, chosen: dict[int, Record], source: str, splits: int, part: Part
+    ) -> tuple[set[int], dict[int, Parked]]:
+        """Lines and skips of a batch go into `part`; returns the splits that it takes part in, and its poison."""
         touched: set[int] = set()
+        poison: dict[int, Parked] = {}
         results = read_each(chosen.values(), self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
         for index, result in zip(chosen, results, strict=True):
             if isinstance(result, Change):
                 part.lines.append(to_line(result, source, index))
                 touched.add(split_of(result.key, splits))
             elif isinstance(result, Parked):
-                part.parked.append(result)
+                poison[index] = result
                 touched.add(POISON)
             else:
                 part.counts[result] += 1
-        return touched
+        return touched, poison
 
 
-def parse(key: str, text: bytes, table_name: str) -> FailedBatch:
+def _weight(found: Listed) -> int:
+    """As many small objects as there are readers, and of large ones what there is memory for."""
+    return max(found.size, _AHEAD_BYTES // _READERS)
+
+
+def parse(key: str, text: bytes, table_name: str, *, whole: bool = True) -> FailedBatch:
     """What `text`, a failed batch or a quarantined record, holds. Raises UnreadableError."""
-    return parse_parked(text) if key.startswith(QUARANTINE) else parse_object(text, table_name)
+    return parse_parked(text) if key.startswith(QUARANTINE) else parse_object(text, table_name, whole=whole)
 
 
 def _prefixes(run: Run) -> list[str]:

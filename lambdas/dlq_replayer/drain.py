@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby, islice
+from itertools import count, groupby, islice
 
 from common.changes import Change, Parked
 from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
 from common.sink import Outcome, apply
+from dlq_replayer.ahead import ahead
 from dlq_replayer.bucket import Bucket
 from dlq_replayer.collect import POISON, parse
 from dlq_replayer.run import Run
-from dlq_replayer.splits import LineReader, open_split, part_of
+from dlq_replayer.splits import line_reader, open_split, part_of
 
 _BATCH = 1_000
 
@@ -46,12 +47,15 @@ class Drainer:
         if split == POISON:
             tokens, parked = self._park_unreadable(run)
         else:
-            opened = open_split(self.bucket, run.prefix, split, LineReader(self.table))
-            tokens = opened.tokens
-            for changes in _batches(_counting_keys(opened.changes, counts)):
+            opened = open_split(self.bucket, run.prefix, split, line_reader(self.table))
+            tokens, last = opened.tokens, None
+            for changes in _batches(opened.changes):
                 outcome = self._apply(changes)
-                counts += outcome.counts
                 parked += self.quarantine.park(self._whole(outcome.parked))
+                # Sorted by key, so a key of the batch before can only be the first of this one.
+                keys = len({change.key for change in changes}) - (changes[0].key == last)
+                counts += outcome.counts + Counter(changes=len(changes), keys=keys)
+                last = changes[-1].key
         counts["parked"] = len(parked)
         at = self.clock().isoformat()
         self.bucket.write_json(note, {"counts": counts, "parked": parked, "drained_at": at, "runs": tokens})
@@ -93,16 +97,9 @@ def done_key(run: Run, split: int) -> str:
     return f"{run.prefix}done/{'poison' if split == POISON else f'{split:05d}'}.json"
 
 
-def _counting_keys(changes: Iterator[Change], counts: Counter[str]) -> Iterator[Change]:
-    """Counts changes and distinct keys of a stream sorted by key as it passes."""
-    last = None
-    for change in changes:
-        counts["changes"] += 1
-        counts["keys"] += change.key != last
-        last = change.key
-        yield change
-
-
 def _batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
-    while batch := list(islice(changes, _BATCH)):
-        yield batch
+    """The next batch is read while MySQL is at work on this one."""
+    for _, batch in ahead(lambda _: list(islice(changes, _BATCH)), count(), threads=1, room=1):
+        if not batch.result():
+            return
+        yield batch.result()

@@ -1,31 +1,40 @@
 """Changes cut by key into splits, so that keys go in parallel and each key in sequence, in bounded memory.
 
-Collecting writes runs: a part of the backlog, sorted by key and version, one file a split. Draining a split merges its
-runs as it reads them, an external merge sort. A change's line holds no record, only where to find it. A run's file is
-JSON lines: the token of the call that wrote it, then some lines of changes in each, as JSON is cheap by the piece.
+Collecting writes runs: a part of the backlog, sorted by key and version, one file a split. Draining a split puts its
+runs together: in memory, or, where they are too much for it, by merging them as they are read, an external merge sort.
+A change's line holds no record, only where to find it. A run's file is JSON lines: the token of the call that wrote
+it, then some lines of changes in each, as JSON is cheap by the piece.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
+import msgspec
+
 from common.changes import Change, Row
 from common.mapping import Table
 from dlq_replayer.bucket import Bucket
 
-Line = list[Any]
+_AT_ONCE = 16
 _TOGETHER = 20
+# Of a split's runs, read as a whole: lines take about five times that as objects.
+_IN_MEMORY = 16 * 1024 * 1024
 
-# key, version, source object, index of the record in it
+
+# Key, version, source time, row, and where the record is: its object and its place in there.
+Line = tuple[str, str, int, Row | None, str, int]
+
 _order = itemgetter(0, 1, 4, 5)
+_encode = msgspec.json.Encoder().encode  # a Decimal becomes a string
 
 
 def split_of(key: str, splits: int) -> int:
@@ -33,28 +42,18 @@ def split_of(key: str, splits: int) -> int:
 
 
 def to_line(change: Change, source: str, index: int) -> Line:
-    """`[key, version, source time, row or None, source object, index of the record in it]`"""
-    row = None if change.row is None else [str(v) if isinstance(v, Decimal) else v for v in change.row]
-    return [change.key, change.version, change.source_time, row, source, index]
+    return change.key, change.version, change.source_time, change.row, source, index
 
 
-class LineReader:
-    """Turns lines back into changes whose `record` is `{"source", "index"}`: the whole one is read when needed."""
+_TYPES: dict[str, Any] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
 
-    def __init__(self, table: Table) -> None:
-        self._decimals = [i for i, column in enumerate(table.columns) if column.type == "decimal"]
 
-    def change(self, line: Line) -> Change:
-        key, version, source_time, row, source, index = line
-        return Change(key, version, self._row(row), source_time, {"source": source, "index": index})
-
-    def _row(self, row: list[Any] | None) -> Row | None:
-        if row is None:
-            return None
-        for i in self._decimals:
-            if row[i] is not None:
-                row[i] = Decimal(row[i])
-        return tuple(row)
+def line_reader(table: Table) -> Callable[[bytes], list[Line]]:
+    """A function from a piece of a run's file to its lines, their values such as `table` has them."""
+    row: Any = tuple[tuple(_TYPES[column.type] | None for column in table.columns)]  # type: ignore[misc]
+    line: Any = tuple[str, str, int, row | None, str, int]
+    lines: Any = list[line]
+    return msgspec.json.Decoder(lines).decode
 
 
 def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int, token: str) -> Iterator[tuple[str, bytes]]:
@@ -62,11 +61,10 @@ def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int, token:
     by_split: dict[int, list[Line]] = {}
     for line in lines:
         by_split.setdefault(split_of(line[0], splits), []).append(line)
-    encode = json.JSONEncoder(separators=(",", ":")).encode
     for split, held in by_split.items():
         held.sort(key=_order)
         together = [held[i : i + _TOGETHER] for i in range(0, len(held), _TOGETHER)]
-        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", "\n".join(map(encode, [token, *together])).encode()
+        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", b"\n".join(map(_encode, [token, *together]))
 
 
 def split_prefix(prefix: str, split: int) -> str:
@@ -75,7 +73,7 @@ def split_prefix(prefix: str, split: int) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """The changes of a split ordered by key and version, streamed, each once; memory holds a piece of each run.
+    """The changes of a split ordered by key and version, streamed, each once; `record` is `{"source", "index"}`.
 
     `tokens` names, part by part, the runs that these changes come from: a call of the collecting step that was thought
     dead may write a run anew, and what has been drained is then no longer what lies there.
@@ -85,15 +83,30 @@ class Split:
     changes: Iterator[Change]
 
 
-def open_split(bucket: Bucket, prefix: str, split: int, reader: LineReader) -> Split:
-    tokens, runs = {}, []
-    for key, _ in bucket.list(split_prefix(prefix, split)):
-        pieces = map(json.loads, bucket.lines(key))
-        tokens[part_of(key)] = next(pieces)
-        runs.append(chain.from_iterable(pieces))
-    ordered = runs[0] if len(runs) == 1 else heapq.merge(*runs, key=_order)
+def open_split(bucket: Bucket, prefix: str, split: int, decode: Callable[[bytes], list[Line]]) -> Split:
+    """`decode` is what `line_reader` gives for the table."""
+    sizes = dict(bucket.list(split_prefix(prefix, split)))
+    whole = sum(sizes.values()) <= _IN_MEMORY
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # a read takes longer than what it brings
+        opened = list(pool.map(lambda key: _open_run(bucket, key, decode, whole=whole), sizes))
+    tokens = {part_of(key): token for key, (token, _) in zip(sizes, opened, strict=True)}
+    runs = [lines for _, lines in opened]
+    ordered = sorted(chain.from_iterable(runs), key=_order) if whole else heapq.merge(*runs, key=_order)
     # An interrupted call may have put a batch into another part than the call that took its place.
-    return Split(tokens, (reader.change(line) for _, (line, *_) in groupby(ordered, key=_order)))
+    return Split(tokens, (_change(line) for line, _ in groupby(ordered)))
+
+
+def _open_run(
+    bucket: Bucket, key: str, decode: Callable[[bytes], list[Line]], *, whole: bool
+) -> tuple[str, Iterator[Line]]:
+    pieces = iter(bucket.read(key).split(b"\n")) if whole else bucket.lines(key)
+    token: str = msgspec.json.decode(next(pieces))
+    return token, chain.from_iterable(map(decode, pieces))
+
+
+def _change(line: Line) -> Change:
+    key, version, source_time, row, source, index = line
+    return Change(key, version, row, source_time, {"source": source, "index": index})
 
 
 def part_of(key: str) -> str:

@@ -11,7 +11,7 @@ from common.sql import chunks, literal
 from common.target import SIDECAR, Target
 from dlq_replayer.drain import Drainer
 from dlq_replayer.run import Run
-from dlq_replayer.splits import LineReader, open_split
+from dlq_replayer.splits import line_reader, open_split
 
 _BATCH = 1_000
 
@@ -25,7 +25,7 @@ def survey(drainer: Drainer, run: Run, split: int) -> Counter[str]:
     """Counts of `changes`, `keys`, and `stale` keys, whose newest change in the split is not newer than the row."""
     counts: Counter[str] = Counter()
     newest: dict[str, str] = {}
-    for change in open_split(drainer.bucket, run.prefix, split, LineReader(drainer.table)).changes:
+    for change in open_split(drainer.bucket, run.prefix, split, line_reader(drainer.table)).changes:
         counts["changes"] += 1
         if len(newest) >= _BATCH and change.key not in newest:
             counts += _compare(drainer, newest)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from common import mapping
+from common.changes import read_each
 from dlq_replayer import collect
 from dlq_replayer.batches import UnreadableError, as_event_records, parse_message, parse_object, parse_parked
 from dlq_replayer.bucket import FAILED, REPLAYED
+from tests.support.cases import cases, record_of
 from tests.support.records import ARN, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
 
@@ -30,6 +34,31 @@ def test_a_payload_may_be_an_object_or_an_escaped_string(payload: Any):
     assert batch.suspect is None
     assert batch.pointer
     assert (batch.pointer.shard, batch.pointer.size, batch.pointer.failed_at) == (SHARD, 2, "2026-01-31T00:10:00.000Z")
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["object", "string"])
+@pytest.mark.parametrize(
+    "given",
+    [record_of(case) for case in cases("records") + cases("values")] + cases("others"),
+    ids=lambda given: hashlib.md5(json.dumps(given).encode()).hexdigest()[:6],
+)
+def test_what_is_left_out_of_a_record_while_it_is_read_changes_nothing_of_what_it_is(given: Any, escaped: bool):
+    """Whatever is refused or parked is so for the same reason, next to good records that are taken."""
+    event = {"Records": [change("good", 1), given, remove("good", 2)]}
+    text = body(json.dumps(event) if escaped else event)
+    lean, whole = (
+        list(read_each(parse_object(text, "orders", whole=whole).records, mapping.load())) for whole in (False, True)
+    )
+    assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
+
+
+def _without_record(result: Any) -> Any:
+    return result if isinstance(result, str) else result._replace(record={})
+
+
+def test_old_images_are_not_read_where_only_changes_are_wanted():
+    (removed,) = parse_object(body({"Records": [remove("a", 1)]}), "orders", whole=False).records
+    assert "OldImage" not in removed["dynamodb"]
 
 
 UNREADABLE = {
@@ -52,8 +81,9 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("text", "problem"), UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_is_no_failed_batch_is_refused_with_a_reason(text: bytes, problem: str):
-    with pytest.raises(UnreadableError, match=problem):
-        parse_object(text, "orders")
+    for whole in (True, False):
+        with pytest.raises(UnreadableError, match=problem):
+            parse_object(text, "orders", whole=whole)
 
 
 def test_every_condition_is_a_failure_whatever_its_name():
@@ -149,6 +179,29 @@ def test_records_whose_key_is_poison(world: World, key: str):
     report = world.replay()
     assert report["counts"]["parked"] == (0 if key == "a/b" else 1)
     assert world.left() == []
+
+
+def test_a_poison_record_is_parked_whole(world: World):
+    """Old image and all, though what is no change's part is left out while batches are read."""
+    poison = change("a", 5, **BAD)
+    poison["dynamodb"]["OldImage"] = change("a", 4)["dynamodb"]["NewImage"]
+    world.put_batch([change("b", 1), poison])
+    report = world.replay()
+    assert [world.bucket.read_json(key)["record"] for key in report["parked_records"]] == [poison]
+
+
+@pytest.mark.parametrize("bound", ["_PART_RECORDS", "_PART_BATCHES", "_PART_BYTES", "_PART_POISON_BYTES"])
+def test_a_part_of_the_backlog_is_bounded_in_every_way(world: World, bound: str, monkeypatch: pytest.MonkeyPatch):
+    """What a call holds in memory, and what is settled in a call's last minute."""
+    monkeypatch.setattr(collect, bound, 1)
+    batches = [[change(f"k{n}", n), change(f"bad{n}", 10 + n, **BAD)] for n in range(5)]
+    for batch in batches:
+        world.put_batch(batch)
+    execution = Execution(world)
+    execution.resume()
+    assert execution.trail.count("collect") == 1 + len(batches) + 1
+    assert len(world.tables.orders()) == 5
+    assert len(world.keys("quarantine/")) == 5
 
 
 # the optional input

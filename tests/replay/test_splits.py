@@ -10,10 +10,11 @@ from common import mapping
 from common.changes import Change, read
 from dlq_replayer import bucket as buckets
 from dlq_replayer import collect
+from dlq_replayer import splits as splitting
 from dlq_replayer.bucket import Bucket
 from dlq_replayer.collect import Collector
 from dlq_replayer.run import Run
-from dlq_replayer.splits import LineReader, open_split, run_files, split_of, to_line
+from dlq_replayer.splits import line_reader, open_split, run_files, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
 from tests.support.replay import Execution, World, change
@@ -32,10 +33,12 @@ def changes_of(count: int, keys: int, seed: int) -> list[Change]:
 
 @pytest.mark.parametrize("splits", [1, 3, 16])
 @pytest.mark.parametrize("parts", [1, 2, 40])
-@pytest.mark.parametrize("piece", [50, 256 * 1024])
-def test_merged_runs_hold_each_change_once_in_order(
-    splits: int, parts: int, piece: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("memory", "piece"), [(0, 50), (0, 256 * 1024), (1_000_000, 50)])
+def test_the_runs_of_a_split_hold_each_change_once_in_order(
+    splits: int, parts: int, memory: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ):
+    """Put together in memory, or merged as they are read."""
+    monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
     monkeypatch.setattr(buckets, "_RANGE", piece)
     bucket, changes = Bucket(S3(), "b"), changes_of(300, 20, parts)
     random.Random(1).shuffle(changes)
@@ -44,7 +47,7 @@ def test_merged_runs_hold_each_change_once_in_order(
         bucket.write_all(run_files(lines[part::parts], "p/", part, splits, f"token {part}"))
     found: list[Change] = []
     for split in range(splits):
-        opened = open_split(bucket, "p/", split, LineReader(TABLE))
+        opened = open_split(bucket, "p/", split, line_reader(TABLE))
         held = list(opened.changes)
         assert [c[:2] for c in held] == sorted(c[:2] for c in held)
         assert {split_of(c.key, splits) for c in held} <= {split}
@@ -54,22 +57,25 @@ def test_merged_runs_hold_each_change_once_in_order(
     assert len({(c.record["source"], c.record["index"]) for c in found}) == len(changes)
 
 
-def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice():
+@pytest.mark.parametrize("memory", [0, 1_000_000])
+def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice(memory: int, monkeypatch: pytest.MonkeyPatch):
     """The first is a part collected again; the second two batches that overlap, each of which must be accounted for."""
+    monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
     bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
     bucket.write_all(run_files([to_line(one, "x", 0)], "p/", 0, 1, "t"))
     bucket.write_all(run_files([to_line(one, "x", 0), to_line(one, "y", 3)], "p/", 1, 1, "t"))
-    found = [c.record for c in open_split(bucket, "p/", 0, LineReader(TABLE)).changes]
+    found = [c.record for c in open_split(bucket, "p/", 0, line_reader(TABLE)).changes]
     assert found == [{"source": "x", "index": 0}, {"source": "y", "index": 3}]
 
 
 def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(splitting, "_IN_MEMORY", 0)
     monkeypatch.setattr(buckets, "_RANGE", 50)
     s3 = S3()
     bucket = Bucket(s3, "b")
     lines = [to_line(c, "x", i) for i, c in enumerate(changes_of(50, 1, 1))]
     bucket.write_all(run_files(lines, "p/", 0, 1, "one"))
-    opened = open_split(bucket, "p/", 0, LineReader(TABLE))
+    opened = open_split(bucket, "p/", 0, line_reader(TABLE))
     next(opened.changes)
     bucket.write_all(run_files(lines[10:], "p/", 0, 1, "two"))
     with pytest.raises(Exception, match="PreconditionFailed"):

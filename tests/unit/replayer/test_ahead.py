@@ -1,0 +1,63 @@
+"""Work ahead of its use: in order, bounded, and nothing left behind."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from dlq_replayer.ahead import ahead
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("room", [0, 1, 3, 100])
+def test_results_come_in_the_order_of_their_items(threads: int, room: int):
+    found = [(n, future.result()) for n, future in ahead(str, range(20), threads=threads, room=room)]
+    assert found == [(n, str(n)) for n in range(20)]
+
+
+def test_nothing_is_begun_while_there_is_no_room():
+    """What is under way is at most the room and one item, however heavy that is."""
+    weights = [1, 1, 1, 9, 1, 1, 2, 2, 2, 2]
+    under_way: list[int] = []
+    most = []
+
+    def items():
+        for weight in weights:
+            assert sum(under_way) <= 3
+            under_way.append(weight)
+            most.append(sum(under_way))
+            yield weight
+
+    for weight, _ in ahead(str, items(), threads=1, room=3, weigh=lambda weight: weight):
+        assert under_way.pop(0) == weight
+    assert max(most) == 3 + 9
+
+
+def test_an_error_comes_where_its_result_would_have():
+    results = ahead(lambda n: 1 // n, [2, 0, 1], threads=2, room=5)
+    assert next(results)[1].result() == 0
+    with pytest.raises(ZeroDivisionError):
+        next(results)[1].result()
+    assert next(results)[1].result() == 1
+
+
+def test_items_are_taken_only_as_they_are_needed_and_closing_waits_for_those():
+    taken, done = [], []
+    gate = threading.Event()
+
+    def items():
+        for n in range(100):
+            taken.append(n)
+            yield n
+
+    def work(n: int) -> None:
+        gate.wait(10)
+        done.append(n)
+
+    results = ahead(work, items(), threads=2, room=2)
+    next(results)
+    assert taken == [0, 1, 2]
+    gate.set()
+    results.close()
+    assert sorted(done) == taken
