@@ -136,10 +136,9 @@ def _code(error: ClientError) -> str:
 
 @dataclass
 class Hydrated:
-    """What one call did: pointers read, messages gone, and why others stay. `more`: time ran out first."""
+    """What one call did: messages whose records are safe, and why others stay. `more`: time ran out first."""
 
     messages: int = 0
-    gone: int = 0
     problems: list[dict[str, Any]] = field(default_factory=list)
     more: bool = False
 
@@ -197,10 +196,11 @@ class Hydrator:
                     del left[message["MessageId"]]
                 late = out_of_time()
             self._give_back(message["ReceiptHandle"] for message in new)
-        if late and not done.gone:
+        left_the_queue = 0 if self.keep else done.messages
+        if late and not left_the_queue:
             problem = "not every message was looked at: those that stay took all the time of a call"
             done.problems.append({"source": "the queue", "problem": problem})
-        done.more = late and done.gone > 0
+        done.more = late and left_the_queue > 0
         if not done.more:  # otherwise the next call would only get the same ones
             self._give_back(left.values())
         return done
@@ -225,16 +225,14 @@ class Hydrator:
             return False
         if self.shards and pointer.shard not in self.shards:
             return False
-        done.messages += 1
         problem = self._save(message, pointer)
         if problem:
             done.problems.append(source | {"problem": problem} | pointer.describe())
             return False
-        if self.keep:
-            return False
-        self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-        done.gone += 1
-        return True
+        if not self.keep:
+            self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        done.messages += 1
+        return not self.keep
 
     def _save(self, message: dict[str, Any], pointer: Pointer) -> str | None:
         """Records, or the expired pointer, into the bucket; why the message must stay all the same, or None."""

@@ -18,7 +18,7 @@ from dlq_replayer.run import Run, State
 _LISTED = 50
 
 _ADVICE = {
-    "database_down": "MySQL did not answer in time. Nothing was changed. Mend it, then start the replay again.",
+    "database_down": "MySQL did not answer in time. Nothing was applied. Mend it, then start the replay again.",
     "incomplete": "MySQL went away while changes were applied. What was applied is settled, the rest is where it was:"
     " start the replay again.",
     "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, or"

@@ -75,6 +75,24 @@ class Steps:
         hydrator = self.hydrator(run)
         return hydrator is not None and hydrator.anything()
 
+    def hydrate(self, state: State) -> State:
+        """Messages become batches in the bucket: `more` or `done`. Again after each wait for the database.
+
+        The stream forgets while the database is away, so pointers are turned into records before it is asked for.
+        """
+        run, sofar = Run.of(state), state["hydrated"]
+        hydrator = self.hydrator(run)
+        limit = run.input.get("max_batches", 10_000_000) - sofar["messages"]
+        seen_to = run.dry and state["waiting_since"]  # nothing left the queue, so the same would be counted again
+        if hydrator is None or limit <= 0 or seen_to:
+            return state | {"outcome": "done"}
+        done = hydrator.run(limit, self.out_of_time)
+        number = sofar["calls"]
+        # Another round finds again what stays, and takes the place of what this one has found.
+        self.bucket.write_json(f"{run.prefix}problems/hydrate-{number:06d}.json", done.problems)
+        hydrated = {"messages": sofar["messages"] + done.messages, "calls": number + 1 if done.more else 0}
+        return state | {"outcome": "more" if done.more else "done", "hydrated": hydrated}
+
     def check(self, state: State) -> State:
         """Whether the database answers, by the same path as the consumer's: `up`, `down` or `gave_up`."""
         try:
@@ -89,19 +107,6 @@ class Steps:
         logger.warning("database does not answer", waited_seconds=int(waited), reason=str(error))
         outcome = "gave_up" if waited >= self.database_wait_seconds else "down"
         return state | {"outcome": outcome, "waiting_since": since, "reason": str(error)}
-
-    def hydrate(self, state: State) -> State:
-        """Messages become batches in the bucket: `more` or `done`."""
-        run, sofar = Run.of(state), state["hydrated"]
-        hydrator = self.hydrator(run)
-        limit = run.input.get("max_batches", 10_000_000) - sofar["messages"]
-        if hydrator is None or limit <= 0:
-            return state | {"outcome": "done"}
-        done = hydrator.run(limit, self.out_of_time)
-        number = sofar["calls"]
-        self.bucket.write_json(f"{run.prefix}problems/hydrate-{number:06d}.json", done.problems)
-        hydrated = {"messages": sofar["messages"] + done.messages, "calls": number + 1}
-        return state | {"outcome": "more" if done.more else "done", "hydrated": hydrated}
 
     def collect(self, state: State) -> State:
         """A part of the backlog becomes runs of the splits: `more` or `done`."""
@@ -202,14 +207,9 @@ class Steps:
         self.lock.release(run.arn)
         return made
 
-    def abort(self, state: State) -> State:
-        """A step failed for good: gives the lock back. What was drained is drained, the rest is where it was."""
-        self.lock.release(state["arn"])
-        return {"outcome": "aborted", "message": "a step failed; nothing is lost: start the replay again"}
-
     def step(self, action: str, state: State) -> State:
         steps: dict[str, Callable[[State], State]] = {
             "start": self.start, "check": self.check, "hydrate": self.hydrate, "collect": self.collect,
-            "plan": self.plan, "drain": self.drain, "settle": self.settle, "report": self.report, "abort": self.abort,
+            "plan": self.plan, "drain": self.drain, "settle": self.settle, "report": self.report,
         }  # fmt: skip
         return steps[action](state)

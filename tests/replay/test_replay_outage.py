@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from dlq_replayer.bucket import REPLAYED
-from tests.support.replay import Execution, World, applied, change
+from tests.support.records import ARN
+from tests.support.replay import SHARD, Execution, World, applied, change
 
 
 def fill(world: World) -> None:
@@ -29,7 +30,7 @@ def test_started_while_mysql_is_down_it_waits_and_goes_on(world: World):
 
     execution.on_wait = mend
     assert execution.resume()["outcome"] == "complete"
-    assert execution.trail[:6] == ["start", "check", "check", "check", "check", "check"]
+    assert execution.trail[:12] == ["start", *["hydrate", "check"] * 5, "collect"]
     assert world.tables.orders() == ROWS
 
 
@@ -46,6 +47,64 @@ def test_past_its_bound_it_ends_and_nothing_was_touched(world: World):
     world.server.down = False
     assert world.replay()["outcome"] == "complete"
     assert world.tables.orders() == ROWS
+
+
+def test_the_stream_does_not_forget_while_mysql_is_waited_for(world: World):
+    """Pointers become batches before the database is asked for, and those that come while it is waited for as well."""
+    early, late = [change("a", 1)], [change("b", 2)]
+    world.streams.shard(ARN, SHARD).records = early + late
+    world.send_pointer(early)
+    world.server.down = True
+    execution = Execution(world)
+    waits = iter(range(100))
+    saved = []
+
+    def meanwhile() -> None:
+        saved.append(len(world.left()))
+        wait = next(waits)
+        if wait == 1:
+            world.send_pointer(late)
+        if wait == 3:
+            world.streams.shard(ARN, SHARD).records = []
+            world.server.down = False
+
+    execution.on_wait = meanwhile
+    report = execution.resume()
+    assert saved == [1, 1, 2, 2]
+    assert world.tables.orders() == [applied("a", 1), applied("b", 2)]
+    assert (report["counts"]["messages"], report["counts"]["expired"], report["problems"]) == (2, 0, [])
+
+
+def test_past_its_bound_what_the_queue_held_is_safe_in_the_bucket(world: World):
+    records = [change("a", 1)]
+    world.streams.shard(ARN, SHARD).records = records
+    world.send_pointer(records)
+    world.server.down = True
+    report = world.replay()
+    assert (report["outcome"], report["counts"]["messages"]) == ("database_down", 1)
+    world.streams.shard(ARN, SHARD).records = []
+    world.server.down = False
+    world.replay()
+    assert world.tables.orders() == [applied("a", 1)]
+
+
+@pytest.mark.parametrize("given", [{}, {"dry_run": True}], ids=["replay", "dry run"])
+def test_a_message_that_stays_is_told_once_however_long_the_wait(world: World, given: dict[str, bool]):
+    records = [change("a", 1)]
+    world.streams.shard(ARN, SHARD).records = records
+    world.send_pointer(records)
+    world.sqs.send("not ours")
+    world.server.down = True
+    execution = Execution(world, given)
+    waits = iter(range(100))
+
+    def mend() -> None:
+        world.server.down = next(waits) < 3
+
+    execution.on_wait = mend
+    report = execution.resume()
+    assert (report["counts"]["messages"], report["counts"]["batches"], report["counts"]["problems"]) == (1, 1, 1)
+    assert len(world.sqs.messages) == (2 if given else 1)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])

@@ -465,12 +465,12 @@ class Execution:
         if outcome == "down":
             self._wait()
         ways: dict[tuple[str, str], str | None] = {
-            ("start", "go"): "check",
-            ("check", "up"): "hydrate",
-            ("check", "down"): "check",
-            ("check", "gave_up"): "report",
+            ("start", "go"): "hydrate",
             ("hydrate", "more"): "hydrate",
-            ("hydrate", "done"): "collect",
+            ("hydrate", "done"): "check",
+            ("check", "up"): "collect",
+            ("check", "down"): "hydrate",
+            ("check", "gave_up"): "report",
             ("collect", "more"): "collect",
             ("collect", "done"): "plan",
             ("plan", "more"): "plan",

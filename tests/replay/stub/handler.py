@@ -32,8 +32,8 @@ def handler(event: dict[str, Any], _context: object) -> Any:
 
 
 def _execution(state: dict[str, Any]) -> str:
-    """Start is given the name, Abort only the ARN; in between it is handed on."""
-    return state.get("execution") or state.get("name") or state["arn"].rpartition(":")[2]
+    """Start is given the name; from there it is handed on."""
+    return state.get("execution") or state["name"]
 
 
 def _handed_on(state: dict[str, Any]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def test_json_is_the_report_and_nothing_else(states: States, capsys: Any, argume
         ("SUCCEEDED", {"outcome": "planned", "counts": {"left": 0}}, "", 0),
         ("FAILED", None, "Incomplete", 1),
         ("FAILED", None, "DatabaseDown", 1),
-        ("FAILED", None, "Aborted", 1),
+        ("FAILED", None, "States.TaskFailed", 1),
         ("ABORTED", None, "", 1),
         ("TIMED_OUT", None, "", 1),
         ("FAILED", None, "WrongInput", 2),
