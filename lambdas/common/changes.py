@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from functools import cache
@@ -79,7 +79,7 @@ class Batch:
 def read(records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False) -> Batch:
     """Sort the records of a stream event into changes, poison and skips. Every record ends in one of them."""
     batch = Batch()
-    for result in read_each(records, table, mirror_ttl_deletes=mirror_ttl_deletes):
+    for result in map(reader(table, mirror_ttl_deletes=mirror_ttl_deletes), records):
         if isinstance(result, Change):
             batch.changes.append(result)
         elif isinstance(result, Parked):
@@ -89,19 +89,19 @@ def read(records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = 
     return batch
 
 
-def read_each(
-    records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False
-) -> Iterator[Change | Parked | str]:
-    """What each record is, one for one: a change, poison to park, or the reason why it is skipped."""
+def reader(table: Table, *, mirror_ttl_deletes: bool = False) -> Callable[[Record], Change | Parked | str]:
+    """A function that tells what a record is: a change, poison to park, or the reason why it is skipped."""
     decode = decoder(table)
-    for record in records:
+
+    def read_record(record: Record) -> Change | Parked | str:
         try:
             if not mirror_ttl_deletes and is_ttl_delete(record):
-                yield "ttl_delete"
-            else:
-                yield decode(record) or "other_item"
+                return "ttl_delete"
+            return decode(record) or "other_item"
         except PoisonError as error:
-            yield _park(record, table, error)
+            return _park(record, table, error)
+
+    return read_record
 
 
 def is_ttl_delete(record: Record) -> bool:

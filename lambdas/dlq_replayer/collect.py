@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common.changes import Change, Parked, Record, read_each
+from common.changes import Change, Parked, Record, reader
 from common.mapping import Table
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer.ahead import ahead
-from dlq_replayer.batches import FailedBatch, UnreadableError, parse_object, parse_parked
+from dlq_replayer.batches import FailedBatch, UnreadableError, parse_lean, parse_object, parse_parked
 from dlq_replayer.bucket import FAILED, Bucket, GoneError
 from dlq_replayer.run import Run
 from dlq_replayer.splits import Line, run_files, split_of, to_line
@@ -66,6 +66,15 @@ class Part:
         )
 
 
+@dataclass
+class SortedOut:
+    """Of one batch: how many records were taken, the splits that it takes part in, and its poison by place."""
+
+    records: int = 0
+    splits: set[int] = field(default_factory=set)
+    poison: dict[int, Parked] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Collector:
     bucket: Bucket
@@ -107,78 +116,75 @@ class Collector:
                 yield Listed({"prefix": number, "after": key}, key, size)
 
     def _take(self, run: Run, found: Listed, text: Future[bytes], splits: int, part: Part) -> None:
-        key = found.key
         part.size += found.size
         try:
-            batch = parse(key, text.result(), self.table_name, whole=False)
+            batch = parse(found.key, text.result(), self.table_name, lean=True)
         except GoneError:
             return  # settled by another replay since it was listed
         except UnreadableError as error:
-            part.problems.append({"source": key, "problem": str(error)})
+            part.problems.append({"source": found.key, "problem": str(error)})
             return
         pointer = batch.pointer
         if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
             return
-        chosen = self._chosen(run, batch.records)
-        if not chosen and "keys" in run.input:
+        sorted_out = self._sort_out(self._chosen(run, batch.records), found.key, splits, part)
+        if not sorted_out.records and "keys" in run.input:
             return
         if batch.suspect:
-            part.problems.append({"source": key, "problem": batch.suspect})
-        touched, poison = self._sort_out(chosen, key, splits, part)
-        if poison:
-            whole = parse(key, text.result(), self.table_name).records
-            part.parked += [parked._replace(record=whole[index]) for index, parked in poison.items()]
+            part.problems.append({"source": found.key, "problem": batch.suspect})
+        if sorted_out.poison:
+            whole = parse(found.key, text.result(), self.table_name).records
+            part.parked += [parked._replace(record=whole[index]) for index, parked in sorted_out.poison.items()]
             part.poison_size += found.size
         part.manifest.append(
             {
-                "source": key,
+                "source": found.key,
                 "records": len(batch.records),
-                "whole": len(chosen) == len(batch.records) and not batch.suspect,
-                "splits": sorted(touched),
+                "whole": sorted_out.records == len(batch.records) and not batch.suspect,
+                "splits": sorted(sorted_out.splits),
                 "failed_at": pointer.failed_at if pointer else "",
                 "first_arrival": pointer.first_arrival if pointer else "",
                 "last_arrival": pointer.last_arrival if pointer else "",
             }
         )
         part.counts["batches"] += 1
-        part.counts["records"] += len(chosen)
+        part.counts["records"] += sorted_out.records
 
     def _read(self, found: Listed) -> bytes:
         if found.size > _LARGEST_BATCH:
             raise UnreadableError("it is larger than any failed batch")
         return self.bucket.read(found.key)
 
-    def _chosen(self, run: Run, records: list[Record]) -> dict[int, Record]:
-        """By their place in the batch: all records, or those of the keys that were asked for."""
+    def _chosen(self, run: Run, records: Sequence[Record]) -> Iterable[tuple[int, Record]]:
+        """With their place in the batch: all records, or those of the keys that were asked for."""
         if "keys" not in run.input:
-            return dict(enumerate(records))
+            return enumerate(records)
         keys = frozenset(run.input["keys"])
-        return {i: record for i, record in enumerate(records) if self._key(record) in keys}
+        return ((i, record) for i, record in enumerate(records) if self._key(record) in keys)
 
     def _key(self, record: Record) -> str | None:
         try:
-            key: str = record["dynamodb"]["Keys"][self.table.key.attribute]["S"]
+            key = record["dynamodb"]["Keys"][self.table.key.attribute]["S"]
         except (KeyError, TypeError):
             return None
-        return key
+        return key if isinstance(key, str) else None
 
-    def _sort_out(
-        self, chosen: dict[int, Record], source: str, splits: int, part: Part
-    ) -> tuple[set[int], dict[int, Parked]]:
-        """Lines and skips of a batch go into `part`; returns the splits that it takes part in, and its poison."""
-        touched: set[int] = set()
-        poison: dict[int, Parked] = {}
-        results = read_each(chosen.values(), self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
-        for index, result in zip(chosen, results, strict=True):
+    def _sort_out(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int, part: Part) -> SortedOut:
+        """Lines and skips of a batch go into `part`."""
+        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
+        done = SortedOut()
+        for index, record in chosen:
+            result = read(record)
+            done.records += 1
             if isinstance(result, Change):
                 part.lines.append(to_line(result, source, index))
-                touched.add(split_of(result.key, splits))
+                done.splits.add(split_of(result.key, splits))
             elif isinstance(result, Parked):
-                poison[index] = result
-                touched.add(POISON)
+                done.poison[index] = result
+                done.splits.add(POISON)
             else:
                 part.counts[result] += 1
-        return touched, poison
+        return done
 
 
 def _weight(found: Listed) -> int:
@@ -186,9 +192,11 @@ def _weight(found: Listed) -> int:
     return max(found.size, _AHEAD_BYTES // _READERS)
 
 
-def parse(key: str, text: bytes, table_name: str, *, whole: bool = True) -> FailedBatch:
-    """What `text`, a failed batch or a quarantined record, holds. Raises UnreadableError."""
-    return parse_parked(text) if key.startswith(QUARANTINE) else parse_object(text, table_name, whole=whole)
+def parse(key: str, text: bytes, table_name: str, *, lean: bool = False) -> FailedBatch:
+    """What `text`, a failed batch or a quarantined record, holds; `lean` as `parse_lean`. Raises UnreadableError."""
+    if key.startswith(QUARANTINE):
+        return parse_parked(text)
+    return parse_lean(text, table_name) if lean else parse_object(text, table_name)
 
 
 def _prefixes(run: Run) -> list[str]:

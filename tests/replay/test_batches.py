@@ -10,15 +10,23 @@ from typing import Any
 import pytest
 
 from common import mapping
-from common.changes import read_each
+from common.changes import reader
 from dlq_replayer import collect
-from dlq_replayer.batches import UnreadableError, as_event_records, parse_message, parse_object, parse_parked
+from dlq_replayer.batches import (
+    UnreadableError,
+    as_event_records,
+    parse_lean,
+    parse_message,
+    parse_object,
+    parse_parked,
+)
 from dlq_replayer.bucket import FAILED, REPLAYED
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
 
 RECORDS = [change("a", 1), change("b", 2)]
+PARSERS = (parse_lean, parse_object)
 BAD = {"amount": "12345678901234567890"}  # no column takes it
 
 
@@ -46,9 +54,7 @@ def test_what_is_left_out_of_a_record_while_it_is_read_changes_nothing_of_what_i
     """Whatever is refused or parked is so for the same reason, next to good records that are taken."""
     event = {"Records": [change("good", 1), given, remove("good", 2)]}
     text = body(json.dumps(event) if escaped else event)
-    lean, whole = (
-        list(read_each(parse_object(text, "orders", whole=whole).records, mapping.load())) for whole in (False, True)
-    )
+    lean, whole = (list(map(reader(mapping.load()), parse(text, "orders").records)) for parse in PARSERS)
     assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
 
 
@@ -57,7 +63,7 @@ def _without_record(result: Any) -> Any:
 
 
 def test_old_images_are_not_read_where_only_changes_are_wanted():
-    (removed,) = parse_object(body({"Records": [remove("a", 1)]}), "orders", whole=False).records
+    (removed,) = parse_lean(body({"Records": [remove("a", 1)]}), "orders").records
     assert "OldImage" not in removed["dynamodb"]
 
 
@@ -66,6 +72,7 @@ UNREADABLE = {
     "cut off": (body()[:-20], "cut off"),
     "a payload cut off": (body(json.dumps({"Records": RECORDS})[:-5]), "no event with Records"),
     "not text": (b"\xff\xfe\x00", "cut off"),
+    "not UTF-8 in what is not read": (body({"Records": [remove("a", 1)]}).replace(b"merchant-102", b"\xff"), "cut off"),
     "a list": (b"[]", "not a JSON object"),
     "null": (b"null", "not a JSON object"),
     "nested without end": (b"[" * 100_000, "cut off"),
@@ -81,9 +88,9 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("text", "problem"), UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_is_no_failed_batch_is_refused_with_a_reason(text: bytes, problem: str):
-    for whole in (True, False):
+    for parse in PARSERS:
         with pytest.raises(UnreadableError, match=problem):
-            parse_object(text, "orders", whole=whole)
+            parse(text, "orders")
 
 
 def test_every_condition_is_a_failure_whatever_its_name():
@@ -205,6 +212,16 @@ def test_a_part_of_the_backlog_is_bounded_in_every_way(world: World, bound: str,
 
 
 # the optional input
+
+
+def test_keys_that_are_none_are_not_asked_for(world: World):
+    """A record whose key is a list, say: it stays, as every other record that was not asked for."""
+    odd = change("a", 1)
+    odd["dynamodb"]["Keys"]["p_key"] = {"S": ["a"]}
+    key = world.put_batch([odd, change("a", 2)])
+    world.replay({"keys": ["a"]})
+    assert world.left() == [key]
+    assert world.tables.orders() == [applied("a", 2)]
 
 
 def test_keys_chooses_changes_and_never_settles_a_batch_that_holds_others(world: World):

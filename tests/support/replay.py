@@ -183,7 +183,7 @@ class World:
         return key
 
     def put_quarantined(self, record: Record, reason: str = "MySQL error 1366") -> str:
-        change = next(changes.read_each([record], self.table))
+        change = changes.reader(self.table)(record)
         which = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
         parked = Parked(*which, reason, "mend it", None, record)
         key = object_key(parked)
@@ -288,9 +288,8 @@ class World:
             back[key] = number
 
     def _accounted(self, record: Record, stored: dict[str, str]) -> bool:
-        result = next(
-            changes.read_each([record], self.table, mirror_ttl_deletes=self.options.get("mirror_ttl_deletes", False))
-        )
+        read = changes.reader(self.table, mirror_ttl_deletes=self.options.get("mirror_ttl_deletes", False))
+        result = read(record)
         if isinstance(result, str):
             return True  # skipped for a reason
         name = object_key(result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record))
@@ -366,7 +365,7 @@ def failure(records: list[Record], **info: Any) -> dict[str, Any]:
 def last_states(records: Iterable[Record], table: mapping.Table | None = None) -> Rows:
     """The rows that must be in MySQL in the end: the last good state of each key, in whatever order records come."""
     newest: dict[str, Change] = {}
-    for result in changes.read_each(records, table or mapping.load()):
+    for result in map(changes.reader(table or mapping.load()), records):
         if isinstance(result, Change) and (result.key not in newest or newest[result.key].version < result.version):
             newest[result.key] = result
     rows = {key: change.row for key, change in newest.items() if change.row is not None}
