@@ -91,9 +91,14 @@ def open_split(bucket: Bucket, prefix: str, split: int, decode: Callable[[bytes]
         opened = list(pool.map(lambda key: _open_run(bucket, key, decode, whole=whole), sizes))
     tokens = {part_of(key): token for key, (token, _) in zip(sizes, opened, strict=True)}
     runs = [lines for _, lines in opened]
-    ordered = sorted(chain.from_iterable(runs), key=_order) if whole else heapq.merge(*runs, key=_order)
     # An interrupted call may have put a batch into another part than the call that took its place.
-    return Split(tokens, (_change(line) for line, _ in groupby(ordered)))
+    return Split(tokens, (_change(line) for line, _ in groupby(_in_order(runs, whole=whole))))
+
+
+def _in_order(runs: list[Iterator[Line]], *, whole: bool) -> Iterable[Line]:
+    if len(runs) == 1:
+        return runs[0]
+    return sorted(chain.from_iterable(runs), key=_order) if whole else heapq.merge(*runs, key=_order)
 
 
 def _open_run(
