@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count, groupby, islice
+from itertools import count, dropwhile, groupby, islice
+from typing import Any
 
 from common.changes import Change, Parked
 from common.mapping import Table
@@ -14,12 +15,25 @@ from common.mysql import Database
 from common.quarantine import Quarantine
 from common.sink import Outcome, apply
 from dlq_replayer.ahead import ahead
-from dlq_replayer.bucket import Bucket
+from dlq_replayer.bucket import Bucket, GoneError
 from dlq_replayer.collect import POISON, parse
 from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split, part_of
 
 _BATCH = 1_000
+
+
+@dataclass
+class Progress:
+    """What of a split is done: the tokens of its runs, the place of the last change, counts, and what was parked."""
+
+    runs: dict[str, str] = field(default_factory=dict)
+    after: list[Any] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    parked: list[str] = field(default_factory=list)
+
+    def start_over(self, runs: dict[str, str]) -> None:
+        self.runs, self.after, self.counts, self.parked = runs, [], Counter(), []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,32 +47,51 @@ class Drainer:
     every_change: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def drain(self, run: Run, split: int) -> None:
-        """Apply a split, park what can never be applied, and note what was done. Done before: nothing happens.
+    def drain(self, run: Run, split: int, out_of_time: Callable[[], bool]) -> bool:
+        """Apply a split, park what can never be applied, and note what was done; False when time ran out first.
 
-        Interrupted, it is applied again from its start; what was committed is then recognised as redelivered.
-        Raises HoldError, StopError, ConfigError or ParkError.
+        Called again it goes on where time ran out; interrupted otherwise, it applies again, and what was committed is
+        recognised as redelivered. Done before, nothing happens. Raises HoldError, StopError, ConfigError or ParkError.
         """
         note = done_key(run, split)
         if any(True for _ in self.bucket.list(note)):
-            return
-        counts: Counter[str] = Counter()
-        parked: list[str] = []
-        if split == POISON:
-            tokens, parked = self._park_unreadable(run)
-        else:
-            opened = open_split(self.bucket, run.prefix, split, line_reader(self.table))
-            tokens, last = opened.tokens, None
-            for changes in _batches(opened.changes):
-                outcome = self._apply(changes)
-                parked += self.quarantine.park(self._whole(outcome.parked))
-                # Sorted by key, so a key of the batch before can only be the first of this one.
-                keys = len({change.key for change in changes}) - (changes[0].key == last)
-                counts += outcome.counts + Counter(changes=len(changes), keys=keys)
-                last = changes[-1].key
-        counts["parked"] = len(parked)
+            return True
+        progress = self._begun(run, split)
+        pieces = self._park_unreadable if split == POISON else self._apply_changes
+        for _ in pieces(run, split, progress):
+            if out_of_time():
+                self.bucket.write_json(_progress_key(run, split), vars(progress))
+                return False
+        counts = progress.counts | {"parked": len(progress.parked)}
         at = self.clock().isoformat()
-        self.bucket.write_json(note, {"counts": counts, "parked": parked, "drained_at": at, "runs": tokens})
+        done = {"counts": counts, "parked": progress.parked, "drained_at": at, "runs": progress.runs}
+        self.bucket.write_json(note, done)
+        return True
+
+    def _begun(self, run: Run, split: int) -> Progress:
+        try:
+            noted = self.bucket.read_json(_progress_key(run, split))
+        except GoneError:
+            return Progress()
+        return Progress(**noted | {"counts": Counter(noted["counts"])})
+
+    def _apply_changes(self, run: Run, split: int, progress: Progress) -> Iterator[None]:
+        """Yields behind each batch, except the last."""
+        opened = open_split(self.bucket, run.prefix, split, line_reader(self.table))
+        if progress.runs != opened.tokens:  # nothing begun, or a run was written anew since
+            progress.start_over(opened.tokens)
+        rest: Iterator[Change] = opened.changes
+        if progress.after:
+            rest = dropwhile(lambda change: _place(change) <= progress.after, rest)
+        for changes in _batches(rest):
+            outcome = self._apply(changes)
+            progress.parked += self.quarantine.park(self._whole(outcome.parked))
+            # Sorted by key, so a key of the batch before can only be the first of this one.
+            keys = len({change.key for change in changes}) - (changes[0].key in progress.after[:1])
+            progress.counts += outcome.counts + Counter(changes=len(changes), keys=keys)
+            progress.after = _place(changes[-1])
+            if len(changes) == _BATCH:
+                yield
 
     def _apply(self, changes: list[Change]) -> Outcome:
         return self.database.run(
@@ -79,18 +112,28 @@ class Drainer:
             whole += [one._replace(record=records[one.record["index"]]) for one in same]
         return whole
 
-    def _park_unreadable(self, run: Run) -> tuple[dict[str, str], list[str]]:
-        tokens: dict[str, str] = {}
-        names: list[str] = []
+    def _park_unreadable(self, run: Run, _split: int, progress: Progress) -> Iterator[None]:
+        """Yields behind each part of the backlog that has poison."""
         for key, _ in self.bucket.list(f"{run.prefix}poison/"):
             poison = self.bucket.read_json(key)
-            tokens[part_of(key)] = poison["token"]
-            names += self.quarantine.park(Parked(**one) for one in poison["parked"])
-        return tokens, names
+            if progress.runs.get(part_of(key)) == poison["token"]:
+                continue
+            progress.parked += self.quarantine.park(Parked(**one) for one in poison["parked"])
+            progress.runs[part_of(key)] = poison["token"]
+            if poison["parked"]:
+                yield
 
 
 def _source(parked: Parked) -> str:
     return str(parked.record["source"])
+
+
+def _place(change: Change) -> list[Any]:
+    return [change.key, change.version, change.record["source"], change.record["index"]]
+
+
+def _progress_key(run: Run, split: int) -> str:
+    return done_key(run, split).replace(f"{run.prefix}done/", f"{run.prefix}begun/")
 
 
 def done_key(run: Run, split: int) -> str:

@@ -161,17 +161,22 @@ class Steps:
         return state | {"outcome": outcome, "surveyed": {"next": split, "counts": dict(counts)}}
 
     def drain(self, lane: State) -> State:
-        """A worker's splits: `done`, `more` when time ran out, `waiting` or `gave_up` when the database is away."""
+        """A worker's splits: `done`, `more` when time ran out, `waiting` or `gave_up` when the database is away.
+
+        Time may run out in the middle of a split, which all changes of a hot key share.
+        """
         run = Run.of(lane)
         mine = list(range(lane["lane"], lane["splits"], lane["lanes"]))
         if lane["lane"] == 0:
             mine.insert(0, POISON)
         first = lane.get("position", 0)
         for position in range(first, len(mine)):
-            if position > first and self.out_of_time():  # however short the time, a call gets one split further
-                return lane | {"outcome": "more", "position": position, "waiting_since": None}
+            more = lane | {"outcome": "more", "position": position, "waiting_since": None}
+            if position > first and self.out_of_time():  # however short the time, a call gets something further
+                return more
             try:
-                self.drainer.drain(run, mine[position])
+                if not self.drainer.drain(run, mine[position], self.out_of_time):
+                    return more
             except (DatabaseError, ConfigError) as error:
                 waiting = self._wait(lane, error)
                 return waiting | {

@@ -11,6 +11,7 @@ import pytest
 
 from common.changes import read
 from common.sink import apply
+from dlq_replayer import drain
 from dlq_replayer.bucket import FAILED, REPLAYED
 from tests.support.records import remove
 from tests.support.replay import (
@@ -71,6 +72,31 @@ def test_a_lambda_killed_at_any_call_is_tried_again_to_the_same_end(make_world: 
         assert execution.crashes == 1, call
         assert report["outcome"] == "complete", (call, report)
         assert_all_settled(world)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_lambda_killed_at_any_call_of_a_split_that_takes_many_goes_on(
+    make_world: Callable[..., World], when: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Time for one change a call, and what has been noted of the split may be of the call before."""
+    monkeypatch.setattr(drain, "_BATCH", 1)
+
+    def begin() -> tuple[World, Execution]:
+        world = make_world()
+        world.put_batch(BATCHES[0] + BATCHES[1] + BATCHES[2])
+        world.out_of_time = lambda: True
+        return world, Execution(world, {"concurrency": 1}).until("drain")
+
+    world, execution = begin()
+    before = world.faults.calls
+    execution.until("settle")
+    for call in range(before + 1, world.faults.calls + 1):
+        world, execution = begin()
+        world.faults.kill(call, when)
+        report = execution.resume()
+        assert (execution.crashes, report["outcome"], report["counts"]["changes"]) == (1, "complete", 8), call
+        assert world.tables.orders() == ROWS
+        assert len(report["parked_records"]) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

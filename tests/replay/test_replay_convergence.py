@@ -7,15 +7,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dlq_replayer import collect
+from dlq_replayer import collect, drain, splits
 from tests.support.records import ARN, START, record
 from tests.support.replay import CHILD, SHARD, Execution, StoppedError, World, last_states
 
 LATER_ARN = ARN.replace("2026-01-31", "2026-02-01")  # the table's stream, switched off and on again
 KEYS = "abcdef"
+# Records that are collected at once, changes that are applied at once, bytes of a split that are sorted in memory.
+SIZES = ((collect, "_PART_RECORDS"), (drain, "_BATCH"), (splits, "_IN_MEMORY"))
 
 
 def made(stream: int, number: int, key: str, event: str) -> dict[str, Any]:
@@ -44,7 +47,7 @@ cut = st.tuples(st.integers(0, 1), st.integers(0, 24), st.integers(1, 12), st.bo
     changes=streams,
     cuts=st.lists(cut, min_size=1, max_size=10),
     workers=st.integers(1, 5),
-    part=st.sampled_from([1, 5, 1000]),
+    sizes=st.tuples(st.sampled_from([1, 5, 1000]), st.sampled_from([1, 2, 1000]), st.sampled_from([0, 1_000_000])),
     kills=st.lists(st.tuples(st.integers(1, 120), st.sampled_from(["before", "after"])), max_size=4),
     retries=st.integers(0, 6),
     seed=st.integers(0, 1000),
@@ -55,7 +58,7 @@ def test_any_backlog_however_cut_split_and_interrupted(  # noqa: PLR0917
     changes: list[list[tuple[str, str]]],
     cuts: list[tuple[int, int, int, bool, bool]],
     workers: int,
-    part: int,
+    sizes: tuple[int, int, int],
     kills: list[tuple[int, str]],
     retries: int,
     seed: int,
@@ -78,12 +81,11 @@ def test_any_backlog_however_cut_split_and_interrupted(  # noqa: PLR0917
     world.out_of_time = lambda: rng.random() < 0.5
     for call, when in kills:
         world.faults.kill(call, when)
-    before, collect._PART_RECORDS = collect._PART_RECORDS, part  # noqa: SLF001
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for (module, name), size in zip(SIZES, sizes, strict=True):
+            patch.setattr(module, name, size)
         replay_until_empty(world, retries, rng)
-    finally:
-        collect._PART_RECORDS = before  # noqa: SLF001
-        world.database.inner.drop()
+    world.database.inner.drop()
     assert last_states(failed) == world.tables.orders()
 
 

@@ -9,7 +9,7 @@ import pytest
 from common import mapping
 from common.changes import Change, read
 from dlq_replayer import bucket as buckets
-from dlq_replayer import collect
+from dlq_replayer import collect, drain
 from dlq_replayer import splits as splitting
 from dlq_replayer.bucket import Bucket
 from dlq_replayer.collect import Collector
@@ -17,7 +17,7 @@ from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split, run_files, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
-from tests.support.replay import Execution, World, change
+from tests.support.replay import Execution, World, change, last_states
 
 TABLE = mapping.load()
 
@@ -100,6 +100,64 @@ def test_a_hot_key_with_a_hundred_thousand_changes_is_one_split_and_ends_in_its_
     report = world.replay()
     assert (report["counts"]["changes"], report["counts"]["keys"]) == (100_000, 1)
     assert world.tables.sidecar() == [("hot", 99_999, 0)]
+
+
+def one_call_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Batches of ten changes, and time for one of them a call; gives what MySQL is asked for from now on."""
+    monkeypatch.setattr(drain, "_BATCH", 10)
+    asked: list[str] = []
+    world.database.before_run = lambda operation: asked.append(operation.partition(",")[0])
+    world.out_of_time = lambda: True
+    return asked
+
+
+def test_a_split_longer_than_a_call_goes_on_where_time_ran_out(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Each change is applied once, and the report counts as if one call had done it all."""
+    records = [change("hot", n) for n in range(35)] + [change(f"k{n:02d}", 100 + n) for n in range(20)]
+    world.put_batch(records)
+    whole = world.replay({"dry_run": True, "concurrency": 1})["counts"]
+    asked = one_call_at_a_time(world, monkeypatch)
+    execution = Execution(world, {"concurrency": 1})
+    counts = execution.resume()["counts"]
+    assert [operation for operation in asked if "replaying" in operation] == [
+        "replaying 10 changes of tbl_orders", *["replaying 10 changes of tbl_orders"] * 4,
+        "replaying 5 changes of tbl_orders",
+    ]  # fmt: skip
+    assert (counts["changes"], counts["keys"]) == (whole["changes"], whole["keys"]) == (55, 21)
+    assert (counts["applied"], counts["superseded"], counts["redelivered"]) == (24, 31, 0)
+    assert execution.trail.count("drain") == 7
+    assert world.tables.orders() == last_states(records)
+
+
+def test_runs_written_anew_in_between_are_drained_from_their_start(world: World, monkeypatch: pytest.MonkeyPatch):
+    records = [change("hot", n) for n in range(35)]
+    world.put_batch(records)
+    one_call_at_a_time(world, monkeypatch)
+    execution = Execution(world, {"concurrency": 1}).until("drain")
+    world.steps().drain(execution.lanes[0])
+    lane = world.steps().drain(execution.lanes[0])
+    (run,) = (key for key in world.s3.objects if "/splits/" in key)
+    token, *lines = world.s3.body(run).split(b"\n")
+    world.s3.put_object(Bucket="", Key=run, Body=b"\n".join([b'"another call"', *lines]))
+    while lane["outcome"] == "more":
+        lane = world.steps().drain(lane)
+    (note,) = (key for key in world.s3.objects if key.endswith("done/00000.json"))
+    done = world.bucket.read_json(note)
+    assert done["runs"] == {"000000": "another call"} != {"000000": token.decode()}
+    assert done["counts"]["changes"] == 35
+
+
+def test_poison_of_many_parts_is_parked_a_part_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A mapping that fits nothing makes poison of a whole backlog: no call could park it all."""
+    monkeypatch.setattr(collect, "_PART_BATCHES", 1)
+    for number in range(5):
+        world.put_batch([change(f"k{number}", number, amount="x"), change("good", 10 + number)])
+    one_call_at_a_time(world, monkeypatch)
+    execution = Execution(world, {"concurrency": 1})
+    report = execution.resume()
+    assert execution.trail.count("drain") == 5 + 1 + 1
+    assert len(report["parked_records"]) == report["counts"]["parked"] == len(world.keys("quarantine/")) == 5
+    assert world.left() == []
 
 
 def test_the_state_stays_small_and_a_part_bounded(world: World, monkeypatch: pytest.MonkeyPatch):
