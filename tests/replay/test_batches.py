@@ -129,6 +129,19 @@ def test_records_of_get_records_take_the_shape_that_lambda_delivers():
 # whole replays of such batches
 
 
+@pytest.mark.parametrize("escaped", [True, False])
+def test_records_that_are_none_are_parked_and_the_others_applied(world: World, escaped: bool):
+    odd = cases("others")
+    event = {"Records": [RECORDS[0], *odd, RECORDS[1]]}
+    text = body(json.dumps(event) if escaped else event, batchSize=len(odd) + 2)
+    world.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=text)
+    report = world.replay()
+    assert world.tables.orders() == last_states(RECORDS)
+    assert world.left() == []
+    records = [world.bucket.read_json(key)["record"] for key in report["parked_records"]]
+    assert sorted(map(json.dumps, records)) == sorted(map(json.dumps, odd))
+
+
 @pytest.mark.parametrize("text", [text for text, _ in UNREADABLE.values()], ids=UNREADABLE.keys())
 def test_what_cannot_be_read_is_reported_and_left_and_the_rest_goes_on(world: World, text: bytes):
     world.put_batch(RECORDS)
