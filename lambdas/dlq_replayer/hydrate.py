@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
@@ -20,8 +19,9 @@ from dlq_replayer.bucket import EXPIRED, FAILED, Bucket
 _VISIBILITY_SECONDS = 180
 # A closed shard ends the walk; an open one may give empty pages before the range and, behind it, for ever.
 _EMPTY_PAGES = 50
-# Records of one object: with parallelization a range also holds what other batches of the shard stood for.
+# What one object holds: with parallelization a range also holds what other batches of the shard stood for.
 _OBJECT_RECORDS = 5_000
+_OBJECT_BYTES = 6_000_000
 _TRIMMED = "TrimmedDataAccessException"
 _GONE = ("ResourceNotFoundException", "ValidationException")
 
@@ -238,8 +238,7 @@ class Hydrator:
         """Records, or the expired pointer, into the bucket; why the message must stay all the same, or None."""
         reading = Reading(self.streams, pointer)
         try:
-            records = iter(reading)
-            while chunk := list(islice(records, _OBJECT_RECORDS)):
+            for chunk in _chunks(reading):
                 self._write_batch(message, pointer, chunk)
         except ParamValidationError:
             return "its stream, shard or sequence numbers are not such as DynamoDB Streams gives"
@@ -274,6 +273,19 @@ class Hydrator:
         for handle in handles:
             with suppress(ClientError):
                 self.sqs.change_message_visibility(QueueUrl=self.queue_url, ReceiptHandle=handle, VisibilityTimeout=0)
+
+
+def _chunks(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """By count and by size, as DynamoDB counts it: an item with its old image may have 800 KB."""
+    chunk, size = [], 0
+    for record in records:
+        chunk.append(record)
+        size += record["dynamodb"].get("SizeBytes", 0)
+        if len(chunk) >= _OBJECT_RECORDS or size >= _OBJECT_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _name(prefix: str, message: dict[str, Any], pointer: Pointer) -> str:

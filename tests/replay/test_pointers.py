@@ -77,12 +77,18 @@ def test_an_iterator_that_expires_is_renewed_behind_what_was_read(world: World):
     assert world.sqs.messages == {}
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5000])
-def test_a_wide_range_becomes_several_objects(world: World, chunk: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hydrate, "_OBJECT_RECORDS", chunk)
+@pytest.mark.parametrize(
+    ("bound", "size", "objects"),
+    [("_OBJECT_RECORDS", 1, 9), ("_OBJECT_RECORDS", 2, 5), ("_OBJECT_BYTES", 250, 3), ("_OBJECT_BYTES", 901, 1)],
+)
+def test_a_wide_range_becomes_several_objects(
+    world: World, bound: str, size: int, objects: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Records here count as a hundred bytes each."""
+    monkeypatch.setattr(hydrate, bound, size)
     world.send_pointer(RECORDS)
     report = world.replay()
-    assert report["counts"]["batches"] == -(-len(RECORDS) // chunk)
+    assert report["counts"]["batches"] == objects
     assert report["counts"]["records"] == len(RECORDS)
     assert world.tables.orders() == last_states(RECORDS)
 
