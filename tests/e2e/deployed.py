@@ -151,4 +151,6 @@ def own_environment(home: Path, token: str) -> dict[str, str]:
         "BACKSTREAM_ENV": f"e2e-{token}",
         "MYSQL_DATABASE": f"backstream_e2e_{token}",
     }
-    return {**os.environ, **own}
+    # Variables given to the make that runs these tests are not for those that they call.
+    of_make = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "ARGS"}
+    return {name: value for name, value in os.environ.items() if name not in of_make} | own
