@@ -98,7 +98,7 @@ class Collector:
         part = Part()
         at = dict(cursor)
         listed = self._failed(run, cursor)
-        with closing(ahead(self._read, listed, threads=_READERS, room=_AHEAD_BYTES, weigh=_weight)) as objects:
+        with closing(ahead(self._read, listed, threads=_READERS, room=_AHEAD_BYTES, weigh=weight)) as objects:
             for found, text in objects:
                 if part.counts["batches"] >= batches_left:
                     return part, None
@@ -187,7 +187,7 @@ class Collector:
         return done
 
 
-def _weight(found: Listed) -> int:
+def weight(found: Listed) -> int:
     """As many small objects as there are readers, and of large ones what there is memory for."""
     return max(found.size, _AHEAD_BYTES // _READERS)
 

@@ -49,9 +49,9 @@ class Reading:
     @property
     def expired(self) -> bool:
         """Whether the stream has trimmed records of the range: it forgets after 24 hours."""
-        if self.whole or (self._unfinished and not (self._forgotten and self.count == 0)):
+        if self._unfinished and (self.count or not self._forgotten):  # the rest may be there all the same
             return False
-        return self._forgotten or (self._from_oldest and (self._oldest is None or self._oldest > self._start))
+        return self._from_oldest and (self._oldest is None or self._oldest > self._start)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for record in self._walk():

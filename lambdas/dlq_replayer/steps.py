@@ -99,7 +99,7 @@ class Steps:
             self.drainer.database.run("asking the database for a sign of life", survey.ping)
         except (DatabaseError, ConfigError) as error:
             return self._wait(state, error)
-        return state | {"outcome": "up", "waiting_since": None}
+        return state | {"outcome": "up"}
 
     def _wait(self, state: State, error: Exception) -> State:
         since = state["waiting_since"] or self.clock().isoformat()

@@ -11,7 +11,7 @@ import pytest
 
 from common import mapping
 from common.changes import reader
-from dlq_replayer import collect
+from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
     UnreadableError,
     as_event_records,
@@ -21,6 +21,7 @@ from dlq_replayer.batches import (
     parse_parked,
 )
 from dlq_replayer.bucket import FAILED, REPLAYED
+from dlq_replayer.collect import Listed, weight
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
@@ -60,6 +61,17 @@ def test_what_is_left_out_of_a_record_while_it_is_read_changes_nothing_of_what_i
 
 def _without_record(result: Any) -> Any:
     return result if isinstance(result, str) else result._replace(record={})
+
+
+def test_records_that_are_read_when_they_are_asked_for_are_a_sequence():
+    records = parse_lean(body(), "orders").records
+    assert [records[i] for i in range(len(records))] == list(records)
+
+
+def test_batches_read_ahead_are_bounded_by_number_and_by_size():
+    small, large = Listed({}, "a", 1), Listed({}, "a", 20_000_000)
+    assert weight(small) * collect._READERS == collect._AHEAD_BYTES  # noqa: SLF001
+    assert weight(large) == 20_000_000
 
 
 def test_old_images_are_not_read_where_only_changes_are_wanted():
@@ -338,7 +350,11 @@ def test_superseded_it_is_found_stale_and_leaves(world: World):
 # order
 
 
-def test_every_version_of_a_key_is_written_in_order_where_that_is_asked_for(make_world: Any):
+@pytest.mark.parametrize("together", [7, 1000])
+def test_every_version_of_a_key_is_written_in_order_where_that_is_asked_for(
+    make_world: Any, together: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(drain, "_BATCH", together)
     world = make_world(every_change=True, concurrency=3)
     numbers = list(range(1, 61))
     for start in (40, 0, 20):  # stored out of order, and overlapping

@@ -183,7 +183,58 @@ def test_read_again_after_trimming_the_rest_never_covers_the_whole(world: World)
     assert world.tables.orders() == last_states(RECORDS)
 
 
+@pytest.mark.parametrize(("trimmed", "expired"), [(0, []), (4, [5])])
+def test_a_number_that_an_emulator_does_not_know_is_looked_for_from_the_oldest_record(
+    world: World, trimmed: int, expired: list[int]
+):
+    world.streams.knows_numbers = False
+    world.send_pointer(RECORDS)
+    shard(world).trimmed = trimmed
+    report = world.replay()
+    assert ([lost["records_saved"] for lost in report["expired"]], report["problems"]) == (expired, [])
+    assert world.sqs.messages == {}
+    assert world.tables.orders() == last_states(RECORDS[trimmed:])
+
+
+@pytest.mark.parametrize("trimmed", [0, 4])
+def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(world: World, trimmed: int):
+    """Some records came, then empty pages: the message stays, also where the start is lost."""
+    world.streams = Streams(page_size=2)
+    number = world.send_pointer(RECORDS)
+    shard(world).trimmed = trimmed
+
+    def fall_idle(call: int) -> None:
+        world.streams.empty_pages = 1000 if call > 1 else 0
+
+    world.streams.before_page = fall_idle
+    report = world.replay()
+    assert (list(world.sqs.messages), report["expired"], len(report["problems"])) == ([number], [], 1)
+    world.streams.before_page = lambda _: None
+    world.streams.empty_pages = 0
+    report = world.replay()
+    assert [lost["records_saved"] for lost in report["expired"]] == [5] * bool(trimmed)
+    assert world.sqs.messages == {}
+    assert world.tables.orders() == last_states(RECORDS[trimmed:])
+
+
 # what is not what it should be
+
+
+@pytest.mark.parametrize("knows_numbers", [True, False])
+@pytest.mark.parametrize("held", [0, 3])
+def test_a_closed_shard_that_ends_before_the_range_is_no_proof_of_loss(world: World, held: int, knows_numbers: bool):
+    """Nothing says that it was trimmed: the message stays."""
+    world.streams.knows_numbers = knows_numbers or not held
+    number = world.send_pointer(RECORDS)
+
+    def close(_: int) -> None:
+        shard(world).records, shard(world).closed = RECORDS[:held], True
+
+    world.streams.before_page = close
+    report = world.replay()
+    assert (list(world.sqs.messages), report["expired"]) == ([number], [])
+    assert "has forgotten none" in report["problems"][0]["problem"]
+    assert world.tables.orders() == last_states(RECORDS[:held])
 
 
 def test_empty_pages_without_end_are_no_proof_of_loss(world: World):
@@ -248,6 +299,22 @@ def test_a_queue_full_of_messages_that_stay_is_not_gone_through_for_ever(world: 
     world.replay()
     assert len(world.sqs.messages) == 40
     assert world.tables.orders() == last_states(RECORDS)
+
+
+def test_what_each_call_could_not_read_is_reported(world: World):
+    """A call has time for two messages here; the next one does not see what stays."""
+    foreign = []
+    for start in (0, 4):
+        foreign.append(world.sqs.send(json.dumps({"not": f"ours {start}"})))
+        world.send_pointer(RECORDS[start : start + 4])
+    looked = iter(range(1, 100))
+    world.out_of_time = lambda: next(looked) % 2 == 0
+    execution = Execution(world).until("check")
+    assert execution.trail.count("hydrate") > 1
+    world.out_of_time = lambda: False
+    report = execution.resume()
+    assert {problem["source"] for problem in report["problems"]} >= {f"message {number}" for number in foreign}
+    assert report["counts"]["messages"] == 2
 
 
 def test_only_the_shards_that_were_asked_for(world: World):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dlq_replayer.bucket import REPLAYED
+from dlq_replayer.splits import split_of
 from tests.support.records import ARN
 from tests.support.replay import SHARD, Execution, World, applied, change
 
@@ -94,6 +95,7 @@ def test_a_message_that_stays_is_told_once_however_long_the_wait(world: World, g
     world.streams.shard(ARN, SHARD).records = records
     world.send_pointer(records)
     world.sqs.send("not ours")
+    world.send_pointer([change("b", 2)], batchSize=9)
     world.server.down = True
     execution = Execution(world, given)
     waits = iter(range(100))
@@ -103,8 +105,9 @@ def test_a_message_that_stays_is_told_once_however_long_the_wait(world: World, g
 
     execution.on_wait = mend
     report = execution.resume()
-    assert (report["counts"]["messages"], report["counts"]["batches"], report["counts"]["problems"]) == (1, 1, 1)
-    assert len(world.sqs.messages) == (2 if given else 1)
+    assert (report["counts"]["messages"], report["counts"]["batches"], report["counts"]["problems"]) == (1, 2, 2)
+    assert len(world.sqs.messages) == (3 if given else 2)
+    assert len(world.keys(f"replay/{execution.name}/problems/hydrate")) == 1
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
@@ -127,6 +130,45 @@ def test_down_in_the_middle_of_the_drain_its_lanes_wait_and_go_on(make_world: Ca
     assert report["counts"]["applied"] == 40
     assert world.tables.orders() == ROWS
     assert world.left() == []
+
+
+def test_each_outage_in_the_middle_has_the_whole_bound(world: World):
+    """A lane that has gone on in between begins to wait anew."""
+    fill(world)
+    execution = Execution(world, {"concurrency": 1}).until("drain")
+    world.server.down = True
+    waiting = world.steps().drain(execution.lanes[0])
+    assert waiting["waiting_since"] == world.clock().isoformat()
+    world.clock.advance(3_000)
+    world.server.down = False
+    replaying = []
+
+    def fail_again(operation: str) -> None:
+        replaying.append(operation)
+        world.server.down = len(replaying) > 1
+
+    world.database.before_run = fail_again
+    world.out_of_time = lambda: False
+    lanes = waiting | {"splits": 2, "lanes": 1}
+    world.s3.objects |= {
+        key.replace("/00000/", "/00001/"): body for key, body in world.s3.objects.items() if "/splits/00000/" in key
+    }
+    again = world.steps().drain(lanes)
+    assert (again["outcome"], again["waiting_since"]) == ("waiting", world.clock().isoformat())
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_batch_of_two_splits_stays_until_both_are_drained(world: World, first: int):
+    keys = [next(key for n in range(100) if split_of(key := f"k{n}", 2) == split) for split in (0, 1)]
+    key = world.put_batch([change(keys[0], 1), change(keys[1], 2)])
+    execution = Execution(world, {"concurrency": 2}).until("drain")
+    done = [{"outcome": "failed", "lane": lane} for lane in (0, 1)]
+    done[first] = world.steps().drain(execution.lanes[first])
+    assert done[first]["outcome"] == "done"
+    execution.action, execution.state = "settle", execution.state | {"drained": done}
+    assert execution.resume()["outcome"] == "incomplete"
+    assert world.left() == [key]
+    assert len(world.tables.orders()) == 1
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])

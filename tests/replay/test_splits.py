@@ -62,10 +62,11 @@ def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice(memory: 
     """The first is a part collected again; the second two batches that overlap, each of which must be accounted for."""
     monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
     bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
-    bucket.write_all(run_files([to_line(one, "x", 0)], "p/", 0, 1, "t"))
-    bucket.write_all(run_files([to_line(one, "x", 0), to_line(one, "y", 3)], "p/", 1, 1, "t"))
+    first, second, third = to_line(one, "x", 0), to_line(one, "x", 3), to_line(one, "y", 0)
+    for part, lines in enumerate([[first], [first, second, third], [first, second]]):
+        bucket.write_all(run_files(lines, "p/", part, 1, "t"))
     found = [c.record for c in open_split(bucket, "p/", 0, line_reader(TABLE)).changes]
-    assert found == [{"source": "x", "index": 0}, {"source": "y", "index": 3}]
+    assert found == [{"source": "x", "index": 0}, {"source": "x", "index": 3}, {"source": "y", "index": 0}]
 
 
 def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPatch):

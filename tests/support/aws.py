@@ -172,6 +172,7 @@ class Streams:
         self.page_size, self.empty_pages = page_size, empty_pages
         self.expire_once: set[int] = set()  # calls of get_records that find their iterator expired
         self.before_page: Callable[[int], None] = lambda _: None
+        self.knows_numbers = True  # an emulator may not
         self.calls = 0
 
     def shard(self, arn: str, name: str) -> Shard:
@@ -186,7 +187,7 @@ class Streams:
         if ShardIteratorType == "TRIM_HORIZON":
             return {"ShardIterator": f"{StreamArn}|{ShardId}|{shard.trimmed}|0"}
         numbers = [int(record["dynamodb"]["SequenceNumber"]) for record in shard.records]
-        if int(SequenceNumber) not in numbers:
+        if int(SequenceNumber) not in numbers or not self.knows_numbers:
             raise refused("ValidationException")
         at = numbers.index(int(SequenceNumber)) + (ShardIteratorType == "AFTER_SEQUENCE_NUMBER")
         if at < shard.trimmed:
