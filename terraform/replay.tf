@@ -325,9 +325,9 @@ resource "aws_sfn_state_machine" "replay" {
 
   lifecycle {
     precondition {
-      # An execution's history ends at 25,000 events, and each look at the database takes nine.
-      condition     = local.replay_database_wait_seconds <= 2200 * var.replay_check_interval_seconds
-      error_message = "replay_database_wait_seconds must be at most 2200 times replay_check_interval_seconds: an execution's history ends at 25,000 events."
+      # An execution's history ends at 25,000 events, and each look at queue and database takes sixteen.
+      condition     = local.replay_database_wait_seconds <= 1500 * var.replay_check_interval_seconds
+      error_message = "replay_database_wait_seconds must be at most 1500 times replay_check_interval_seconds: an execution's history ends at 25,000 events."
     }
   }
 

@@ -370,7 +370,7 @@ variable "replay_database_wait_seconds" {
 variable "replay_check_interval_seconds" {
   description = "Seconds between two looks at a database that does not answer: how soon after its return a waiting replay goes on."
   type        = number
-  default     = 10
+  default     = 15
 
   validation {
     condition     = var.replay_check_interval_seconds >= 1 && var.replay_check_interval_seconds <= 3600 && floor(var.replay_check_interval_seconds) == var.replay_check_interval_seconds
@@ -379,7 +379,7 @@ variable "replay_check_interval_seconds" {
 }
 
 variable "replayer_memory_mb" {
-  description = "Memory of the replay's function, which also decides its share of a CPU. A call holds up to 20,000 changes at once."
+  description = "Memory of the replay's function, which also decides its share of a CPU. A call holds up to 60,000 changes at once."
   type        = number
   default     = 1024
 

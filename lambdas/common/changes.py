@@ -197,14 +197,20 @@ def _nullable_value(image: Mapping[str, Any], attribute: str, read_value: Reader
 _NULL = {"NULL": True}
 
 
+_LATEST = 253_402_300_799  # the end of the year 9999
+
+
 def _seconds(when: Any) -> int:
     """Lambda gives a JSON number; the guide prints a string in places."""
-    if type(when) is int:
+    if type(when) is int and 0 <= when <= _LATEST:
         return when
     try:
-        return int(when) if isinstance(when, float) else int(Decimal(when))
-    except (InvalidOperation, ValueError, OverflowError):
-        raise PoisonError("ApproximateCreationDateTime is not a time") from None
+        exact = Decimal(when)
+        if 0 <= exact <= _LATEST:  # before it becomes an int, which may have as many digits as its exponent says
+            return int(exact)
+    except (InvalidOperation, ValueError):
+        pass
+    raise PoisonError("ApproximateCreationDateTime is not a time") from None
 
 
 def _key_reader(column: Column) -> Reader:

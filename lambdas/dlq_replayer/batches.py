@@ -59,11 +59,14 @@ class LeanRecords(Sequence[Record]):
 
 
 def _lean_record(raw: msgspec.Raw) -> Record:
-    """What is not shaped like a record is given as it is: why it is parked must not depend on how it was read."""
+    """What is not shaped like a record is given as it is: why it is parked must not depend on how it was read.
+
+    Raises UnreadableError.
+    """
     try:
         return cast(Record, _decode_record(raw))
-    except msgspec.DecodeError:
-        return cast(Record, json.loads(bytes(raw)))
+    except (msgspec.DecodeError, RecursionError):
+        return cast(Record, _json(bytes(raw)))
 
 
 class UnreadableError(Exception):
@@ -162,13 +165,18 @@ def parse_parked(text: bytes) -> FailedBatch:
 
 
 def _object(text: bytes | str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise UnreadableError("it is not JSON, or was cut off") from None
+    document = _json(text)
     if not isinstance(document, dict):
         raise UnreadableError("it is not a JSON object")
     return document
+
+
+def _json(text: bytes | str) -> Any:
+    """Python also refuses numbers of more than 4300 digits, and nesting that exhausts its stack."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnreadableError("it is not JSON, or was cut off") from None
 
 
 def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
@@ -186,7 +194,7 @@ def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
             last_arrival=_time(info.get("approximateArrivalOfLastRecord")),
             failed_at=_time(document.get("timestamp")),
         )
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         raise UnreadableError("its DDBStreamBatchInfo is incomplete") from None
     if not re.fullmatch(rf"arn:[\w:-]+:table/{re.escape(table_name)}/stream/[\w:.-]{{1,40}}", pointer.stream_arn):
         raise UnreadableError("it belongs to another table")

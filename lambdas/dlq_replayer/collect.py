@@ -24,7 +24,7 @@ from dlq_replayer.splits import Line, run_files, split_of, to_line
 _PART_RECORDS = 60_000
 _PART_BATCHES = 10_000
 _PART_BYTES = 72 * 1024 * 1024
-_PART_POISON_BYTES = 8 * 1024 * 1024
+_PART_POISON_BYTES = 1024 * 1024
 # Batches are read while others are taken apart: sixteen small ones at once, of large ones fewer.
 _READERS = 16
 _AHEAD_BYTES = 32 * 1024 * 1024
@@ -68,9 +68,13 @@ class Part:
 
 @dataclass
 class SortedOut:
-    """Of one batch: how many records were taken, the splits that it takes part in, and its poison by place."""
+    """Of one batch: how many records were taken, their lines, why some are skipped, the splits that it takes part in,
+    and its poison by place.
+    """
 
     records: int = 0
+    lines: list[Line] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     splits: set[int] = field(default_factory=set)
     poison: dict[int, Parked] = field(default_factory=dict)
 
@@ -119,6 +123,7 @@ class Collector:
         part.size += found.size
         try:
             batch = parse(found.key, text.result(), self.table_name, lean=True)
+            sorted_out = self._sort_out(self._chosen(run, batch.records), found.key, splits)
         except GoneError:
             return  # settled by another replay since it was listed
         except UnreadableError as error:
@@ -127,13 +132,14 @@ class Collector:
         pointer = batch.pointer
         if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
             return
-        sorted_out = self._sort_out(self._chosen(run, batch.records), found.key, splits, part)
         if not sorted_out.records and "keys" in run.input:
             return
         if batch.suspect:
             part.problems.append({"source": found.key, "problem": batch.suspect})
+        part.lines += sorted_out.lines
+        part.counts += sorted_out.skipped
         if sorted_out.poison:
-            whole = parse(found.key, text.result(), self.table_name).records
+            whole = records_to_park(found.key, text.result(), self.table_name)
             part.parked += [parked._replace(record=whole[index]) for index, parked in sorted_out.poison.items()]
             part.poison_size += found.size
         part.manifest.append(
@@ -169,21 +175,21 @@ class Collector:
             return None
         return key if isinstance(key, str) else None
 
-    def _sort_out(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int, part: Part) -> SortedOut:
-        """Lines and skips of a batch go into `part`."""
+    def _sort_out(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int) -> SortedOut:
+        """Raises UnreadableError."""
         read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
         done = SortedOut()
         for index, record in chosen:
             result = read(record)
             done.records += 1
             if isinstance(result, Change):
-                part.lines.append(to_line(result, source, index))
+                done.lines.append(to_line(result, source, index))
                 done.splits.add(split_of(result.key, splits))
             elif isinstance(result, Parked):
                 done.poison[index] = result
                 done.splits.add(POISON)
             else:
-                part.counts[result] += 1
+                done.skipped[result] += 1
         return done
 
 
@@ -197,6 +203,14 @@ def parse(key: str, text: bytes, table_name: str, *, lean: bool = False) -> Fail
     if key.startswith(QUARANTINE):
         return parse_parked(text)
     return parse_lean(text, table_name) if lean else parse_object(text, table_name)
+
+
+def records_to_park(key: str, text: bytes, table_name: str) -> Sequence[Record]:
+    """Whole, or, where something that no change is made of cannot be read, without that. Raises UnreadableError."""
+    try:
+        return parse(key, text, table_name).records
+    except UnreadableError:
+        return parse(key, text, table_name, lean=True).records
 
 
 def _prefixes(run: Run) -> list[str]:

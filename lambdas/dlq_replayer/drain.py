@@ -16,11 +16,12 @@ from common.quarantine import Quarantine
 from common.sink import Outcome, apply
 from dlq_replayer.ahead import ahead
 from dlq_replayer.bucket import Bucket, GoneError
-from dlq_replayer.collect import POISON, parse
+from dlq_replayer.collect import POISON, records_to_park
 from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split, part_of
 
 _BATCH = 1_000
+_READERS = _PARKED_AT_ONCE = 8
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Drainer:
             rest = dropwhile(lambda change: _place(change) <= progress.after, rest)
         for changes in _batches(rest):
             outcome = self._apply(changes)
-            progress.parked += self.quarantine.park(self._whole(outcome.parked))
+            progress.parked += self._park(outcome.parked)
             # Sorted by key, so a key of the batch before can only be the first of this one.
             keys = len({change.key for change in changes}) - (changes[0].key in progress.after[:1])
             progress.counts += outcome.counts + Counter(changes=len(changes), keys=keys)
@@ -101,16 +102,22 @@ class Drainer:
             ),
         )
 
-    def _whole(self, parked: list[Parked]) -> list[Parked]:
+    def _park(self, parked: list[Parked]) -> list[str]:
+        names: list[str] = []
+        whole = self._whole(parked)
+        while some := list(islice(whole, _PARKED_AT_ONCE)):
+            names += self.quarantine.park(some)
+        return names
+
+    def _whole(self, parked: list[Parked]) -> Iterator[Parked]:
         """The changes of a split only refer to their records; what is parked is parked whole.
 
-        One batch is in memory at a time: a thousand parked records may come from as many.
+        A thousand parked records may come from as many failed batches: a few are read ahead, one at a time is parsed.
         """
-        whole = []
-        for source, same in groupby(sorted(parked, key=_source), key=_source):
-            records = parse(source, self.bucket.read_wherever(source), self.table_name).records
-            whole += [one._replace(record=records[one.record["index"]]) for one in same]
-        return whole
+        by_source = {key: list(same) for key, same in groupby(sorted(parked, key=_source), key=_source)}
+        for source, text in ahead(self.bucket.read_wherever, by_source, threads=_READERS, room=_READERS):
+            records = records_to_park(source, text.result(), self.table_name)
+            yield from (one._replace(record=records[one.record["index"]]) for one in by_source[source])
 
     def _park_unreadable(self, run: Run, _split: int, progress: Progress) -> Iterator[None]:
         """Yields behind each part of the backlog that has poison."""
@@ -118,9 +125,11 @@ class Drainer:
             poison = self.bucket.read_json(key)
             if progress.runs.get(part_of(key)) == poison["token"]:
                 continue
-            progress.parked += self.quarantine.park(Parked(**one) for one in poison["parked"])
+            parked = self.quarantine.park(Parked(**one) for one in poison["parked"])
+            progress.parked += parked
             progress.runs[part_of(key)] = poison["token"]
-            if poison["parked"]:
+            del poison  # before the next one is read: both may be large
+            if parked:
                 yield
 
 

@@ -21,7 +21,9 @@ _VISIBILITY_SECONDS = 180
 _EMPTY_PAGES = 50
 # What one object holds: with parallelization a range also holds what other batches of the shard stood for.
 _OBJECT_RECORDS = 5_000
-_OBJECT_BYTES = 6_000_000
+_OBJECT_BYTES = 4_000_000  # of DynamoDB's own counting; as JSON it may be five times that
+# What is wrong with the queue rather than with one of its messages has this source.
+QUEUE = "the queue"
 _TRIMMED = "TrimmedDataAccessException"
 _GONE = ("ResourceNotFoundException", "ValidationException")
 
@@ -139,6 +141,7 @@ class Hydrated:
     """What one call did: messages whose records are safe, and why others stay. `more`: time ran out first."""
 
     messages: int = 0
+    saved: list[str] = field(default_factory=list)  # their sources, as `problems` name them
     problems: list[dict[str, Any]] = field(default_factory=list)
     more: bool = False
 
@@ -199,7 +202,7 @@ class Hydrator:
         left_the_queue = 0 if self.keep else done.messages
         if late and not left_the_queue:
             problem = "not every message was looked at: those that stay took all the time of a call"
-            done.problems.append({"source": "the queue", "problem": problem})
+            done.problems.append({"source": QUEUE, "problem": problem})
         done.more = late and left_the_queue > 0
         if not done.more:  # otherwise the next call would only get the same ones
             self._give_back(left.values())
@@ -232,6 +235,7 @@ class Hydrator:
         if not self.keep:
             self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
         done.messages += 1
+        done.saved.append(source["source"])
         return not self.keep
 
     def _save(self, message: dict[str, Any], pointer: Pointer) -> str | None:

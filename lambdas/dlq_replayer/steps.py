@@ -18,7 +18,7 @@ from dlq_replayer import collect, report, settle, survey
 from dlq_replayer.bucket import Bucket, GoneError
 from dlq_replayer.collect import POISON, Collector
 from dlq_replayer.drain import Drainer
-from dlq_replayer.hydrate import Hydrator
+from dlq_replayer.hydrate import QUEUE, Hydrated, Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.run import InputError, Run, State, check_input
 
@@ -57,7 +57,7 @@ class Steps:
             self.lock.release(run["arn"])
             return report.nothing(Run(**run), self.clock())
         self.bucket.write_json(f"{Run(**run).prefix}run.json", run)
-        return {"outcome": "go", "run": run, "waiting_since": None, "hydrated": {"messages": 0, "calls": 0}}
+        return {"outcome": "go", "run": run, "waiting_since": None, "hydrated": {"messages": 0}}
 
     def _demand_own_place(self, run: Run) -> None:
         """An old replay's notes of what was done, under a name used again, would be taken for this one's."""
@@ -87,11 +87,22 @@ class Steps:
         if hydrator is None or limit <= 0 or seen_to:
             return state | {"outcome": "done"}
         done = hydrator.run(limit, self.out_of_time)
-        number = sofar["calls"]
-        # Another round finds again what stays, and takes the place of what this one has found.
-        self.bucket.write_json(f"{run.prefix}problems/hydrate-{number:06d}.json", done.problems)
-        hydrated = {"messages": sofar["messages"] + done.messages, "calls": number + 1 if done.more else 0}
+        self._note_problems(run, done)
+        hydrated = {"messages": sofar["messages"] + done.messages}
         return state | {"outcome": "more" if done.more else "done", "hydrated": hydrated}
+
+    def _note_problems(self, run: Run, done: Hydrated) -> None:
+        """A message that stays is hidden from the next call or two: its problem is known until it has left."""
+        key = f"{run.prefix}problems/hydrate.json"
+        try:
+            known = {problem["source"]: problem for problem in self.bucket.read_json(key)}
+        except GoneError:
+            known = {}
+        over = {QUEUE, *done.saved}
+        kept = {source: problem for source, problem in known.items() if source not in over}
+        found = {problem["source"]: problem for problem in done.problems}
+        if known or found:
+            self.bucket.write_json(key, list((kept | found).values()))
 
     def check(self, state: State) -> State:
         """Whether the database answers, by the same path as the consumer's: `up`, `down` or `gave_up`."""

@@ -95,6 +95,8 @@ UNREADABLE = {
     "another table's": (body(streamArn=ARN.replace("orders", "users")), "another table"),
     "a table whose name ends alike": (body(streamArn=ARN.replace("orders", "my-orders")), "another table"),
     "no size": (body(batchSize=None), "incomplete"),
+    "a size without end": (body(batchSize=7).replace(b'"batchSize": 7', b'"batchSize": 1e999'), "incomplete"),
+    "a number of too many digits": (b'{"a": ' + b"7" * 5000 + b"}", "cut off"),
 }
 
 
@@ -162,6 +164,44 @@ def test_what_cannot_be_read_is_reported_and_left_and_the_rest_goes_on(world: Wo
     assert [problem["source"] for problem in report["problems"]] == [f"{FAILED}a/foreign"] == world.left()
     assert world.tables.orders() == last_states(RECORDS)
     assert report["outcome"] == "complete"
+
+
+LONG = "7" * 5_000  # of digits, which Python's own JSON refuses
+
+
+def odd_batch(**parts: Any) -> bytes:
+    """A batch of two good records and one with `parts`, NUMBER in them standing for a number that is too long."""
+    odd = change("odd", 3)
+    odd["dynamodb"] |= parts
+    text = body(json.dumps({"Records": [change("good", 1), odd, change("good", 2)]}), batchSize=3)
+    return text.replace(b'\\"NUMBER\\"', LONG.encode())
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"ApproximateCreationDateTime": "NUMBER"}, {"Keys": {"p_key": "NUMBER"}}, {"NewImage": "NUMBER"}],
+    ids=lambda part: next(iter(part)),
+)
+def test_a_batch_of_which_a_record_cannot_be_read_stays_and_none_of_it_is_taken(world: World, part: Any):
+    world.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(**part))
+    world.put_batch(RECORDS)
+    report = world.replay()
+    assert [problem["source"] for problem in report["problems"]] == [f"{FAILED}e1/odd"] == world.left()
+    assert world.tables.orders() == last_states(RECORDS)
+    assert report["counts"]["records"] == len(RECORDS)
+
+
+@pytest.mark.parametrize("poison", ["no", "to the mapping", "to MySQL"])
+def test_what_is_left_out_may_be_unreadable(world: World, three_letters: None, poison: str):
+    """A record that is parked is then parked without it."""
+    values = {"no": {}, "to the mapping": BAD, "to MySQL": {"currency": "R"}}[poison]
+    image = change("odd", 3, **values)["dynamodb"]["NewImage"]
+    world.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(NewImage=image, OldImage="NUMBER"))
+    report = world.replay()
+    assert (report["outcome"], world.left(), report["counts"]["parked"]) == ("complete", [], int(poison != "no"))
+    assert [row[0] for row in world.tables.orders()] == (["good"] if report["counts"]["parked"] else ["good", "odd"])
+    for key in report["parked_records"]:
+        assert world.bucket.read_json(key)["record"]["dynamodb"]["NewImage"] == image
 
 
 def test_an_object_too_large_for_a_batch_is_not_even_read(world: World, monkeypatch: pytest.MonkeyPatch):

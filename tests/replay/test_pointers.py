@@ -116,14 +116,18 @@ def test_a_trimmed_range_is_saved_as_far_as_it_is_left_and_named(world: World):
     assert any("delete the object" in advice for advice in report["next"])
 
 
-@pytest.mark.parametrize("how", ["the shard is gone", "all of it is trimmed", "idle and trimmed", "the stream is gone"])
+@pytest.mark.parametrize(
+    "how",
+    ["the shard is gone", "all of it is trimmed", "idle and trimmed", "the stream is gone", "closed, numbers unknown"],
+)
 def test_a_range_of_which_nothing_is_left(world: World, how: str):
     world.send_pointer(RECORDS)
     if how == "the stream is gone":
         world.streams.shards.clear()
     shard(world).gone = how == "the shard is gone"
     shard(world).trimmed = len(RECORDS)
-    shard(world).closed = how == "all of it is trimmed"
+    shard(world).closed = how in ("all of it is trimmed", "closed, numbers unknown")
+    world.streams.knows_numbers = how != "closed, numbers unknown"
     report = world.replay()
     assert [(lost["records"], lost["records_saved"]) for lost in report["expired"]] == [(9, 0)]
     assert report["counts"]["expired"] == 1
@@ -220,11 +224,10 @@ def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(world: World, trim
 # what is not what it should be
 
 
-@pytest.mark.parametrize("knows_numbers", [True, False])
-@pytest.mark.parametrize("held", [0, 3])
+@pytest.mark.parametrize(("knows_numbers", "held"), [(True, 0), (True, 3), (False, 3)])
 def test_a_closed_shard_that_ends_before_the_range_is_no_proof_of_loss(world: World, held: int, knows_numbers: bool):
     """Nothing says that it was trimmed: the message stays."""
-    world.streams.knows_numbers = knows_numbers or not held
+    world.streams.knows_numbers = knows_numbers
     number = world.send_pointer(RECORDS)
 
     def close(_: int) -> None:
@@ -272,6 +275,7 @@ FOREIGN = {
     "a range turned round": json.dumps(failure(RECORDS, startSequenceNumber="9" * 30)),
     "a shard that is none": json.dumps(failure(RECORDS, shardId="x/" * 600)),
     "no size": json.dumps(failure(RECORDS, batchSize="many")),
+    "a size without end": json.dumps(failure(RECORDS, batchSize=float("inf"))),
     "an ARN that is none": json.dumps(failure(RECORDS, streamArn=f"{ARN}\n:table/orders/stream/")),
     "nested without end": "[" * 100_000,
 }

@@ -110,6 +110,30 @@ def test_a_message_that_stays_is_told_once_however_long_the_wait(world: World, g
     assert len(world.keys(f"replay/{execution.name}/problems/hydrate")) == 1
 
 
+def test_a_problem_is_told_as_long_as_its_message_stays(world: World):
+    """Hidden from the look after it, it is still there; gone at a later one, it is told no more."""
+    foreign = world.sqs.send("not ours")
+    late = [change("b", 2)]
+    world.send_pointer([change("a", 1)])
+    idle = world.send_pointer(late)
+    world.streams.before_page = lambda call: setattr(world.streams, "empty_pages", 1000 if call == 2 else 0)
+    world.server.down = True
+    looked, waits = iter(range(1, 100)), iter(range(100))
+    world.out_of_time = lambda: next(looked) == 2  # the first look has time for two messages
+    execution = Execution(world)
+
+    def mend() -> None:
+        wait = next(waits)
+        world.clock.advance(200 if wait == 1 else 0)
+        world.server.down = wait < 2
+
+    execution.on_wait = mend
+    report = execution.resume()
+    assert [problem["source"] for problem in report["problems"]] == [f"message {foreign}"]
+    assert list(world.sqs.messages) == [foreign] != [idle]
+    assert world.tables.orders() == [applied("a", 1), applied("b", 2)]
+
+
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_down_in_the_middle_of_the_drain_its_lanes_wait_and_go_on(make_world: Callable[..., World], at: int):
     world = make_world(concurrency=4)

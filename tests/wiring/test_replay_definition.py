@@ -129,3 +129,17 @@ def test_only_what_runs_alike_everywhere_is_used() -> None:
     assert {state["Type"] for state in ALL.values()} <= {"Task", "Choice", "Wait", "Map", "Pass", "Succeed", "Fail"}
     assert "QueryLanguage" not in TEXT
     assert {ALL[name]["Resource"] for name in TASKS} == {REPLAYER}
+
+
+def test_the_longest_wait_for_the_database_fits_into_an_executions_history() -> None:
+    """25,000 events at most: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+    events = {"Wait": 2, "Choice": 2, "Task": 5}
+    states, name, round_trip = DEFINITION["States"], "WaitForDatabase", 0
+    while not round_trip or name != "WaitForDatabase":
+        state = states[name]
+        round_trip += events[state["Type"]]
+        down = [rule["Next"] for rule in state.get("Choices", ()) if rule["StringEquals"] == "down"]
+        name = down[0] if down else state.get("Next") or state["Default"]
+    rules = (ROOT / "terraform" / "replay.tf").read_text()
+    looks = int(re.search(r"<= (\d+) \* var.replay_check_interval_seconds", rules)[1])
+    assert looks * round_trip <= 24_500
