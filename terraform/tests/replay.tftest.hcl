@@ -46,8 +46,8 @@ run "the_state_machine_calls_the_replayer" {
   }
 
   assert {
-    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.WaitForDatabase.Seconds == 10
-    error_message = "The database is asked again every ten seconds by default."
+    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.WaitForDatabase.Seconds == 15
+    error_message = "The database is asked again every fifteen seconds by default."
   }
 
   assert {

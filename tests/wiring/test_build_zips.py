@@ -28,7 +28,7 @@ CONTENTS = {
     "api": SHARED | {"api", "attr", "attrs", "jsonschema", "jsonschema_specifications", "referencing", "rpds"},
     "dlq_replayer": SHARED
     | {"attr", "attrs", "certifi", "dlq_replayer", "jsonschema", "jsonschema_specifications", "pymysql", "referencing"}
-    | {"rpds"},
+    | {"msgspec", "rpds"},
     "stream_consumer": SHARED | {"certifi", "pymysql", "stream_consumer"},
 }
 
