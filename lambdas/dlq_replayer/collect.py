@@ -123,14 +123,14 @@ class Collector:
         part.size += found.size
         try:
             batch = parse(found.key, text.result(), self.table_name, lean=True)
+            pointer = batch.pointer
+            if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
+                return
             sorted_out = self._sort_out(self._chosen(run, batch.records), found.key, splits)
         except GoneError:
             return  # settled by another replay since it was listed
         except UnreadableError as error:
             part.problems.append({"source": found.key, "problem": str(error)})
-            return
-        pointer = batch.pointer
-        if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
             return
         if not sorted_out.records and "keys" in run.input:
             return
