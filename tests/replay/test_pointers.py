@@ -224,20 +224,24 @@ def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(world: World, trim
 # what is not what it should be
 
 
-@pytest.mark.parametrize(("knows_numbers", "held"), [(True, 0), (True, 3), (False, 3)])
-def test_a_closed_shard_that_ends_before_the_range_is_no_proof_of_loss(world: World, held: int, knows_numbers: bool):
+@pytest.mark.parametrize(
+    ("knows_numbers", "held"),
+    [(True, slice(0)), (True, slice(3)), (True, slice(3, 9)), (False, slice(3))],
+    ids=["nothing", "its start", "its end", "its start, found from the oldest record"],
+)
+def test_a_shard_that_gives_a_part_of_the_range_is_no_proof_of_loss(world: World, held: slice, knows_numbers: bool):
     """Nothing says that it was trimmed: the message stays."""
     world.streams.knows_numbers = knows_numbers
     number = world.send_pointer(RECORDS)
 
     def close(_: int) -> None:
-        shard(world).records, shard(world).closed = RECORDS[:held], True
+        shard(world).records, shard(world).closed = RECORDS[held], True
 
     world.streams.before_page = close
     report = world.replay()
     assert (list(world.sqs.messages), report["expired"]) == ([number], [])
     assert "has forgotten none" in report["problems"][0]["problem"]
-    assert world.tables.orders() == last_states(RECORDS[:held])
+    assert world.tables.orders() == last_states(RECORDS[held])
 
 
 def test_empty_pages_without_end_are_no_proof_of_loss(world: World):

@@ -116,7 +116,7 @@ def test_a_problem_is_told_as_long_as_its_message_stays(world: World):
     late = [change("b", 2)]
     world.send_pointer([change("a", 1)])
     idle = world.send_pointer(late)
-    world.streams.before_page = lambda call: setattr(world.streams, "empty_pages", 1000 if call == 2 else 0)
+    world.streams.before_page = lambda call: setattr(world.streams, "empty_pages", 1000 if call > 1 else 0)
     world.server.down = True
     looked, waits = iter(range(1, 100)), iter(range(100))
     world.out_of_time = lambda: next(looked) == 2  # the first look has time for two messages
@@ -124,10 +124,14 @@ def test_a_problem_is_told_as_long_as_its_message_stays(world: World):
 
     def mend() -> None:
         wait = next(waits)
+        world.streams.before_page = lambda _: setattr(world.streams, "empty_pages", 0)
         world.clock.advance(200 if wait == 1 else 0)
         world.server.down = wait < 2
 
     execution.on_wait = mend
+    execution.until("check")
+    known = world.bucket.read_json(f"replay/{execution.name}/problems/hydrate.json")
+    assert {problem["source"] for problem in known} == {f"message {foreign}", f"message {idle}"}
     report = execution.resume()
     assert [problem["source"] for problem in report["problems"]] == [f"message {foreign}"]
     assert list(world.sqs.messages) == [foreign] != [idle]
