@@ -213,6 +213,24 @@ def test_an_object_too_large_for_a_batch_is_not_even_read(world: World, monkeypa
     assert "larger" in report["problems"][0]["problem"]
 
 
+def test_a_batch_that_was_settled_since_it_was_listed_is_passed_over(world: World):
+    """By another replay, or moved by a person."""
+    gone = world.put_batch([change("a", 1)])
+    world.put_batch([change("b", 2)])
+    get = world.s3.get_object
+
+    def vanish(**given: Any) -> dict[str, Any]:
+        if given["Key"] == gone:
+            world.s3.objects.pop(gone, None)
+        return get(**given)
+
+    world.s3.get_object = vanish
+    world.batches.pop(gone)
+    report = world.replay()
+    assert (report["outcome"], report["counts"]["batches"], report["problems"]) == ("complete", 1, [])
+    assert world.tables.orders() == [applied("b", 2)]
+
+
 @pytest.mark.parametrize("size", [3, 40])
 def test_a_batch_that_stands_for_more_than_it_holds_is_applied_and_stays(world: World, size: int):
     key = world.put_batch(RECORDS, batchSize=size)
