@@ -152,5 +152,5 @@ def own_environment(home: Path, token: str) -> dict[str, str]:
         "MYSQL_DATABASE": f"backstream_e2e_{token}",
     }
     # Variables given to the make that runs these tests are not for those that they call.
-    of_make = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "ARGS"}
+    of_make = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"}
     return {name: value for name, value in os.environ.items() if name not in of_make} | own
