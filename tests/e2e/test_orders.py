@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -25,6 +27,17 @@ def test_a_created_order_arrives_with_every_digit(stack: Deployed):
         "INR",
         "NEW",
     )
+
+
+def test_one_key_sent_at_once_by_many_is_one_order(stack: Deployed):
+    merchant, key = f"merchant-{uuid.uuid4()}", str(uuid.uuid4())
+    body = {"merchant_id": merchant, "amount": 1, "currency": "INR"}
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda _: stack.api("POST", "/v1/orders", body, Idempotency_Key=key), range(16)))
+    assert {answer.status for answer in answers} == {201}
+    (order_id,) = {answer.json()["order_id"] for answer in answers}
+    orders = stack.table_orders()
+    assert [key for key, order in orders.items() if order["merchant_id"] == merchant] == [order_id]
 
 
 def test_a_changed_order_changes_its_row(stack: Deployed):

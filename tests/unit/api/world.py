@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -175,6 +176,27 @@ class Wrapped:
         return getattr(self._client, name)
 
 
+class Atomic:
+    """The DynamoDB client with one call at a time.
+
+    DynamoDB makes each call whole or not at all. Moto runs in the caller's thread, and there a transaction that fails
+    puts back a copy of the whole table: it takes away what other threads wrote, or shows them what it takes back.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def call(**request: Any) -> Any:
+            with self._lock:
+                return method(**request)
+
+        return call
+
+
 def build_api(world: World, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> Api:
     """Put the API together on `world`; a client that misbehaves or another way to authenticate may be passed in."""
     client = dynamodb or world.dynamodb
@@ -209,7 +231,7 @@ def make_tables() -> Any:
         KeySchema=_keys("p_key"),
         AttributeDefinitions=_attributes(p_key="S"),
     )
-    return client
+    return Atomic(client)
 
 
 def _keys(*names: str) -> list[dict[str, str]]:
