@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, cast
@@ -57,6 +57,17 @@ class LeanRecords(Sequence[Record]):
     def __getitem__(self, index: Any) -> Any:
         return _lean_record(self._raw[index])
 
+    def whole(self, index: int) -> Record:
+        """One record with all that it has or, where something that no change is made of cannot be read, without it."""
+        try:
+            return cast(Record, _json(bytes(self._raw[index])))
+        except UnreadableError:
+            return _lean_record(self._raw[index])
+
+    def size(self, index: int) -> int:
+        """Bytes of one record's text."""
+        return len(memoryview(self._raw[index]))
+
 
 def _lean_record(raw: msgspec.Raw) -> Record:
     """What is not shaped like a record is given as it is: why it is parked must not depend on how it was read.
@@ -100,9 +111,10 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class FailedBatch:
-    """Records that were not applied; a quarantined one has no pointer."""
+    """Records that were not applied, from a text of `size` bytes; a quarantined one has no pointer."""
 
     records: Sequence[Record]
+    size: int
     pointer: Pointer | None = None
 
     @property
@@ -115,6 +127,14 @@ class FailedBatch:
         if self.pointer and len(self.records) < self.pointer.size:
             return f"it holds {len(self.records)} records but stands for {self.pointer.size}: bisected or consolidated"
         return None
+
+    def whole(self, index: int) -> Record:
+        """The record as it is to be parked. Raises UnreadableError."""
+        return self.records.whole(index) if isinstance(self.records, LeanRecords) else self.records[index]
+
+    def size_of(self, index: int) -> int:
+        """Bytes of the record's text at most."""
+        return self.records.size(index) if isinstance(self.records, LeanRecords) else self.size
 
 
 def parse_object(text: bytes, table_name: str) -> FailedBatch:
@@ -130,7 +150,7 @@ def parse_object(text: bytes, table_name: str) -> FailedBatch:
         raise UnreadableError("its payload is no event with Records") from None
     if not isinstance(records, list):
         raise UnreadableError("its payload is no event with Records")
-    return FailedBatch(records, pointer)
+    return FailedBatch(records, len(text), pointer)
 
 
 def parse_lean(text: bytes, table_name: str) -> FailedBatch:
@@ -143,7 +163,7 @@ def parse_lean(text: bytes, table_name: str) -> FailedBatch:
         records = LeanRecords(event["Records"])
     except (ValueError, KeyError, RecursionError):  # why it is refused must not depend on how it was read
         return parse_object(text, table_name)
-    return FailedBatch(records, _pointer(document, table_name))
+    return FailedBatch(records, len(text), _pointer(document, table_name))
 
 
 def parse_message(text: str, table_name: str) -> Pointer:
@@ -161,7 +181,7 @@ def parse_parked(text: bytes) -> FailedBatch:
     record = _object(text).get("record")
     if not isinstance(record, dict):
         raise UnreadableError("it holds no quarantined record")
-    return FailedBatch([record])
+    return FailedBatch([record], len(text))
 
 
 def _object(text: bytes | str) -> dict[str, Any]:
@@ -208,24 +228,21 @@ def _time(value: Any) -> str:
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
 
 
-def as_event_records(records: Iterable[Mapping[str, Any]], stream_arn: str) -> list[dict[str, Any]]:
-    """Records as GetRecords gives them, in the shape in which Lambda delivers them.
+def as_event_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:
+    """A record as GetRecords gives it, in the shape in which Lambda delivers it.
 
-    GetRecords has datetimes, bytes and PascalCase identities, and leaves out the stream's ARN:
+    GetRecords has datetimes, bytes and a PascalCase identity, and leaves out the stream's ARN:
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
     """
-    shaped = []
-    for record in records:
-        event = {name: value for name, value in record.items() if name != "userIdentity"}
-        event["dynamodb"] = _plain(record["dynamodb"])
-        event["eventSourceARN"] = stream_arn
-        if identity := record.get("userIdentity"):
-            event["userIdentity"] = {
-                "type": identity.get("Type", identity.get("type")),
-                "principalId": identity.get("PrincipalId", identity.get("principalId")),
-            }
-        shaped.append(event)
-    return shaped
+    event = {name: value for name, value in record.items() if name != "userIdentity"}
+    event["dynamodb"] = _plain(record["dynamodb"])
+    event["eventSourceARN"] = stream_arn
+    if identity := record.get("userIdentity"):
+        event["userIdentity"] = {
+            "type": identity.get("Type", identity.get("type")),
+            "principalId": identity.get("PrincipalId", identity.get("principalId")),
+        }
+    return event
 
 
 def _plain(value: Any) -> Any:

@@ -14,17 +14,17 @@ from common.changes import Change, Parked, Record, reader
 from common.mapping import Table
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer.ahead import ahead
-from dlq_replayer.batches import FailedBatch, UnreadableError, parse_lean, parse_object, parse_parked
+from dlq_replayer.batches import FailedBatch, UnreadableError, parse_lean, parse_parked
 from dlq_replayer.bucket import FAILED, Bucket, GoneError
 from dlq_replayer.run import Run
 from dlq_replayer.splits import Line, run_files, split_of, to_line
 
-# What one call takes. Of a record's text only its row is held, but a poison record is held whole, which as objects is
-# ten times its text; and a part's batches are settled, one by one, in a call's last minute.
+# What one call takes. Of a record's text only its row is held. A part's batches are settled, and its poison is parked,
+# one by one, in a call's last minute.
 _PART_RECORDS = 60_000
 _PART_BATCHES = 10_000
 _PART_BYTES = 72 * 1024 * 1024
-_PART_POISON_BYTES = 1024 * 1024
+_PART_POISON = 1_000
 # Batches are read while others are taken apart: sixteen small ones at once, of large ones fewer.
 _READERS = 16
 _AHEAD_BYTES = 32 * 1024 * 1024
@@ -54,7 +54,6 @@ class Part:
     problems: list[dict[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     size: int = 0
-    poison_size: int = 0
 
     @property
     def full(self) -> bool:
@@ -62,21 +61,21 @@ class Part:
             self.counts["records"] >= _PART_RECORDS
             or self.counts["batches"] >= _PART_BATCHES
             or self.size >= _PART_BYTES
-            or self.poison_size >= _PART_POISON_BYTES
+            or len(self.parked) >= _PART_POISON
         )
 
 
 @dataclass
 class SortedOut:
     """Of one batch: how many records were taken, their lines, why some are skipped, the splits that it takes part in,
-    and its poison by place.
+    and its poison, which as lines do only tells where its record is.
     """
 
     records: int = 0
     lines: list[Line] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     splits: set[int] = field(default_factory=set)
-    poison: dict[int, Parked] = field(default_factory=dict)
+    poison: list[Parked] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Collector:
     def _take(self, run: Run, found: Listed, text: Future[bytes], splits: int, part: Part) -> None:
         part.size += found.size
         try:
-            batch = parse(found.key, text.result(), self.table_name, lean=True)
+            batch = parse(found.key, text.result(), self.table_name)
             pointer = batch.pointer
             if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
                 return
@@ -138,10 +137,7 @@ class Collector:
             part.problems.append({"source": found.key, "problem": batch.suspect})
         part.lines += sorted_out.lines
         part.counts += sorted_out.skipped
-        if sorted_out.poison:
-            whole = records_to_park(found.key, text.result(), self.table_name)
-            part.parked += [parked._replace(record=whole[index]) for index, parked in sorted_out.poison.items()]
-            part.poison_size += found.size
+        part.parked += sorted_out.poison
         part.manifest.append(
             {
                 "source": found.key,
@@ -186,7 +182,7 @@ class Collector:
                 done.lines.append(to_line(result, source, index))
                 done.splits.add(split_of(result.key, splits))
             elif isinstance(result, Parked):
-                done.poison[index] = result
+                done.poison.append(result._replace(record={"source": source, "index": index}))
                 done.splits.add(POISON)
             else:
                 done.skipped[result] += 1
@@ -198,19 +194,9 @@ def weight(found: Listed) -> int:
     return max(found.size, _AHEAD_BYTES // _READERS)
 
 
-def parse(key: str, text: bytes, table_name: str, *, lean: bool = False) -> FailedBatch:
-    """What `text`, a failed batch or a quarantined record, holds; `lean` as `parse_lean`. Raises UnreadableError."""
-    if key.startswith(QUARANTINE):
-        return parse_parked(text)
-    return parse_lean(text, table_name) if lean else parse_object(text, table_name)
-
-
-def records_to_park(key: str, text: bytes, table_name: str) -> Sequence[Record]:
-    """Whole, or, where something that no change is made of cannot be read, without that. Raises UnreadableError."""
-    try:
-        return parse(key, text, table_name).records
-    except UnreadableError:
-        return parse(key, text, table_name, lean=True).records
+def parse(key: str, text: bytes, table_name: str) -> FailedBatch:
+    """What `text`, a failed batch or a quarantined record, holds. Raises UnreadableError."""
+    return parse_parked(text) if key.startswith(QUARANTINE) else parse_lean(text, table_name)
 
 
 def _prefixes(run: Run) -> list[str]:

@@ -12,16 +12,19 @@ from typing import Any
 from common.changes import Change, Parked
 from common.mapping import Table
 from common.mysql import Database
+from common.quarantine import PREFIX as QUARANTINE
 from common.quarantine import Quarantine
 from common.sink import Outcome, apply
 from dlq_replayer.ahead import ahead
 from dlq_replayer.bucket import Bucket, GoneError
-from dlq_replayer.collect import POISON, records_to_park
+from dlq_replayer.collect import POISON, parse
 from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split, part_of
 
 _BATCH = 1_000
 _READERS = _PARKED_AT_ONCE = 8
+# Of what is being parked: as objects a record may be thirty times its text.
+_PARKED_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -103,21 +106,32 @@ class Drainer:
         )
 
     def _park(self, parked: list[Parked]) -> list[str]:
-        names: list[str] = []
-        whole = self._whole(parked)
-        while some := list(islice(whole, _PARKED_AT_ONCE)):
-            names += self.quarantine.park(some)
-        return names
+        under_way = ahead(
+            lambda whole: self.quarantine.park([whole[0]]),
+            self._whole(parked),
+            threads=_PARKED_AT_ONCE,
+            room=_PARKED_BYTES,
+            weigh=lambda whole: max(whole[1], _PARKED_BYTES // _PARKED_AT_ONCE),
+        )
+        return [name for _, names in under_way for name in names.result()]
 
-    def _whole(self, parked: list[Parked]) -> Iterator[Parked]:
-        """The changes of a split only refer to their records; what is parked is parked whole.
+    def _whole(self, parked: list[Parked]) -> Iterator[tuple[Parked, int]]:
+        """With their records, and how many bytes these are: what was collected only refers to them.
 
-        A thousand parked records may come from as many failed batches: a few are read ahead, one at a time is parsed.
+        A thousand parked records may come from as many failed batches: a few are read ahead, a record at a time is
+        parsed. A quarantined one that a person has discarded meanwhile is not parked again.
         """
         by_source = {key: list(same) for key, same in groupby(sorted(parked, key=_source), key=_source)}
         for source, text in ahead(self.bucket.read_wherever, by_source, threads=_READERS, room=_READERS):
-            records = records_to_park(source, text.result(), self.table_name)
-            yield from (one._replace(record=records[one.record["index"]]) for one in by_source[source])
+            try:
+                batch = parse(source, text.result(), self.table_name)
+            except GoneError:
+                if source.startswith(QUARANTINE):
+                    continue
+                raise
+            for one in by_source[source]:
+                index = one.record["index"]
+                yield one._replace(record=batch.whole(index)), batch.size_of(index)
 
     def _park_unreadable(self, run: Run, _split: int, progress: Progress) -> Iterator[None]:
         """Yields behind each part of the backlog that has poison."""
@@ -125,11 +139,9 @@ class Drainer:
             poison = self.bucket.read_json(key)
             if progress.runs.get(part_of(key)) == poison["token"]:
                 continue
-            parked = self.quarantine.park(Parked(**one) for one in poison["parked"])
-            progress.parked += parked
+            progress.parked += self._park([Parked(**one) for one in poison["parked"]])
             progress.runs[part_of(key)] = poison["token"]
-            del poison  # before the next one is read: both may be large
-            if parked:
+            if poison["parked"]:
                 yield
 
 

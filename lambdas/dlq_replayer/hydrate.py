@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from dlq_replayer.batches import Pointer, UnreadableError, as_event_records, parse_message
+from dlq_replayer.batches import Pointer, UnreadableError, as_event_record, parse_message
 from dlq_replayer.bucket import EXPIRED, FAILED, Bucket
 
 _VISIBILITY_SECONDS = 180
@@ -21,7 +21,7 @@ _VISIBILITY_SECONDS = 180
 _EMPTY_PAGES = 50
 # What one object holds: with parallelization a range also holds what other batches of the shard stood for.
 _OBJECT_RECORDS = 5_000
-_OBJECT_BYTES = 4_000_000  # of DynamoDB's own counting; as JSON it may be five times that
+_OBJECT_BYTES = 4_000_000
 # What is wrong with the queue rather than with one of its messages has this source.
 QUEUE = "the queue"
 _TRIMMED = "TrimmedDataAccessException"
@@ -242,7 +242,7 @@ class Hydrator:
         """Records, or the expired pointer, into the bucket; why the message must stay all the same, or None."""
         reading = Reading(self.streams, pointer)
         try:
-            for chunk in _chunks(reading):
+            for chunk in _chunks(reading, pointer.stream_arn):
                 self._write_batch(message, pointer, chunk)
         except ParamValidationError:
             return "its stream, shard or sequence numbers are not such as DynamoDB Streams gives"
@@ -254,18 +254,18 @@ class Hydrator:
             return f"its range holds {reading.count} records but it stands for {pointer.size}: bisected or consolidated"
         return None
 
-    def _write_batch(self, message: dict[str, Any], pointer: Pointer, records: list[dict[str, Any]]) -> None:
+    def _write_batch(self, message: dict[str, Any], pointer: Pointer, chunk: list[Text]) -> None:
         """Named by what it holds: a message taken twice writes the same object, and never one with less over it."""
         document = json.loads(message["Body"])
-        numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
+        first, last = chunk[0].number, chunk[-1].number
         document["DDBStreamBatchInfo"] |= {
-            "startSequenceNumber": numbers[0],
-            "endSequenceNumber": numbers[-1],
-            "batchSize": len(records),
+            "startSequenceNumber": first,
+            "endSequenceNumber": last,
+            "batchSize": len(chunk),
         }
-        document["payload"] = {"Records": as_event_records(records, pointer.stream_arn)}
+        document["payload"] = f'{{"Records":[{",".join(record.json for record in chunk)}]}}'
         name = _name(self.prefix + "hydrated/", message, pointer)
-        self.bucket.write_json(f"{name}-{numbers[0]}-{len(records)}", document)
+        self.bucket.write_json(f"{name}-{first}-{len(chunk)}", document)
 
     def _write_expired(self, message: dict[str, Any], pointer: Pointer, saved: int) -> None:
         name = _name(f"{self.prefix}{EXPIRED}" if self.keep else EXPIRED, message, pointer)
@@ -279,12 +279,21 @@ class Hydrator:
                 self.sqs.change_message_visibility(QueueUrl=self.queue_url, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
-def _chunks(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """By count and by size, as DynamoDB counts it: an item with its old image may have 800 KB."""
-    chunk, size = [], 0
+class Text(NamedTuple):
+    """A record as JSON, with its sequence number."""
+
+    number: str
+    json: str
+
+
+def _chunks(records: Iterable[dict[str, Any]], stream_arn: str) -> Iterator[list[Text]]:
+    """By count and by size, which is that of their texts: as objects they may be thirty times as large."""
+    chunk: list[Text] = []
+    size = 0
     for record in records:
-        chunk.append(record)
-        size += record["dynamodb"].get("SizeBytes", 0)
+        text = json.dumps(as_event_record(record, stream_arn), separators=(",", ":"))
+        chunk.append(Text(record["dynamodb"]["SequenceNumber"], text))
+        size += len(text)
         if len(chunk) >= _OBJECT_RECORDS or size >= _OBJECT_BYTES:
             yield chunk
             chunk, size = [], 0

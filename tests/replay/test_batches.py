@@ -14,7 +14,7 @@ from common.changes import reader
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
     UnreadableError,
-    as_event_records,
+    as_event_record,
     parse_lean,
     parse_message,
     parse_object,
@@ -127,7 +127,7 @@ def test_a_quarantined_object_holds_its_record_whole():
         parse_parked(b'{"record": null}')
 
 
-def test_records_of_get_records_take_the_shape_that_lambda_delivers():
+def test_a_record_of_get_records_takes_the_shape_that_lambda_delivers():
     expected = record("a", 1, time=1_770_000_000, identity=TTL_IDENTITY)
     expected["dynamodb"]["NewImage"]["blob"] = {"B": "AP8="}
     expected["dynamodb"]["NewImage"]["set"] = {"BS": ["AA=="]}
@@ -137,7 +137,7 @@ def test_records_of_get_records_take_the_shape_that_lambda_delivers():
     got["dynamodb"]["ApproximateCreationDateTime"] = datetime.fromtimestamp(1_770_000_000, UTC)
     got["dynamodb"]["NewImage"]["blob"] = {"B": b"\x00\xff"}
     got["dynamodb"]["NewImage"]["set"] = {"BS": [b"\x00"]}
-    assert as_event_records([got], ARN) == [expected]
+    assert as_event_record(got, ARN) == expected
 
 
 # whole replays of such batches
@@ -280,7 +280,7 @@ def test_a_poison_record_is_parked_whole(world: World):
     assert [world.bucket.read_json(key)["record"] for key in report["parked_records"]] == [poison]
 
 
-@pytest.mark.parametrize("bound", ["_PART_RECORDS", "_PART_BATCHES", "_PART_BYTES", "_PART_POISON_BYTES"])
+@pytest.mark.parametrize("bound", ["_PART_RECORDS", "_PART_BATCHES", "_PART_BYTES", "_PART_POISON"])
 def test_a_part_of_the_backlog_is_bounded_in_every_way(world: World, bound: str, monkeypatch: pytest.MonkeyPatch):
     """What a call holds in memory, and what is settled in a call's last minute."""
     monkeypatch.setattr(collect, bound, 1)
@@ -395,6 +395,17 @@ def test_parked_from_a_batch_of_the_same_run_its_old_object_stays(world: World, 
     assert world.keys("quarantine/") == [source]
     assert world.left() == []
     assert world.tables.orders() == [applied("b", 5)]
+
+
+@pytest.mark.parametrize("values", [BAD, {"currency": "R"}], ids=["by the mapping", "by MySQL"])
+def test_discarded_before_it_is_parked_again_it_stays_away(world: World, three_letters: None, values: dict[str, Any]):
+    kept = world.put_quarantined(change("a", 5, **values))
+    discarded = world.put_quarantined(change("b", 6, **values))
+    execution = Execution(world, {"include_quarantine": True}).until("drain")
+    del world.s3.objects[discarded]
+    report = execution.resume()
+    assert report["outcome"] == "complete"
+    assert world.keys("quarantine/") == [kept] == report["parked_records"]
 
 
 def test_superseded_it_is_found_stale_and_leaves(world: World):

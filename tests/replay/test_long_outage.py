@@ -21,11 +21,28 @@ def test_drained_in_bounded_memory_however_often_interrupted(
     world: World, server: Any, tmp_path: Path, size: tuple[int, int, int]
 ):
     """Deletes and re-creations, batches out of order and some twice. Objects lie on disk: memory is the replay's."""
-    seed, changes, keys = size
-    command = [sys.executable, "-m", "tests.support.long_outage", server.home, tmp_path, seed, changes, keys]
+    result = in_own_process("tests.support.long_outage", server.home, tmp_path, *size)
+    assert result["right"], result
+    assert result["crashes"] > 0
+    assert result["peak_mb"] < 512, result
+
+
+@pytest.mark.parametrize("kind", ["applied", "hydrated", "unreadable", "refused"])
+def test_the_densest_batches_are_replayed_in_bounded_memory(
+    world: World, three_letters: None, server: Any, tmp_path: Path, kind: str
+):
+    """Events of 6 MB, nearly nothing but nested empty maps. What is parked is parked whole."""
+    result = in_own_process("tests.support.dense_backlog", server.home, tmp_path, kind)
+    rows, parked = (48, 0) if kind in ("applied", "hydrated") else (0, 48)
+    assert (result["left"], result["rows"], result["parked"], result["whole"]) == ([], rows, parked, True)
+    assert result["peak_mb"] < 512, result
+
+
+def in_own_process(module: str, *arguments: Any) -> dict[str, Any]:
+    """What the module prints: one JSON object."""
     paths = os.pathsep.join((str(ROOT), str(ROOT / "lambdas")))
     done = subprocess.run(
-        [str(part) for part in command],
+        [sys.executable, "-m", module, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -33,8 +50,6 @@ def test_drained_in_bounded_memory_however_often_interrupted(
         env=os.environ | {"PYTHONPATH": paths, "POWERTOOLS_LOG_LEVEL": "CRITICAL"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert result["right"], result
-    assert result["crashes"] > 0
-    assert result["peak_mb"] < 512, result
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     sys.stdout.write(f"{result}\n")
+    return result

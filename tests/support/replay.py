@@ -18,6 +18,7 @@ from common import changes, mapping
 from common.changes import Change, Parked
 from common.mysql import Database, MySQLSettings
 from common.quarantine import Quarantine, object_key
+from dlq_replayer.batches import parse_lean
 from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED, Bucket
 from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
@@ -303,7 +304,7 @@ class World:
             _id(record)
             for key in self.s3.objects
             if "/hydrated/" in key
-            for record in json.loads(self.s3.body(key))["payload"]["Records"]
+            for record in parse_lean(self.s3.body(key), TABLE_NAME).records
         }
 
     @staticmethod

@@ -1,0 +1,66 @@
+"""Batches as large as events get, and thirty times that as objects, replayed in a process of their own.
+
+python -m tests.support.dense_backlog HOME_OF_THE_SERVER FOLDER KIND, where KIND tells what becomes of the changes:
+`applied`, `hydrated` (the same, from pointers in the queue), `unreadable` (parked as the mapping refuses them) or
+`refused` (parked as MySQL, which takes currencies of three letters only, refuses them). Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from common.changes import read
+from scripts.local.mariadb import MariaDB
+from tests.support.aws import S3, Streams
+from tests.support.long_outage import peak_mb
+from tests.support.replay import World, change
+from tests.support.tables import Tables
+
+BATCHES, RECORDS = 8, 6
+# An item has at most 400 KB, in which an empty map counts 3 bytes and 1 for its place; it is 9 bytes of JSON, and
+# some 250 as objects: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+DENSE = {"L": [{"M": {}}] * 100_000}
+VALUES: dict[str, dict[str, Any]] = {"unreadable": {"amount": {"S": "many"}}, "refused": {"currency": "R"}}
+
+
+class FreshStreams(Streams):
+    """Objects of its own in each answer, as over HTTP, which has at most 1 MB of records."""
+
+    def get_records(self, **request: Any) -> dict[str, Any]:
+        page = super().get_records(**request)
+        for record in page["Records"]:
+            record["dynamodb"]["NewImage"] = record["dynamodb"]["NewImage"] | {"notes": json.loads(json.dumps(DENSE))}
+        return page
+
+
+def dense(kind: str, sequence: int) -> dict[str, Any]:
+    return change(f"k{sequence:03d}", sequence, **VALUES.get(kind, {}), notes=DENSE)
+
+
+def main(home: str, folder: str, kind: str) -> dict[str, Any]:
+    server = MariaDB(Path(home))
+    tables = Tables(server.connect(autocommit=True))
+    world = World(server, tables, S3(Path(folder)))
+    world.streams = FreshStreams(page_size=2)
+    fail = world.send_pointer if kind == "hydrated" else world.put_batch
+    for start in range(0, BATCHES * RECORDS, RECORDS):
+        fail([dense(kind, start + n) for n in range(RECORDS)])
+    read([change("a", 1)], world.table)  # imports and caches are not the replay's memory
+    before = peak_mb()
+    world.replay()
+    parked = world.keys("quarantine/")
+    return {
+        "left": [*world.left(), *world.sqs.messages],
+        "rows": len(tables.orders()),
+        "parked": len(parked),
+        "whole": all(world.bucket.read_json(key)["record"]["dynamodb"]["NewImage"]["notes"] == DENSE for key in parked),
+        "before_mb": before,
+        "peak_mb": peak_mb(),
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])))
