@@ -89,6 +89,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "failures" {
     noncurrent_version_expiration {
       noncurrent_days = var.replayed_retention_days
     }
+
+    # What is left of a settled batch; each replay lists the folder that they lie in.
+    expiration {
+      expired_object_delete_marker = true
+    }
   }
 
   depends_on = [aws_s3_bucket_versioning.failures]

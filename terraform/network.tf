@@ -64,69 +64,66 @@ resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
 # Endpoints, for subnets without a way out. Logs, traces and failed batches need none: Lambda sends them itself.
 
 locals {
+  # What all endpoints share exists once or not at all.
+  endpoints = var.create_vpc_endpoints ? { endpoints = "${local.prefix}-endpoints" } : {}
   # The replayer looks after its lock in DynamoDB and asks Step Functions who holds it.
   interface_endpoints = var.create_vpc_endpoints ? toset(concat(["ssm", "secretsmanager", "states"], [for queue in local.failures_queues : "sqs"])) : toset([])
   gateway_endpoints   = var.create_vpc_endpoints ? toset(["s3", "dynamodb"]) : toset([])
   streams_endpoints   = var.create_vpc_endpoints ? local.failures_queues : {}
+
+  # An endpoint takes one subnet a zone, of the zones that its service is in.
+  subnet_of_zone = {
+    for zone, ids in { for subnet in data.aws_subnet.private : subnet.availability_zone => subnet.id... } : zone => sort(ids)[0]
+  }
+  subnets_of_service = {
+    for name, service in data.aws_vpc_endpoint_service.interface :
+    name => [for zone, id in local.subnet_of_zone : id if contains(service.availability_zones, zone)]
+  }
+
+  # A subnet without a route table of its own uses the VPC's main one.
+  routed_subnets = flatten([for table in data.aws_route_table.private : table.associations[*].subnet_id])
+  main_tables    = length(setsubtract(data.aws_subnets.private.ids, local.routed_subnets)) > 0 ? [for table in data.aws_route_table.main : table.id] : []
+  route_tables   = distinct(concat([for table in data.aws_route_table.private : table.id], local.main_tables))
 }
 
-resource "aws_security_group" "endpoints" {
-  for_each = var.create_vpc_endpoints ? { endpoints = "${local.prefix}-endpoints" } : {}
+data "aws_vpc" "endpoints" {
+  for_each = local.endpoints
 
-  name        = each.value
-  description = "Backstream's VPC endpoints"
-  vpc_id      = var.vpc_id
+  id = var.vpc_id
 }
 
-resource "aws_vpc_security_group_ingress_rule" "endpoints" {
-  for_each = aws_security_group.endpoints
+data "aws_subnet" "private" {
+  for_each = var.create_vpc_endpoints ? toset(data.aws_subnets.private.ids) : toset([])
 
-  security_group_id            = each.value.id
-  ip_protocol                  = "tcp"
-  from_port                    = 443
-  to_port                      = 443
-  referenced_security_group_id = aws_security_group.consumer.id
-
-  tags = { Name = "HTTPS from ${local.function_names.stream_consumer}" }
+  id = each.value
 }
 
-resource "aws_vpc_endpoint" "interface" {
-  for_each = local.interface_endpoints
+data "aws_vpc_endpoint_service" "interface" {
+  for_each = setunion(local.interface_endpoints, [for queue in local.streams_endpoints : "dynamodb-streams"])
 
-  vpc_id              = var.vpc_id
-  service_name        = "com.amazonaws.${var.aws_region}.${each.value}"
-  vpc_endpoint_type   = "Interface"
-  subnet_ids          = data.aws_subnets.private.ids
-  security_group_ids  = [for group in aws_security_group.endpoints : group.id]
-  private_dns_enabled = true
-}
-
-# Streams have no private DNS name, so that the replayer is told the endpoint's own:
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/privatelink-streams.html
-resource "aws_vpc_endpoint" "streams" {
-  for_each = local.streams_endpoints
-
-  vpc_id             = var.vpc_id
-  service_name       = "com.amazonaws.${var.aws_region}.dynamodb-streams"
-  vpc_endpoint_type  = "Interface"
-  subnet_ids         = data.aws_subnets.private.ids
-  security_group_ids = [for group in aws_security_group.endpoints : group.id]
+  service_name = "com.amazonaws.${var.aws_region}.${each.value}"
+  service_type = "Interface"
 }
 
 data "aws_route_tables" "private" {
-  for_each = local.gateway_endpoints
+  for_each = local.endpoints
 
   vpc_id = var.vpc_id
 
   filter {
-    name   = "association.subnet-id"
+    name   = "association.subnet-id" # as they say themselves: using the main one leaves no trace
     values = data.aws_subnets.private.ids
   }
 }
 
-# A subnet without a route table of its own uses the VPC's main one.
+data "aws_route_table" "private" {
+  for_each = toset(flatten([for tables in data.aws_route_tables.private : tables.ids]))
+
+  route_table_id = each.value
+}
+
 data "aws_route_table" "main" {
-  for_each = local.gateway_endpoints
+  for_each = local.endpoints
 
   vpc_id = var.vpc_id
 
@@ -136,11 +133,69 @@ data "aws_route_table" "main" {
   }
 }
 
+resource "aws_security_group" "endpoints" {
+  for_each = local.endpoints
+
+  name        = each.value
+  description = "Backstream's VPC endpoints"
+  vpc_id      = var.vpc_id
+}
+
+# Their private names are those of the services for all of the VPC, so that all of it must get through: the rotation
+# of the database's secret, for instance. https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html
+resource "aws_vpc_security_group_ingress_rule" "endpoints" {
+  for_each = toset(flatten([for vpc in data.aws_vpc.endpoints : vpc.cidr_block_associations[*].cidr_block]))
+
+  security_group_id = aws_security_group.endpoints["endpoints"].id
+  description       = "HTTPS from the VPC"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  cidr_ipv4         = each.value
+}
+
+resource "aws_vpc_endpoint" "interface" {
+  for_each = local.interface_endpoints
+
+  vpc_id              = var.vpc_id
+  service_name        = data.aws_vpc_endpoint_service.interface[each.value].service_name
+  vpc_endpoint_type   = "Interface"
+  subnet_ids          = local.subnets_of_service[each.value]
+  security_group_ids  = [for group in aws_security_group.endpoints : group.id]
+  private_dns_enabled = true
+
+  lifecycle {
+    precondition {
+      condition     = length(local.subnets_of_service[each.value]) > 0
+      error_message = "No private subnet lies in a zone that has ${each.value}'s endpoint: tag one that does Tier = Private."
+    }
+  }
+}
+
+# Streams have no private DNS name, so that the replayer is told the endpoint's own:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/privatelink-streams.html
+resource "aws_vpc_endpoint" "streams" {
+  for_each = local.streams_endpoints
+
+  vpc_id             = var.vpc_id
+  service_name       = data.aws_vpc_endpoint_service.interface["dynamodb-streams"].service_name
+  vpc_endpoint_type  = "Interface"
+  subnet_ids         = local.subnets_of_service["dynamodb-streams"]
+  security_group_ids = [for group in aws_security_group.endpoints : group.id]
+
+  lifecycle {
+    precondition {
+      condition     = length(local.subnets_of_service["dynamodb-streams"]) > 0
+      error_message = "No private subnet lies in a zone that has DynamoDB Streams' endpoint: tag one that does Tier = Private."
+    }
+  }
+}
+
 resource "aws_vpc_endpoint" "gateway" {
   for_each = local.gateway_endpoints
 
   vpc_id            = var.vpc_id
   service_name      = "com.amazonaws.${var.aws_region}.${each.value}"
   vpc_endpoint_type = "Gateway"
-  route_table_ids   = try(coalescelist(data.aws_route_tables.private[each.value].ids), [data.aws_route_table.main[each.value].id])
+  route_table_ids   = local.route_tables
 }

@@ -138,6 +138,10 @@ resource "aws_db_proxy" "mysql" {
   }
 
   lifecycle {
+    # One private subnet more would replace the proxy; and those in zones without RDS Proxy are left out by AWS, so that
+    # every plan would: https://github.com/hashicorp/terraform-provider-aws/pull/40498
+    ignore_changes = [vpc_subnet_ids]
+
     precondition {
       condition     = length(local.proxied) == 1
       error_message = "Give rds_instance_identifier or rds_cluster_identifier, not both: a proxy has one target."
@@ -162,6 +166,12 @@ resource "aws_db_proxy_default_target_group" "mysql" {
     # Below the read timeout: with the database down, the proxy's own error 9501 arrives and not a silence.
     connection_borrow_timeout = max(1, var.mysql_read_timeout_seconds - 5)
   }
+
+  lifecycle {
+    # A proxy made anew has its old name, by which alone these two know it: they would stay with one that is gone.
+    # https://github.com/hashicorp/terraform-provider-aws/issues/17781
+    replace_triggered_by = [aws_db_proxy.mysql[each.key].arn]
+  }
 }
 
 resource "aws_db_proxy_target" "mysql" {
@@ -171,6 +181,10 @@ resource "aws_db_proxy_target" "mysql" {
   target_group_name      = aws_db_proxy_default_target_group.mysql[each.key].name
   db_instance_identifier = var.rds_instance_identifier
   db_cluster_identifier  = var.rds_cluster_identifier
+
+  lifecycle {
+    replace_triggered_by = [aws_db_proxy.mysql[each.key].arn]
+  }
 }
 
 resource "aws_ssm_parameter" "rds_connection" {

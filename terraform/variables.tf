@@ -10,8 +10,8 @@ variable "env" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,14}[a-z0-9]$", var.env))
-    error_message = "env must be 2 to 16 lower-case letters, digits and hyphens, starting with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env))
+    error_message = "env must be 2 to 15 lower-case letters, digits and hyphens, starting with a letter."
   }
 }
 
@@ -448,8 +448,8 @@ variable "mysql_connect_timeout_seconds" {
   default     = 5
 
   validation {
-    condition     = var.mysql_connect_timeout_seconds >= 1 && var.mysql_connect_timeout_seconds <= 60
-    error_message = "mysql_connect_timeout_seconds must be from 1 to 60."
+    condition     = var.mysql_connect_timeout_seconds >= 1 && var.mysql_connect_timeout_seconds <= 15
+    error_message = "mysql_connect_timeout_seconds must be from 1 to 15."
   }
 }
 
@@ -459,8 +459,9 @@ variable "mysql_read_timeout_seconds" {
   default     = 20
 
   validation {
-    condition     = var.mysql_read_timeout_seconds >= 1 && var.mysql_read_timeout_seconds <= 600
-    error_message = "mysql_read_timeout_seconds must be from 1 to 600."
+    # With a connection before it, within the minute that a call of the replay leaves for its last batch.
+    condition     = var.mysql_read_timeout_seconds >= 1 && var.mysql_read_timeout_seconds <= 40
+    error_message = "mysql_read_timeout_seconds must be from 1 to 40."
   }
 }
 

@@ -77,9 +77,9 @@ run "too_large" {
     consumer_timeout_seconds          = 901
     idempotency_ttl_hours             = 8761
     max_statement_bytes               = 16000001
-    mysql_connect_timeout_seconds     = 61
+    mysql_connect_timeout_seconds     = 16
     mysql_port                        = 65536
-    mysql_read_timeout_seconds        = 601
+    mysql_read_timeout_seconds        = 41
     order_ttl_days                    = 3651
     rds_proxy_max_connections_percent = 101
     mysql_ca_pem                      = format("%3073s", "x")

@@ -466,6 +466,110 @@ run "endpoints_are_made_when_asked_for" {
   }
 }
 
+run "an_endpoint_takes_a_subnet_a_zone_that_its_service_is_in" {
+  variables {
+    create_vpc_endpoints = true
+  }
+
+  override_data {
+    target = data.aws_subnets.private
+    values = { ids = ["subnet-1", "subnet-2", "subnet-3", "subnet-4"] }
+  }
+
+  override_data {
+    target = data.aws_subnet.private["subnet-3"]
+    values = { id = "subnet-3", availability_zone = "eu-west-1b" }
+  }
+
+  override_data {
+    target = data.aws_subnet.private["subnet-4"]
+    values = { id = "subnet-4", availability_zone = "eu-west-1c" }
+  }
+
+  assert {
+    condition     = alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.subnet_ids == toset(["subnet-1", "subnet-3"])])
+    error_message = "AWS takes one subnet a zone, of the zones that have the service."
+  }
+}
+
+run "no_endpoint_where_its_service_is_not" {
+  command = plan
+
+  variables {
+    create_vpc_endpoints = true
+  }
+
+  override_data {
+    target = data.aws_vpc_endpoint_service.interface["ssm"]
+    values = { availability_zones = ["eu-west-1c"] }
+  }
+
+  expect_failures = [aws_vpc_endpoint.interface["ssm"]]
+}
+
+run "endpoints_are_open_to_all_of_the_vpc" {
+  variables {
+    create_vpc_endpoints = true
+  }
+
+  override_data {
+    target = data.aws_vpc.endpoints["endpoints"]
+    values = { cidr_block_associations = [{ cidr_block = "10.0.0.0/16", association_id = "1", state = "associated" }, { cidr_block = "10.1.0.0/16", association_id = "2", state = "associated" }] }
+  }
+
+  assert {
+    condition     = toset([for rule in aws_vpc_security_group_ingress_rule.endpoints : rule.cidr_ipv4]) == toset(["10.0.0.0/16", "10.1.0.0/16"])
+    error_message = "They answer by the services' own names, to everybody in the VPC."
+  }
+}
+
+run "gateway_endpoints_reach_every_private_subnet" {
+  variables {
+    create_vpc_endpoints = true
+  }
+
+  override_data {
+    target = data.aws_route_tables.private["endpoints"]
+    values = { ids = ["rtb-1"] }
+  }
+
+  override_data {
+    target = data.aws_route_table.private["rtb-1"]
+    values = { id = "rtb-1", associations = [{ subnet_id = "subnet-1" }] }
+  }
+
+  override_data {
+    target = data.aws_route_table.main["endpoints"]
+    values = { id = "rtb-main" }
+  }
+
+  assert {
+    condition     = aws_vpc_endpoint.gateway["s3"].route_table_ids == toset(["rtb-1", "rtb-main"])
+    error_message = "subnet-2 has no route table of its own: it uses the main one."
+  }
+}
+
+run "the_main_route_table_is_left_alone_where_no_private_subnet_uses_it" {
+  variables {
+    create_vpc_endpoints = true
+  }
+
+  override_data {
+    target = data.aws_route_tables.private["endpoints"]
+    values = { ids = ["rtb-1"] }
+  }
+
+  override_data {
+    target = data.aws_route_table.private["rtb-1"]
+    values = { id = "rtb-1", associations = [{ subnet_id = "subnet-1" }, { subnet_id = "subnet-2" }] }
+  }
+
+  assert {
+    condition     = aws_vpc_endpoint.gateway["s3"].route_table_ids == toset(["rtb-1"])
+    error_message = "Other subnets' routes are not ours to change."
+  }
+}
+
 run "a_vpc_without_private_subnets_is_an_error" {
   command = plan
 

@@ -12,6 +12,14 @@ mock_data "aws_subnets" {
   defaults = { ids = ["subnet-1", "subnet-2"] }
 }
 
+mock_data "aws_subnet" {
+  defaults = { availability_zone = "eu-west-1a" }
+}
+
+mock_data "aws_vpc_endpoint_service" {
+  defaults = { availability_zones = ["eu-west-1a", "eu-west-1b"] }
+}
+
 mock_data "aws_iam_policy_document" {
   defaults = { json = "{}" }
 }
