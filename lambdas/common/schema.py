@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from pymysql.connections import Connection
 
 from common.errors import MisfitError
 from common.mapping import Column, Table
-from common.target import SIDECAR, Target
+from common.target import CLAIM_HEAD, SIDECAR, Target
 
 _DDL_TYPES = {
     "key": "VARCHAR({0.length}) CHARACTER SET ascii COLLATE ascii_bin",
@@ -70,6 +71,7 @@ def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
         if SIDECAR in absent:
             cursor.execute(_SIDECAR_DDL)
     inspect(connection, table)
+    _refuse_wrong_counts(connection)
     return {
         name: "created" if which in absent else "fits" for name, which in (("target", table.name), ("sidecar", SIDECAR))
     }
@@ -100,6 +102,23 @@ def _refuse_misfits(connection: Connection[Any], table: Table, absent: list[str]
     for name, misfits in ((table.name, _target_misfits), (SIDECAR, _sidecar_misfits)):
         if name not in absent and (problems := list(misfits(connection, table))):
             raise MisfitError(name, problems)
+
+
+def _refuse_wrong_counts(connection: Connection[Any]) -> None:
+    """By the server's counts the writer knows who has won. A proxy may have set CLIENT_FOUND_ROWS behind our back.
+
+    Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-affected-rows.html
+    """
+    probe = f"{CLAIM_HEAD} ('?{secrets.token_hex(8)}', 0, 0, 0, '') ON DUPLICATE KEY UPDATE token = token"
+    connection.begin()
+    with connection.cursor() as cursor:
+        counts = [cursor.execute(probe), cursor.execute(probe)]
+    connection.rollback()
+    if counts != [1, 0]:
+        problem = (
+            "a row that is left as it is counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"
+        )
+        raise MisfitError(SIDECAR, [problem])
 
 
 def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:

@@ -66,6 +66,9 @@ class Lock:
         except ClientError as error:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return False
+            # A burst of starts asks more often than Step Functions answers: this one need not be the one that runs.
+            if error.response["Error"]["Code"] == "ThrottlingException":
+                return True
             raise
         return bool(status == "RUNNING")
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pymysql.constants import CLIENT
 
 from common import schema
 from common.errors import MisfitError
@@ -257,6 +258,14 @@ def test_the_consumer_stops_where_a_table_is_missing(step: Any, nothing: Tables,
 
     with pytest.raises(MisfitError, match=f"table {missing} .* it does not exist; run the schema step"):
         schema.inspect(connect(), TABLE)
+
+
+def test_a_way_to_the_server_whose_counts_lie_is_refused_and_nothing_is_left(connect: Any, nothing: Tables):
+    """As through a proxy that sets the flag on connections of its own; the writer reads wins off these counts."""
+    lying = connect(client_flag=CLIENT.FOUND_ROWS)
+    with pytest.raises(MisfitError, match="CLIENT_FOUND_ROWS"):
+        schema.create_missing(lying, TABLE)
+    assert nothing.sidecar() == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from dlq_replayer.lock import Lock
 from dlq_replayer.run import InputError, check_input
-from tests.support.aws import Executions, LockTable
+from tests.support.aws import Executions, LockTable, refused
 from tests.support.replay import Execution, World, change
 
 GOOD: list[dict[str, Any]] = [
@@ -125,6 +125,15 @@ class TestLock:
 
         self.executions.describe_execution = other_first  # type: ignore[method-assign]
         assert self.lock.acquire("one") == "two"
+
+    def test_where_step_functions_does_not_answer_the_holder_is_taken_to_run(self) -> None:
+        self.lock.acquire("old")
+
+        def throttled(executionArn: str) -> dict[str, Any]:  # noqa: N803
+            raise refused("ThrottlingException", "DescribeExecution")
+
+        self.executions.describe_execution = throttled  # type: ignore[method-assign]
+        assert self.lock.acquire("one") == "old"
 
     def test_given_back_between_two_looks(self) -> None:
         self.executions.status = {"old": "RUNNING", "one": "RUNNING"}
