@@ -121,6 +121,7 @@ class Sides:
     stack: Stack
     outputs: dict[str, Any]
     reach: Reach
+    ignored: frozenset[str] = frozenset()  # orders that differed before the story began
 
     @classmethod
     def of(cls, stack: Stack) -> Sides:
@@ -141,7 +142,8 @@ class Sides:
     def differing(self) -> list[str]:
         """Orders of which the two do not say the same."""
         table, mysql = self.table(), self.mysql()
-        return sorted(key for key in table.keys() | mysql.keys() if table.get(key) != mysql.get(key))
+        keys = (table.keys() | mysql.keys()) - self.ignored
+        return sorted(key for key in keys if table.get(key) != mysql.get(key))
 
     def failed(self) -> int:
         """Batches in the bucket and pointers in the queue."""
@@ -169,11 +171,21 @@ def _as_row(item: dict[str, Any]) -> Row | None:
 
 
 def tell(teller: Teller, sides: Sides, traffic: Traffic) -> int:
+    sides = _of_now_on(teller, sides)
     _before(teller, sides, traffic)
     _outage(teller, sides, traffic)
     _overtaken(teller, sides, traffic)
     _replay(teller, sides)
     return _verdict(teller, sides)
+
+
+def _of_now_on(teller: Teller, sides: Sides) -> Sides:
+    """`make down` forgets the table and keeps MySQL's rows; what is quarantined differs as well."""
+    differing = frozenset(sides.differing())
+    if not differing:
+        return sides
+    teller.say(f"Left out: {len(differing)} orders that differed before, of an earlier stack or quarantined.")
+    return replace(sides, ignored=differing)
 
 
 def _before(teller: Teller, sides: Sides, traffic: Traffic) -> None:

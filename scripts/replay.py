@@ -1,4 +1,4 @@
-"""Replay what failed, and look after quarantined records: python -m scripts.replay start|list|show|retry|discard.
+"""Replay what failed, and look after quarantined records: python -m scripts.replay start|watch|list|show|retry|discard.
 
 Exit codes: 0 done, or nothing to do; 1 the replay did not get through, nothing is lost: start it again;
 2 wrong usage or input, nothing was changed; 3 another replay is running; 4 done, but something waits for a person
@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"replay: AWS refused or did not answer; a replay that was started goes on: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("\nreplay: no longer watching; a replay that was started goes on by itself", file=sys.stderr)
+        print(
+            "\nreplay: no longer watching; a replay that was started goes on (watch follows it again)", file=sys.stderr
+        )
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has had enough, as in `list | head -1`; keep Python from trying again at exit.
@@ -54,11 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="replay",
+        description=__doc__,
+        epilog="What a replay may be asked for, --dry-run and more, is in: replay start --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     _add_shared(parser, default=None)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_start_options(_command(commands, "start", start, "start a replay and follow it (the default)"))
+    watch_ = _command(commands, "watch", watch, "follow a replay that was started, or print how it ended")
+    watch_.add_argument("execution", nargs="?", metavar="ARN", help="the one that runs, where it is left out")
     _command(commands, "list", list_, "quarantined records with their reasons").add_argument("key", nargs="?")
     _command(commands, "show", show, "the records of a key, whole").add_argument("key")
     retry_ = _command(commands, "retry", retry, "replay the quarantined records of keys")
@@ -127,6 +135,17 @@ def _run(stack: Reach, wanted: dict[str, Any], given: argparse.Namespace) -> int
         if given.json:
             print(json.dumps({"execution": execution.arn}))
         return DONE
+    return _followed(execution, given)
+
+
+def watch(stack: Reach, given: argparse.Namespace) -> int:
+    execution = Execution(stack, given.execution) if given.execution else Execution.running(stack)
+    if execution is None:
+        raise UsageError("no replay is running; name the ARN of one that has ended")
+    return _followed(execution, given)
+
+
+def _followed(execution: Execution, given: argparse.Namespace) -> int:
     follow(execution)
     ended = execution.end()
     print(json.dumps(as_json(ended), indent=2) if given.json else as_text(ended))
@@ -137,13 +156,15 @@ def follow(execution: Execution) -> None:
     """A line whenever it got further, until the execution has ended."""
     last: tuple[str, int] | None = None
     for progress in execution.follow():
-        at = (progress.state or _FIRST, progress.drained)
+        at = (progress.waiting or progress.state or _FIRST, progress.drained)
         if at != last:
             print(describe(progress), file=sys.stderr, flush=True)
         last = at
 
 
 def describe(progress: Progress) -> str:
+    if progress.waiting:
+        return f"  waiting for MySQL {progress.waiting}"
     if not progress.drained:
         return f"  {progress.state or _FIRST}"
     splits = progress.drained if progress.splits is None else f"{progress.drained}/{progress.splits}"
@@ -174,7 +195,8 @@ def as_text(ended: Ended) -> str:
     lines += [f"  problem      {one.get('source', '')}: {one.get('problem', '')}" for one in report.get("problems", ())]
     lines += [f"  parked       {name}" for name in report.get("parked_records", ())]
     lines += [f"  {text}" for text in (report.get("message"), report.get("reason"), ended.cause) if text]
-    lines += [f"  running: {report['running']}"] if "running" in report else []
+    lines += [f"  running: {report['running']}", "  next: follow it with watch"] if "running" in report else []
+    lines += ["  next: start it again; nothing is lost"] if ended.status in ("ABORTED", "TIMED_OUT") else []
     lines += [f"  next: {advice}" for advice in report.get("next", ())]
     lines += [f"  {name}: {link}" for name, link in report.get("links", {}).items()]
     return "\n".join(lines)

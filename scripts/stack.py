@@ -44,13 +44,23 @@ def mysql(stack: Stack) -> None:
     become_client(stack.access)
 
 
+def db_stop(stack: Stack) -> None:
+    stack.db_stop()
+    say("MySQL is stopped; make db-start ends the outage")
+
+
+def db_start(stack: Stack) -> None:
+    stack.db_start()
+    say("MySQL is started")
+
+
 COMMANDS: dict[str, Callable[[Stack], None]] = {
     "up": up,
     "down": Stack.down,
     "outputs": outputs,
     "mysql": mysql,
-    "db-stop": Stack.db_stop,
-    "db-start": Stack.db_start,
+    "db-stop": db_stop,
+    "db-start": db_start,
 }
 
 

@@ -63,8 +63,16 @@ class Parked(NamedTuple):
     record: Record
 
 
+_CORRECT = "correct the item; its next version supersedes this one"
+_NEW_KEY = "a key cannot be corrected: write the item anew under a valid one, delete this one, then discard its records"
+
+
 class PoisonError(Exception):
     """This record can never be written as it is. The message names the attribute, never its value."""
+
+    def __init__(self, message: str, hint: str = _CORRECT) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass
@@ -221,7 +229,7 @@ def _key_reader(column: Column) -> Reader:
     def read_value(value: Mapping[str, Any]) -> str:
         text: str = value["S"]
         if not (text.isascii() and text.isprintable() and 0 < len(text) <= limit and " " not in text):
-            raise PoisonError(f"key {column.attribute} is not 1 to {column.length} printable ASCII characters")
+            raise PoisonError(f"key {column.attribute} is not 1 to {limit} printable ASCII characters", _NEW_KEY)
         return text
 
     return read_value
@@ -299,4 +307,4 @@ def _park(record: Record, table: Table, error: PoisonError) -> Parked:
         which = version(record["eventSourceARN"], body["SequenceNumber"])
     except (KeyError, TypeError, AttributeError, PoisonError):
         pass  # the record is parked whole all the same; these only name it
-    return Parked(key, which, str(error), "correct the item; its next version supersedes this one", None, record)
+    return Parked(key, which, str(error), error.hint, None, record)

@@ -24,11 +24,11 @@ class Rule(NamedTuple):
     hint: str
 
 
-_DOWN = Rule(Verdict.HOLD, "the database is down or unreachable; changes wait in the stream until it answers")
+_DOWN = Rule(Verdict.HOLD, "the database is down or unreachable; changes wait until it answers")
 _LOST = Rule(
     Verdict.HOLD,
     "the connection was lost, or there was no answer within MYSQL_READ_TIMEOUT: the database is down, or a long"
-    " transaction holds the rows; changes wait in the stream until it answers",
+    " transaction holds the rows; changes wait until it answers",
 )
 _BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections and long transactions")
 _LOCKED = Rule(Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target")

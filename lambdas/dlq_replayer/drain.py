@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count, dropwhile, groupby, islice
 from typing import Any
+
+from pymysql.connections import Connection
 
 from common.changes import Change, Parked
 from common.mapping import Table
@@ -15,6 +17,8 @@ from common.mysql import Database
 from common.quarantine import PREFIX as QUARANTINE
 from common.quarantine import Quarantine
 from common.sink import Outcome, apply
+from common.sql import chunks, literal
+from common.target import SIDECAR
 from dlq_replayer.ahead import ahead
 from dlq_replayer.bucket import Bucket, GoneError
 from dlq_replayer.collect import POISON, parse
@@ -139,10 +143,36 @@ class Drainer:
             poison = self.bucket.read_json(key)
             if progress.runs.get(part_of(key)) == poison["token"]:
                 continue
-            progress.parked += self._park([Parked(**one) for one in poison["parked"]])
+            parked = [Parked(**one) for one in poison["parked"]]
+            left = self._not_superseded(parked)
+            progress.counts["stale"] += len(parked) - len(left)
+            progress.parked += self._park(left)
             progress.runs[part_of(key)] = poison["token"]
             if poison["parked"]:
                 yield
+
+    def _not_superseded(self, parked: list[Parked]) -> list[Parked]:
+        """Those of which no newer version has been applied: an item that was corrected needs its old record no more."""
+        keys = {one.key for one in parked if one.key and one.version and one.key.isascii()}
+        if not keys:
+            return parked
+        stored: dict[str, str] = self.database.run(
+            f"comparing {len(keys)} unreadable keys with {SIDECAR}",
+            lambda connection, _: stored_versions(connection, sorted(keys)),
+        )
+        return [one for one in parked if not (one.key and one.version and stored.get(one.key, "") > one.version)]
+
+
+def stored_versions(connection: Connection[Any], keys: Sequence[str]) -> dict[str, str]:
+    """The version of each of `keys` that was applied last. Locks nothing."""
+    found: dict[str, str] = {}
+    with connection.cursor() as cursor:
+        head = f"SELECT item_key, version FROM {SIDECAR} WHERE item_key IN ("
+        for statement, _ in chunks(head, [literal(key) for key in keys], ")", 15_000):
+            cursor.execute(statement)
+            found.update(cursor.fetchall())
+    connection.rollback()
+    return found
 
 
 def _source(parked: Parked) -> str:

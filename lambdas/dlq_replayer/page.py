@@ -12,8 +12,12 @@ from typing import Any
 SHOWN = 200  # rows of a table; the rest is counted
 _BINS = 60
 _HEIGHT = 90
+_NO_TIMELINE = {"database_down": "Nothing was looked at: the database did not answer."}
 _YEARS = (2012, 2200)  # from the first year of DynamoDB
-_CARDS = ("batches", "changes", "keys", "applied", "deleted", "stale", "parked", "expired", "left")
+# First what came in, then what became of it.
+_CARDS = (
+    "batches", "changes", "applied", "superseded", "stale", "redelivered", "parked", "expired", "problems", "left",
+)  # fmt: skip
 
 
 def render(
@@ -25,14 +29,17 @@ def render(
     template = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
     counts = report["counts"]
     return template.substitute(
-        execution=escape(report["execution"]),
+        execution=escape(report["execution_arn"]),
+        input=escape(", ".join(f"{name}: {value}" for name, value in report["input"].items()) or "everything"),
         outcome=escape(report["outcome"].replace("_", " ")),
-        tone={"complete": "good", "nothing_to_do": "good", "planned": "plain"}.get(report["outcome"], "bad"),
+        tone=_tone(report),
+        reason=escape(report.get("reason", "")),
         started=escape(report["started"]),
         ended=escape(report["ended"]),
         cards="".join(f"<div><b>{counts[name]:,}</b><span>{name}</span></div>" for name in _CARDS),
         next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing. All is well.</li>",
-        timeline=_timeline(_failed(manifest), _drained(notes)),
+        timeline=_timeline(_failed(manifest), _drained(notes))
+        or f"<p>{_NO_TIMELINE.get(report['outcome'], 'None.')}</p>",
         parked=_table(parked, ("key", "reason", "hint", "object"), counts["parked"]),
         expired=_table(
             report["expired"],
@@ -55,17 +62,26 @@ def render(
     )
 
 
+def _tone(report: dict[str, Any]) -> str:
+    if report["outcome"] in ("complete", "nothing_to_do"):
+        return "warn" if report["next"] else "good"
+    return "plain" if report["outcome"] == "planned" else "bad"
+
+
 Events = list[tuple[float, int]]
 
 
 def _failed(manifest: Iterable[dict[str, Any]]) -> Events:
     return [
-        (when, batch["records"]) for batch in manifest if (when := _epoch(batch["first_arrival"] or batch["failed_at"]))
+        (when, batch["records"])
+        for batch in manifest
+        if (when := _epoch(batch["first_arrival"] or batch["failed_at"])) and batch["records"]
     ]
 
 
 def _drained(notes: Iterable[dict[str, Any]]) -> Events:
-    return [(when, note["counts"].get("changes", 0)) for note in notes if (when := _epoch(note["drained_at"]))]
+    drained = ((_epoch(note["drained_at"]), note["counts"].get("changes", 0)) for note in notes)
+    return [(when, changes) for when, changes in drained if when and changes]
 
 
 def _epoch(text: str) -> float | None:
@@ -78,10 +94,10 @@ def _epoch(text: str) -> float | None:
 
 
 def _timeline(failed: Events, drained: Events) -> str:
-    """Two rows of bars over one axis of time: failed changes above, drained ones below."""
+    """Two rows of bars over one axis of time: failed changes above, drained ones below. Empty where there are none."""
     times = [when for when, _ in failed + drained]
     if not times:
-        return "<p>Nothing failed, nothing was drained.</p>"
+        return ""
     start, end = min(times), max(times)
     step = max(end - start, 1) / _BINS
     up, down = _bins(failed, start, step), _bins(drained, start, step)

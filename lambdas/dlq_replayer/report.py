@@ -18,15 +18,18 @@ from dlq_replayer.run import Run, State
 _LISTED = 50
 
 _ADVICE = {
-    "database_down": "MySQL did not answer in time. Nothing was applied. Mend it, then start the replay again.",
+    "database_down": "MySQL did not answer in time. Nothing was applied; what the queue held is safe in the bucket."
+    " Mend it, then start the replay again.",
     "incomplete": "MySQL went away while changes were applied. What was applied is settled, the rest is where it was:"
     " start the replay again.",
-    "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, or"
-    " retry and discard them.",
+    "planned": "Nothing was changed. Start the replay without dry_run to apply what was counted.",
+    "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, then"
+    " retry or discard the records.",
     "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare"
     " the table with MySQL for items changed between those times, touch those"
     " that differ, then delete the object of the range.",
-    "problems": "Some batches or messages are not what they should be, named under `problems`; they are in place.",
+    "problems": "Some batches or messages are not what they should be, named under `problems`; they are in place. The"
+    " runbook's section on problems says what to do about each.",
     "left": "Some batches stay because not all of their records were asked for or accounted for.",
 }
 
@@ -34,7 +37,7 @@ _ADVICE = {
 def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     """Write `report.json` and `report.html` under the run's prefix; returns the report with its lists cut short."""
     notes = list(_each(bucket, f"{run.prefix}done/"))
-    report = _numbers(run, state, notes, now)
+    report = _numbers(run, state, notes, now) | {"input": _asked(run)}
     report["expired"] = _expired(bucket, run)
     report["problems"] = _once(item for items in _each(bucket, f"{run.prefix}problems/") for item in items)
     report["parked_records"] = sorted({name for note in notes for name in note["parked"]})
@@ -55,10 +58,15 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     return report | {name: report[name][:_LISTED] for name in ("expired", "problems", "parked_records")}
 
 
+def _asked(run: Run) -> State:
+    """The input, its lists as their lengths: they may hold a thousand names."""
+    return {name: len(value) if isinstance(value, list) else value for name, value in run.input.items()}
+
+
 def nothing(run: Run, now: datetime) -> State:
     """The report of a run that found nothing; it is only the output, and no object in the bucket."""
     report = _numbers(run, {"outcome": "nothing"}, [], now)
-    return report | {"expired": [], "problems": [], "parked_records": [], "next": [], "links": {}}
+    return report | {"input": _asked(run), "expired": [], "problems": [], "parked_records": [], "next": [], "links": {}}
 
 
 def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
@@ -77,6 +85,7 @@ def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime)
     counts["splits_drained"] = sum("drained_at" in note for note in notes)
     return {
         "execution": run.name,
+        "execution_arn": run.arn,
         "outcome": _outcome(run, state, notes),
         "dry_run": run.dry,
         "started": run.started,

@@ -34,7 +34,7 @@ def read_done(bucket: Bucket, run: Run) -> Done:
 
 
 def settle_part(bucket: Bucket, done: Done, manifest_key: str) -> tuple[int, int]:
-    """Move what one manifest lists and `done` covers; (batches settled, batches that stay).
+    """Move what one manifest lists and `done` covers; (batches settled, batches left without being accounted for).
 
     Interrupted and called again, what has moved already is no longer there and counts as settled.
     """
@@ -42,7 +42,8 @@ def settle_part(bucket: Bucket, done: Done, manifest_key: str) -> tuple[int, int
     batches = manifest["batches"]
     settled = [batch["source"] for batch in batches if done.covers(batch, part, manifest["token"])]
     bucket.move_all((source, target_of(source)) for source in settled)
-    return len(settled), len(batches) - len(settled)
+    parked_again = sum(batch["source"] in done.parked for batch in batches)
+    return len(settled), len(batches) - len(settled) - parked_again
 
 
 def target_of(source: str) -> str:

@@ -7,9 +7,8 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from common.sql import chunks, literal
 from common.target import SIDECAR, Target
-from dlq_replayer.drain import Drainer
+from dlq_replayer.drain import Drainer, stored_versions
 from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split
 
@@ -38,18 +37,7 @@ def _compare(drainer: Drainer, newest: dict[str, str]) -> Counter[str]:
     if not newest:
         return Counter()
     stored: dict[str, str] = drainer.database.run(
-        f"comparing {len(newest)} keys with {SIDECAR}", lambda connection, _: _versions(connection, list(newest))
+        f"comparing {len(newest)} keys with {SIDECAR}", lambda connection, _: stored_versions(connection, list(newest))
     )
     stale = sum(stored.get(key, "") >= version for key, version in newest.items())
     return Counter(keys=len(newest), stale=stale)
-
-
-def _versions(connection: Connection[Any], keys: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    with connection.cursor() as cursor:
-        head = f"SELECT item_key, version FROM {SIDECAR} WHERE item_key IN ("
-        for statement, _ in chunks(head, [literal(key) for key in keys], ")", 15_000):
-            cursor.execute(statement)
-            found.update(cursor.fetchall())
-    connection.rollback()
-    return found

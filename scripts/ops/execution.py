@@ -6,6 +6,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from dlq_replayer.bucket import Bucket, GoneError
@@ -13,12 +15,17 @@ from scripts.ops.reach import Reach
 
 # The states of a lane, where an emulator writes them into the history of the whole.
 _LANE = ("DrainLane", "WaitInLane", "LaneDone", "LaneFailed")
+# The states that take turns while the database is waited for.
+_WAITING = ("WaitForDatabase", "Hydrate", "Check")
 _CHOICE = "Outcome"  # how the names of choices end, which take no time and tell nothing
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a running replay is: its state, splits drained of all, changes applied or found stale so far."""
+    """Where a running replay is: its state, splits drained of all, changes applied or found stale so far.
+
+    `waiting` says since when and why it waits for the database; empty where it does not.
+    """
 
     status: str
     state: str
@@ -26,6 +33,7 @@ class Progress:
     drained: int = 0
     changes: int = 0
     seconds: float = 0.0  # since the draining began, as far as it was watched
+    waiting: str = ""
 
     @property
     def seconds_left(self) -> float | None:
@@ -60,6 +68,13 @@ class Execution:
         )
         return cls(reach, started["executionArn"])
 
+    @classmethod
+    def running(cls, reach: Reach) -> Execution | None:
+        """The one that runs; of several the one started first, as the others only find that it does."""
+        given = {"stateMachineArn": reach.state_machine, "statusFilter": "RUNNING"}
+        found = reach.client("stepfunctions").list_executions(**given)["executions"]
+        return cls(reach, min(found, key=itemgetter("startDate"))["executionArn"]) if found else None
+
     def follow(self, interval: float = 1.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[Progress]:
         """Progress until the execution has ended."""
         while True:
@@ -75,7 +90,7 @@ class Execution:
         if state == "Drain" and self._drain_began is None:
             self._drain_began, self._splits = self._clock(), _splits(given)
         if self._drain_began is None:
-            return Progress(status, state)
+            return Progress(status, state, waiting=_waiting(state, given))
         for key, _ in self._bucket.list(f"{self._prefix}done/"):
             if key not in self._changes:
                 self._changes[key] = self._bucket.read_json(key)["counts"].get("changes", 0)
@@ -104,6 +119,15 @@ class Execution:
             if entered and entered["name"] not in _LANE and not entered["name"].endswith(_CHOICE):
                 return str(entered["name"]), str(entered.get("input", ""))
         return "", ""
+
+
+def _waiting(state: str, given: str) -> str:
+    try:
+        held = json.loads(given) if state in _WAITING else {}
+        since = datetime.fromisoformat(held["waiting_since"])
+        return f"since {since:%H:%M:%S} UTC: {held['reason']}"
+    except (ValueError, LookupError, TypeError):  # it does not wait, or a long input comes cut short
+        return ""
 
 
 def _splits(given: str) -> int | None:

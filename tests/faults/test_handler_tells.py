@@ -73,7 +73,7 @@ FAULTS = {
     "database down": (
         HoldError,
         "held",
-        "MySQL error 2003: the database is down or unreachable; changes wait in the stream until it answers",
+        "MySQL error 2003: the database is down or unreachable; changes wait until it answers",
         lambda function: function.proxy.refuse(),
         lambda function: function.proxy.listen(),
     ),

@@ -380,7 +380,7 @@ def test_parked_again_it_stays_with_its_new_reason(world: World, three_letters: 
     sources = [world.put_quarantined(change("a", 5, **BAD), "old"), world.put_quarantined(change("b", 6, currency="R"))]
     report = world.replay({"include_quarantine": True})
     assert sorted(sources) == world.keys("quarantine/") == report["parked_records"]
-    assert report["counts"]["left"] == 2
+    assert (report["counts"]["settled"], report["counts"]["left"]) == (0, 0)
     reasons = [world.bucket.read_json(key)["reason"] for key in sorted(sources)]
     assert "amount" in reasons[0]
     assert "4025" in reasons[1] or "3819" in reasons[1]
@@ -414,6 +414,18 @@ def test_superseded_it_is_found_stale_and_leaves(world: World):
     world.replay({"include_quarantine": True})
     assert world.keys("quarantine/") == []
     assert world.tables.orders() == [applied("a", 7)]
+
+
+@pytest.mark.parametrize("newer", [change("a", 7), remove("a", 7)], ids=["corrected", "deleted"])
+def test_superseded_it_leaves_though_it_cannot_be_read(world: World, newer: dict[str, Any]):
+    """Of a key whose newer version has been applied nobody needs the old record; of others they stay."""
+    world.put_quarantined(change("a", 5, **BAD))
+    kept = [world.put_quarantined(change("a", 8, **BAD)), world.put_quarantined(change("b", 6, **BAD))]
+    world.put_batch([newer])
+    world.replay()
+    report = world.replay({"include_quarantine": True})
+    assert world.keys("quarantine/") == sorted(kept) == report["parked_records"]
+    assert (report["counts"]["unreadable"], report["counts"]["stale"], report["counts"]["parked"]) == (3, 1, 2)
 
 
 # order

@@ -68,6 +68,43 @@ def test_numbers_output_and_page_agree(world: World):
     assert len(output["next"]) == 4
 
 
+def test_a_page_names_what_was_asked_for_and_never_says_that_all_is_well_when_it_is_not(world: World):
+    world.put_batch([change("a", 1)])
+    planned = world.replay({"dry_run": True, "keys": ["a", "b"]})
+    page = page_of(world, planned).text
+    assert planned["input"] == {"dry_run": True, "keys": 2}
+    assert "dry_run: True, keys: 2" in page
+    assert planned["execution_arn"] in page
+    assert "All is well" not in page
+    assert "Nothing was changed. Start the replay without dry_run" in page
+    assert "All is well" in page_of(world, world.replay()).text
+
+
+def test_a_page_says_why_the_database_was_given_up(world: World):
+    world.put_batch([change("a", 1)])
+    world.server.down = True
+    report = world.replay()
+    page = page_of(world, report).text
+    assert report["outcome"] == "database_down"
+    assert report["reason"] in page
+    assert "2003" in report["reason"]
+    assert "Nothing was looked at" in page
+
+
+def test_the_cards_of_a_page_add_up(world: World):
+    """What became of the changes, each in one place; what was parked again is not also left."""
+    world.put_batch([change("a", n) for n in range(1, 6)] + [change("b", 7), change("a", 4)])
+    world.replay()
+    world.put_quarantined(change("c", 9, merchant_id=None))
+    world.put_batch([change("a", 5), change("a", 3), change("d", 11), change("b", 6)])
+    counts = world.replay({"include_quarantine": True})["counts"]
+    ends = ("applied", "superseded", "stale", "redelivered")
+    assert {name: counts[name] for name in ("changes", *ends)} == {
+        "changes": 4, "applied": 1, "superseded": 1, "stale": 1, "redelivered": 1,
+    }  # fmt: skip
+    assert (counts["parked"], counts["left"]) == (1, 0)
+
+
 def test_hostile_names_stay_text(world: World):
     """A key of an item and the key of a foreign object are anybody's text."""
     world.put_batch([change(HOSTILE.replace(" ", ""), 1, merchant_id=None)])

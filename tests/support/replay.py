@@ -296,7 +296,8 @@ class World:
         name = object_key(result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record))
         if name in self.s3.objects or REPLAYED + name in self.s3.objects:
             return True
-        return isinstance(result, Change) and stored.get(result.key, "") >= result.version
+        key, which = result[:2]
+        return key is not None and which is not None and stored.get(key, "") >= which
 
     def _saved(self) -> set[tuple[str, str]]:
         """Every record that any hydrated object of the bucket holds."""

@@ -31,6 +31,7 @@ class States:
         self.inputs: list[dict[str, Any]] = []
         self.looks: list[dict[str, Any]] = []
         self.error: Exception | None = None
+        self.running: list[dict[str, Any]] = []
         self.ends("SUCCEEDED", COMPLETE)
 
     def ends(self, status: str, output: Any = None, **details: str) -> None:
@@ -47,6 +48,10 @@ class States:
         assert executionArn == ARN
         self._look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         return self._look
+
+    def list_executions(self, stateMachineArn: str, statusFilter: str) -> dict[str, Any]:  # noqa: N803
+        assert (stateMachineArn, statusFilter) == (MACHINE, "RUNNING")
+        return {"executions": self.running}
 
     def get_execution_history(self, **_: Any) -> dict[str, Any]:
         entered = {"name": self._look["state"], "input": self._look.get("input", "{}")}
@@ -197,6 +202,35 @@ def test_progress_is_told_as_it_is_made(states: States, s3: Any, capsys: Any):
     assert told[3].startswith("  Drain: 2/5 splits, 3,000 changes")
     assert told[4].startswith("  Done: 2/5 splits")
     assert len(told) == 5
+
+
+def test_waiting_for_the_database_is_one_line_that_says_why(states: States, capsys: Any):
+    held = {"waiting_since": "2026-02-01T03:04:05.678+00:00", "reason": "MySQL error 2003"}
+    looks = [
+        {"status": "RUNNING", "state": name, "input": json.dumps(held)}
+        for name in ("WaitForDatabase", "Hydrate", "Check", "WaitForDatabase", "Collect")
+    ]
+    states.looks = [*looks, *states.looks]
+    replay.main([])
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "  waiting for MySQL since 03:04:05 UTC: MySQL error 2003",
+        "  Collect",
+        "  Done",
+    ]
+
+
+@pytest.mark.parametrize("named", [[ARN], []])
+def test_watch_follows_one_that_was_started_before(states: States, capsys: Any, named: list[str]):
+    """Of several the one that was first: the others only find that it runs."""
+    states.running = [{"executionArn": "later", "startDate": 2}, {"executionArn": ARN, "startDate": 1}]
+    assert replay.main(["watch", *named]) == 0
+    assert states.inputs == []
+    assert "complete" in capsys.readouterr().out
+
+
+def test_with_nothing_to_watch_it_says_so(states: States, capsys: Any):
+    assert replay.main(["watch"]) == 2
+    assert "no replay is running" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
