@@ -206,8 +206,8 @@ def _outage(teller: Teller, sides: Sides, traffic: Traffic) -> None:
         with traffic.going_on():
             _wait_until_given_up(teller, sides, traffic, already)
     finally:
-        teller.say("MySQL starts again.")
-        sides.stack.db_start()
+        sides.stack.db_start()  # before anything is told: nobody may be reading any more
+    teller.say("MySQL starts again.")
 
 
 def _wait_until_given_up(teller: Teller, sides: Sides, traffic: Traffic, already: int) -> None:
@@ -284,6 +284,10 @@ def main() -> int:
     except (StackError, DemoError, ClientError, BotoCoreError, pymysql.MySQLError) as error:
         print(f"demo-outage: {error}", file=sys.stderr)
         return DIFFERENT
+    except BrokenPipeError:
+        # Whoever reads has had enough, as in `make demo-outage | head`; keep Python from trying again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
     except KeyboardInterrupt:
         print("\ndemo-outage: interrupted; the database is running, what failed waits for make replay", file=sys.stderr)
         return INTERRUPTED

@@ -66,6 +66,7 @@ def _asked(run: Run) -> State:
 def nothing(run: Run, now: datetime) -> State:
     """The report of a run that found nothing; it is only the output, and no object in the bucket."""
     report = _numbers(run, {"outcome": "nothing"}, [], now)
+    report["message"] = "no batch has left the stream; what waits there goes on by itself when MySQL answers"
     return report | {"input": _asked(run), "expired": [], "problems": [], "parked_records": [], "next": [], "links": {}}
 
 

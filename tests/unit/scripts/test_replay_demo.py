@@ -108,6 +108,19 @@ def test_however_it_ends_the_database_is_started(
     assert sides.stack.calls[-1] == "start"
 
 
+def test_when_nobody_reads_any_more_the_database_is_started(sides: Sides, monkeypatch: pytest.MonkeyPatch):
+    """As in `make demo-outage | head`."""
+
+    def say(*_: Any) -> None:
+        if sides.stack.calls:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(Teller, "say", say)
+    monkeypatch.setattr(demo_outage.os, "dup2", lambda *_: None)
+    assert demo_outage.main() == 130
+    assert sides.stack.calls == ["stop", "start"]
+
+
 def test_no_batch_given_up_in_time_is_an_end(sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     monkeypatch.setattr(demo_outage, "FAILS_WITHIN", -1)
     monkeypatch.setattr(sides, "failed", lambda: 0)
