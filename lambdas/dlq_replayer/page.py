@@ -16,7 +16,7 @@ _NO_TIMELINE = {"database_down": "Nothing was looked at: the database did not an
 _YEARS = (2012, 2200)  # from the first year of DynamoDB
 # First what came in, then what became of it.
 _CARDS = (
-    "batches", "changes", "applied", "superseded", "stale", "redelivered", "parked", "expired", "problems", "left",
+    "batches", "records", "applied", "superseded", "stale", "redelivered", "parked", "expired", "problems", "left",
 )  # fmt: skip
 
 
