@@ -205,6 +205,14 @@ def _nullable_value(image: Mapping[str, Any], attribute: str, read_value: Reader
 _NULL = {"NULL": True}
 
 
+def source_time(record: Record) -> int | None:
+    """The stream's clock in whole epoch seconds, as far as the record has it."""
+    try:
+        return _seconds(record["dynamodb"]["ApproximateCreationDateTime"])
+    except (KeyError, TypeError, PoisonError):
+        return None
+
+
 _LATEST = 253_402_300_799  # the end of the year 9999
 
 

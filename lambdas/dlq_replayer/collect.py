@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common.changes import Change, Parked, Record, reader
+from common.changes import Change, Parked, Record, reader, source_time
 from common.mapping import Table
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer.ahead import ahead
@@ -182,7 +182,8 @@ class Collector:
                 done.lines.append(to_line(result, source, index))
                 done.splits.add(split_of(result.key, splits))
             elif isinstance(result, Parked):
-                done.poison.append(result._replace(record={"source": source, "index": index}))
+                where = {"source": source, "index": index, "time": source_time(record)}
+                done.poison.append(result._replace(record=where))
                 done.splits.add(POISON)
             else:
                 done.skipped[result] += 1

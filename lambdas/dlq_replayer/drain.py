@@ -16,7 +16,7 @@ from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import PREFIX as QUARANTINE
 from common.quarantine import Quarantine
-from common.sink import Outcome, apply
+from common.sink import CLOCK_SLACK_SECONDS, Outcome, apply
 from common.sql import chunks, literal
 from common.target import SIDECAR
 from dlq_replayer.ahead import ahead
@@ -33,15 +33,18 @@ _PARKED_BYTES = 1024 * 1024
 
 @dataclass
 class Progress:
-    """What of a split is done: the tokens of its runs, the place of the last change, counts, and what was parked."""
+    """What of a split is done: the tokens of its runs, the place of the last change, counts, what was parked, and the
+    batches that have vanished with a record that was to be parked.
+    """
 
     runs: dict[str, str] = field(default_factory=dict)
     after: list[Any] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     parked: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
 
     def start_over(self, runs: dict[str, str]) -> None:
-        self.runs, self.after, self.counts, self.parked = runs, [], Counter(), []
+        self.runs, self.after, self.counts, self.parked, self.vanished = runs, [], Counter(), [], []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,7 @@ class Drainer:
                 return False
         counts = progress.counts | {"parked": len(progress.parked)}
         at = self.clock().isoformat()
-        done = {"counts": counts, "parked": progress.parked, "drained_at": at, "runs": progress.runs}
+        done = vars(progress) | {"counts": counts, "drained_at": at}
         self.bucket.write_json(note, done)
         return True
 
@@ -93,7 +96,7 @@ class Drainer:
             rest = dropwhile(lambda change: _place(change) <= progress.after, rest)
         for changes in _batches(rest):
             outcome = self._apply(changes)
-            progress.parked += self._park(outcome.parked)
+            self._park(outcome.parked, progress)
             # Sorted by key, so a key of the batch before can only be the first of this one.
             keys = len({change.key for change in changes}) - (changes[0].key in progress.after[:1])
             progress.counts += outcome.counts + Counter(changes=len(changes), keys=keys)
@@ -109,68 +112,78 @@ class Drainer:
             ),
         )
 
-    def _park(self, parked: list[Parked]) -> list[str]:
+    def _park(self, parked: list[Parked], progress: Progress) -> None:
         under_way = ahead(
             lambda whole: self.quarantine.park([whole[0]]),
-            self._whole(parked),
+            self._whole(parked, progress.vanished),
             threads=_PARKED_AT_ONCE,
             room=_PARKED_BYTES,
             weigh=lambda whole: max(whole[1], _PARKED_BYTES // _PARKED_AT_ONCE),
         )
-        return [name for _, names in under_way for name in names.result()]
+        progress.parked += [name for _, names in under_way for name in names.result()]
 
-    def _whole(self, parked: list[Parked]) -> Iterator[tuple[Parked, int]]:
+    def _whole(self, parked: list[Parked], vanished: list[str]) -> Iterator[tuple[Parked, int]]:
         """With their records, and how many bytes these are: what was collected only refers to them.
 
         A thousand parked records may come from as many failed batches: a few are read ahead, a record at a time is
-        parsed. A quarantined one that a person has discarded meanwhile is not parked again.
+        parsed. A batch that a person has moved meanwhile has `vanished`; a quarantined record was discarded.
         """
         by_source = {key: list(same) for key, same in groupby(sorted(parked, key=_source), key=_source)}
         for source, text in ahead(self.bucket.read_wherever, by_source, threads=_READERS, room=_READERS):
             try:
                 batch = parse(source, text.result(), self.table_name)
             except GoneError:
-                if source.startswith(QUARANTINE):
-                    continue
-                raise
+                if not source.startswith(QUARANTINE):
+                    vanished.append(source)
+                continue
             for one in by_source[source]:
                 index = one.record["index"]
                 yield one._replace(record=batch.whole(index)), batch.size_of(index)
 
     def _park_unreadable(self, run: Run, _split: int, progress: Progress) -> Iterator[None]:
-        """Yields behind each part of the backlog that has poison."""
+        """Yields behind each piece of the poison that was collected."""
         for key, _ in self.bucket.list(f"{run.prefix}poison/"):
             poison = self.bucket.read_json(key)
-            if progress.runs.get(part_of(key)) == poison["token"]:
+            part, token = part_of(key), poison["token"]
+            if progress.runs.get(part) == token:
                 continue
-            parked = [Parked(**one) for one in poison["parked"]]
-            left = self._not_superseded(parked)
-            progress.counts["stale"] += len(parked) - len(left)
-            progress.parked += self._park(left)
-            progress.runs[part_of(key)] = poison["token"]
-            if poison["parked"]:
+            begun = progress.after[1] if progress.after[:1] == [token] else 0
+            for start in range(begun, len(poison["parked"]), _BATCH):
+                piece = [Parked(**one) for one in poison["parked"][start : start + _BATCH]]
+                left = self._not_superseded(piece)
+                progress.counts["stale"] += len(piece) - len(left)
+                self._park(left, progress)
+                progress.after = [token, start + _BATCH]
                 yield
+            progress.runs[part] = token
 
     def _not_superseded(self, parked: list[Parked]) -> list[Parked]:
-        """Those of which no newer version has been applied: an item that was corrected needs its old record no more."""
+        """Without those that a newer version has replaced: an item that was corrected needs its old record no more."""
         keys = {one.key for one in parked if one.key and one.version and one.key.isascii()}
         if not keys:
             return parked
-        stored: dict[str, str] = self.database.run(
+        stored: dict[str, tuple[str, int]] = self.database.run(
             f"comparing {len(keys)} unreadable keys with {SIDECAR}",
             lambda connection, _: stored_versions(connection, sorted(keys)),
         )
-        return [one for one in parked if not (one.key and one.version and stored.get(one.key, "") > one.version)]
+        return [one for one in parked if not _superseded(one, *stored.get(one.key or "", ("", 0)))]
 
 
-def stored_versions(connection: Connection[Any], keys: Sequence[str]) -> dict[str, str]:
-    """The version of each of `keys` that was applied last. Locks nothing."""
-    found: dict[str, str] = {}
+def _superseded(parked: Parked, version: str, source_time: int) -> bool:
+    """By what was applied last; not if the clock contradicts that, as it does for a change that could be read."""
+    when = parked.record["time"]
+    newer = parked.version is not None and version > parked.version
+    return newer and when is not None and when <= source_time + CLOCK_SLACK_SECONDS
+
+
+def stored_versions(connection: Connection[Any], keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Version and source time of what was applied last, of those of `keys` that have any. Locks nothing."""
+    found: dict[str, tuple[str, int]] = {}
     with connection.cursor() as cursor:
-        head = f"SELECT item_key, version FROM {SIDECAR} WHERE item_key IN ("
+        head = f"SELECT item_key, version, source_time FROM {SIDECAR} WHERE item_key IN ("
         for statement, _ in chunks(head, [literal(key) for key in keys], ")", 15_000):
             cursor.execute(statement)
-            found.update(cursor.fetchall())
+            found.update((key, (version, when)) for key, version, when in cursor.fetchall())
     connection.rollback()
     return found
 

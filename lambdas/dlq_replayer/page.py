@@ -16,7 +16,8 @@ _NO_TIMELINE = {"database_down": "Nothing was looked at: the database did not an
 _YEARS = (2012, 2200)  # from the first year of DynamoDB
 # First what came in, then what became of it.
 _CARDS = (
-    "batches", "records", "applied", "superseded", "stale", "redelivered", "parked", "expired", "problems", "left",
+    "batches", "records", "applied", "superseded", "stale", "redelivered", "skipped", "parked", "expired", "problems",
+    "left",
 )  # fmt: skip
 
 
@@ -28,6 +29,7 @@ def render(
 ) -> str:
     template = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
     counts = report["counts"]
+    carded = counts | {"skipped": counts["ttl_delete"] + counts["other_item"]}
     return template.substitute(
         execution=escape(report["execution_arn"]),
         input=escape(", ".join(f"{name}: {value}" for name, value in report["input"].items()) or "everything"),
@@ -36,7 +38,7 @@ def render(
         reason=escape(report.get("reason", "")),
         started=escape(report["started"]),
         ended=escape(report["ended"]),
-        cards="".join(f"<div><b>{counts[name]:,}</b><span>{name}</span></div>" for name in _CARDS),
+        cards="".join(f"<div><b>{carded[name]:,}</b><span>{name}</span></div>" for name in _CARDS),
         next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing. All is well.</li>",
         timeline=_timeline(_failed(manifest), _drained(notes))
         or f"<p>{_NO_TIMELINE.get(report['outcome'], 'None.')}</p>",

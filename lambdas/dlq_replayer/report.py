@@ -18,8 +18,8 @@ from dlq_replayer.run import Run, State
 _LISTED = 50
 
 _ADVICE = {
-    "database_down": "MySQL did not answer in time. Nothing was applied; what the queue held is safe in the bucket."
-    " Mend it, then start the replay again.",
+    "database_down": "MySQL did not answer in time. Nothing was applied; what failed is where it was, or saved from the"
+    " queue into the bucket. Mend it, then start the replay again.",
     "incomplete": "MySQL went away while changes were applied. What was applied is settled, the rest is where it was:"
     " start the replay again.",
     "planned": "Nothing was changed. Start the replay without dry_run to apply what was counted.",
@@ -34,12 +34,18 @@ _ADVICE = {
 }
 
 
+_VANISHED = "it was moved away while it was replayed, before a record of it could be parked"
+
+
 def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     """Write `report.json` and `report.html` under the run's prefix; returns the report with its lists cut short."""
     notes = list(_each(bucket, f"{run.prefix}done/"))
     report = _numbers(run, state, notes, now) | {"input": _asked(run)}
     report["expired"] = _expired(bucket, run)
-    report["problems"] = _once(item for items in _each(bucket, f"{run.prefix}problems/") for item in items)
+    found = [item for items in _each(bucket, f"{run.prefix}problems/") for item in items]
+    report["problems"] = _once(
+        found + [{"source": key, "problem": _VANISHED} for note in notes for key in note["vanished"]]
+    )
     report["parked_records"] = sorted({name for note in notes for name in note["parked"]})
     for name in ("expired", "problems"):
         report["counts"][name] = len(report[name])

@@ -36,8 +36,8 @@ def survey(drainer: Drainer, run: Run, split: int) -> Counter[str]:
 def _compare(drainer: Drainer, newest: dict[str, str]) -> Counter[str]:
     if not newest:
         return Counter()
-    stored: dict[str, str] = drainer.database.run(
+    stored: dict[str, tuple[str, int]] = drainer.database.run(
         f"comparing {len(newest)} keys with {SIDECAR}", lambda connection, _: stored_versions(connection, list(newest))
     )
-    stale = sum(stored.get(key, "") >= version for key, version in newest.items())
+    stale = sum(key in stored and stored[key][0] >= version for key, version in newest.items())
     return Counter(keys=len(newest), stale=stale)

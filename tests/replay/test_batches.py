@@ -23,7 +23,7 @@ from dlq_replayer.batches import (
 from dlq_replayer.bucket import FAILED, REPLAYED
 from dlq_replayer.collect import Listed, weight
 from tests.support.cases import cases, record_of
-from tests.support.records import ARN, TTL_IDENTITY, record, remove
+from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
 
 RECORDS = [change("a", 1), change("b", 2)]
@@ -421,11 +421,41 @@ def test_superseded_it_leaves_though_it_cannot_be_read(world: World, newer: dict
     """Of a key whose newer version has been applied nobody needs the old record; of others they stay."""
     world.put_quarantined(change("a", 5, **BAD))
     kept = [world.put_quarantined(change("a", 8, **BAD)), world.put_quarantined(change("b", 6, **BAD))]
+    timeless = change("a", 4, **BAD)
+    del timeless["dynamodb"]["ApproximateCreationDateTime"]
+    kept.append(world.put_quarantined(timeless))
     world.put_batch([newer])
     world.replay()
     report = world.replay({"include_quarantine": True})
     assert world.keys("quarantine/") == sorted(kept) == report["parked_records"]
-    assert (report["counts"]["unreadable"], report["counts"]["stale"], report["counts"]["parked"]) == (3, 1, 2)
+    assert (report["counts"]["unreadable"], report["counts"]["stale"], report["counts"]["parked"]) == (4, 1, 3)
+
+
+@pytest.mark.parametrize(("seconds", "parked"), [(2, 0), (3, 1)])
+def test_an_unreadable_record_that_trips_the_clock_is_parked(world: World, seconds: int, parked: int):
+    """Older by version and later by the clock, as for every other change: two seconds are the clock's own steps."""
+    world.put_batch([change("a", 7)])
+    world.replay()
+    world.put_batch([change("a", 5, time=START + seconds, **BAD)])
+    report = world.replay()
+    assert (report["counts"]["stale"], report["counts"]["parked"]) == (1 - parked, parked)
+    assert len(world.keys("quarantine/")) == parked
+
+
+@pytest.mark.parametrize("values", [BAD, {"currency": "R"}], ids=["to the mapping", "to MySQL"])
+def test_a_batch_moved_away_before_its_poison_was_parked_is_named(
+    world: World, three_letters: None, values: dict[str, Any]
+):
+    """And stops nobody: the rest is drained and settled."""
+    moved = world.put_batch([change("a", 1, **values)])
+    world.put_batch([change("b", 2), change("c", 3, **values)])
+    execution = Execution(world).until("drain")
+    del world.s3.objects[moved]
+    world.batches.pop(moved)
+    report = execution.resume()
+    assert [problem["source"] for problem in report["problems"]] == [moved]
+    assert (report["outcome"], report["counts"]["parked"], world.left()) == ("complete", 1, [])
+    assert world.tables.orders() == [applied("b", 2)]
 
 
 # order

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from dlq_replayer.bucket import EXPIRED, FAILED
-from tests.support.records import ARN
+from tests.support.records import ARN, TTL_IDENTITY, remove
 from tests.support.replay import CHILD, Execution, World, change
 
 HOSTILE = "<script>alert('x')</script>&\"$x"
@@ -97,11 +98,13 @@ def test_the_cards_of_a_page_add_up(world: World):
     world.replay()
     world.put_quarantined(change("c", 9, merchant_id=None))
     world.put_quarantined(change("a", 2, merchant_id=None))
-    world.put_batch([change("a", 5), change("a", 3), change("d", 11), change("b", 6)])
-    counts = world.replay({"include_quarantine": True})["counts"]
-    ends = {"applied": 1, "superseded": 1, "stale": 2, "redelivered": 1, "parked": 1}
-    assert {name: counts[name] for name in ends} == ends
-    assert (counts["records"], counts["left"]) == (sum(ends.values()), 0)
+    expired = remove("e", 12, identity=TTL_IDENTITY)
+    world.put_batch([change("a", 5), change("a", 3), change("d", 11), change("b", 6), expired])
+    report = world.replay({"include_quarantine": True})
+    body = world.s3.body(f"replay/{report['execution']}/report.html").decode()
+    cards = {name: int(count) for count, name in re.findall(r"<b>(\d+)</b><span>(\w+)</span>", body)}
+    ends = {"applied": 1, "superseded": 1, "stale": 2, "redelivered": 1, "skipped": 1, "parked": 1}
+    assert cards == ends | {"batches": 3, "records": sum(ends.values()), "expired": 0, "problems": 0, "left": 0}
 
 
 def test_hostile_names_stay_text(world: World):

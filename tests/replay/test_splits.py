@@ -162,6 +162,17 @@ def test_poison_of_many_parts_is_parked_a_part_at_a_time(world: World, monkeypat
     assert world.left() == []
 
 
+def test_poison_of_one_part_is_parked_a_piece_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
+    world.put_batch([change(f"k{number}", number, amount="x") for number in range(5)])
+    one_call_at_a_time(world, monkeypatch)
+    monkeypatch.setattr(drain, "_BATCH", 2)
+    execution = Execution(world, {"concurrency": 1})
+    report = execution.resume()
+    assert execution.trail.count("drain") == 3 + 1 + 1
+    assert len(report["parked_records"]) == report["counts"]["parked"] == len(world.keys("quarantine/")) == 5
+    assert world.left() == []
+
+
 def test_the_state_stays_small_and_a_part_bounded(world: World, monkeypatch: pytest.MonkeyPatch):
     """The driver refuses states beyond 32 KiB; here with forty lanes and many parts."""
     monkeypatch.setattr(collect, "_PART_RECORDS", 2)

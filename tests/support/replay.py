@@ -265,7 +265,8 @@ class World:
     def check(self) -> None:
         """A batch is gone only when all of it is accounted for; a message only when its records are in the bucket;
         no key was ever seen going back, and nothing was written twice."""
-        stored = dict(self.tables.run("SELECT item_key, version FROM replication_versions"))
+        rows = self.tables.run("SELECT item_key, version, source_time FROM replication_versions")
+        stored = {key: (version, when) for key, version, when in rows}
         for key, records in self.batches.items():
             if key not in self.s3.objects:
                 assert REPLAYED + key in self.s3.objects, f"{key} has vanished"
@@ -288,7 +289,7 @@ class World:
             assert back.get(key, -1) < number, f"the row of {key} went back to {number}"
             back[key] = number
 
-    def _accounted(self, record: Record, stored: dict[str, str]) -> bool:
+    def _accounted(self, record: Record, stored: dict[str, tuple[str, int]]) -> bool:
         read = changes.reader(self.table, mirror_ttl_deletes=self.options.get("mirror_ttl_deletes", False))
         result = read(record)
         if isinstance(result, str):
@@ -297,7 +298,11 @@ class World:
         if name in self.s3.objects or REPLAYED + name in self.s3.objects:
             return True
         key, which = result[:2]
-        return key is not None and which is not None and stored.get(key, "") >= which
+        if key is None or which is None or key not in stored:
+            return False
+        version, when = stored[key]
+        tripped = isinstance(result, Parked) and (changes.source_time(record) or when + 3) > when + 2
+        return version >= which and not tripped
 
     def _saved(self) -> set[tuple[str, str]]:
         """Every record that any hydrated object of the bucket holds."""
