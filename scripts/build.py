@@ -38,7 +38,7 @@ NEEDS = {
 # boto3, and what only it needs: Lambda's Python runtimes have them.
 IN_RUNTIME = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3"}
 
-RUNTIMES = ("python3.11", "python3.12", "python3.13", "python3.14")
+RUNTIMES = ("python3.11", "python3.12", "python3.13")  # that Terraform's provider, pinned to 5.x, also knows
 WHEEL_PLATFORM = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
 ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 
@@ -110,7 +110,7 @@ def is_version(interpreter: Path, version: str) -> bool:
 
 def find_interpreter(runtime: str) -> Path:
     if runtime not in RUNTIMES:  # argparse does not check a default against the choices
-        raise BuildError(f"Lambda has no {runtime}: pass --runtime, one of {', '.join(RUNTIMES)}")
+        raise BuildError(f"{runtime} cannot be deployed: pass --runtime, one of {', '.join(RUNTIMES)}")
     version = runtime.removeprefix("python")
     for candidate in interpreters(version):
         if is_version(candidate, version):

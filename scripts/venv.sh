@@ -13,13 +13,13 @@ fail() {
 }
 
 suits() {
-    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1
 }
 
 # The first that works of the versions that Lambda runs, newest proven one first. A command on PATH may be the
 # shim of a version manager for a version that is not installed or not chosen, so each is tried.
 find_python() {
-    for version in 3.13 3.12 3.11 3.14; do
+    for version in 3.13 3.12 3.11; do
         for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3; do
             suits "$candidate" && echo "$candidate" && return
         done
@@ -43,7 +43,7 @@ install_venv_package() {
 }
 
 make_venv() {
-    python=$(find_python) || fail "Python 3.11 or newer is needed, and none was found on PATH"
+    python=$(find_python) || fail "Python 3.11, 3.12 or 3.13 is needed, and none was found on PATH"
     rm -rf "$venv"
     "$python" -m venv "$venv" && return
     rm -rf "$venv"
