@@ -38,7 +38,7 @@ NEEDS = {
 # boto3, and what only it needs: Lambda's Python runtimes have them.
 IN_RUNTIME = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3"}
 
-RUNTIMES = ("python3.11", "python3.12", "python3.13")  # that Terraform's provider, pinned to 5.x, also knows
+RUNTIMES = ("python3.11", "python3.12", "python3.13")  # the provider of versions.tf knows no later one
 WHEEL_PLATFORM = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
 ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 
