@@ -17,8 +17,10 @@ import urllib3
 from scripts.local.access import Account
 from scripts.local.aws import client
 from scripts.local.settings import REPOSITORY
+from scripts.local.simulation import Target
 from scripts.local.stack import API_ACCOUNT, Stack
 from scripts.local.waiting import poll
+from scripts.local.write_targets import ApiTarget, Spaced, TableTarget
 
 # How long a change may take to arrive when the machine is busy: emulators poll streams, and retry with pauses.
 ARRIVAL = 90
@@ -84,6 +86,15 @@ class Deployed:
 
     def table_order(self, order_id: str) -> Row | None:
         return self.table_orders().get(order_id)
+
+    def target(self, via: str = "table") -> Target:
+        """Where a simulation sends its changes: `api` or `table`."""
+        target: Target = (
+            ApiTarget(self.outputs["api_url"], API_ACCOUNT.user, API_ACCOUNT.password)
+            if via == "api"
+            else TableTarget(self.outputs["table_name"], self.outputs["endpoint_url"])
+        )
+        return Spaced(target) if self.is_localstack else target
 
     def settles(self) -> bool:
         """MySQL comes to equal the table. Nobody else may be writing."""

@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scripts.local.simulation import Pace, Simulation, run
-from scripts.local.stack import API_ACCOUNT
 from scripts.local.waiting import poll
-from scripts.local.write_targets import ApiTarget, TableTarget
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 ORDER_LIFE = 3 * 24 * 3600
@@ -42,6 +40,7 @@ def test_one_key_sent_at_once_by_many_is_one_order(stack: Deployed):
 
 def test_a_changed_order_changes_its_row(stack: Deployed):
     order_id = stack.create()
+    assert poll(lambda: stack.mysql_order(order_id), ARRIVAL)
     answer = stack.api("PATCH", f"/v1/orders/{order_id}", '{"status": "PAID", "amount": 199.99}')
     assert answer.status == 200, answer.data
     poll(lambda: (stack.mysql_order(order_id) or {}).get("status") == "PAID", ARRIVAL)
@@ -59,12 +58,7 @@ def test_a_deleted_order_leaves_a_tombstone_and_no_row(stack: Deployed):
 @pytest.mark.parametrize("keys", [None, 5], ids=["many orders", "few hot orders"])
 @pytest.mark.parametrize("via", ["api", "table"])
 def test_after_many_changes_mysql_equals_the_table(stack: Deployed, via: str, keys: int | None):
-    target = (
-        ApiTarget(stack.outputs["api_url"], API_ACCOUNT.user, API_ACCOUNT.password)
-        if via == "api"
-        else TableTarget(stack.outputs["table_name"], stack.outputs["endpoint_url"])
-    )
-    summary = run(Simulation(seed=7, keys=keys), target, Pace(count=150), workers=4)
+    summary = run(Simulation(seed=7, keys=keys), stack.target(via), Pace(count=150), workers=4)
     assert summary.failures == ()
     assert stack.settles()
     assert stack.mysql_orders() == stack.table_orders()

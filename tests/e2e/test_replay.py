@@ -18,7 +18,6 @@ import pytest
 from scripts.local.settings import REPOSITORY
 from scripts.local.simulation import Operation, Pace, Simulation, run
 from scripts.local.waiting import poll
-from scripts.local.write_targets import TableTarget
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 # Until a batch has left the stream: sixty seconds of record age, or five retries with pauses between them.
@@ -39,7 +38,7 @@ class Traffic:
     """Changes on a few orders until told to stop. The amount counts on, so that a row that goes back shows."""
 
     def __init__(self, stack: Deployed) -> None:
-        self._target = TableTarget(stack.outputs["table_name"], stack.outputs["endpoint_url"])
+        self._target = stack.target()
         self._operations = iter(Simulation(seed=uuid.uuid4().int, keys=12))
         self._going_on = threading.Event()
 
