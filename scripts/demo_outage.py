@@ -28,7 +28,7 @@ from scripts.local.settings import read_settings
 from scripts.local.simulation import Operation, Pace, Simulation, run
 from scripts.local.stack import RECORD_AGE, Stack
 from scripts.local.waiting import poll
-from scripts.local.write_targets import Spaced, TableTarget
+from scripts.local.write_targets import TableTarget
 from scripts.ops.execution import Execution
 from scripts.ops.reach import Reach
 from scripts.replay import ATTENTION, DONE, as_text, follow, verdict
@@ -75,7 +75,7 @@ class Traffic:
     """Customers: changes on a few orders, each a new one every time the demonstration is shown."""
 
     def __init__(self, outputs: dict[str, Any]) -> None:
-        self._target = Spaced(TableTarget(outputs["table_name"], outputs["endpoint_url"]))
+        self._target = TableTarget(outputs["table_name"], outputs["endpoint_url"])
         self._operations = iter(Simulation(seed=uuid.uuid4().int, keys=ORDERS))
         self._stop = threading.Event()
         self.sent = 0

@@ -12,9 +12,9 @@ import urllib3
 from scripts.local.aws import client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from scripts.local.simulation import Operation, Target
+    from scripts.local.simulation import Operation
 
 ORDER_LIFE = 3 * 24 * 3600
 
@@ -64,29 +64,6 @@ class ApiTarget:
         if answer.status >= 300:  # noqa: PLR2004
             raise WriteError(f"{method} {path}: {answer.status} {answer.data.decode(errors='replace')[:300]}")
         return answer.json() if answer.data else None
-
-
-class Spaced:
-    """A target whose orders are left alone for some seconds after each change.
-
-    LocalStack numbers the stream's records in threads of its own: of two changes of an order 30 ms apart one pair in
-    thirty came out turned around on a busy machine, and the stream then ends with another order than the table.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        seconds: float = 0.5,
-        clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._target, self._seconds, self._clock, self._pause = target, seconds, clock, pause
-        self._free_at: dict[int, float] = {}
-
-    def send(self, operation: Operation) -> None:
-        self._pause(max(0.0, self._free_at.get(operation.slot, 0.0) - self._clock()))
-        self._target.send(operation)
-        self._free_at[operation.slot] = self._clock() + self._seconds
 
 
 class TableTarget:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pymysql
@@ -17,17 +18,42 @@ import urllib3
 from scripts.local.access import Account
 from scripts.local.aws import client
 from scripts.local.settings import REPOSITORY
-from scripts.local.simulation import Target
+from scripts.local.simulation import Operation, Target
 from scripts.local.stack import API_ACCOUNT, Stack
 from scripts.local.waiting import poll
-from scripts.local.write_targets import ApiTarget, Spaced, TableTarget
+from scripts.local.write_targets import ApiTarget, TableTarget
 
 # How long a change may take to arrive when the machine is busy: emulators poll streams, and retry with pauses.
 ARRIVAL = 90
+SHOWN_WITHIN = 5  # seconds; a change that changes nothing has no record
 COLUMNS = json.loads((REPOSITORY / "lambdas/common/tables/orders.json").read_text())["columns"]
 TYPES = {"key": "S", "string": "S", "decimal": "N", "epoch": "N"}
 READ: dict[str, Callable[[str], Any]] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
 Row = dict[str, Any]
+
+
+class InStreamOrder:
+    """Sends a change when the record of the one before it is in the stream.
+
+    LocalStack puts records into its stream in ten threads and numbers them there: of two changes of an order, 0.7 s
+    apart, the second came first, so that its stream itself ends with another state than its table.
+    """
+
+    def __init__(self, target: Target, stack: Deployed) -> None:
+        self._target, self._arn = target, stack.outputs["stream_arn"]
+        self._streams = stack.client("dynamodbstreams")
+        self._turn = Lock()
+
+    def send(self, operation: Operation) -> None:
+        with self._turn:
+            iterator = self._latest()
+            self._target.send(operation)
+            poll(lambda: self._streams.get_records(ShardIterator=iterator)["Records"], SHOWN_WITHIN, interval=0.02)
+
+    def _latest(self) -> str:
+        (shard,) = self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
+        where = {"StreamArn": self._arn, "ShardId": shard["ShardId"], "ShardIteratorType": "LATEST"}
+        return self._streams.get_shard_iterator(**where)["ShardIterator"]
 
 
 class Deployed:
@@ -94,7 +120,7 @@ class Deployed:
             if via == "api"
             else TableTarget(self.outputs["table_name"], self.outputs["endpoint_url"])
         )
-        return Spaced(target) if self.is_localstack else target
+        return InStreamOrder(target, self) if self.is_localstack else target
 
     def settles(self) -> bool:
         """MySQL comes to equal the table. Nobody else may be writing."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from decimal import Decimal
 
 import pytest
 
 from scripts.local.simulation import Operation, Pace, Simulation, run
-from scripts.local.write_targets import Spaced
 from scripts.simulate import _mix
 
 
@@ -77,19 +75,3 @@ def test_a_duration_ends_it():
 
 def test_a_mix_is_read_from_the_command_line():
     assert _mix("create=6,delete=4") == {"create": 6, "delete": 4}
-
-
-def test_spaced_an_order_is_left_alone_after_each_change_and_others_are_not():
-    now, pauses = [100.0], []
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        now[0] += seconds
-
-    journal = Journal()
-    target = Spaced(journal, 0.5, clock=lambda: now[0], pause=pause)
-    one, other = (Operation(0, "update", slot, "id", "m", Decimal(1), "EUR", "NEW") for slot in (1, 2))
-    for operation in (one, other, one, one):
-        target.send(operation)
-    assert pauses == [0.0, 0.0, 0.5, 0.5]
-    assert journal.sent == [one, other, one, one]
