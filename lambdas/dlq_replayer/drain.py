@@ -14,7 +14,6 @@ from pymysql.connections import Connection
 from common.changes import Change, Parked
 from common.mapping import Table
 from common.mysql import Database
-from common.quarantine import PREFIX as QUARANTINE
 from common.quarantine import Quarantine
 from common.sink import CLOCK_SLACK_SECONDS, Outcome, apply
 from common.sql import chunks, literal
@@ -133,8 +132,7 @@ class Drainer:
             try:
                 batch = parse(source, text.result(), self.table_name)
             except GoneError:
-                if not source.startswith(QUARANTINE):
-                    vanished.append(source)
+                vanished.append(source)
                 continue
             for one in by_source[source]:
                 index = one.record["index"]

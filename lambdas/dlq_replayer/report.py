@@ -43,9 +43,8 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     report = _numbers(run, state, notes, now) | {"input": _asked(run)}
     report["expired"] = _expired(bucket, run)
     found = [item for items in _each(bucket, f"{run.prefix}problems/") for item in items]
-    report["problems"] = _once(
-        found + [{"source": key, "problem": _VANISHED} for note in notes for key in note["vanished"]]
-    )
+    moved = (key for note in notes for key in note["vanished"] if not key.startswith(QUARANTINE))  # else discarded
+    report["problems"] = _once(found + [{"source": key, "problem": _VANISHED} for key in moved])
     report["parked_records"] = sorted({name for note in notes for name in note["parked"]})
     for name in ("expired", "problems"):
         report["counts"][name] = len(report[name])

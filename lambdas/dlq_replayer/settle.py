@@ -13,24 +13,28 @@ from dlq_replayer.splits import part_of
 
 @dataclass(frozen=True)
 class Done:
-    """The splits that were drained, with the tokens of their runs, and the quarantined objects parked again."""
+    """The splits that were drained, with the tokens of their runs, the quarantined objects parked again, and what had
+    vanished with a record to be parked: put back meanwhile, it must stay.
+    """
 
     splits: dict[int, dict[str, str]]
     parked: frozenset[str]
+    vanished: frozenset[str]
 
     def covers(self, entry: dict[str, Any], part: str, token: str) -> bool:
         """Whether a batch may leave: whole, its own runs drained in every split it takes part in, not parked again."""
         drained = all(self.splits.get(split, {}).get(part) == token for split in entry["splits"])
-        return entry["whole"] and drained and entry["source"] not in self.parked
+        return entry["whole"] and drained and entry["source"] not in self.parked | self.vanished
 
 
 def read_done(bucket: Bucket, run: Run) -> Done:
-    splits, parked = {}, set()
+    splits, parked, vanished = {}, set(), set()
     for key, _ in bucket.list(f"{run.prefix}done/"):
         name, note = key.rpartition("/")[2].removesuffix(".json"), bucket.read_json(key)
         splits[POISON if name == "poison" else int(name)] = note["runs"]
         parked.update(note["parked"])
-    return Done(splits, frozenset(parked))
+        vanished.update(note["vanished"])
+    return Done(splits, frozenset(parked), frozenset(vanished))
 
 
 def settle_part(bucket: Bucket, done: Done, manifest_key: str) -> tuple[int, int]:
