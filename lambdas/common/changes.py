@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
+from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple, TypedDict
 
@@ -52,6 +53,14 @@ class Change(NamedTuple):
     record: Record
 
 
+class Kind(StrEnum):
+    """Why a record is parked, which decides who tries it again."""
+
+    POISON = "poison"  # can never be written as it is: waits for a person
+    DEFERRED = "deferred"  # waits for another row: every replay tries it again, for a day
+    UNKNOWN = "unknown"  # refused with an error number that is not in the table: every replay tries it again
+
+
 class Parked(NamedTuple):
     """A record that could not be applied, whole, with the reason and what a person can do about it."""
 
@@ -61,6 +70,7 @@ class Parked(NamedTuple):
     hint: str
     errno: int | None
     record: Record
+    kind: Kind = Kind.POISON
 
 
 _CORRECT = "correct the item; its next version supersedes this one"

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -43,10 +43,14 @@ CLOCK_REASON = "older by version than what was applied, yet later by the stream'
 class Outcome:
     """What became of every change, by name: `upserted`, `deleted`, `stale`, `redelivered`, `superseded`
     (a later change of the same key in the same call took its place); those parked are listed whole.
+
+    `left` holds the changes that were neither, as time ran out: all changes of the last keys, in key order.
+    Everything else is committed.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     parked: list[Parked] = field(default_factory=list)
+    left: list[Change] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         self.counts += other.counts
@@ -60,6 +64,7 @@ def apply(
     *,
     statement_bytes: int = 15_000,
     every_change: bool = False,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
 
