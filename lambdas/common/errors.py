@@ -37,6 +37,16 @@ _FULL = Rule(Verdict.HOLD, "the server has no room left; free disk or raise its 
 _LOGIN = Rule(
     Verdict.STOP, "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS"
 )
+_SECURE_LOGIN = Rule(
+    Verdict.STOP,
+    "the account logs in with caching_sha2_password or sha256_password, which need TLS here; set mysql_tls"
+    " (MYSQL_TLS) to verify or require",
+)
+_LOGIN_PLUGIN = Rule(
+    Verdict.STOP,
+    "the driver does not know how this account logs in; give the account caching_sha2_password and TLS, or"
+    " mysql_native_password",
+)
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
 _TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate")
 _VALUE = Rule(Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes")
@@ -113,6 +123,8 @@ RULES: dict[int, Rule] = {
     3118: _LOGIN,  # account locked
     4151: _LOGIN,  # account locked, MariaDB
     1698: _LOGIN,  # access denied, MariaDB's and socket authentication
+    2059: _LOGIN_PLUGIN,  # the driver lacks the authentication plugin
+    2061: _SECURE_LOGIN,  # the authentication plugin needs a secure connection
     # schema
     1054: _SCHEMA,  # unknown column
     1064: _SCHEMA,  # syntax: a column or table name the mapping got wrong
