@@ -125,6 +125,10 @@ def describe(connection: Connection[Any], table: Table) -> Target:
         vacant=tuple((c.name, how) for c in table.columns if c.name in columns and (how := _vacancy(columns[c.name]))),
         packet_bytes=packet_bytes,
         row_word="" if "MariaDB" in version else "ROW",
+        is_plain=columns.keys() <= {column.name for column in table.columns}
+        and own == list(keys) == ["PRIMARY"]
+        and key.collation.endswith("_bin")
+        and not _has_triggers(connection, table.name),
     )
 
 
@@ -269,7 +273,7 @@ def _server(connection: Connection[Any]) -> tuple[int, str]:
 def _checks(table: Table, columns: dict[str, _Actual]) -> Iterator[ValueCheck]:
     for index, column in enumerate(table.columns):
         if column.name in columns and (found := _check(column, columns[column.name])):
-            yield ValueCheck(column.name, index, *found)
+            yield ValueCheck(column.name, columns[column.name].full_type, index, *found)
 
 
 def _check(column: Column, actual: _Actual) -> tuple[Check, str] | None:
@@ -278,7 +282,7 @@ def _check(column: Column, actual: _Actual) -> tuple[Check, str] | None:
         return _range_check(actual)
     if actual.type == "enum":
         # It takes '2' for its second value, and 'paid' for PAID: https://dev.mysql.com/doc/refman/8.4/en/enum.html
-        return _members(actual.full_type).__contains__, "is an ENUM without this value"
+        return enum_values(actual.full_type).__contains__, "is an ENUM without this value"
     if actual.type == "char":
         # https://dev.mysql.com/doc/refman/8.4/en/char.html
         return lambda value: not str(value).endswith(" "), "is a CHAR, which drops the blanks at the end of this value"
@@ -295,7 +299,7 @@ def _range_check(actual: _Actual) -> tuple[Check, str] | None:
     return lambda value: int(value or 0) <= highest, f"is {actual.full_type}, which ends at {highest}"
 
 
-def _members(enum: str) -> frozenset[Value]:
+def enum_values(enum: str) -> frozenset[Value]:
     r"""The values of `enum('a','it''s')`; the server writes a quote twice and escapes with backslashes."""
     texts = re.findall(r"'((?:[^'\\]|''|\\.)*)'", enum, re.DOTALL)
     return frozenset(re.sub(r"\\(.)|''", lambda found: _ESCAPED.get(found[1], found[1] or "'"), text) for text in texts)
@@ -314,6 +318,17 @@ def _vacancy(actual: _Actual) -> str:
         return "null"
     is_text = actual.type in _TEXT_TYPES and (actual.length or 0) >= _VACANT_CHARACTERS
     return "text" if is_text else ""
+
+
+def _has_triggers(connection: Connection[Any], table: str) -> bool:
+    """As far as this user may see them, which takes the TRIGGER privilege."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM information_schema.TRIGGERS"
+            " WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = %s",
+            (table,),
+        )
+        return bool(cursor.fetchall()[0][0])
 
 
 def _query(connection: Connection[Any], select: str, table: str, tail: str = "") -> tuple[tuple[Any, ...], ...]:

@@ -136,6 +136,7 @@ class TestQuarantine:
                 "hint": "correct the item; its next version supersedes this one",
                 "errno": None,
                 "record": bad_amount,
+                "kind": "poison",
             },
             object_name("b", 1): {
                 "key": "b",
@@ -144,6 +145,7 @@ class TestQuarantine:
                 "hint": "the value does not fit its column; correct the item, its next version supersedes",
                 "errno": 1366,
                 "record": emoji,
+                "kind": "poison",
             },
         }
         assert tables.orders() == [order("c")]

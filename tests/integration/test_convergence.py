@@ -23,7 +23,7 @@ from common.sql import literal
 from tests.support.histories import DELETE, POISON, UPSERT, Delivery, Plan, plans
 from tests.support.records import START
 from tests.support.tables import Tables
-from tests.support.writes import WriteLog, Writer, changes_of
+from tests.support.writes import TABLE, WriteLog, Writer, changes_of
 
 Write = Callable[[Writer, Delivery], Outcome]
 
@@ -101,14 +101,16 @@ def unguarded(writer: Writer, delivery: Delivery) -> Outcome:
     """What one would write at first: the last of each key in the batch, one upsert, one delete, COMMIT."""
     changes = changes_of(*(step.record() for step in delivery.steps))
     newest = {change.key: change for change in sorted(changes, key=lambda change: change[:2])}
-    target = writer.target
+    table, columns = TABLE.name, ", ".join(column.name for column in TABLE.columns)
+    changed = ", ".join(f"{column.name} = VALUES({column.name})" for column in TABLE.columns)
     rows = [f"({','.join(map(literal, change.row))})" for change in newest.values() if change.row is not None]
     gone = [literal(change.key) for change in newest.values() if change.row is None]
     try:
         if rows:
-            writer.connection.query(target.upsert_head + ",".join(rows) + target.upsert_tail)
+            into = f"INSERT INTO {table} ({columns}) VALUES {','.join(rows)}"
+            writer.connection.query(f"{into} ON DUPLICATE KEY UPDATE {changed}")
         if gone:
-            writer.connection.query(target.delete_head + ",".join(gone) + target.delete_tail)
+            writer.connection.query(f"DELETE FROM {table} WHERE {TABLE.key.name} IN ({','.join(gone)})")
         writer.connection.commit()
     except BaseException:
         writer.connection.rollback()
