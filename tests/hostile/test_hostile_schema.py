@@ -41,7 +41,7 @@ KEYS = ("order-1", "K", "z'\\", "order-2")  # no two of them are equal to the co
 def test_any_deliveries_end_in_the_last_state(tables: HostileTables, connect: Any):
     world = make_writers(tables, WriteLog(tables), connect)
 
-    @settings(PROPERTY, max_examples=30)
+    @settings(PROPERTY, max_examples=60)
     @given(plans(keys=KEYS))
     def converges(plan: Plan) -> None:
         done = assert_converges(world, plan, guarded)
@@ -57,7 +57,7 @@ def test_any_deliveries_end_in_the_last_state(tables: HostileTables, connect: An
 def test_what_the_table_refuses_is_parked_and_the_rest_wins(tables: HostileTables, connect: Any):
     world = make_writers(tables, WriteLog(tables), connect)
 
-    @settings(PROPERTY, max_examples=30)
+    @settings(PROPERTY, max_examples=60)
     @given(plans(keys=KEYS, kinds=(UPSERT, DELETE, POISON, ORPHAN, STATUS, CLASH)))
     def converges(plan: Plan) -> None:
         done = assert_converges(world, plan, guarded)
@@ -153,7 +153,7 @@ def test_a_cut_connection_leaves_a_batch_whole_or_unwritten(  # noqa: PLR0917
     tables.assert_legacy_values_survived()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(backlog=backlogs)
 def test_any_backlog_is_replayed_to_the_last_state(make_world: Callable[..., World], backlog: Backlog):
     backlog.assert_replays(make_world)
