@@ -57,6 +57,9 @@ class Tables:
         """A legacy table in place of the one that the schema step makes."""
         self.run("DROP TABLE tbl_orders", ddl)
 
+    def clear(self) -> None:
+        self.run("DELETE FROM tbl_orders", "DELETE FROM replication_versions")
+
     def orders(self) -> Rows:
         return self.run("SELECT * FROM tbl_orders ORDER BY order_id")
 
