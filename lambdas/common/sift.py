@@ -18,6 +18,7 @@ import re
 import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any
@@ -29,8 +30,8 @@ from common.changes import Change, Kind, Parked
 from common.target import MOVED, Rejection
 from common.writer import Outcome, Statement, Stored, Writer, count_loser, layers
 
-# So many keys are decided before the next: where time runs out, these are done.
-_SLICE = 100
+# So many keys are decided before the next: where time runs out, these are done; at least so many, however short it is.
+_SLICE, _LEAST = 500, 10
 
 History = list[Change]
 Id = tuple[str, str]  # key and version
@@ -62,15 +63,22 @@ def _write(sifter: _Sifter, histories: list[History], *, every_change: bool) -> 
     for start in range(0, len(histories), _SLICE):
         some = histories[start : start + _SLICE]
         if not sifter.finish(turns_of(some, stored, sifter)):
-            done = start
+            done = start or _do_least(sifter, turns_of(some[:_LEAST], stored, sifter))
             break
-    sifter.forget(history[0].key for history in histories[done:])
-    sifter.finish(sifter.waiting())
+    if done == len(histories):
+        sifter.finish(sifter.waiting())
     sifter.raise_what_nobody_knows()
     sifter.look_after_keys()
     writer.claim([sifter.written[key][-1] for key in sorted(sifter.written)])
     writer.forget([key for key in stored if stored[key].new and key not in sifter.written])
     return sifter.outcome(histories[:done], histories[done:], every_change=every_change)
+
+
+def _do_least(sifter: _Sifter, turns: Iterator[list[Change]]) -> int:
+    """A batch that is too hard for a call must still get smaller with each."""
+    with sifter.unhurried():
+        sifter.finish(turns)
+    return _LEAST
 
 
 def _newest(histories: list[History], stored: dict[str, Stored], sifter: _Sifter) -> Iterator[list[Change]]:
@@ -150,20 +158,21 @@ class _Sifter:
         """Take all turns; False, with nothing of them done, where time runs out before."""
         query = self.writer.connection.query
         query("SAVEPOINT turns")
-        before = dict(self._rejected)
+        before = dict(self._rejected), {key: list(changes) for key, changes in self.written.items()}
         try:
             for turn in turns:
                 self.take(turn)
         except _TimeUpError:
             query("ROLLBACK TO SAVEPOINT turns")
-            self._rejected = before
+            self._rejected, self.written = before
             return False
         return True
 
-    def forget(self, keys: Iterable[str]) -> None:
-        """What was done of these keys was undone."""
-        for key in keys:
-            self.written.pop(key, None)
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        out_of_time, self._out_of_time = self._out_of_time, lambda: False
+        yield
+        self._out_of_time = out_of_time
 
     def waiting(self) -> Iterator[list[Change]]:
         """What another row stood in the way of, once more: that one may have moved since."""

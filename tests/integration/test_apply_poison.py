@@ -212,7 +212,7 @@ def test_what_would_be_stored_otherwise_is_not_sent(connect: Any, tables: Tables
     assert (tables.orders(), tables.sidecar()) == ([], [("b", 1, 1)])
 
 
-@pytest.mark.parametrize(("ddl", "reason"), OTHERWISE[:2])
+@pytest.mark.parametrize(("ddl", "reason"), OTHERWISE[:1])
 def test_the_reason_is_that_of_the_table_as_it_is_now(writer: Writer, tables: Tables, ddl: str, reason: str):
     tables.run(f"ALTER TABLE tbl_orders {ddl}")
 

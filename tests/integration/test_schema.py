@@ -282,19 +282,24 @@ def test_a_way_to_the_server_whose_counts_lie_is_refused_and_nothing_is_left(con
                 "other_unique_keys": (
                     UniqueKey("u1", ("merchant_id", "created_at"), (None, None)),
                     UniqueKey("u2", ("status",), (None,)),
-                )
+                ),
+                "is_plain": False,
             },
         ),
-        ("ADD UNIQUE KEY u (status(4))", {"other_unique_keys": (UniqueKey("u", ("status",), (4,)),)}),
+        (
+            "ADD UNIQUE KEY u (status(4))",
+            {"other_unique_keys": (UniqueKey("u", ("status",), (4,)),), "is_plain": False},
+        ),
         ("ADD KEY k (status)", {}),
         (
             "MODIFY order_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL",
-            {"charset": "utf8mb4", "collation": "utf8mb4_unicode_ci"},
+            {"charset": "utf8mb4", "collation": "utf8mb4_unicode_ci", "is_plain": False},
         ),
         (
             "DROP PRIMARY KEY, ADD COLUMN id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, ADD UNIQUE KEY u (order_id)",
-            {"own_keys": ("u",), "numbered_keys": ("PRIMARY",)},
+            {"own_keys": ("u",), "numbered_keys": ("PRIMARY",), "is_plain": False},
         ),
+        ("ADD COLUMN note TEXT NULL", {"is_plain": False}),
         ("MODIFY status VARCHAR(32) NULL", {"vacant": (*VACANT[:2], ("status", "null"))}),
     ],
 )

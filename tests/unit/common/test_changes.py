@@ -47,7 +47,8 @@ def _expected(case: dict[str, Any], record: dict[str, Any]) -> Change | None:
     row = None
     if case["row"] is not None:
         row = order("order-1", **case["row"])
-    return Change(case.get("key", "order-1"), case.get("version", FIRST), row, START, record)
+    created = record["eventName"] == "INSERT"
+    return Change(case.get("key", "order-1"), case.get("version", FIRST), row, START, record, created)
 
 
 @all_cases
