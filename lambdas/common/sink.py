@@ -29,7 +29,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT, ER, SERVER_STATUS
 
 from common import errors
-from common.changes import Change, Parked
+from common.changes import Change, Kind, Parked
 from common.sql import chunks, literal, tuples
 from common.target import CLAIM_HEAD, CLAIM_TAIL, READ_HEAD, READ_TAIL, Target
 
@@ -324,9 +324,11 @@ class _Writer:
         else:
             on = f" on column {', '.join(columns)}" if columns else ""
             reason, hint = f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", errors.rule(error).hint
-        return Parked(change.key, change.version, reason, hint, errno, change.record)
+        kind = Kind.DEFERRED if guard or errno in _WAITS_FOR_A_ROW else Kind.POISON
+        return Parked(change.key, change.version, reason, hint, errno, change.record, kind)
 
 
+_WAITS_FOR_A_ROW = (1062, 1216, 1217, 1451, 1452)
 _NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
 
 

@@ -111,11 +111,14 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class FailedBatch:
-    """Records that were not applied, from a text of `size` bytes; a quarantined one has no pointer."""
+    """Records that were not applied, from a text of `size` bytes. One that was parked has no pointer but `parked`,
+    the object that holds it.
+    """
 
     records: Sequence[Record]
     size: int
     pointer: Pointer | None = None
+    parked: Mapping[str, Any] | None = None
 
     @property
     def suspect(self) -> str | None:
@@ -177,11 +180,12 @@ def parse_message(text: str, table_name: str) -> Pointer:
 
 
 def parse_parked(text: bytes) -> FailedBatch:
-    """The whole record of a quarantined object. Raises UnreadableError."""
-    record = _object(text).get("record")
+    """The whole record of a parked object. Raises UnreadableError."""
+    document = _object(text)
+    record = document.get("record")
     if not isinstance(record, dict):
         raise UnreadableError("it holds no quarantined record")
-    return FailedBatch([record], len(text))
+    return FailedBatch([record], len(text), parked=document)
 
 
 def _object(text: bytes | str) -> dict[str, Any]:

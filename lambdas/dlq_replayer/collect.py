@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from common.changes import Change, Parked, Record, reader, source_time
 from common.mapping import Table
+from common.quarantine import DEFERRED
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch, UnreadableError, parse_lean, parse_parked
@@ -150,6 +151,7 @@ class Collector:
             }
         )
         part.counts["batches"] += 1
+        part.counts["tried_again"] += found.key.startswith(DEFERRED)
         part.counts["records"] += sorted_out.records
 
     def _read(self, found: Listed) -> bytes:
@@ -196,8 +198,12 @@ def weight(found: Listed) -> int:
 
 
 def parse(key: str, text: bytes, table_name: str) -> FailedBatch:
-    """What `text`, a failed batch or a quarantined record, holds. Raises UnreadableError."""
-    return parse_parked(text) if key.startswith(QUARANTINE) else parse_lean(text, table_name)
+    """What `text`, a failed batch or a parked record, holds. Raises UnreadableError."""
+    return parse_parked(text) if is_parked(key) else parse_lean(text, table_name)
+
+
+def is_parked(key: str) -> bool:
+    return key.startswith((QUARANTINE, DEFERRED))
 
 
 def _prefixes(run: Run) -> list[str]:
@@ -206,7 +212,7 @@ def _prefixes(run: Run) -> list[str]:
         prefixes.append(f"{run.prefix}hydrated/")
     if run.input.get("include_quarantine"):
         prefixes.append(QUARANTINE)
-    return prefixes
+    return [*prefixes, DEFERRED]
 
 
 def write(bucket: Bucket, run: Run, part: Part, number: int, splits: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count, dropwhile, groupby, islice
@@ -11,7 +11,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from common.changes import Change, Parked
+from common.changes import Change, Kind, Parked
 from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
@@ -26,6 +26,8 @@ from dlq_replayer.splits import line_reader, open_split, part_of
 
 _BATCH = 1_000
 _READERS = _PARKED_AT_ONCE = 8
+# How the kinds of what is parked are counted.
+_COUNTED = {Kind.POISON: "quarantined", Kind.DEFERRED: "deferred", Kind.UNKNOWN: "unknown"}
 # Of what is being parked: as objects a record may be thirty times its text.
 _PARKED_BYTES = 1024 * 1024
 
@@ -113,19 +115,25 @@ class Drainer:
 
     def _park(self, parked: list[Parked], progress: Progress) -> None:
         under_way = ahead(
-            lambda whole: self.quarantine.park([whole[0]]),
+            lambda whole: self.quarantine.park_again(whole[0], whole[2]),
             self._whole(parked, progress.vanished),
             threads=_PARKED_AT_ONCE,
             room=_PARKED_BYTES,
             weigh=lambda whole: max(whole[1], _PARKED_BYTES // _PARKED_AT_ONCE),
         )
-        progress.parked += [name for _, names in under_way for name in names.result()]
+        for _, stored in under_way:
+            name, kind = stored.result()
+            progress.parked.append(name)
+            progress.counts[_COUNTED[Kind(kind)]] += 1
 
-    def _whole(self, parked: list[Parked], vanished: list[str]) -> Iterator[tuple[Parked, int]]:
-        """With their records, and how many bytes these are: what was collected only refers to them.
+    def _whole(
+        self, parked: list[Parked], vanished: list[str]
+    ) -> Iterator[tuple[Parked, int, Mapping[str, Any] | None]]:
+        """With their records, how many bytes these are, and the object that holds one which was parked before:
+        what was collected only refers to them.
 
         A thousand parked records may come from as many failed batches: a few are read ahead, a record at a time is
-        parsed. A batch that a person has moved meanwhile has `vanished`; a quarantined record was discarded.
+        parsed. A batch that a person has moved meanwhile has `vanished`; a parked record was discarded.
         """
         by_source = {key: list(same) for key, same in groupby(sorted(parked, key=_source), key=_source)}
         for source, text in ahead(self.bucket.read_wherever, by_source, threads=_READERS, room=_READERS):
@@ -136,7 +144,7 @@ class Drainer:
                 continue
             for one in by_source[source]:
                 index = one.record["index"]
-                yield one._replace(record=batch.whole(index)), batch.size_of(index)
+                yield one._replace(record=batch.whole(index)), batch.size_of(index), batch.parked
 
     def _park_unreadable(self, run: Run, _split: int, progress: Progress) -> Iterator[None]:
         """Yields behind each piece of the poison that was collected."""

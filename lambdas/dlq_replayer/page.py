@@ -16,8 +16,8 @@ _NO_TIMELINE = {"database_down": "Nothing was looked at: the database did not an
 _YEARS = (2012, 2200)  # from the first year of DynamoDB
 # First what came in, then what became of it.
 _CARDS = (
-    "batches", "records", "applied", "superseded", "stale", "redelivered", "skipped", "parked", "expired", "problems",
-    "left",
+    "batches", "records", "applied", "superseded", "stale", "redelivered", "skipped", "quarantined", "deferred",
+    "unknown", "expired", "problems", "left",
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def render(
         next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing. All is well.</li>",
         timeline=_timeline(_failed(manifest), _drained(notes))
         or f"<p>{_NO_TIMELINE.get(report['outcome'], 'None.')}</p>",
-        parked=_table(parked, ("key", "reason", "hint", "object"), counts["parked"]),
+        parked=_table(parked, ("key", "kind", "reason", "hint", "object"), counts["parked"]),
         expired=_table(
             report["expired"],
             (

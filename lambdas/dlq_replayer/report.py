@@ -12,6 +12,7 @@ from typing import Any
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer import page
 from dlq_replayer.bucket import EXPIRED, Bucket, GoneError
+from dlq_replayer.collect import is_parked
 from dlq_replayer.run import Run, State
 
 # How much of a list goes into the execution's output, which Step Functions limits to 256 KiB.
@@ -23,8 +24,12 @@ _ADVICE = {
     "incomplete": "MySQL went away while changes were applied. What was applied is settled, the rest is where it was:"
     " start the replay again.",
     "planned": "Nothing was changed. Start the replay without dry_run to apply what was counted.",
-    "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, then"
-    " retry or discard the records.",
+    "quarantined": "Records under quarantine/ can never be written as they are: see their reasons, correct the items,"
+    " then retry or discard the records.",
+    "unknown": "Records wait under deferred/ because MySQL refuses them with an error that Backstream does not know:"
+    " see their reasons and the server's log. Every replay tries them again.",
+    "deferred": "Records wait under deferred/ for another row, or for a unique value to become free. Every replay tries"
+    " them again, for a day: start another one once the other row is there.",
     "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare"
     " the table with MySQL for items changed between those times, touch those"
     " that differ, then delete the object of the range.",
@@ -43,7 +48,7 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     report = _numbers(run, state, notes, now) | {"input": _asked(run)}
     report["expired"] = _expired(bucket, run)
     found = [item for items in _each(bucket, f"{run.prefix}problems/") for item in items]
-    moved = (key for note in notes for key in note["vanished"] if not key.startswith(QUARANTINE))  # else discarded
+    moved = (key for note in notes for key in note["vanished"] if not is_parked(key))  # else discarded
     report["problems"] = _once(found + [{"source": key, "problem": _VANISHED} for key in moved])
     report["parked_records"] = sorted({name for note in notes for name in note["parked"]})
     for name in ("expired", "problems"):
@@ -83,6 +88,8 @@ def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime)
     counts.update(
         {name: state.get("surveyed", {}).get("counts", {}).get(name, 0) for name in ("changes", "keys", "stale")}
     )
+    if run.dry:
+        counts["deferred"] = counts["tried_again"]
     settled = state.get("settled", {})
     counts["settled"], counts["left"] = settled.get("settled", 0), settled.get("left", 0)
     counts["applied"] = counts["upserted"] + counts["deleted"]
@@ -102,8 +109,8 @@ def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime)
 
 _COUNTS = (
     "messages", "batches", "records", "changes", "keys", "applied", "upserted", "deleted", "stale", "redelivered",
-    "superseded", "ttl_delete", "other_item", "unreadable", "parked", "expired", "problems", "settled", "left",
-    "splits", "splits_drained",
+    "superseded", "ttl_delete", "other_item", "unreadable", "parked", "quarantined", "deferred", "unknown",
+    "expired", "problems", "settled", "left", "splits", "splits_drained",
 )  # fmt: skip
 
 
@@ -143,12 +150,14 @@ def _once(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _parked(bucket: Bucket, report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Key, reason and hint of the first parked records; the record itself is not shown."""
+    """Key, kind, reason and hint of the first parked records; the record itself is not shown."""
     shown = []
     for name in islice(report["parked_records"], page.SHOWN):
         try:
             parked = bucket.read_json(name)
         except GoneError:  # retried or discarded meanwhile
             continue
-        shown.append({field: parked.get(field) for field in ("key", "version", "reason", "hint")} | {"object": name})
+        shown.append(
+            {field: parked.get(field) for field in ("key", "version", "kind", "reason", "hint")} | {"object": name}
+        )
     return shown

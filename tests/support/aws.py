@@ -63,10 +63,14 @@ class S3:
             body = body[first : last + 1]
         return answer | {"Body": io.BytesIO(body)}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes | str, ContentType: str = "") -> dict[str, Any]:
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: bytes | str, ContentType: str = "", IfNoneMatch: str = ""
+    ) -> dict[str, Any]:
         assert len(Key.encode()) <= 1024, Key
         kept = self._bodies.keep(Body.encode() if isinstance(Body, str) else Body)
         with self._lock:
+            if IfNoneMatch == "*" and Key in self.objects:
+                raise refused("PreconditionFailed", "PutObject")
             self.objects[Key] = kept
         return {}
 

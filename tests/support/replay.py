@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common import changes, mapping
-from common.changes import Change, Parked
+from common.changes import Change, Kind, Parked
 from common.mysql import Database, MySQLSettings
 from common.quarantine import Quarantine, object_key
 from dlq_replayer.batches import parse_lean
@@ -191,6 +191,16 @@ class World:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(parked._asdict()))
         return key
 
+    def put_deferred(self, record: Record, kind: Kind = Kind.DEFERRED, **stored: Any) -> str:
+        """A record that waits since now. `stored` replaces parts of its object."""
+        change = changes.reader(self.table)(record)
+        assert isinstance(change, Change)
+        parked = Parked(change.key, change.version, "MySQL error 1452", "wait", 1452, record, kind)
+        key = object_key(parked)
+        document = parked._asdict() | {"since": int(self.clock.seconds())} | stored
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document))
+        return key
+
     def send_pointer(self, records: list[Record], **info: Any) -> str:
         """A pointer in the queue; the records are in their shard of the stream already, or are put there."""
         self.queue_mode = True
@@ -217,7 +227,7 @@ class World:
                 table=self.table,
                 table_name=TABLE_NAME,
                 database=self.faults.watch(self.database, "run"),
-                quarantine=Quarantine(lambda: s3, BUCKET),
+                quarantine=Quarantine(lambda: s3, BUCKET, self.clock.seconds),
                 every_change=self.options.get("every_change", False),
                 clock=self.clock,
             ),
@@ -294,8 +304,9 @@ class World:
         result = read(record)
         if isinstance(result, str):
             return True  # skipped for a reason
-        name = object_key(result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record))
-        if name in self.s3.objects or REPLAYED + name in self.s3.objects:
+        parked = result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record)
+        names = [object_key(parked._replace(kind=kind)) for kind in (Kind.POISON, Kind.DEFERRED)]
+        if any(name in self.s3.objects or REPLAYED + name in self.s3.objects for name in names):
             return True
         key, which = result[:2]
         if key is None or which is None or key not in stored:
