@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
 
 import msgspec
 
 from common.changes import LeanRecord, Record
+from dlq_replayer.bucket import UnreadableError
 
 # Messages and objects may come from anybody: what these patterns let through fits an object's key and the report.
 _SHARD = re.compile(r"[\w.-]{1,100}", re.ASCII)
@@ -78,10 +79,6 @@ def _lean_record(raw: msgspec.Raw) -> Record:
         return cast(Record, _decode_record(raw))
     except (msgspec.DecodeError, RecursionError):
         return cast(Record, _json(bytes(raw)))
-
-
-class UnreadableError(Exception):
-    """The object or message is no failed batch of this table; it is reported and left where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +227,20 @@ def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
 def _time(value: Any) -> str:
     """Only shown, so what is no time is left out."""
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
+
+
+_YEARS = (2012, 2200)  # from the first year of DynamoDB
+
+
+def moment(text: str) -> datetime | None:
+    """None for what is no time, or none of ours: a failed batch may claim any."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if not _YEARS[0] <= when.year <= _YEARS[1]:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def as_event_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:

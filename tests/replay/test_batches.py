@@ -13,14 +13,13 @@ from common import mapping
 from common.changes import reader
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
-    UnreadableError,
     as_event_record,
     parse_lean,
     parse_message,
     parse_object,
     parse_parked,
 )
-from dlq_replayer.bucket import FAILED, REPLAYED
+from dlq_replayer.bucket import FAILED, REPLAYED, UnreadableError
 from dlq_replayer.collect import Listed, weight
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, START, TTL_IDENTITY, record, remove

@@ -12,8 +12,7 @@ from dlq_replayer import bucket as buckets
 from dlq_replayer import collect, drain
 from dlq_replayer import splits as splitting
 from dlq_replayer.bucket import Bucket
-from dlq_replayer.collect import Collector
-from dlq_replayer.run import Run
+from dlq_replayer.collect import Backlog
 from dlq_replayer.splits import line_reader, open_split, run_files, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
@@ -84,14 +83,8 @@ def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("megabytes", "workers", "expected"), [(0, 4, 4), (16, 4, 4), (80, 4, 10), (10**6, 4, 2000)])
-def test_splits_are_bounded_not_the_backlog(
-    megabytes: int, workers: int, expected: int, monkeypatch: pytest.MonkeyPatch
-):
-    bucket = Bucket(S3(), "b")
-    failed = [("aws/lambda/x", megabytes * 1024 * 1024)]
-    monkeypatch.setattr(Bucket, "list", lambda _, prefix: iter(failed if prefix == "aws/lambda/" else []))
-    run = Run("n", "a", "s", {})
-    assert Collector(bucket, TABLE, "orders").splits_needed(run, workers) == expected
+def test_splits_are_bounded_not_the_backlog(megabytes: int, workers: int, expected: int):
+    assert Backlog(size=megabytes * 1024 * 1024).splits(workers) == expected
 
 
 def test_a_hot_key_with_a_hundred_thousand_changes_is_one_split_and_ends_in_its_last(world: World):

@@ -10,7 +10,8 @@ import itertools
 import json
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -143,13 +144,29 @@ class LazyDatabase:
         return self.inner.run(operation, work)
 
 
+class Meter:
+    """What a replay has told: the sums of its counts, and each value of its gauges."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.gauges: dict[str, list[float]] = {}
+        self._lock = threading.Lock()
+
+    def count(self, counts: Mapping[str, int]) -> None:
+        with self._lock:
+            self.counts.update(counts)
+
+    def gauge(self, name: str, value: float, *, seconds: bool = False) -> None:
+        self.gauges.setdefault(name, []).append(value)
+
+
 class World:
     """The account in which replays run: bucket, queue, stream, lock and database."""
 
     def __init__(self, server: Any, tables: Tables, s3: Any = None, **options: Any) -> None:
         """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds."""
         self.options = {"concurrency": 2, "database_wait_seconds": 300} | options
-        self.tables, self.clock, self.faults = tables, Clock(), Faults()
+        self.tables, self.clock, self.faults, self.meter = tables, Clock(), Faults(), Meter()
         self.s3, self.streams = s3 or S3(), Streams()
         self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
         self.server = Server(server)
@@ -230,12 +247,15 @@ class World:
                 quarantine=Quarantine(lambda: s3, BUCKET, self.clock.seconds),
                 every_change=self.options.get("every_change", False),
                 clock=self.clock,
+                seconds=self.clock.seconds,
+                meter=self.meter,
             ),
             hydrator=self._hydrator,
             lock=Lock(self.faults.watch(self.lock_table), self.executions, "lock"),
             concurrency=self.options["concurrency"],
             database_wait_seconds=self.options["database_wait_seconds"],
             out_of_time=self.out_of_time,
+            meter=self.meter,
             clock=self.clock,
         )
 
