@@ -91,9 +91,16 @@ class Collector:
         return any(True for prefix in _prefixes(run) for _ in self.bucket.list(prefix))
 
     def splits_needed(self, run: Run, workers: int) -> int:
-        """A split is bounded in size, not the backlog: the more has failed, the more splits."""
-        total = sum(size for prefix in _prefixes(run) for _, size in self.bucket.list(prefix))
-        return min(max(workers, -(-total // _SPLIT_BYTES)), _MOST_SPLITS)
+        """A split is bounded in size, not the backlog: the more has failed, the more splits.
+
+        Where nothing but parked records is there, as few as there can be: unique values that move from one key to
+        another are written together, if `apply()` is given these keys together.
+        """
+        sizes = Counter(
+            {prefix: sum(max(size, 1) for _, size in self.bucket.list(prefix)) for prefix in _prefixes(run)}
+        )
+        least = workers if any(size for prefix, size in sizes.items() if not is_parked(prefix)) else 1
+        return min(max(least, -(-sizes.total() // _SPLIT_BYTES)), _MOST_SPLITS)
 
     def collect(
         self, run: Run, cursor: dict[str, Any], splits: int, batches_left: int, out_of_time: Callable[[], bool]

@@ -83,7 +83,7 @@ def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPa
         list(opened.changes)
 
 
-@pytest.mark.parametrize(("megabytes", "workers", "expected"), [(0, 4, 4), (16, 4, 4), (80, 4, 10), (10**6, 4, 2000)])
+@pytest.mark.parametrize(("megabytes", "workers", "expected"), [(1, 4, 4), (16, 4, 4), (80, 4, 10), (10**6, 4, 2000)])
 def test_splits_are_bounded_not_the_backlog(
     megabytes: int, workers: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ):
