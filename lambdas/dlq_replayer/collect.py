@@ -58,8 +58,13 @@ class Backlog(NamedTuple):
         return Backlog(at, size, self.batches + 1, min(written, self.oldest or written))
 
     def splits(self, workers: int) -> int:
-        """A split is bounded in size, not the backlog: the more has failed, the more splits."""
-        return min(max(workers, -(-self.size // _SPLIT_BYTES)), _MOST_SPLITS)
+        """A split is bounded in size, not the backlog: the more has failed, the more splits.
+
+        Where nothing but parked records is there, as few as there can be: unique values that move from one key to
+        another are written together, if `apply()` is given these keys together.
+        """
+        least = workers if self.batches else 1
+        return min(max(least, -(-self.size // _SPLIT_BYTES)), _MOST_SPLITS)
 
     def seconds(self, now: datetime) -> float:
         """The age of the oldest batch."""

@@ -91,6 +91,19 @@ def test_a_unique_value_that_is_not_free_yet_is_waited_for(world: World):
     assert world.keys(DEFERRED) == []
 
 
+@pytest.mark.usefixtures("one_status")
+@pytest.mark.parametrize("keys", ["abcdefgh", "hgfedcba"], ids=["taker first", "taker last"])
+def test_a_chain_of_unique_values_is_written_by_one_replay(make_world: Callable[..., World], keys: str):
+    """A replay of nothing but parked records gives `apply()` all that fits into a call."""
+    world = make_world(concurrency=4)
+    world.put_batch([change(key, n, status=f"S{n}") for n, key in enumerate(keys)])
+    world.replay()
+    for n, key in enumerate(keys):
+        world.put_deferred(change(key, 10 + n, status=f"S{n + 1}"))
+    assert counts(world.replay(), "applied", "deferred", "splits") == ("complete", len(keys), 0, 1)
+    assert world.tables.orders() == sorted(applied(key, 10 + n, status=f"S{n + 1}") for n, key in enumerate(keys))
+
+
 def test_a_row_that_others_refer_to_is_deleted_once_they_are_gone(world: World):
     world.put_batch([change("a", 1)])
     world.replay()
