@@ -27,7 +27,8 @@ INTERRUPTED = 130
 _FIRST = "Start"  # the state that a new execution is about to enter
 _SHOWN = (
     "messages", "batches", "records", "changes", "keys", "applied", "deleted", "stale", "redelivered", "superseded",
-    "ttl_delete", "other_item", "unreadable", "parked", "expired", "problems", "settled", "left",
+    "ttl_delete", "other_item", "unreadable", "parked", "deferred", "unknown", "expired", "problems", "settled",
+    "left",
 )  # fmt: skip
 _START = ("dry_run", "include_quarantine", "keys", "shards", "max_batches", "concurrency")
 
@@ -179,7 +180,7 @@ def verdict(ended: Ended) -> int:
         return RUNNING
     if ended.status != "SUCCEEDED":
         return WRONG if ended.error == "WrongInput" else FAILED
-    return ATTENTION if any(counts.get(name) for name in ("parked", "expired", "problems")) else DONE
+    return ATTENTION if any(counts.get(name) for name in ("parked", "unknown", "expired", "problems")) else DONE
 
 
 def as_json(ended: Ended) -> dict[str, Any]:

@@ -34,6 +34,9 @@ _ADVICE = {
     "planned": "Nothing was changed. Start the replay without dry_run to apply what was counted.",
     "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, then"
     " retry or discard the records.",
+    "unknown": "MySQL refused records with an error that Backstream does not know: see their reasons under"
+    " quarantine/.",
+    "deferred": "Records under quarantine/ wait for another row, which their reasons name.",
     "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare"
     " the table with MySQL for items changed between those times, touch those"
     " that differ, then delete the object of the range.",

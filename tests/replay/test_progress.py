@@ -302,3 +302,4 @@ def test_kinds_of_parked_records_are_counted_apart(world: World, monkeypatch: py
     assert [report["counts"][name] for name in names] == [2, 1, 1, 1]
     assert [world.meter.counts[name] for name in names] == [2, 1, 1, 1]
     assert len(report["parked_records"]) == 4
+    assert len(report["next"]) == 3

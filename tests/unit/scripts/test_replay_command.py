@@ -157,6 +157,8 @@ def test_json_is_the_report_and_nothing_else(states: States, capsys: Any, argume
         ("FAILED", None, "WrongInput", 2),
         ("SUCCEEDED", {"outcome": "already_running", "running": "arn:other", "message": "another"}, "", 3),
         ("SUCCEEDED", {"outcome": "complete", "counts": {"parked": 1}}, "", 4),
+        ("SUCCEEDED", {"outcome": "complete", "counts": {"unknown": 1}}, "", 4),
+        ("SUCCEEDED", {"outcome": "complete", "counts": {"deferred": 1}}, "", 0),
         ("SUCCEEDED", {"outcome": "complete", "counts": {"expired": 1}}, "", 4),
         ("SUCCEEDED", {"outcome": "planned", "counts": {"problems": 1}}, "", 4),
     ],
