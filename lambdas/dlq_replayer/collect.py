@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from common.changes import Change, Parked, Record, reader, source_time
@@ -54,7 +54,7 @@ class Backlog(NamedTuple):
         size = self.size + entry.size
         if not entry.key.startswith(FAILED):
             return self._replace(cursor=at, size=size)
-        written = entry.modified.isoformat()
+        written = entry.modified.astimezone(UTC).isoformat(timespec="seconds")
         return Backlog(at, size, self.batches + 1, min(written, self.oldest or written))
 
     def splits(self, workers: int) -> int:

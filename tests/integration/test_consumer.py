@@ -67,6 +67,17 @@ class TestEvents:
         assert tables.sidecar() == [("a", 2, 0), ("b", 1, 0), ("c", 1, 1)]
         assert metrics_of(capsys.readouterr().out) == {"received": 4, "upserted": 2, "deleted": 1, "superseded": 1}
 
+    def test_a_batch_of_unreadable_records_alone_is_parked(
+        self, consume: Consume, world: FunctionWorld, tables: Tables
+    ):
+        """No change can be made of any of them: none is lost for that."""
+        bad = [record("a", 1, merchant_id=None), record("b", 2, amount="many")]
+
+        assert consume(*bad) == {"parked": 2}
+        assert sorted(world.objects()) == [object_name("a", 1), object_name("b", 2)]
+        assert [world.objects()[object_name(*name)]["record"] for name in (("a", 1), ("b", 2))] == bad
+        assert tables.orders() == []
+
     def test_a_batch_delivered_again_is_recognised(self, consume: Consume, tables: Tables):
         consume(record("a", 1), remove("b", 1))
         before = tables.orders(), tables.whole_sidecar()

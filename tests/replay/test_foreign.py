@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED, Bucket, Move
 from tests.support.aws import S3, refused
-from tests.support.replay import Execution, World, applied, change
+from tests.support.replay import Execution, World, applied, change, failure
 
 OF_THE_OBJECT = [
     "AccessDenied",
@@ -74,7 +74,10 @@ def test_refused_when_its_poison_is_parked_it_is_named(world: World, three_lette
     assert world.tables.orders() == [applied("b", 2)]
 
 
-@pytest.mark.parametrize("body", [b"", b"not JSON", json.dumps({"Records": []}).encode()])
+FEWER = json.dumps(failure([change("a", 1)]) | {"payload": {"Records": []}}).encode()
+
+
+@pytest.mark.parametrize("body", [b"", b"not JSON", FEWER], ids=["empty", "not JSON", "fewer records"])
 def test_written_anew_before_its_poison_is_parked_it_is_named(world: World, body: bytes):
     key = world.put_batch([change("a", 1, **BAD)])
     execution = Execution(world).until("drain")
@@ -158,6 +161,7 @@ def test_an_object_put_in_its_place_is_not_deleted_for_it(world: World, at: str)
     put_anew(world, key, at)
     report = world.replay()
     assert world.s3.body(key) == b"another"
+    assert b"another" not in [world.s3.body(moved) for moved in world.keys(REPLAYED)]
     assert [problem["source"] for problem in report["problems"]] == [key] == world.left()
     assert (report["counts"]["settled"], report["counts"]["left"]) == (1, 1)
     assert world.tables.orders() == [applied("a", 1), applied("b", 2)]

@@ -53,6 +53,15 @@ def test_what_became_of_records_is_counted_as_the_consumer_does(world: World):
         "ttl_delete": 1, "expired": 1, "problems": 1,
     }  # fmt: skip
     assert world.meter.counts["received"] == report["counts"]["records"] == 8
+    assert set(world.meter.counts) <= {*NAMES, "received", "other_item"}
+
+
+def test_a_split_of_many_calls_is_counted_once(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(drain, "_BATCH", 2)
+    fill(world)
+    world.out_of_time = lambda: True
+    report = world.replay()
+    assert {name: world.meter.counts[name] for name in FATES} == {name: report["counts"][name] for name in FATES}
 
 
 def test_a_dry_run_counts_nothing(world: World):

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from common import sink
-from common.changes import Change, Kind, Parked
+from common.changes import Change, Kind, Parked, read
 from common.sink import Outcome
-from dlq_replayer import drain, notes
+from dlq_replayer import collect, drain, notes
 from dlq_replayer.steps import Steps
-from tests.support.replay import Execution, Killed, World, change, last_states
+from tests.support.replay import Execution, Killed, LazyDatabase, World, change, last_states
 
 CALL_SECONDS, MARGIN_SECONDS = 300, 60  # as terraform/replay.tf and the handler have it
 BAD = {"amount": "12345678901234567890"}
@@ -118,6 +118,16 @@ def test_a_healthy_replay_notes_little(world: World, monkeypatch: pytest.MonkeyP
     assert len(noted) == expected
 
 
+def test_a_slow_batch_is_followed_by_smaller_ones(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Before a call dies of it; after a fast one the size grows again."""
+    monkeypatch.setattr(drain, "_BATCH", 16)
+    world.put_batch(keys(40))
+    slow = SlowServer(world, monkeypatch, lambda key: 2.0 if key < "k020" else 0.1)
+    Execution(world, {"concurrency": 1}).resume()
+    assert slow.sizes == [16, 8, 8, 8]
+    assert world.tables.orders() == last_states(keys(40))
+
+
 def test_a_database_that_comes_back_is_met_with_fewer_changes(world: World, monkeypatch: pytest.MonkeyPatch):
     """No answer in time looks like an outage: what held the batch may be its size."""
     monkeypatch.setattr(drain, "_BATCH", 40)
@@ -204,6 +214,18 @@ def test_a_call_gets_something_further_though_all_is_left(world: World, monkeypa
     assert world.tables.orders() == last_states(records)
 
 
+def test_stored_versions_are_those_of_now(world: World):
+    """A read view left open would show the sidecar as it was, and hold back the server's purge."""
+    before = world.database.run("first", lambda link, _: drain.stored_versions(link, ["a"]))
+    consumer = LazyDatabase(world.server, world.database.inner._settings.ca_pem)  # noqa: SLF001
+    consumer.run(
+        "consuming", lambda link, target: sink.apply(link, target, read([change("a", 1)], world.table).changes)
+    )
+    consumer.inner.drop()
+    after = world.database.run("then", lambda link, _: drain.stored_versions(link, ["a"]))
+    assert (before, list(after)) == ({}, ["a"])
+
+
 # names
 
 
@@ -227,6 +249,27 @@ def test_names_of_what_was_parked_lie_in_bounded_files(
     files = [world.bucket.read_json(key)["parked"] for key in world.keys(f"{prefix}named/")]
     assert max(map(len, files)) < 3 + 4
     assert not [key for key in world.keys(f"{prefix}done/") if b"quarantine/" in world.s3.body(key)]
+
+
+def test_settling_reads_the_names_of_a_part_once(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A part looks for its unreadable records among those of that part, not of all."""
+    monkeypatch.setattr(collect, "_PART_BATCHES", 1)
+    kept = [world.put_quarantined(change(f"q{n}", n, **BAD)) for n in range(5)]
+    execution = Execution(world, {"include_quarantine": True}).until("settle")
+    read_objects: list[str] = []
+    get = world.s3.get_object
+
+    def get_object(**given: Any) -> Any:
+        read_objects.append(given["Key"])
+        return get(**given)
+
+    world.s3.get_object = get_object
+    execution.until("report")
+    files = world.keys(f"replay/{execution.name}/named/")
+    assert len(files) == 5
+    assert sorted(key for key in read_objects if "/named/" in key) == files
+    execution.resume()
+    assert world.keys("quarantine/") == sorted(kept)
 
 
 def test_a_report_lists_the_first_of_what_was_parked(world: World, monkeypatch: pytest.MonkeyPatch):
@@ -259,3 +302,4 @@ def test_kinds_of_parked_records_are_counted_apart(world: World, monkeypatch: py
     assert [report["counts"][name] for name in names] == [4, 1, 1, 1]
     assert [world.meter.counts[name] for name in names] == [4, 1, 1, 1]
     assert len(report["parked_records"]) == 4
+    assert len(report["next"]) == 3
