@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
 
 import msgspec
 
 from common.changes import LeanRecord, Record
+from dlq_replayer.bucket import UnreadableError
 
 # Messages and objects may come from anybody: what these patterns let through fits an object's key and the report.
 _SHARD = re.compile(r"[\w.-]{1,100}", re.ASCII)
@@ -80,10 +81,6 @@ def _lean_record(raw: msgspec.Raw) -> Record:
         return cast(Record, _json(bytes(raw)))
 
 
-class UnreadableError(Exception):
-    """The object or message is no failed batch of this table; it is reported and left where it is."""
-
-
 @dataclass(frozen=True, slots=True)
 class Pointer:
     """What a failed batch says of itself: a range of one shard, `size` records, when they arrived and failed."""
@@ -111,11 +108,14 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class FailedBatch:
-    """Records that were not applied, from a text of `size` bytes; a quarantined one has no pointer."""
+    """Records that were not applied, from a text of `size` bytes. One that was parked has no pointer but `parked`,
+    the object that holds it.
+    """
 
     records: Sequence[Record]
     size: int
     pointer: Pointer | None = None
+    parked: Mapping[str, Any] | None = None
 
     @property
     def suspect(self) -> str | None:
@@ -177,11 +177,12 @@ def parse_message(text: str, table_name: str) -> Pointer:
 
 
 def parse_parked(text: bytes) -> FailedBatch:
-    """The whole record of a quarantined object. Raises UnreadableError."""
-    record = _object(text).get("record")
+    """The whole record of a parked object. Raises UnreadableError."""
+    document = _object(text)
+    record = document.get("record")
     if not isinstance(record, dict):
         raise UnreadableError("it holds no quarantined record")
-    return FailedBatch([record], len(text))
+    return FailedBatch([record], len(text), parked=document)
 
 
 def _object(text: bytes | str) -> dict[str, Any]:
@@ -226,6 +227,20 @@ def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
 def _time(value: Any) -> str:
     """Only shown, so what is no time is left out."""
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
+
+
+_YEARS = (2012, 2200)  # from the first year of DynamoDB
+
+
+def moment(text: str) -> datetime | None:
+    """None for what is no time, or none of ours: a failed batch may claim any."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if not _YEARS[0] <= when.year <= _YEARS[1]:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def as_event_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
+from dlq_replayer.meter import CloudWatchMeter
 from dlq_replayer.run import InputError, Run
 from dlq_replayer.steps import Steps
 
@@ -49,6 +50,7 @@ STREAMS = boto3.client("dynamodbstreams", config=_AWS) if SETTINGS.failures_queu
 BUCKET = Bucket(S3, SETTINGS.failures_bucket)
 DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE)
 LOCK = Lock(boto3.client("dynamodb", config=_AWS), boto3.client("stepfunctions", config=_AWS), SETTINGS.lock_table_name)
+METER = CloudWatchMeter()
 DRAINER = Drainer(
     bucket=BUCKET,
     table=TABLE,
@@ -57,6 +59,7 @@ DRAINER = Drainer(
     quarantine=Quarantine(lambda: S3, SETTINGS.failures_bucket),
     statement_bytes=SETTINGS.statement_bytes,
     every_change=SETTINGS.every_change,
+    meter=METER,
 )
 COLLECTOR = Collector(BUCKET, TABLE, SETTINGS.table_name, SETTINGS.mirror_ttl_deletes)
 
@@ -73,6 +76,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         concurrency=SETTINGS.concurrency,
         database_wait_seconds=SETTINGS.database_wait_seconds,
         out_of_time=lambda: context.get_remaining_time_in_millis() < _MARGIN_MS,
+        meter=METER,
     )
     try:
         state = steps.step(event["action"], event["state"])

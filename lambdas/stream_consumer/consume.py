@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from common.changes import Record, read
+from common.changes import Kind, Record, read
 from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
@@ -23,7 +23,9 @@ class Options:
 def consume(
     records: Iterable[Record], *, database: Database, quarantine: Quarantine, table: Table, options: Options
 ) -> Counter[str]:
-    """Apply `records` in one transaction, then park what can never be applied; counts of what became of each.
+    """Apply `records` in one transaction, then park what could not be applied; counts of what became of each.
+
+    `parked` counts all of these, `deferred` and `unknown` those that every replay tries again.
 
     Parking comes after the commit, so no row lock waits for S3; if it fails, the whole batch is delivered again
     and what was committed is recognised as redelivered.
@@ -48,5 +50,7 @@ def consume(
         parked += outcome.parked
     quarantine.park(parked)
     counts["parked"] = len(parked)
+    for kind in (Kind.DEFERRED, Kind.UNKNOWN):
+        counts[str(kind)] = sum(record.kind == kind for record in parked)
     counts["clock_tripped"] = sum(record.reason == CLOCK_REASON for record in parked)
     return +counts

@@ -58,7 +58,9 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, int]:
         logger.error("batch not applied", received=len(records), reason=str(error))
         raise
     _report({"received": len(records)} | counts)
-    if counts["parked"]:
+    if counts["parked"] and counts["parked"] == counts["deferred"]:
+        logger.warning("batch applied, records deferred", received=len(records), counts=counts)
+    elif counts["parked"]:
         logger.warning("batch applied, records parked", received=len(records), counts=counts)
     else:
         logger.info("batch applied", received=len(records), counts=counts)

@@ -13,14 +13,13 @@ from common import mapping
 from common.changes import reader
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
-    UnreadableError,
     as_event_record,
     parse_lean,
     parse_message,
     parse_object,
     parse_parked,
 )
-from dlq_replayer.bucket import FAILED, REPLAYED
+from dlq_replayer.bucket import FAILED, REPLAYED, UnreadableError
 from dlq_replayer.collect import Listed, weight
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
@@ -291,6 +290,57 @@ def test_a_part_of_the_backlog_is_bounded_in_every_way(world: World, bound: str,
     execution.resume()
     assert execution.trail.count("collect") == 1 + len(batches) + 1
     assert len(world.tables.orders()) == 5
+    assert len(world.keys("quarantine/")) == 5
+
+
+def test_parts_that_hold_nothing_but_problems_are_reported(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Each part has objects of its own: no part writes over what the one before has found."""
+    monkeypatch.setattr(collect, "_PART_BYTES", 1)
+    foreign = [f"{FAILED}{name}/foreign" for name in "acz"]
+    for key in foreign:
+        world.s3.put_object(Bucket="", Key=key, Body="x")
+    world.put_batch(RECORDS, key=f"{FAILED}b/batch")
+    report = world.replay()
+    assert [problem["source"] for problem in report["problems"]] == foreign == world.left()
+    assert world.tables.orders() == last_states(RECORDS)
+
+
+def test_a_part_is_bounded_in_its_problems(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(collect, "_PART_BATCHES", 2)
+    for number in range(6):
+        world.s3.put_object(Bucket="", Key=f"{FAILED}foreign{number}", Body="x")
+    execution = Execution(world)
+    assert len(execution.resume()["problems"]) == 6
+    assert execution.trail.count("collect") == 1 + 3 + 1
+
+
+@pytest.mark.parametrize("part", [1, 1000])
+def test_a_dry_run_collects_the_quarantine_too(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+    """Behind what it has hydrated, whose names sort behind those of the quarantine."""
+    monkeypatch.setattr(collect, "_PART_BATCHES", part)
+    world.put_batch([change("a", 1)])
+    world.send_pointer([change("b", 2)])
+    for number in range(3, 6):
+        world.put_quarantined(change("c", number))
+    counts = world.replay({"dry_run": True, "include_quarantine": True})["counts"]
+    assert (counts["batches"], counts["changes"], counts["keys"]) == (5, 5, 3)
+
+
+@pytest.mark.parametrize("part", [1, 2, 1000])
+def test_what_leaves_and_what_stays_is_counted(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+    """Whatever the parts: settled, left, or parked again, which is neither."""
+    monkeypatch.setattr(collect, "_PART_BATCHES", part)
+    world.put_batch([change("a", 1), change("p", 2, **BAD)])
+    world.put_batch([change("b", 3), change("q", 4, **BAD)])
+    stays = [world.put_batch([change(key, 5), change("r", 5, **BAD)], batchSize=9) for key in "cd"]
+    again = [world.put_quarantined(change(key, 6, **BAD)) for key in "st"]
+    world.put_quarantined(change("e", 7))
+    execution = Execution(world, {"include_quarantine": True}).until("settle")
+    world.out_of_time = lambda: True
+    counts = execution.resume()["counts"]
+    assert (counts["batches"], counts["settled"], counts["left"], counts["parked"]) == (7, 3, 2, 6)
+    assert world.left() == sorted(stays)
+    assert set(again) < set(world.keys("quarantine/"))
     assert len(world.keys("quarantine/")) == 5
 
 
