@@ -17,7 +17,7 @@ from common.errors import HoldError, StopError
 from common.quarantine import ParkError
 from common.sink import Outcome
 from scripts.local.mariadb import MariaDB
-from tests.support.functions import BUCKET, PARAMETER, FunctionWorld, metrics_of
+from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, metrics_of
 from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
 from tests.support.tables import Tables, order
 
@@ -39,7 +39,7 @@ def start(world: FunctionWorld, tables: Tables) -> Iterator[Callable[..., Consum
     def start(**environ: str | None) -> Consume:
         module = world.cold_start(CONSUMER, **environ)
         started.append(module)
-        return lambda *records: module.handler({"Records": list(records)}, None)
+        return lambda *records: module.handler({"Records": list(records)}, Context())
 
     yield start
     for module in started:
@@ -90,7 +90,7 @@ class TestEvents:
 
     def test_an_event_without_records_is_an_error_and_no_success(self, world: FunctionWorld, tables: Tables):
         with pytest.raises(KeyError):
-            world.cold_start(CONSUMER).handler({}, None)
+            world.cold_start(CONSUMER).handler({}, Context())
 
     def test_items_of_another_kind_and_expired_ones_are_skipped_and_counted(self, consume: Consume, tables: Tables):
         consume(record("a", 1), record("b", 1))
@@ -378,7 +378,7 @@ class TestSchemaStep:
     @pytest.fixture
     def step(self, world: FunctionWorld, tables: Tables) -> Callable[[], dict[str, str]]:
         tables.drop_all()
-        return lambda: world.cold_start(SCHEMA_STEP).handler({"anything": 1}, None)
+        return lambda: world.cold_start(SCHEMA_STEP).handler({"anything": 1}, Context())
 
     def test_it_creates_then_finds_that_all_fits(self, step: Callable[[], dict[str, str]], tables: Tables):
         assert step() == {"target": "created", "sidecar": "created"}

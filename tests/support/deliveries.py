@@ -12,6 +12,7 @@ from common import mapping
 from common.mysql import Database, MySQLSettings
 from common.quarantine import Quarantine
 from stream_consumer.consume import Options, consume
+from stream_consumer.unfinished import Unfinished
 from tests.support.records import item
 
 BUCKET = "failures"
@@ -78,6 +79,7 @@ class Consumer:
                 records,
                 database=self.database,
                 quarantine=self.quarantine,
+                unfinished=Unfinished(self.quarantine.s3, BUCKET),
                 table=self.table,
                 options=self.options,
             )

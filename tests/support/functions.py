@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,13 @@ import pytest
 from scripts.local.mariadb import MariaDB
 
 PARAMETER, BUCKET = "/orders/rds", "failures"
+
+
+class Context:
+    """Lambda's context; `remaining` gives the milliseconds that are left of the invocation."""
+
+    def __init__(self, remaining: Callable[[], int] = lambda: 60_000) -> None:
+        self.get_remaining_time_in_millis = remaining
 
 
 class FunctionWorld:
