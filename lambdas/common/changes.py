@@ -32,6 +32,10 @@ class RecordBody(TypedDict, total=False):
     NewImage: Any
 
 
+class RemovedBody(RecordBody, total=False):
+    OldImage: Any
+
+
 class LeanRecord(TypedDict, total=False):
     """What of a record its change is made of, so that a reader may leave out the rest, old images above all."""
 
@@ -39,6 +43,15 @@ class LeanRecord(TypedDict, total=False):
     eventSourceARN: Any
     userIdentity: Any
     dynamodb: RecordBody
+
+
+class RemovedRecord(TypedDict, total=False):
+    """The same of a removal whose old image tells whether the item had expired."""
+
+    eventName: Any
+    eventSourceARN: Any
+    userIdentity: Any
+    dynamodb: RemovedBody
 
 
 class Change(NamedTuple):
@@ -113,7 +126,7 @@ def reader(table: Table, *, mirror_ttl_deletes: bool = False) -> Callable[[Recor
 
     def read_record(record: Record) -> Change | Parked | str:
         try:
-            if not mirror_ttl_deletes and is_ttl_delete(record):
+            if not mirror_ttl_deletes and is_ttl_delete(record, table.ttl_attribute):
                 return "ttl_delete"
             return decode(record) or "other_item"
         except PoisonError as error:
@@ -122,18 +135,40 @@ def reader(table: Table, *, mirror_ttl_deletes: bool = False) -> Callable[[Recor
     return read_record
 
 
-def is_ttl_delete(record: Record) -> bool:
+def is_ttl_delete(record: Record, ttl_attribute: str | None = None) -> bool:
     """Whether DynamoDB expired the item, rather than somebody deleting it.
 
+    Only the Region that expired an item names the service. In a global table's other Regions the removal carries no
+    identity; there the item's own time, its `ttl_attribute`, tells.
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
     """
-    who = record.get("userIdentity") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or record.get("eventName") != "REMOVE":
+        return False
+    identity = record.get("userIdentity")
+    if not identity:
+        return ttl_attribute is not None and _had_expired(record, ttl_attribute)
     return (
-        isinstance(who, dict)
-        and record.get("eventName") == "REMOVE"
-        and who.get("type") == "Service"
-        and who.get("principalId") == "dynamodb.amazonaws.com"
+        isinstance(identity, dict)
+        and identity.get("type") == "Service"
+        and identity.get("principalId") == "dynamodb.amazonaws.com"
     )
+
+
+# DynamoDB expires no item whose time is further back than five years, so 0 may stand for "never":
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html
+_OLDEST_EXPIRY_SECONDS = (5 * 365 + 2) * 86_400
+
+
+def _had_expired(record: Record, ttl_attribute: str) -> bool:
+    """Whether the removed item's time had come at the record's time; False where either is malformed."""
+    try:
+        body = record["dynamodb"]
+        text = body["OldImage"][ttl_attribute]["N"]
+        removed_at = _seconds(body["ApproximateCreationDateTime"])
+        is_time = text.isascii() and text.isdigit() and len(text) <= _EPOCH_DIGITS
+        return bool(is_time and removed_at - _OLDEST_EXPIRY_SECONDS <= int(text) <= removed_at)
+    except (KeyError, TypeError, AttributeError, PoisonError):
+        return False
 
 
 def version(stream_arn: str, sequence_number: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
-from common.changes import LeanRecord, Record
+from common.changes import LeanRecord, Record, RemovedRecord
 
 # Messages and objects may come from anybody: what these patterns let through fits an object's key and the report.
 _SHARD = re.compile(r"[\w.-]{1,100}", re.ASCII)
@@ -36,6 +36,7 @@ class _Document(TypedDict, total=False):
 _decode_document = msgspec.json.Decoder(_Document).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_record = msgspec.json.Decoder(LeanRecord).decode
+_decode_removed = msgspec.json.Decoder(RemovedRecord).decode
 
 
 class LeanRecords(Sequence[Record]):
@@ -75,7 +76,11 @@ def _lean_record(raw: msgspec.Raw) -> Record:
     Raises UnreadableError.
     """
     try:
-        return cast(Record, _decode_record(raw))
+        record: Any = _decode_record(raw)
+        # Without an identity, the old image tells whether the item had expired.
+        if record.get("eventName") == "REMOVE" and not record.get("userIdentity"):
+            record = _decode_removed(raw)
+        return cast(Record, record)
     except (msgspec.DecodeError, RecursionError):
         return cast(Record, _json(bytes(raw)))
 

@@ -74,9 +74,27 @@ def test_batches_read_ahead_are_bounded_by_number_and_by_size():
     assert weight(large) == 20_000_000
 
 
-def test_old_images_are_not_read_where_only_changes_are_wanted():
-    (removed,) = parse_lean(body({"Records": [remove("a", 1)]}), "orders").records
-    assert "OldImage" not in removed["dynamodb"]
+def test_only_a_removal_by_nobody_has_its_old_image_read():
+    """It tells whether the item had expired; the old images of all other records only cost time."""
+    changed, expired = change("a", 1), remove("b", 2, identity=TTL_IDENTITY)
+    changed["dynamodb"]["OldImage"] = changed["dynamodb"]["NewImage"]
+    given = [changed, expired, remove("c", 3)]
+    read = parse_lean(body({"Records": given}), "orders").records
+    assert ["OldImage" in record["dynamodb"] for record in read] == [False, False, True]
+
+
+@pytest.mark.parametrize("ttl", [START, START + 1, None], ids=["expired", "not yet", "without a time"])
+@pytest.mark.parametrize("identity", [None, {}, TTL_IDENTITY, {"type": "IAMUser"}], ids=repr)
+@pytest.mark.parametrize("mirror", [False, True], ids=["kept", "mirrored"])
+def test_an_expiry_is_one_however_it_was_read(ttl: int | None, identity: Any, mirror: bool):
+    removed = remove("a", 1, record_ttl=None if ttl is None else {"N": str(ttl)})
+    removed["userIdentity"] = identity
+    text = body({"Records": [removed]})
+    read = reader(mapping.load(), mirror_ttl_deletes=mirror)
+    lean, whole = (list(map(read, parse(text, "orders").records)) for parse in PARSERS)
+    assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
+    expired = identity == TTL_IDENTITY or (ttl == START and not identity)
+    assert (lean == ["ttl_delete"]) == (expired and not mirror)
 
 
 UNREADABLE = {

@@ -23,7 +23,9 @@ def item(key: str, **values: Any) -> dict[str, Any]:
     for name, value in plain.items():
         if isinstance(value, dict):
             image[name] = value
-        elif value is not None:
+        elif value is None:
+            image.pop(name, None)
+        else:
             image[name] = {"N": str(value)} if name in ("amount", "created_at", "updated_at") else {"S": value}
     return image
 
