@@ -16,8 +16,9 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CR, ER
 
-from common import config, errors, schema
+from common import config, errors, registry, schema
 from common.mapping import Table
+from common.source import HIGHEST_GENERATION, Source, Stream, parse_stream
 from common.target import Target
 
 T = TypeVar("T")
@@ -50,6 +51,25 @@ class MySQLSettings:
     read_timeout: int = config.env("MYSQL_READ_TIMEOUT", config.integer(1, 900), default=20)
 
 
+def _stream_arn(value: str) -> str:
+    parse_stream(value)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings(MySQLSettings):
+    stream_arn: str = config.env("STREAM_ARN", _stream_arn)
+    generation: int = config.env("STREAM_GENERATION", config.integer(0, HIGHEST_GENERATION), default=0)
+
+    @property
+    def stream(self) -> Stream:
+        return parse_stream(self.stream_arn)
+
+    @property
+    def source(self) -> Source:
+        return Source(self.stream.table_arn, self.generation)
+
+
 class Parameters(Protocol):
     """Where the connection details and credentials come from; `fresh` bypasses a cache."""
 
@@ -70,7 +90,10 @@ class _Session:
 
 
 class Database:
-    """Runs work on a live connection and turns MySQL errors into what to do about them."""
+    """Runs work on a live connection and turns MySQL errors into what to do about them.
+
+    Every connection checks that `source` is registered; None asks for no source.
+    """
 
     def __init__(
         self,
@@ -78,8 +101,10 @@ class Database:
         parameters: Parameters,
         table: Table,
         clock: Callable[[], float] = time.monotonic,
+        source: Source | None = None,
     ) -> None:
         self._settings, self._parameters, self._table, self._clock = settings, parameters, table, clock
+        self._source = source
         self._session: _Session | None = None
 
     def run(self, operation: str, work: Callable[[Connection[Any], Target], T]) -> T:
@@ -153,6 +178,8 @@ class Database:
             try:
                 target = schema.inspect(connection, self._table)
                 connection.rollback()  # ends the read view that inspecting opened
+                if not registry.check(connection, self._source):
+                    schema.refuse_wrong_counts(connection)
             except BaseException:
                 _abandon(connection)
                 raise

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from common.changes import Change, Parked, Record, reader, source_time
 from common.mapping import Table
 from common.quarantine import PREFIX as QUARANTINE
+from common.source import Source
 from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch, UnreadableError, parse_lean, parse_parked
 from dlq_replayer.bucket import FAILED, Bucket, GoneError
@@ -82,7 +83,7 @@ class SortedOut:
 class Collector:
     bucket: Bucket
     table: Table
-    table_name: str
+    source: Source
     mirror_ttl_deletes: bool = False
 
     def anything(self, run: Run) -> bool:
@@ -121,7 +122,7 @@ class Collector:
     def _take(self, run: Run, found: Listed, text: Future[bytes], splits: int, part: Part) -> None:
         part.size += found.size
         try:
-            batch = parse(found.key, text.result(), self.table_name)
+            batch = parse(found.key, text.result(), self.source)
             pointer = batch.pointer
             if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
                 return
@@ -173,7 +174,7 @@ class Collector:
 
     def _sort_out(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int) -> SortedOut:
         """Raises UnreadableError."""
-        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
+        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
         done = SortedOut()
         for index, record in chosen:
             result = read(record)
@@ -195,9 +196,9 @@ def weight(found: Listed) -> int:
     return max(found.size, _AHEAD_BYTES // _READERS)
 
 
-def parse(key: str, text: bytes, table_name: str) -> FailedBatch:
+def parse(key: str, text: bytes, source: Source) -> FailedBatch:
     """What `text`, a failed batch or a quarantined record, holds. Raises UnreadableError."""
-    return parse_parked(text) if key.startswith(QUARANTINE) else parse_lean(text, table_name)
+    return parse_parked(text) if key.startswith(QUARANTINE) else parse_lean(text, source)
 
 
 def _prefixes(run: Run) -> list[str]:

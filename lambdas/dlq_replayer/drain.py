@@ -16,6 +16,7 @@ from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
 from common.sink import CLOCK_SLACK_SECONDS, Outcome, apply
+from common.source import Source
 from common.sql import chunks, literal
 from common.target import SIDECAR
 from dlq_replayer.ahead import ahead
@@ -50,7 +51,7 @@ class Progress:
 class Drainer:
     bucket: Bucket
     table: Table
-    table_name: str
+    source: Source
     database: Database
     quarantine: Quarantine
     statement_bytes: int = 15_000
@@ -130,7 +131,7 @@ class Drainer:
         by_source = {key: list(same) for key, same in groupby(sorted(parked, key=_source), key=_source)}
         for source, text in ahead(self.bucket.read_wherever, by_source, threads=_READERS, room=_READERS):
             try:
-                batch = parse(source, text.result(), self.table_name)
+                batch = parse(source, text.result(), self.source)
             except GoneError:
                 vanished.append(source)
                 continue

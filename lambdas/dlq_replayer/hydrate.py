@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from common.source import Source
 from dlq_replayer.batches import Pointer, UnreadableError, as_event_record, parse_message
 from dlq_replayer.bucket import EXPIRED, FAILED, Bucket
 
@@ -157,7 +158,7 @@ class Hydrator:
     streams: Any
     queue_url: str
     bucket: Bucket
-    table_name: str
+    source: Source
     prefix: str = FAILED
     keep: bool = False
     shards: tuple[str, ...] = ()
@@ -222,7 +223,7 @@ class Hydrator:
         """Whether the message has left the queue."""
         source = {"source": f"message {message['MessageId']}"}
         try:
-            pointer = parse_message(message["Body"], self.table_name)
+            pointer = parse_message(message["Body"], self.source)
         except UnreadableError as error:
             done.problems.append(source | {"problem": str(error)})
             return False

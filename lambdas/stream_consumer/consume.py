@@ -11,6 +11,7 @@ from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
 from common.sink import CLOCK_REASON, apply
+from common.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Options:
     mirror_ttl_deletes: bool = False
     every_change: bool = False
     statement_bytes: int = 15_000
+    source: Source | None = None
 
 
 def consume(
@@ -30,7 +32,7 @@ def consume(
 
     Raises HoldError, StopError or ParkError: then nothing may be acknowledged.
     """
-    batch = read(records, table, mirror_ttl_deletes=options.mirror_ttl_deletes)
+    batch = read(records, table, mirror_ttl_deletes=options.mirror_ttl_deletes, source=options.source)
     counts = Counter(batch.skipped)
     parked = list(batch.parked)
     if batch.changes:

@@ -15,7 +15,7 @@ from common.config import ConfigError
 from common.errors import HoldError, StopError
 from common.quarantine import ParkError
 from tests.support.deliveries import BUCKET, PLAIN, Parameters, tells_nothing
-from tests.support.records import record
+from tests.support.records import ARN, record
 from tests.support.tables import order
 
 
@@ -53,6 +53,7 @@ def function(*, server, tables, proxy, s3, monkeypatch):
         "MYSQL_TLS": "off",
         "MYSQL_CONNECT_TIMEOUT": "2",
         "FAILURES_BUCKET": BUCKET,
+        "STREAM_ARN": ARN,
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -27,10 +27,10 @@ from dlq_replayer.lock import Lock
 from dlq_replayer.run import InputError, Run
 from dlq_replayer.steps import Steps
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
-from tests.support.records import ARN, START, record
+from tests.support.records import ARN, SOURCE, START, record
 from tests.support.tables import Rows, Tables, order
 
-BUCKET, QUEUE, TABLE_NAME = "failures", "https://queue", "orders"
+BUCKET, QUEUE = "failures", "https://queue"
 SHARD = "shardId-00000001573689847184-864758bb"
 CHILD = "shardId-00000001573689847999-11111111"
 STATE_LIMIT = 32 * 1024
@@ -133,7 +133,7 @@ class LazyDatabase:
     def __init__(self, server: Server, ca_pem: str) -> None:
         self.server = server
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
-        self.inner = Database(settings, server, mapping.load())
+        self.inner = Database(settings, server, mapping.load(), source=SOURCE)
         self.before_run: Callable[[str], None] = lambda _: None
 
     def run(self, operation: str, work: Callable[..., Any]) -> Any:
@@ -211,11 +211,11 @@ class World:
         bucket = Bucket(s3, BUCKET)
         return Steps(
             bucket=bucket,
-            collector=Collector(bucket, self.table, TABLE_NAME, self.options.get("mirror_ttl_deletes", False)),
+            collector=Collector(bucket, self.table, SOURCE, self.options.get("mirror_ttl_deletes", False)),
             drainer=Drainer(
                 bucket=bucket,
                 table=self.table,
-                table_name=TABLE_NAME,
+                source=SOURCE,
                 database=self.faults.watch(self.database, "run"),
                 quarantine=Quarantine(lambda: s3, BUCKET),
                 every_change=self.options.get("every_change", False),
@@ -237,7 +237,7 @@ class World:
             streams=self.faults.watch(self.streams),
             queue_url=QUEUE,
             bucket=Bucket(self.faults.watch(self.s3), BUCKET),
-            table_name=TABLE_NAME,
+            source=SOURCE,
             prefix=run.prefix if run.dry else FAILED,
             keep=run.dry,
             shards=tuple(run.input.get("shards", ())),
@@ -310,7 +310,7 @@ class World:
             _id(record)
             for key in self.s3.objects
             if "/hydrated/" in key
-            for record in parse_lean(self.s3.body(key), TABLE_NAME).records
+            for record in parse_lean(self.s3.body(key), SOURCE).records
         }
 
     @staticmethod
