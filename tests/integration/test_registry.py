@@ -18,6 +18,7 @@ from common.mysql import Database, MySQLSettings
 from common.registry import SourceError, check, register
 from common.source import Source
 from scripts.local.mariadb import MariaDB
+from scripts.local.waiting import poll
 from tests.support.deliveries import Parameters
 from tests.support.functions import FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record
@@ -167,6 +168,19 @@ def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connec
         assert unregistered.sources() == [(0, winner, LABEL)]
 
 
+def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any):
+    """Else an older stream's label would be written over the newer one that was registered meanwhile."""
+    first, second = connect(), connect()
+    first.query(f"UPDATE replication_sources SET stream_label = '{NEW}'")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(register, second, SOURCE, "2026-06-30T00:00:00.000")
+        poll(lambda: tables.run("SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"), 10)
+        first.commit()
+        with pytest.raises(SourceError, match=f"older than its stream {NEW}"):
+            answer.result()
+    assert tables.sources() == [(0, HERE, NEW)]
+
+
 @pytest.fixture
 def opened(server: MariaDB) -> Iterator[Callable[[Source | None], Database]]:
     made: list[Database] = []
@@ -272,6 +286,17 @@ class TestFailover:
                 consumer.DATABASE.drop()
 
         return deliver
+
+    @pytest.mark.parametrize("name", ["stream_consumer", "dlq_replayer"])
+    def test_a_function_that_was_deployed_alone_stops(self, world: FunctionWorld, tables: Tables, name: str):
+        """Until the schema step has registered its generation."""
+        self.deploy(world, ARN, 0)
+        function = world.cold_start(f"{name}.handler", STREAM_GENERATION="5", LOCK_TABLE_NAME="lock")
+        with pytest.raises(StopError, match="as generation 5; run the schema step"):
+            function.DATABASE.run("writing", lambda *_: pytest.fail("it went on"))
+        self.deploy(world, ARN, 5)
+        assert function.DATABASE.run("asking", lambda *_: "answer") == "answer"
+        function.DATABASE.drop()
 
     def test_a_replica_with_an_older_stream_takes_over(self, world: FunctionWorld, tables: Tables):
         """Refused as it is; one generation later its changes win, and come back the same way."""

@@ -11,6 +11,7 @@ import pytest
 
 from common import mapping
 from common.changes import reader
+from common.source import Source
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
     UnreadableError,
@@ -506,3 +507,29 @@ def test_sequence_numbers_of_other_lengths_are_ordered_as_numbers(world: World):
     world.put_batch([short])
     world.replay()
     assert world.tables.orders() == [applied("a", 1)]
+
+
+def test_a_replay_writes_the_versions_of_its_generation(world: World):
+    """So what failed after another table took over is newer than all that the table before had written."""
+    world.put_batch([change("a", 9)])
+    world.replay()
+    world.source = Source(SOURCE.table_arn, 3)
+    world.put_batch([change("a", 1, updated_at=START + 10), change("b", 2)])
+
+    world.replay()
+
+    assert world.tables.orders() == [applied("a", 1, updated_at=START + 10), applied("b", 2)]
+    versions = world.tables.run("SELECT version FROM replication_versions ORDER BY item_key")
+    assert [version.split("_")[0] for (version,) in versions] == ["g0003", "g0003"]
+
+
+def test_a_batch_of_another_region_stays_and_is_reported(world: World):
+    elsewhere = ARN.replace("us-east-1", "eu-west-1")
+    key = world.put_batch([change("a", 1, arn=elsewhere)], streamArn=elsewhere)
+    world.put_batch([change("b", 2)])
+
+    report = world.replay()
+
+    assert world.tables.orders() == [applied("b", 2)]
+    assert world.left() == [key]
+    assert [problem["problem"] for problem in report["problems"]] == ["it belongs to another table"]

@@ -154,7 +154,7 @@ class World:
         self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
         self.server = Server(server)
         self.database = LazyDatabase(self.server, server.ca_pem)
-        self.table = mapping.load()
+        self.table, self.source = mapping.load(), SOURCE
         self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
         self.out_of_time: Callable[[], bool] = lambda: False
         self.queue_mode = False
@@ -211,11 +211,11 @@ class World:
         bucket = Bucket(s3, BUCKET)
         return Steps(
             bucket=bucket,
-            collector=Collector(bucket, self.table, SOURCE, self.options.get("mirror_ttl_deletes", False)),
+            collector=Collector(bucket, self.table, self.source, self.options.get("mirror_ttl_deletes", False)),
             drainer=Drainer(
                 bucket=bucket,
                 table=self.table,
-                source=SOURCE,
+                source=self.source,
                 database=self.faults.watch(self.database, "run"),
                 quarantine=Quarantine(lambda: s3, BUCKET),
                 every_change=self.options.get("every_change", False),
@@ -237,7 +237,7 @@ class World:
             streams=self.faults.watch(self.streams),
             queue_url=QUEUE,
             bucket=Bucket(self.faults.watch(self.s3), BUCKET),
-            source=SOURCE,
+            source=self.source,
             prefix=run.prefix if run.dry else FAILED,
             keep=run.dry,
             shards=tuple(run.input.get("shards", ())),
