@@ -15,6 +15,7 @@ from common.changes import Change, Parked, Record, reader, source_time
 from common.mapping import Table
 from common.quarantine import DEFERRED
 from common.quarantine import PREFIX as QUARANTINE
+from common.source import Source
 from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch, parse_lean, parse_parked
 from dlq_replayer.bucket import FAILED, Bucket, Entry, GoneError, UnreadableError
@@ -118,7 +119,7 @@ class SortedOut:
 class Collector:
     bucket: Bucket
     table: Table
-    table_name: str
+    source: Source
     mirror_ttl_deletes: bool = False
 
     def anything(self, run: Run) -> bool:
@@ -173,7 +174,7 @@ class Collector:
         part.size += found.size
         try:
             text, tag = content.result()
-            batch = parse(found.key, text, self.table_name)
+            batch = parse(found.key, text, self.source)
             pointer = batch.pointer
             if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
                 return
@@ -227,7 +228,7 @@ class Collector:
 
     def _sort_out(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int) -> SortedOut:
         """Raises UnreadableError."""
-        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
+        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
         done = SortedOut()
         for index, record in chosen:
             result = read(record)
@@ -249,9 +250,9 @@ def weight(found: Listed) -> int:
     return max(found.size, _AHEAD_BYTES // _READERS)
 
 
-def parse(key: str, text: bytes, table_name: str) -> FailedBatch:
+def parse(key: str, text: bytes, source: Source) -> FailedBatch:
     """What `text`, a failed batch or a parked record, holds. Raises UnreadableError."""
-    return parse_parked(text) if is_parked(key) else parse_lean(text, table_name)
+    return parse_parked(text) if is_parked(key) else parse_lean(text, source)
 
 
 def is_parked(key: str) -> bool:

@@ -17,6 +17,7 @@ from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
 from common.sink import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, apply
+from common.source import Source
 from common.sql import chunks, literal
 from common.target import SIDECAR
 from dlq_replayer.ahead import ahead
@@ -40,7 +41,7 @@ _CHANGED = "it was written anew while it was replayed, before a record of it cou
 class Drainer:
     bucket: Bucket
     table: Table
-    table_name: str
+    source: Source
     database: Database
     quarantine: Quarantine
     meter: Meter
@@ -157,7 +158,7 @@ class Drainer:
 
     def _parse(self, source: str, text: bytes, parked: list[Parked]) -> FailedBatch:
         """Raises UnreadableError, also where the batch no longer holds the records of `parked`."""
-        batch = parse(source, text, self.table_name)
+        batch = parse(source, text, self.source)
         if max(one.record["index"] for one in parked) >= len(batch.records):
             raise UnreadableError(_CHANGED)
         return batch

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from common.source import Source
 from dlq_replayer.batches import Pointer, as_event_record, moment, parse_message
 from dlq_replayer.bucket import EXPIRED, FAILED, Bucket, UnreadableError
 
@@ -166,7 +167,7 @@ class Hydrator:
     streams: Any
     queue_url: str
     bucket: Bucket
-    table_name: str
+    source: Source
     prefix: str = FAILED
     keep: bool = False
     shards: tuple[str, ...] = ()
@@ -231,7 +232,7 @@ class Hydrator:
         """Whether the message has left the queue."""
         source = {"source": f"message {message['MessageId']}"}
         try:
-            pointer = parse_message(message["Body"], self.table_name)
+            pointer = parse_message(message["Body"], self.source)
         except UnreadableError as error:
             done.problems.append(source | {"problem": str(error)})
             return False

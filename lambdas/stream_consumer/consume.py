@@ -12,6 +12,7 @@ from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
 from common.sink import CLOCK_REASON, apply
+from common.source import Source
 from stream_consumer.unfinished import Known, Unfinished
 
 
@@ -20,6 +21,7 @@ class Options:
     mirror_ttl_deletes: bool = False
     every_change: bool = False
     statement_bytes: int = 15_000
+    source: Source | None = None
 
 
 def consume(  # noqa: PLR0913 - what an execution environment and an invocation have
@@ -41,7 +43,7 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
 
     Raises HoldError, StopError or ParkError: then nothing may be acknowledged. OutOfTimeError is a HoldError.
     """
-    batch = read(records, table, mirror_ttl_deletes=options.mirror_ttl_deletes)
+    batch = read(records, table, mirror_ttl_deletes=options.mirror_ttl_deletes, source=options.source)
     counts = Counter(batch.skipped)
     parked = list(batch.parked)
     known: list[Known] = []

@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from common import config, mapping
 from common.errors import DatabaseError, StopError
-from common.mysql import Database, MySQLSettings
+from common.mysql import Database, SourceSettings
 from common.parameters import AWS_CONFIG, AwsParameters
 from common.quarantine import ParkError, Quarantine
 from common.telemetry import logger, metrics, traced
@@ -23,7 +23,7 @@ from stream_consumer.unfinished import Unfinished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(MySQLSettings):
+class Settings(SourceSettings):
     failures_bucket: str = config.env("FAILURES_BUCKET")
     mirror_ttl_deletes: bool = config.env("MIRROR_TTL_DELETES", config.flag, default=False)
     every_change: bool = config.env("APPLY_EVERY_CHANGE", config.flag, default=False)
@@ -39,13 +39,14 @@ def _s3() -> Any:
 
 SETTINGS = config.load(Settings)
 TABLE = mapping.load()
-DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE)
+DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source)
 QUARANTINE = Quarantine(_s3, SETTINGS.failures_bucket)
 UNFINISHED = Unfinished(_s3, SETTINGS.failures_bucket)
 OPTIONS = Options(
     mirror_ttl_deletes=SETTINGS.mirror_ttl_deletes,
     every_change=SETTINGS.every_change,
     statement_bytes=SETTINGS.statement_bytes,
+    source=SETTINGS.source,
 )
 
 

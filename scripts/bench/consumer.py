@@ -37,12 +37,12 @@ class _Endless:
 
 
 def database(where: Where) -> Database:
-    return Database(function.SETTINGS, Fixed(where), function.TABLE)
+    return Database(function.SETTINGS, Fixed(where), function.TABLE, source=function.SETTINGS.source)
 
 
 def handler(where: Where, statement_bytes: int) -> Handler:
     """A warm environment: the connection is made by the first event and kept."""
-    own, options = database(where), function.Options(statement_bytes=statement_bytes)
+    own, options = database(where), function.Options(statement_bytes=statement_bytes, source=function.SETTINGS.source)
 
     def run(event: Event) -> dict[str, int]:
         function.DATABASE, function.OPTIONS = own, options

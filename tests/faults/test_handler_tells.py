@@ -16,7 +16,7 @@ from common.errors import HoldError, StopError
 from common.quarantine import ParkError
 from tests.support.deliveries import BUCKET, PLAIN, Parameters, tells_nothing
 from tests.support.functions import Context
-from tests.support.records import record
+from tests.support.records import ARN, record
 from tests.support.tables import order
 
 
@@ -54,6 +54,7 @@ def function(*, server, tables, proxy, s3, secure_login, monkeypatch):
         "MYSQL_TLS": "off",
         "MYSQL_CONNECT_TIMEOUT": "2",
         "FAILURES_BUCKET": BUCKET,
+        "STREAM_ARN": ARN,
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -18,7 +18,7 @@ from common.quarantine import ParkError
 from common.sink import Outcome
 from scripts.local.mariadb import MariaDB
 from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, metrics_of
-from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
+from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record, remove
 from tests.support.tables import Tables, order
 
 CONSUMER, SCHEMA_STEP = "stream_consumer.handler", "stream_consumer.schema_step"
@@ -313,13 +313,13 @@ class TestHoldAndStop:
 class TestColdStart:
     """A wrong or missing configuration fails at cold start, in one message."""
 
-    ABSENT = dict.fromkeys(["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"])
+    ABSENT = dict.fromkeys(["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN", "FAILURES_BUCKET"])
 
     @pytest.mark.parametrize(
         ("module", "names"),
         [
-            (CONSUMER, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"]),
-            (SCHEMA_STEP, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN"]),
+            (CONSUMER, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN", "FAILURES_BUCKET"]),
+            (SCHEMA_STEP, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN"]),
         ],
     )
     def test_every_missing_variable_is_named(self, world: FunctionWorld, module: str, names: list[str]):
@@ -328,7 +328,7 @@ class TestColdStart:
 
         assert str(refused.value) == "bad configuration: " + "; ".join(f"{name} is not set" for name in names)
 
-    @pytest.mark.parametrize("name", ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"])
+    @pytest.mark.parametrize("name", ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN", "FAILURES_BUCKET"])
     def test_each_required_variable_is_demanded(self, world: FunctionWorld, name: str):
         with pytest.raises(ConfigError) as refused:
             world.cold_start(CONSUMER, **{name: None})
@@ -337,7 +337,7 @@ class TestColdStart:
 
     def test_every_bad_value_is_named_and_none_repeated(self, world: FunctionWorld):
         bad = "MYSQL_TLS MYSQL_CA_PEM MYSQL_CONNECT_TIMEOUT MYSQL_READ_TIMEOUT MIRROR_TTL_DELETES APPLY_EVERY_CHANGE"
-        names = [*bad.split(), "MAX_STATEMENT_BYTES"]
+        names = [*bad.split(), "MAX_STATEMENT_BYTES", "STREAM_ARN", "STREAM_GENERATION"]
 
         with pytest.raises(ConfigError) as refused:
             world.cold_start(CONSUMER, **dict.fromkeys(names, "hunter2"), FAILURES_BUCKET=None)
@@ -381,9 +381,9 @@ class TestSchemaStep:
         return lambda: world.cold_start(SCHEMA_STEP).handler({"anything": 1}, Context())
 
     def test_it_creates_then_finds_that_all_fits(self, step: Callable[[], dict[str, str]], tables: Tables):
-        assert step() == {"target": "created", "sidecar": "created"}
-        assert step() == {"target": "fits", "sidecar": "fits"}
-        assert tables.orders() == []
+        assert step() == {"target": "created", "sidecar": "created", "source": "registered"}
+        assert step() == {"target": "fits", "sidecar": "fits", "source": "known"}
+        assert (tables.orders(), tables.sources()) == ([], [(0, SOURCE.table_arn, STREAM.label)])
 
     def test_it_waits_for_a_database_that_does_not_answer_yet(self, world: FunctionWorld, tables: Tables):
         """Terraform does not wait until a new RDS Proxy has found its database."""

@@ -11,6 +11,7 @@ import pytest
 
 from common import mapping
 from common.changes import reader
+from common.source import Source
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
     as_event_record,
@@ -22,7 +23,7 @@ from dlq_replayer.batches import (
 from dlq_replayer.bucket import FAILED, REPLAYED, UnreadableError
 from dlq_replayer.collect import Listed, weight
 from tests.support.cases import cases, record_of
-from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
+from tests.support.records import ARN, SOURCE, START, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
 
 RECORDS = [change("a", 1), change("b", 2)]
@@ -37,7 +38,7 @@ def body(payload: Any = None, **info: Any) -> bytes:
 
 @pytest.mark.parametrize("payload", [{"Records": RECORDS}, json.dumps({"Records": RECORDS})], ids=["object", "string"])
 def test_a_payload_may_be_an_object_or_an_escaped_string(payload: Any):
-    batch = parse_object(body(payload), "orders")
+    batch = parse_object(body(payload), SOURCE)
     assert batch.records == RECORDS
     assert batch.suspect is None
     assert batch.pointer
@@ -54,7 +55,7 @@ def test_what_is_left_out_of_a_record_while_it_is_read_changes_nothing_of_what_i
     """Whatever is refused or parked is so for the same reason, next to good records that are taken."""
     event = {"Records": [change("good", 1), given, remove("good", 2)]}
     text = body(json.dumps(event) if escaped else event)
-    lean, whole = (list(map(reader(mapping.load()), parse(text, "orders").records)) for parse in PARSERS)
+    lean, whole = (list(map(reader(mapping.load()), parse(text, SOURCE).records)) for parse in PARSERS)
     assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
 
 
@@ -63,7 +64,7 @@ def _without_record(result: Any) -> Any:
 
 
 def test_records_that_are_read_when_they_are_asked_for_are_a_sequence():
-    records = parse_lean(body(), "orders").records
+    records = parse_lean(body(), SOURCE).records
     assert [records[i] for i in range(len(records))] == list(records)
 
 
@@ -73,9 +74,27 @@ def test_batches_read_ahead_are_bounded_by_number_and_by_size():
     assert weight(large) == 20_000_000
 
 
-def test_old_images_are_not_read_where_only_changes_are_wanted():
-    (removed,) = parse_lean(body({"Records": [remove("a", 1)]}), "orders").records
-    assert "OldImage" not in removed["dynamodb"]
+def test_only_a_removal_by_nobody_has_its_old_image_read():
+    """It tells whether the item had expired; the old images of all other records only cost time."""
+    changed, expired = change("a", 1), remove("b", 2, identity=TTL_IDENTITY)
+    changed["dynamodb"]["OldImage"] = changed["dynamodb"]["NewImage"]
+    given = [changed, expired, remove("c", 3)]
+    read = parse_lean(body({"Records": given}), SOURCE).records
+    assert ["OldImage" in record["dynamodb"] for record in read] == [False, False, True]
+
+
+@pytest.mark.parametrize("ttl", [START, START + 1, None], ids=["expired", "not yet", "without a time"])
+@pytest.mark.parametrize("identity", [None, {}, TTL_IDENTITY, {"type": "IAMUser"}], ids=repr)
+@pytest.mark.parametrize("mirror", [False, True], ids=["kept", "mirrored"])
+def test_an_expiry_is_one_however_it_was_read(ttl: int | None, identity: Any, mirror: bool):
+    removed = remove("a", 1, record_ttl=None if ttl is None else {"N": str(ttl)})
+    removed["userIdentity"] = identity
+    text = body({"Records": [removed]})
+    read = reader(mapping.load(), mirror_ttl_deletes=mirror)
+    lean, whole = (list(map(read, parse(text, SOURCE).records)) for parse in PARSERS)
+    assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
+    expired = identity == TTL_IDENTITY or (ttl == START and not identity)
+    assert (lean == ["ttl_delete"]) == (expired and not mirror)
 
 
 UNREADABLE = {
@@ -93,6 +112,10 @@ UNREADABLE = {
     "records that are none": (body({"Records": {"a": 1}}), "no event with Records"),
     "another table's": (body(streamArn=ARN.replace("orders", "users")), "another table"),
     "a table whose name ends alike": (body(streamArn=ARN.replace("orders", "my-orders")), "another table"),
+    "another Region's": (body(streamArn=ARN.replace("us-east-1", "eu-west-1")), "another table"),
+    "another account's": (body(streamArn=ARN.replace("123456789012", "210987654321")), "another table"),
+    "no stream's": (body(streamArn="2026-01-31T00:00:00.000"), "another table"),
+    "no label": (body(streamArn=ARN + "/stream/"), "another table"),
     "no size": (body(batchSize=None), "incomplete"),
     "a size without end": (body(batchSize=7).replace(b'"batchSize": 7', b'"batchSize": 1e999'), "incomplete"),
     "a number of too many digits": (b'{"a": ' + b"7" * 5000 + b"}", "cut off"),
@@ -103,19 +126,19 @@ UNREADABLE = {
 def test_what_is_no_failed_batch_is_refused_with_a_reason(text: bytes, problem: str):
     for parse in PARSERS:
         with pytest.raises(UnreadableError, match=problem):
-            parse(text, "orders")
+            parse(text, SOURCE)
 
 
 def test_every_condition_is_a_failure_whatever_its_name():
     """AWS documents one of them; emulators have others, and a batch that was never invoked lacks a response."""
     document = failure(RECORDS) | {"payload": {"Records": RECORDS}}
     del document["requestContext"]
-    assert parse_object(json.dumps(document).encode(), "orders").records == RECORDS
+    assert parse_object(json.dumps(document).encode(), SOURCE).records == RECORDS
 
 
 def test_what_is_no_time_is_left_out_of_pointers():
     pointer = parse_message(
-        json.dumps(failure(RECORDS, approximateArrivalOfFirstRecord="x" * 10_000) | {"timestamp": {"a": 1}}), "orders"
+        json.dumps(failure(RECORDS, approximateArrivalOfFirstRecord="x" * 10_000) | {"timestamp": {"a": 1}}), SOURCE
     )
     assert (pointer.first_arrival, pointer.failed_at) == ("", "")
 
@@ -534,3 +557,29 @@ def test_sequence_numbers_of_other_lengths_are_ordered_as_numbers(world: World):
     world.put_batch([short])
     world.replay()
     assert world.tables.orders() == [applied("a", 1)]
+
+
+def test_a_replay_writes_the_versions_of_its_generation(world: World):
+    """So what failed after another table took over is newer than all that the table before had written."""
+    world.put_batch([change("a", 9)])
+    world.replay()
+    world.source = Source(SOURCE.table_arn, 3)
+    world.put_batch([change("a", 1, updated_at=START + 10), change("b", 2)])
+
+    world.replay()
+
+    assert world.tables.orders() == [applied("a", 1, updated_at=START + 10), applied("b", 2)]
+    versions = world.tables.run("SELECT version FROM replication_versions ORDER BY item_key")
+    assert [version.split("_")[0] for (version,) in versions] == ["g0003", "g0003"]
+
+
+def test_a_batch_of_another_region_stays_and_is_reported(world: World):
+    elsewhere = ARN.replace("us-east-1", "eu-west-1")
+    key = world.put_batch([change("a", 1, arn=elsewhere)], streamArn=elsewhere)
+    world.put_batch([change("b", 2)])
+
+    report = world.replay()
+
+    assert world.tables.orders() == [applied("b", 2)]
+    assert world.left() == [key]
+    assert [problem["problem"] for problem in report["problems"]] == ["it belongs to another table"]

@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from scripts.local.mariadb import MariaDB
+from tests.support.records import ARN
 
 PARAMETER, BUCKET = "/orders/rds", "failures"
 
@@ -43,6 +44,7 @@ class FunctionWorld:
             "RDS_SECRET_ARN": secret["ARN"],
             "MYSQL_CA_PEM": server.ca_pem,
             "FAILURES_BUCKET": BUCKET,
+            "STREAM_ARN": ARN,
         }
         self.set(self.environment)
 

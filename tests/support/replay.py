@@ -28,10 +28,10 @@ from dlq_replayer.lock import Lock
 from dlq_replayer.run import InputError, Run
 from dlq_replayer.steps import Steps
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
-from tests.support.records import ARN, START, record
+from tests.support.records import ARN, SOURCE, START, record
 from tests.support.tables import Rows, Tables, order
 
-BUCKET, QUEUE, TABLE_NAME = "failures", "https://queue", "orders"
+BUCKET, QUEUE = "failures", "https://queue"
 SHARD = "shardId-00000001573689847184-864758bb"
 CHILD = "shardId-00000001573689847999-11111111"
 STATE_LIMIT = 32 * 1024
@@ -134,7 +134,7 @@ class LazyDatabase:
     def __init__(self, server: Server, ca_pem: str) -> None:
         self.server = server
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
-        self.inner = Database(settings, server, mapping.load())
+        self.inner = Database(settings, server, mapping.load(), source=SOURCE)
         self.before_run: Callable[[str], None] = lambda _: None
 
     def run(self, operation: str, work: Callable[..., Any]) -> Any:
@@ -171,7 +171,7 @@ class World:
         self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
         self.server = Server(server)
         self.database = LazyDatabase(self.server, server.ca_pem)
-        self.table = mapping.load()
+        self.table, self.source = mapping.load(), SOURCE
         self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
         self.out_of_time: Callable[[], bool] = lambda: False
         self.queue_mode = False
@@ -238,11 +238,11 @@ class World:
         bucket = Bucket(s3, BUCKET)
         return Steps(
             bucket=bucket,
-            collector=Collector(bucket, self.table, TABLE_NAME, self.options.get("mirror_ttl_deletes", False)),
+            collector=Collector(bucket, self.table, self.source, self.options.get("mirror_ttl_deletes", False)),
             drainer=Drainer(
                 bucket=bucket,
                 table=self.table,
-                table_name=TABLE_NAME,
+                source=self.source,
                 database=self.faults.watch(self.database, "run"),
                 quarantine=Quarantine(lambda: s3, BUCKET, self.clock.seconds),
                 every_change=self.options.get("every_change", False),
@@ -267,7 +267,7 @@ class World:
             streams=self.faults.watch(self.streams),
             queue_url=QUEUE,
             bucket=Bucket(self.faults.watch(self.s3), BUCKET),
-            table_name=TABLE_NAME,
+            source=self.source,
             prefix=run.prefix if run.dry else FAILED,
             keep=run.dry,
             shards=tuple(run.input.get("shards", ())),
@@ -341,7 +341,7 @@ class World:
             _id(record)
             for key in self.s3.objects
             if "/hydrated/" in key
-            for record in parse_lean(self.s3.body(key), TABLE_NAME).records
+            for record in parse_lean(self.s3.body(key), SOURCE).records
         }
 
     @staticmethod
