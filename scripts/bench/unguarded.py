@@ -35,5 +35,6 @@ def sidecar_upsert(connection: pymysql.Connection[Any], sidecar: Tuples) -> None
 def one_upsert(connection: pymysql.Connection[Any], target: Target, rows: Tuples) -> None:
     """The raw limit: the target alone, one multi-row upsert, one commit."""
     values = [f"('{a}','{b}',{c},'{d}','{e}',{f},{g})" for a, b, c, d, e, f, g in rows]
-    connection.query(target.upsert_head + ",".join(values) + target.upsert_tail)
+    updates = ", ".join(f"`{c.name}` = VALUES(`{c.name}`)" for c in target.table.columns if c != target.table.key)
+    connection.query(f"{target.insert_head}{','.join(values)} ON DUPLICATE KEY UPDATE {updates}")
     connection.commit()

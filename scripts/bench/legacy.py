@@ -1,0 +1,152 @@
+"""Tables as legacy databases have them: what the writer takes on one, and what rows that are refused cost.
+
+The hostile table has a surrogate AUTO_INCREMENT key, a unique business key that folds case, a second unique key, a
+foreign key, an ENUM, a CHECK, and triggers that write an audit table. It is compared with a plain one of as many rows,
+in statements of 15,000 bytes and unsplit. Refused rows are written to a server 1 ms away, as each costs round trips.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import partial
+from statistics import median
+
+import pymysql
+
+from common import schema
+from common.changes import Change
+from common.sink import apply
+from common.target import Target
+from scripts.bench.distance import away
+from scripts.bench.orders import changes, new_keys
+from scripts.bench.rows import Row, at_least, at_most, information
+from scripts.bench.server import TABLE, UNSPLIT, Server, Where
+from scripts.bench.timing import interleaved
+
+KNOWN, COUNT, REPETITIONS = 20_000, 1_000, 25
+SPLIT = 15_000
+ROUND_TRIP = 0.001
+POISON_REPETITIONS = 5
+
+HOSTILE = (
+    "CREATE TABLE merchants (id VARCHAR(64) NOT NULL PRIMARY KEY) ENGINE=InnoDB CHARSET=utf8mb4",
+    "INSERT INTO merchants VALUES " + ",".join(f"('merchant-{i}')" for i in range(1000)),
+    """CREATE TABLE tbl_orders (
+      id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+      order_id VARCHAR(64) CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci NOT NULL, UNIQUE KEY (order_id),
+      merchant_id VARCHAR(64) NOT NULL, FOREIGN KEY (merchant_id) REFERENCES merchants (id),
+      amount DECIMAL(19,4) NOT NULL, CHECK (amount >= 0),
+      currency VARCHAR(3) NOT NULL,
+      status ENUM('NEW', 'PAID', 'SHIPPED') NOT NULL,
+      created_at BIGINT NULL, UNIQUE KEY (created_at),
+      updated_at BIGINT NOT NULL,
+      note VARCHAR(80) NULL
+    ) ENGINE=InnoDB CHARSET=utf8mb4""",
+    "CREATE TABLE audit (id BIGINT AUTO_INCREMENT PRIMARY KEY, event VARCHAR(6), order_id VARCHAR(64)) ENGINE=InnoDB",
+    "CREATE TRIGGER keep BEFORE UPDATE ON tbl_orders FOR EACH ROW SET NEW.order_id = OLD.order_id",
+    "CREATE TRIGGER log AFTER UPDATE ON tbl_orders FOR EACH ROW INSERT INTO audit (event) VALUES ('update')",
+)
+# Each refuses a row in another way: the server says at row N; it does not; the row is not even sent.
+REFUSALS: dict[str, tuple[str, Callable[[Change], Change]]] = {
+    "out of range": ("MODIFY amount DECIMAL(12,4) NOT NULL", lambda c: _with(c, "amount", Decimal(10**9))),
+    "by a CHECK": ("ADD CHECK (amount >= 0)", lambda c: _with(c, "amount", Decimal(-1))),
+    "not in the ENUM": ("MODIFY status ENUM('NEW','PAID','SHIPPED') NOT NULL", lambda c: _with(c, "status", "LOST")),
+}
+_PLACES = {column.name: i for i, column in enumerate(TABLE.columns)}
+
+
+def rows(server: Server) -> Iterator[Row]:
+    yield from _hostile(server)
+    for kind, (alter, poison) in REFUSALS.items():
+        yield from _refused(server, kind, alter, poison)
+
+
+def _hostile(server: Server) -> Iterator[Row]:
+    plain, hostile = _table(server, "plain"), _table(server, "hostile", *HOSTILE)
+    keys = {name: _fill(where) for name, where in (("plain", plain), ("hostile", hostile))}
+    for limit, what in ((UNSPLIT, ""), (SPLIT, f"  the same in statements of {SPLIT:,} bytes")):
+        with plain.connect() as one, hostile.connect() as other:
+            ways = {
+                name: partial(_write, connection, schema.inspect(connection, TABLE), keys[name], limit)
+                for name, connection in (("plain", one), ("hostile", other))
+            }
+            seconds = interleaved(ways, REPETITIONS)
+        ratio, rate = seconds["plain"] / seconds["hostile"], f"{COUNT / seconds['hostile']:,.0f} records/s"
+        if what:
+            yield information(what, f"{ratio:.2f} ({rate})")
+        else:
+            yield at_least(f"{COUNT} known keys of a hostile table, of the plain table's rate", ratio, 0.6, note=rate)
+
+
+def _write(connection: pymysql.Connection, target: Target, keys: list[str], limit: int) -> Callable[[], object]:  # type: ignore[type-arg]
+    given = _distinct(changes(TABLE, random.sample(keys, COUNT)))
+    return partial(apply, connection, target, given, statement_bytes=limit)
+
+
+def _refused(server: Server, kind: str, alter: str, poison: Callable[[Change], Change]) -> Iterator[Row]:
+    where = _table(server, f"refused_{len(kind)}")
+    keys = _fill(where)[:COUNT]
+    with where.connect() as admin:
+        admin.query(f"ALTER TABLE tbl_orders {alter}")
+    with away(where, ROUND_TRIP) as distant, distant.connect() as connection:
+        target = schema.describe(connection, TABLE)
+        connection.rollback()
+
+        def take(refused: int) -> float:
+            given = changes(TABLE, keys)
+            step = COUNT // refused if refused else COUNT + 1
+            given = [poison(change) if i % step == step - 1 else change for i, change in enumerate(given)]
+            started = time.perf_counter()
+            outcome = apply(connection, target, given, statement_bytes=SPLIT)
+            taken = time.perf_counter() - started
+            if len(outcome.parked) != refused:
+                raise AssertionError(f"{len(outcome.parked)} parked, {refused} expected")
+            return taken
+
+        clean, some, everything = (
+            median(take(refused) for _ in range(POISON_REPETITIONS)) for refused in (0, 10, COUNT)
+        )
+    yield at_most(f"{COUNT} of {COUNT} rows refused, {kind}, 1 ms away", everything, 5, " s")
+    bound = 2 * clean + 0.1
+    yield at_most(
+        f"10 of {COUNT} rows refused, {kind}, 1 ms away: of two clean batches and 100 ms",
+        some / bound,
+        1,
+        note=f"{1000 * some:.0f} ms, clean {1000 * clean:.0f} ms",
+    )
+
+
+def _table(server: Server, name: str, *statements: str) -> Where:
+    where = server.empty_database(name)
+    if statements:
+        with where.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("DROP TABLE tbl_orders")
+            for statement in statements:
+                cursor.execute(statement)
+    return where
+
+
+def _fill(where: Where) -> list[str]:
+    keys = new_keys(KNOWN)
+    with where.connect() as connection:
+        target = schema.inspect(connection, TABLE)
+        for start in range(0, KNOWN, 5_000):
+            apply(connection, target, _distinct(changes(TABLE, keys[start : start + 5_000])), statement_bytes=UNSPLIT)
+    return keys
+
+
+_created = iter(range(10**9, 10**10))
+
+
+def _distinct(given: list[Change]) -> list[Change]:
+    """Each with a created_at of its own, as the hostile table's second unique key wants."""
+    return [_with(change, "created_at", next(_created)) for change in given]
+
+
+def _with(change: Change, column: str, value: object) -> Change:
+    row = list(change.row or ())
+    row[_PLACES[column]] = value  # type: ignore[call-overload]
+    return change._replace(row=tuple(row))
