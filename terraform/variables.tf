@@ -10,8 +10,9 @@ variable "env" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env))
-    error_message = "env must be 2 to 15 lower-case letters, digits and hyphens, starting with a letter."
+    # RDS Proxy refuses two hyphens in a row.
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env)) && !strcontains(var.env, "--")
+    error_message = "env must be 2 to 15 lower-case letters, digits and single hyphens, starting with a letter."
   }
 }
 
@@ -38,6 +39,16 @@ variable "rds_connection_param_name" {
     condition     = can(regex("^[A-Za-z0-9_./-]+$", var.rds_connection_param_name))
     error_message = "rds_connection_param_name must be a parameter's name, not its ARN."
   }
+
+  validation {
+    condition     = startswith(var.rds_connection_param_name, "/") || !strcontains(var.rds_connection_param_name, "/")
+    error_message = "rds_connection_param_name must begin with / when it holds one: SSM takes only full paths."
+  }
+
+  validation {
+    condition     = !can(regex("(?i)^/?(aws|ssm)", var.rds_connection_param_name))
+    error_message = "rds_connection_param_name must not begin with aws or ssm: SSM keeps such names for itself."
+  }
 }
 
 # General
@@ -49,8 +60,13 @@ variable "name" {
 
   validation {
     # The failures bucket's name also holds env, account and Region, and ends at 63 characters.
-    condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 10 lower-case letters, digits and hyphens, starting with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name)) && !strcontains(var.name, "--")
+    error_message = "name must be 2 to 10 lower-case letters, digits and single hyphens, starting with a letter."
+  }
+
+  validation {
+    condition     = !can(regex("^(sg|sthree|amzn-s3)(-|$)", var.name))
+    error_message = "name must not be or begin with sg, sthree or amzn-s3: EC2 and S3 keep names that begin so for themselves."
   }
 }
 
@@ -492,13 +508,13 @@ variable "rds_database" {
 }
 
 variable "rds_proxy_max_connections_percent" {
-  description = "Share of the database's max_connections that the RDS Proxy may take."
+  description = "Share of the database's max_connections that the RDS Proxy may take. It keeps half of that open when idle."
   type        = number
   default     = 50
 
   validation {
-    condition     = var.rds_proxy_max_connections_percent >= 1 && var.rds_proxy_max_connections_percent <= 100
-    error_message = "rds_proxy_max_connections_percent must be from 1 to 100."
+    condition     = var.rds_proxy_max_connections_percent >= 1 && var.rds_proxy_max_connections_percent <= 100 && floor(var.rds_proxy_max_connections_percent) == var.rds_proxy_max_connections_percent
+    error_message = "rds_proxy_max_connections_percent must be a whole number from 1 to 100."
   }
 }
 

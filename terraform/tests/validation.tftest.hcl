@@ -106,6 +106,62 @@ run "too_large" {
   ]
 }
 
+run "names_that_aws_keeps_for_itself" {
+  command = plan
+
+  variables {
+    env                       = "qa--2"
+    name                      = "sg"
+    rds_connection_param_name = "/aws/mysql"
+  }
+
+  expect_failures = [
+    var.env,
+    var.name,
+    var.rds_connection_param_name,
+  ]
+}
+
+run "a_prefix_that_s3_keeps_for_itself" {
+  command = plan
+
+  variables {
+    name                      = "sthree-a"
+    rds_connection_param_name = "test/mysql" # not a full path
+  }
+
+  expect_failures = [
+    var.name,
+    var.rds_connection_param_name,
+  ]
+}
+
+run "two_hyphens_in_a_row" {
+  command = plan
+
+  variables {
+    name                              = "back--s"
+    rds_proxy_max_connections_percent = 2.5
+  }
+
+  expect_failures = [
+    var.name,
+    var.rds_proxy_max_connections_percent,
+  ]
+}
+
+run "a_bucket_name_that_is_too_long" {
+  command = plan
+
+  variables {
+    name       = "backstream"
+    env        = "production-ohio"
+    aws_region = "us-isof-south-1"
+  }
+
+  expect_failures = [aws_s3_bucket.failures]
+}
+
 run "no_such_choice" {
   command = plan
 

@@ -328,6 +328,30 @@ run "a_named_cluster_gets_a_proxy" {
   }
 }
 
+run "a_proxy_with_few_connections_keeps_fewer_of_them_idle" {
+  command = plan
+
+  variables {
+    rds_instance_identifier           = "legacy"
+    rds_database                      = "shop"
+    rds_proxy_max_connections_percent = 25
+  }
+
+  assert {
+    condition     = aws_db_proxy_default_target_group.mysql["proxy"].connection_pool_config[0].max_connections_percent == 25 && aws_db_proxy_default_target_group.mysql["proxy"].connection_pool_config[0].max_idle_connections_percent == 12
+    error_message = "RDS refuses more idle connections than connections."
+  }
+}
+
+run "rds_may_take_on_the_proxys_role" {
+  command = plan
+
+  assert {
+    condition     = flatten(data.aws_iam_policy_document.proxy_trust.statement[*].condition) == []
+    error_message = "RDS Proxy is not documented to send any condition's key."
+  }
+}
+
 run "a_proxy_has_one_target" {
   command = plan
 
