@@ -199,7 +199,7 @@ locals {
 resource "aws_iam_role" "api_gateway_logs" {
   for_each = local.api_gateway_accounts
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.api_gateway_trust.json
 }
 

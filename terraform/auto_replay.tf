@@ -88,7 +88,7 @@ locals {
 resource "aws_iam_role" "auto_replay" {
   for_each = local.auto_replay_roles
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.auto_replay_trust.json
 }
 

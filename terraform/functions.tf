@@ -21,10 +21,11 @@ data "aws_iam_policy_document" "lambda_trust" {
   }
 }
 
+# IAM knows no Regions: every role's name carries one, so that a deployment may stand in two.
 resource "aws_iam_role" "function" {
   for_each = local.function_names
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
 }
 

@@ -48,7 +48,7 @@ data "aws_iam_policy_document" "proxy" {
 resource "aws_iam_role" "proxy" {
   for_each = local.proxy
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.proxy_trust.json
 }
 

@@ -229,7 +229,7 @@ data "aws_iam_policy_document" "replay_trust" {
 }
 
 resource "aws_iam_role" "replay" {
-  name               = local.replay_name
+  name               = "${local.replay_name}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.replay_trust.json
 }
 
