@@ -87,6 +87,24 @@ data "aws_iam_policy_document" "database_access" {
       }
     }
   }
+
+  # A SecureString is decrypted with the caller's rights:
+  # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+  dynamic "statement" {
+    for_each = var.rds_connection_param_kms_key_arn[*]
+
+    content {
+      sid       = "DecryptConnection"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["ssm.${var.aws_region}.amazonaws.com"]
+      }
+    }
+  }
 }
 
 data "aws_iam_policy_document" "vpc_access" {

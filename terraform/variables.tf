@@ -482,9 +482,25 @@ variable "mysql_read_timeout_seconds" {
 }
 
 variable "rds_secret_kms_key_arn" {
-  description = "KMS key of the database secret, when it is not the account's default key for Secrets Manager."
+  description = "KMS key of the database secret, when it is not the account's default key for Secrets Manager (aws/secretsmanager)."
   type        = string
   default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.rds_secret_kms_key_arn, "arn:aws:kms:none:000000000000:key/none")))
+    error_message = "rds_secret_kms_key_arn must be a key's ARN (arn:aws:kms:...:key/...): IAM grants nothing on an alias."
+  }
+}
+
+variable "rds_connection_param_kms_key_arn" {
+  description = "KMS key of the connection parameter, when it is a SecureString under a key of yours. Neither a String nor the account's default key for SSM (aws/ssm) needs it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.rds_connection_param_kms_key_arn, "arn:aws:kms:none:000000000000:key/none")))
+    error_message = "rds_connection_param_kms_key_arn must be a key's ARN (arn:aws:kms:...:key/...): IAM grants nothing on an alias."
+  }
 }
 
 # RDS Proxy

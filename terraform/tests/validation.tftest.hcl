@@ -232,6 +232,9 @@ run "no_such_choice" {
     log_level                 = "LOUD"
     log_retention_days        = 31
     mysql_tls                 = "maybe"
+
+    rds_secret_kms_key_arn           = "arn:aws:kms:eu-west-1:123456789012:alias/mysql"
+    rds_connection_param_kms_key_arn = "alias/aws/ssm"
   }
 
   expect_failures = [
@@ -244,5 +247,7 @@ run "no_such_choice" {
     var.log_level,
     var.log_retention_days,
     var.mysql_tls,
+    var.rds_secret_kms_key_arn,
+    var.rds_connection_param_kms_key_arn,
   ]
 }

@@ -282,6 +282,42 @@ run "the_database_is_what_you_bring_by_default" {
   }
 }
 
+run "no_key_is_granted_that_nobody_named" {
+  command = plan
+
+  assert {
+    condition     = !contains(flatten(data.aws_iam_policy_document.database_access.statement[*].actions), "kms:Decrypt")
+    error_message = "AWS's own keys need no grant."
+  }
+}
+
+run "a_customers_keys_are_granted_for_one_service_each" {
+  command = plan
+
+  variables {
+    rds_secret_kms_key_arn           = "arn:aws:kms:eu-west-1:123456789012:key/secret"
+    rds_connection_param_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/parameter"
+    rds_instance_identifier          = "legacy"
+    rds_database                     = "shop"
+  }
+
+  assert {
+    condition = {
+      for statement in data.aws_iam_policy_document.database_access.statement :
+      one(statement.resources) => [statement.actions, [for condition in statement.condition : [condition.test, condition.variable, condition.values]]] if contains(statement.actions, "kms:Decrypt")
+      } == {
+      "arn:aws:kms:eu-west-1:123456789012:key/secret"    = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["secretsmanager.eu-west-1.amazonaws.com"])]]]
+      "arn:aws:kms:eu-west-1:123456789012:key/parameter" = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["ssm.eu-west-1.amazonaws.com"])]]]
+    }
+    error_message = "Each key decrypts for its own service, and does nothing else."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.proxy.statement : statement.resources if contains(statement.actions, "kms:Decrypt")]) == ["arn:aws:kms:eu-west-1:123456789012:key/secret"]
+    error_message = "The proxy reads the secret, and no parameter."
+  }
+}
+
 run "a_named_instance_gets_a_proxy" {
   variables {
     rds_instance_identifier = "legacy"
