@@ -537,7 +537,12 @@ variable "rds_proxy_max_connections_percent" {
 # Network
 
 variable "create_vpc_endpoints" {
-  description = "Create endpoints for SSM, Secrets Manager, S3, DynamoDB and Step Functions (in SQS mode also SQS and DynamoDB Streams), for private subnets without a NAT gateway. Leave false where the VPC has them or a NAT gateway."
-  type        = bool
-  default     = false
+  description = "Services to create VPC endpoints for, where private subnets have neither a NAT gateway nor endpoints of their own: dynamodb, s3, secretsmanager, ssm and states; with failure_destination = sqs also dynamodb-streams and sqs. Leave out those that the VPC has."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.create_vpc_endpoints, ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
+    error_message = "create_vpc_endpoints may hold dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states: the functions call no other service."
+  }
 }

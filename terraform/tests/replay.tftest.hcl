@@ -262,12 +262,12 @@ run "auto_replay_of_a_queue_is_the_schedule" {
 
 run "without_a_way_out_the_vpc_has_endpoints_for_the_replay" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"]
     failure_destination  = "sqs"
   }
 
   override_resource {
-    target = aws_vpc_endpoint.streams["failures"]
+    target = aws_vpc_endpoint.streams["dynamodb-streams"]
     values = { dns_entry = [{ dns_name = "vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com", hosted_zone_id = "Z1" }] }
   }
 

@@ -171,7 +171,7 @@ run "the_longest_names_are_legal" {
     aws_region              = "ap-southeast-2"
     auto_replay             = true
     failure_destination     = "sqs"
-    create_vpc_endpoints    = true
+    create_vpc_endpoints    = ["ssm"]
     rds_instance_identifier = "legacy"
     rds_database            = "shop"
 
@@ -232,6 +232,7 @@ run "no_such_choice" {
     log_level                 = "LOUD"
     log_retention_days        = 31
     mysql_tls                 = "maybe"
+    create_vpc_endpoints      = ["ssm", "logs"]
 
     rds_secret_kms_key_arn           = "arn:aws:kms:eu-west-1:123456789012:alias/mysql"
     rds_connection_param_kms_key_arn = "alias/aws/ssm"
@@ -247,6 +248,7 @@ run "no_such_choice" {
     var.log_level,
     var.log_retention_days,
     var.mysql_tls,
+    var.create_vpc_endpoints,
     var.rds_secret_kms_key_arn,
     var.rds_connection_param_kms_key_arn,
   ]

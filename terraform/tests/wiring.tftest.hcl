@@ -512,7 +512,7 @@ run "tracing_can_be_turned_off" {
 
 run "endpoints_are_made_when_asked_for" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   assert {
@@ -526,9 +526,27 @@ run "endpoints_are_made_when_asked_for" {
   }
 }
 
+run "only_the_endpoints_asked_for_are_made" {
+  variables {
+    create_vpc_endpoints = ["s3"]
+  }
+
+  assert {
+    condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && keys(aws_vpc_endpoint.gateway) == ["s3"] && length(aws_security_group.endpoints) == 0
+    error_message = "A VPC that has the others must not get them twice: AWS refuses a second private name."
+  }
+}
+
+run "no_endpoints_by_default" {
+  assert {
+    condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && length(aws_vpc_endpoint.gateway) == 0 && length(aws_security_group.endpoints) == 0
+    error_message = "Most VPCs have a way out."
+  }
+}
+
 run "an_endpoint_takes_a_subnet_a_zone_that_its_service_is_in" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
@@ -556,7 +574,7 @@ run "no_endpoint_where_its_service_is_not" {
   command = plan
 
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
@@ -569,7 +587,7 @@ run "no_endpoint_where_its_service_is_not" {
 
 run "endpoints_are_open_to_all_of_the_vpc" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
@@ -585,11 +603,11 @@ run "endpoints_are_open_to_all_of_the_vpc" {
 
 run "gateway_endpoints_reach_every_private_subnet" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
-    target = data.aws_route_tables.private["endpoints"]
+    target = data.aws_route_tables.private["gateways"]
     values = { ids = ["rtb-1"] }
   }
 
@@ -599,7 +617,7 @@ run "gateway_endpoints_reach_every_private_subnet" {
   }
 
   override_data {
-    target = data.aws_route_table.main["endpoints"]
+    target = data.aws_route_table.main["gateways"]
     values = { id = "rtb-main" }
   }
 
@@ -611,11 +629,11 @@ run "gateway_endpoints_reach_every_private_subnet" {
 
 run "the_main_route_table_is_left_alone_where_no_private_subnet_uses_it" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
-    target = data.aws_route_tables.private["endpoints"]
+    target = data.aws_route_tables.private["gateways"]
     values = { ids = ["rtb-1"] }
   }
 
