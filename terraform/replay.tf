@@ -174,6 +174,8 @@ resource "aws_lambda_function" "dlq_replayer" {
   memory_size      = var.replayer_memory_mb
   timeout          = 300 # a step hands over to its next call a minute before; the state machine waits 30 s longer
 
+  reserved_concurrent_executions = var.replayer_reserved_concurrency
+
   environment {
     variables = merge(local.database_environment, {
       POWERTOOLS_SERVICE_NAME      = local.function_names.dlq_replayer
@@ -202,6 +204,11 @@ resource "aws_lambda_function" "dlq_replayer" {
     precondition {
       condition     = local.zips.dlq_replayer.built
       error_message = local.build_missing
+    }
+
+    precondition {
+      condition     = var.replayer_reserved_concurrency == -1 || var.replayer_reserved_concurrency > var.replay_concurrency
+      error_message = "replayer_reserved_concurrency must be above replay_concurrency: a worker without an invocation fails its lane."
     }
   }
 

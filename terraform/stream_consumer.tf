@@ -83,6 +83,8 @@ resource "aws_lambda_function" "stream_consumer" {
   memory_size      = var.consumer_memory_mb
   timeout          = var.consumer_timeout_seconds
 
+  reserved_concurrent_executions = var.consumer_reserved_concurrency
+
   environment {
     variables = merge(local.database_environment, {
       POWERTOOLS_SERVICE_NAME = local.function_names.stream_consumer
@@ -140,6 +142,13 @@ resource "aws_lambda_event_source_mapping" "orders" {
     on_failure {
       # Of the resources, not of their names: without its destination the mapping would lose what fails.
       destination_arn = var.failure_destination == "sqs" ? aws_sqs_queue.failures["failures"].arn : aws_s3_bucket.failures.arn
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.failure_destination != "sqs" || var.stream_maximum_record_age_seconds <= 43200
+      error_message = "stream_maximum_record_age_seconds must be at most 43200 (12 hours) with failure_destination = sqs: a pointer is void 24 hours after its change, and a replay needs the other half of that time."
     }
   }
 

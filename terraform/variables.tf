@@ -274,7 +274,7 @@ variable "stream_maximum_retry_attempts" {
 }
 
 variable "stream_maximum_record_age_seconds" {
-  description = "Age at which changes that cannot be written go to the failure destination: how long an outage of MySQL is waited out in order."
+  description = "Age at which changes that cannot be written go to the failure destination: how long an outage of MySQL is waited out in order. At most 43200 with failure_destination = sqs."
   type        = number
   default     = 21600
 
@@ -303,6 +303,17 @@ variable "consumer_timeout_seconds" {
   validation {
     condition     = var.consumer_timeout_seconds >= 1 && var.consumer_timeout_seconds <= 900
     error_message = "consumer_timeout_seconds must be from 1 to 900."
+  }
+}
+
+variable "consumer_reserved_concurrency" {
+  description = "Reserved concurrency of the stream consumer: the most invocations, and so database connections, at a time; -1 for none. It comes out of the account's concurrency, of which AWS keeps 100 unreserved. The mapping has no cap of its own; with less than shards times stream_parallelization_factor shards take turns."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.consumer_reserved_concurrency == -1 || (var.consumer_reserved_concurrency >= 1 && floor(var.consumer_reserved_concurrency) == var.consumer_reserved_concurrency)
+    error_message = "consumer_reserved_concurrency must be a whole number above 0, or -1 for none: 0 would stop the consumer until its changes are given up."
   }
 }
 
@@ -402,6 +413,17 @@ variable "replayer_memory_mb" {
   validation {
     condition     = var.replayer_memory_mb >= 512 && var.replayer_memory_mb <= 10240
     error_message = "replayer_memory_mb must be from 512 to 10240."
+  }
+}
+
+variable "replayer_reserved_concurrency" {
+  description = "Reserved concurrency of the replay's function; -1 for none. Must be above replay_concurrency: a call beside the workers' is the second replay that finds the lock taken."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.replayer_reserved_concurrency == -1 || (var.replayer_reserved_concurrency >= 1 && floor(var.replayer_reserved_concurrency) == var.replayer_reserved_concurrency)
+    error_message = "replayer_reserved_concurrency must be a whole number above 0, or -1 for none: 0 would stop every replay."
   }
 }
 

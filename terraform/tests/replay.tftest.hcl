@@ -181,6 +181,35 @@ run "settings_take_effect" {
   }
 }
 
+run "concurrency_is_reserved_where_asked_for" {
+  variables {
+    consumer_reserved_concurrency = 8
+    replayer_reserved_concurrency = 5
+  }
+
+  assert {
+    condition     = aws_lambda_function.stream_consumer.reserved_concurrent_executions == 8 && aws_lambda_function.dlq_replayer.reserved_concurrent_executions == 5
+    error_message = "Each function has its own reservation."
+  }
+}
+
+run "no_concurrency_is_reserved_by_default" {
+  assert {
+    condition     = aws_lambda_function.stream_consumer.reserved_concurrent_executions == -1 && aws_lambda_function.dlq_replayer.reserved_concurrent_executions == -1
+    error_message = "A reservation takes from everything else in the account."
+  }
+}
+
+run "every_worker_needs_an_invocation" {
+  command = plan
+
+  variables {
+    replayer_reserved_concurrency = 4
+  }
+
+  expect_failures = [aws_lambda_function.dlq_replayer]
+}
+
 run "a_wait_does_not_outgrow_an_executions_history" {
   command = plan
 
@@ -291,6 +320,8 @@ run "bad_settings_are_refused" {
     replay_check_interval_seconds = 0
     replayer_memory_mb            = 256
     auto_replay_schedule_minutes  = 0
+    replayer_reserved_concurrency = 0
+    consumer_reserved_concurrency = 1.5
   }
 
   expect_failures = [
@@ -299,5 +330,7 @@ run "bad_settings_are_refused" {
     var.replay_check_interval_seconds,
     var.replayer_memory_mb,
     var.auto_replay_schedule_minutes,
+    var.replayer_reserved_concurrency,
+    var.consumer_reserved_concurrency,
   ]
 }

@@ -82,6 +82,34 @@ run "failed_batches_go_to_the_queue_in_sqs_mode" {
   }
 }
 
+run "pointers_leave_time_to_replay_them" {
+  command = plan
+
+  variables {
+    failure_destination               = "sqs"
+    stream_maximum_record_age_seconds = 43201
+  }
+
+  expect_failures = [aws_lambda_event_source_mapping.orders]
+}
+
+run "half_a_day_is_the_most_for_pointers" {
+  command = plan
+
+  variables {
+    failure_destination               = "sqs"
+    stream_maximum_record_age_seconds = 43200
+  }
+}
+
+run "whole_batches_may_wait_longer" {
+  command = plan
+
+  variables {
+    stream_maximum_record_age_seconds = 82800
+  }
+}
+
 run "the_mapping_waits_for_the_database_and_loses_nothing" {
   assert {
     condition     = aws_lambda_event_source_mapping.orders.starting_position == "TRIM_HORIZON"
