@@ -221,10 +221,16 @@ variable "api_timeout_seconds" {
   }
 }
 
-variable "manage_api_gateway_account" {
-  description = "Set the role with which API Gateway writes access logs. It is one setting for the whole account and Region: false where something else manages it."
+variable "api_access_logs" {
+  description = "Write access logs of the API. API Gateway refuses them where the account has no role for logs in this Region. Default: as manage_api_gateway_account."
   type        = bool
-  default     = true
+  default     = null
+}
+
+variable "manage_api_gateway_account" {
+  description = "Set the role with which API Gateway writes logs. It is one setting for the whole account and Region: it replaces what other APIs rely on, and destroy leaves them all without logs. Only for an account that nothing else shares."
+  type        = bool
+  default     = false
 }
 
 # Stream consumer

@@ -512,13 +512,59 @@ run "the_function_gets_every_request_and_the_stage_is_watched" {
   }
 
   assert {
-    condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access.arn && aws_api_gateway_stage.live.xray_tracing_enabled
-    error_message = "The stage writes access logs and traces."
+    condition     = aws_api_gateway_stage.live.xray_tracing_enabled
+    error_message = "The stage writes traces."
   }
 
   assert {
     condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 1000 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 500
     error_message = "The stage is throttled."
+  }
+}
+
+run "a_bare_account_needs_no_setting_of_its_own" {
+  assert {
+    condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.api_gateway_logs) == 0
+    error_message = "The account's role for logs is everybody's: it is left alone."
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_stage.live.access_log_settings) == 0 && length(aws_cloudwatch_log_group.api_access) == 0 && aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF"
+    error_message = "API Gateway refuses a stage with logs in an account without a role for them."
+  }
+}
+
+run "access_logs_where_the_account_has_its_role" {
+  variables {
+    api_access_logs = true
+  }
+
+  assert {
+    condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access["api"].arn && length(aws_api_gateway_account.logs) == 0
+    error_message = "Access logs without touching the account's setting."
+  }
+}
+
+run "a_managed_account_has_access_logs" {
+  variables {
+    manage_api_gateway_account = true
+  }
+
+  assert {
+    condition     = aws_api_gateway_account.logs["logs"].cloudwatch_role_arn == aws_iam_role.api_gateway_logs["logs"].arn && length(aws_api_gateway_stage.live.access_log_settings) == 1
+    error_message = "Who sets the role wants the logs."
+  }
+}
+
+run "a_managed_account_without_access_logs" {
+  variables {
+    manage_api_gateway_account = true
+    api_access_logs            = false
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_account.logs) == 1 && length(aws_api_gateway_stage.live.access_log_settings) == 0
+    error_message = "Each can be had without the other."
   }
 }
 
