@@ -1,5 +1,5 @@
-# What could not be written to MySQL: whole batches by the event source mapping (aws/lambda/...), single poison
-# records by the consumer (quarantine/...).
+# What could not be written to MySQL: whole batches by the event source mapping (aws/lambda/...), single records by the
+# consumer: poison (quarantine/...), and those that wait for another row (deferred/...).
 
 locals {
   failures_bucket     = "${local.prefix}-failures-${local.account_id}-${var.aws_region}"

@@ -52,6 +52,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     actions = ["s3:GetObject"]
     resources = [
       "${local.failures_bucket_arn}/aws/lambda/*",
+      "${local.failures_bucket_arn}/deferred/*",
       "${local.failures_bucket_arn}/expired/*",
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
@@ -69,6 +70,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     sid     = "WriteWorkAndOutcome"
     actions = ["s3:PutObject"]
     resources = [
+      "${local.failures_bucket_arn}/deferred/*",
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
       "${local.failures_bucket_arn}/replayed/*",
@@ -88,6 +90,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     actions = ["s3:DeleteObject"]
     resources = [
       "${local.failures_bucket_arn}/aws/lambda/*",
+      "${local.failures_bucket_arn}/deferred/*",
       "${local.failures_bucket_arn}/quarantine/*",
     ]
 

@@ -434,7 +434,7 @@ variable "replayer_reserved_concurrency" {
 }
 
 variable "auto_replay" {
-  description = "Start a replay by itself when batches have failed. It waits for the database to come back."
+  description = "Start a replay by itself when batches have failed, and on a schedule, which also tries deferred records again. It waits for the database to come back."
   type        = bool
   default     = false
 }

@@ -120,6 +120,18 @@ run "the_replayer_reaches_what_the_consumer_reaches" {
   }
 }
 
+run "the_replayer_takes_up_what_is_parked_and_parks_again" {
+  assert {
+    condition = alltrue(flatten([
+      for folder in ["deferred", "quarantine"] : [
+        for action in ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"] :
+        contains(flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, action)]), "arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/${folder}/*")
+      ]
+    ]))
+    error_message = "A parked record is read, written again with its new reason, and moved when it is settled."
+  }
+}
+
 run "in_s3_mode_the_replayer_knows_no_queue" {
   assert {
     condition     = !can(aws_lambda_function.dlq_replayer.environment[0].variables.FAILURES_QUEUE_URL)

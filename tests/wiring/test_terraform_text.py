@@ -29,7 +29,7 @@ WILDCARD_RESOURCES = {
     ("replay", "*"),  # log deliveries, X-Ray
     *(
         ("dlq_replayer", f"${{local.failures_bucket_arn}}/{folder}/*")
-        for folder in ("aws/lambda", "aws/lambda/hydrated", "expired", "quarantine", "replay", "replayed")
+        for folder in ("aws/lambda", "aws/lambda/hydrated", "deferred", "expired", "quarantine", "replay", "replayed")
     ),
 }
 FUNCTIONS = {
