@@ -138,6 +138,11 @@ resource "aws_lambda_event_source_mapping" "orders" {
   # No function_response_types: an error raises, and Lambda keeps the batch. A partial response fails open, as
   # an answer with a slip in it reads as success and loses the batch.
 
+  # Polled, delivered to the destination, dropped: dropped less delivered above 0 is loss.
+  metrics_config {
+    metrics = ["EventCount"]
+  }
+
   destination_config {
     on_failure {
       # Of the resources, not of their names: without its destination the mapping would lose what fails.

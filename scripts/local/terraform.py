@@ -35,10 +35,16 @@ OVERRIDES = {
   s3_use_path_style           = true
 }}
 """,
-    # Neither emulator keeps it, so that every plan would set it again.
-    "tracing_override.tf": """resource "aws_sfn_state_machine" "replay" {
+    # Neither emulator keeps these, so that every plan would set them again.
+    "drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
   lifecycle {
     ignore_changes = [tracing_configuration]
+  }
+}
+
+resource "aws_lambda_event_source_mapping" "orders" {
+  lifecycle {
+    ignore_changes = [metrics_config]
   }
 }
 """,

@@ -137,6 +137,13 @@ run "the_mapping_waits_for_the_database_and_loses_nothing" {
   }
 }
 
+run "the_mapping_counts_what_it_drops" {
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.metrics_config[0].metrics == toset(["EventCount"])
+    error_message = "Without it a dropped batch is seen in no metric."
+  }
+}
+
 run "the_mapping_takes_its_settings_from_variables" {
   variables {
     stream_batch_size                 = 50
