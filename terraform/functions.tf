@@ -8,6 +8,7 @@ locals {
     schema          = "${local.prefix}-schema"
     dlq_replayer    = "${local.prefix}-dlq-replayer"
   }
+  live = "live" # the alias of what writes to MySQL
 }
 
 data "aws_iam_policy_document" "lambda_trust" {
@@ -141,7 +142,8 @@ data "aws_iam_policy_document" "vpc_access" {
     condition {
       test     = "ArnEquals"
       variable = "lambda:SourceFunctionArn"
-      values   = ["arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names[each.value]}"]
+      # With and without a version: AWS does not say which of both a call from an alias carries.
+      values = [for suffix in ["", ":*"] : "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names[each.value]}${suffix}"]
     }
   }
 }

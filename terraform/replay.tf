@@ -6,7 +6,7 @@ locals {
   replay_arn            = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:stateMachine:${local.replay_name}"
   replay_executions_arn = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:execution:${local.replay_name}"
   replay_lock_arn       = "${local.table_arns}/${local.prefix}-replay-lock"
-  replayer_arn          = "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names.dlq_replayer}"
+  replayer_arn          = "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names.dlq_replayer}:${local.live}"
   # An automatic run outlasts a long outage, so that the first row follows soon after its end; a run that somebody
   # watches says sooner that the database is down.
   replay_database_wait_seconds = coalesce(var.replay_database_wait_seconds, var.auto_replay ? 21600 : 3600)
@@ -176,6 +176,7 @@ resource "aws_lambda_function" "dlq_replayer" {
   architectures    = [local.architecture]
   memory_size      = var.replayer_memory_mb
   timeout          = 300 # a step hands over to its next call a minute before; the state machine waits 30 s longer
+  publish          = true
 
   reserved_concurrent_executions = var.replayer_reserved_concurrency
 
@@ -216,6 +217,16 @@ resource "aws_lambda_function" "dlq_replayer" {
   }
 
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.dlq_replayer]
+}
+
+# What the state machine calls: it writes to the same tables as the consumer, so its new code waits for the same step.
+resource "aws_lambda_alias" "dlq_replayer" {
+  name             = local.live
+  description      = "The version whose schema step has succeeded"
+  function_name    = aws_lambda_function.dlq_replayer.function_name
+  function_version = aws_lambda_function.dlq_replayer.version
+
+  depends_on = [aws_lambda_invocation.schema]
 }
 
 # The state machine
@@ -341,5 +352,5 @@ resource "aws_sfn_state_machine" "replay" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.replay, aws_lambda_function.dlq_replayer]
+  depends_on = [aws_iam_role_policy.replay, aws_lambda_alias.dlq_replayer]
 }

@@ -54,7 +54,7 @@ resource "aws_lambda_function" "schema" {
 }
 
 # Once for a deployment, and again when the code or the way to the database changes. A table that does not fit
-# fails the apply, and its message names every misfit.
+# fails the apply, and its message names every misfit; the aliases then stay where they are, and with them the old code.
 resource "aws_lambda_invocation" "schema" {
   function_name = aws_lambda_function.schema.function_name
   input         = jsonencode({})

@@ -82,6 +82,7 @@ resource "aws_lambda_function" "stream_consumer" {
   architectures    = [local.architecture]
   memory_size      = var.consumer_memory_mb
   timeout          = var.consumer_timeout_seconds
+  publish          = true # each change is a version, which the alias below makes live
 
   reserved_concurrent_executions = var.consumer_reserved_concurrency
 
@@ -119,9 +120,20 @@ resource "aws_lambda_function" "stream_consumer" {
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.stream_consumer]
 }
 
+# What the mapping calls. It moves to a new version when the schema step of that version has succeeded: a step that fails
+# leaves the old code in place, which fits the tables as they are.
+resource "aws_lambda_alias" "stream_consumer" {
+  name             = local.live
+  description      = "The version whose schema step has succeeded"
+  function_name    = aws_lambda_function.stream_consumer.function_name
+  function_version = aws_lambda_function.stream_consumer.version
+
+  depends_on = [aws_lambda_invocation.schema]
+}
+
 resource "aws_lambda_event_source_mapping" "orders" {
   event_source_arn = aws_dynamodb_table.orders.stream_arn
-  function_name    = aws_lambda_function.stream_consumer.arn
+  function_name    = aws_lambda_alias.stream_consumer.arn
 
   # From the oldest change on: LATEST misses what is written while the mapping is being created or changed.
   starting_position = "TRIM_HORIZON"
@@ -157,6 +169,5 @@ resource "aws_lambda_event_source_mapping" "orders" {
     }
   }
 
-  # The tables are there before the first change is.
-  depends_on = [aws_iam_role_policy.stream_consumer, aws_lambda_invocation.schema]
+  depends_on = [aws_iam_role_policy.stream_consumer]
 }

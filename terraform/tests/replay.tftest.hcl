@@ -31,8 +31,8 @@ variables {
 
 run "the_state_machine_calls_the_replayer" {
   assert {
-    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer"
-    error_message = "The definition must name the function."
+    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer:live"
+    error_message = "The definition must name the function's alias."
   }
 
   assert {
@@ -41,7 +41,7 @@ run "the_state_machine_calls_the_replayer" {
   }
 
   assert {
-    condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "lambda:InvokeFunction")]) == ["arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer"]
+    condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "lambda:InvokeFunction")]) == ["arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer:live"]
     error_message = "The state machine may call this function and no other."
   }
 
@@ -58,6 +58,13 @@ run "the_state_machine_calls_the_replayer" {
   assert {
     condition     = output.replay_state_machine_arn == aws_sfn_state_machine.replay.arn
     error_message = "The output must be the state machine's ARN."
+  }
+}
+
+run "the_replayers_new_code_waits_for_the_alias" {
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.publish && aws_lambda_alias.dlq_replayer.name == "live" && aws_lambda_alias.dlq_replayer.function_name == aws_lambda_function.dlq_replayer.function_name && aws_lambda_alias.dlq_replayer.function_version == aws_lambda_function.dlq_replayer.version
+    error_message = "The alias names the published version, never $LATEST."
   }
 }
 

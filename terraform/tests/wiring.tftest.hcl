@@ -132,8 +132,30 @@ run "the_mapping_waits_for_the_database_and_loses_nothing" {
   }
 
   assert {
-    condition     = aws_lambda_event_source_mapping.orders.event_source_arn == aws_dynamodb_table.orders.stream_arn && aws_lambda_event_source_mapping.orders.function_name == aws_lambda_function.stream_consumer.arn
-    error_message = "The mapping reads the orders table's stream for the consumer."
+    condition     = aws_lambda_event_source_mapping.orders.event_source_arn == aws_dynamodb_table.orders.stream_arn && aws_lambda_event_source_mapping.orders.function_name == aws_lambda_alias.stream_consumer.arn
+    error_message = "The mapping reads the orders table's stream for the consumer's live version."
+  }
+}
+
+run "the_consumers_new_code_waits_for_the_alias" {
+  assert {
+    condition     = aws_lambda_function.stream_consumer.publish && aws_lambda_alias.stream_consumer.name == "live" && aws_lambda_alias.stream_consumer.function_name == aws_lambda_function.stream_consumer.function_name && aws_lambda_alias.stream_consumer.function_version == aws_lambda_function.stream_consumer.version
+    error_message = "The alias names the published version, never $LATEST."
+  }
+
+  assert {
+    condition     = !coalesce(aws_lambda_function.schema.publish, false)
+    error_message = "The schema step runs as deployed: it is what decides."
+  }
+}
+
+run "the_code_may_not_use_the_services_rights" {
+  assert {
+    condition = alltrue([
+      for name, document in data.aws_iam_policy_document.vpc_access :
+      flatten([for statement in document.statement : [for condition in statement.condition : condition.values] if statement.effect == "Deny"]) == [for suffix in ["", ":*"] : "arn:aws:lambda:eu-west-1:123456789012:function:${local.function_names[name]}${suffix}"]
+    ])
+    error_message = "A call from an alias may carry its version."
   }
 }
 
