@@ -22,6 +22,14 @@ resource "aws_security_group" "consumer" {
       error_message = "${var.vpc_id} has no subnet tagged Tier = Private: tag the subnets that reach the database."
     }
   }
+
+  # Lambda deletes a function's network interfaces with the function's role, up to 20 minutes after the function, and
+  # the group cannot go before them: so it has that time, and the roles' policies go after it.
+  timeouts {
+    delete = "45m"
+  }
+
+  depends_on = [aws_iam_role_policy.dlq_replayer, aws_iam_role_policy.schema, aws_iam_role_policy.stream_consumer]
 }
 
 resource "aws_vpc_security_group_egress_rule" "consumer_https" {

@@ -113,7 +113,7 @@ variable "xray_tracing" {
 # Tables
 
 variable "deletion_protection" {
-  description = "Keep the DynamoDB tables from being deleted. To destroy the deployment, apply with false first."
+  description = "Keep the DynamoDB tables from being deleted, and refuse to destroy anything else either. To destroy the deployment, apply with false first: docs/operations.md."
   type        = bool
   default     = true
 }

@@ -103,6 +103,16 @@ class Terraform:
         changes = self._json("show", "-json", "plan")["resource_changes"]
         return {change["type"] for change in changes if change["change"]["actions"] not in (["no-op"], ["read"])}
 
+    def resources(self) -> set[str]:
+        """The addresses of all that is deployed."""
+        state = json.loads((self.folder / "terraform.tfstate").read_text())
+        return {
+            f"{resource['type']}.{resource['name']}[{instance.get('index_key', '')}]"
+            for resource in state["resources"]
+            if resource["mode"] == "managed"
+            for instance in resource["instances"]
+        }
+
     def outputs(self) -> dict[str, Any]:
         return {name: output["value"] for name, output in self._json("output", "-json").items()}
 

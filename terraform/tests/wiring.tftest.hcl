@@ -250,6 +250,13 @@ run "only_the_functions_at_the_database_are_in_the_vpc" {
   }
 }
 
+run "the_group_waits_for_the_functions_interfaces" {
+  assert {
+    condition     = aws_security_group.consumer.timeouts.delete == "45m"
+    error_message = "Lambda may take 20 minutes to delete them."
+  }
+}
+
 run "runtime_and_architecture_come_with_the_zips" {
   assert {
     condition     = alltrue([for function in [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema] : function.runtime == "python3.13" && function.architectures == tolist(["arm64"])])
@@ -269,7 +276,7 @@ run "a_missing_build_says_what_to_run" {
 
 run "tables_are_protected" {
   assert {
-    condition     = aws_dynamodb_table.orders.deletion_protection_enabled && aws_dynamodb_table.idempotency.deletion_protection_enabled
+    condition     = aws_dynamodb_table.orders.deletion_protection_enabled && aws_dynamodb_table.idempotency.deletion_protection_enabled && aws_dynamodb_table.guard.deletion_protection_enabled
     error_message = "Tables are protected from deletion by default."
   }
 
@@ -295,7 +302,7 @@ run "protection_can_be_lifted" {
   }
 
   assert {
-    condition     = !aws_dynamodb_table.orders.deletion_protection_enabled && !aws_dynamodb_table.idempotency.deletion_protection_enabled
+    condition     = !aws_dynamodb_table.orders.deletion_protection_enabled && !aws_dynamodb_table.idempotency.deletion_protection_enabled && !aws_dynamodb_table.guard.deletion_protection_enabled
     error_message = "deletion_protection must reach the tables."
   }
 }
