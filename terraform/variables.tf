@@ -464,7 +464,7 @@ variable "mysql_port" {
 }
 
 variable "mysql_tls" {
-  description = "TLS to the database: verify, require (encrypted, certificate not checked) or off."
+  description = "TLS to the database: verify, require (encrypted, certificate not checked) or off, which needs an account of mysql_native_password."
   type        = string
   default     = "verify"
 

@@ -43,7 +43,8 @@ class LeanRecord(TypedDict, total=False):
 
 class Change(NamedTuple):
     """One change of one key. `row` holds the columns in mapping order, None for a delete;
-    `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received.
+    `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received. `created` says that
+    the item was new, so that its row is likely to be: a hint that spares a look, never what correctness rests on.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Change(NamedTuple):
     row: Row | None
     source_time: int
     record: Record
+    created: bool = False
 
 
 class Kind(StrEnum):
@@ -183,7 +185,7 @@ def decoder(table: Table) -> Callable[[Record], Change | None]:
             raise PoisonError(f"the record lacks {error.args[0]}") from None
         except (TypeError, AttributeError):
             raise PoisonError("the record is not shaped like a DynamoDB stream record") from None
-        return Change(key, which, row, when, record)  # type: ignore[arg-type]
+        return Change(key, which, row, when, record, record["eventName"] == "INSERT")  # type: ignore[arg-type]
 
     return decode
 
@@ -295,13 +297,13 @@ def _decimal_reader(column: Column) -> Reader:
     return read_value
 
 
-_EPOCH_DIGITS = 11
+EPOCH_DIGITS = 11
 
 
 def _epoch_reader(column: Column) -> Reader:
     def read_value(value: Mapping[str, Any]) -> int:
         text = value["N"]
-        if not (text.isascii() and text.isdigit() and len(text) <= _EPOCH_DIGITS):
+        if not (text.isascii() and text.isdigit() and len(text) <= EPOCH_DIGITS):
             raise PoisonError(f"attribute {column.attribute} is not a time in whole epoch seconds")
         return int(text)
 

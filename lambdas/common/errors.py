@@ -17,6 +17,11 @@ class Verdict(StrEnum):
     HOLD = "hold"  # the database or the path to it is down or busy: raise, the shard waits, order is kept
     STOP = "stop"  # a person must change configuration or schema: raise as well, with another hint
     POISON = "poison"  # this row can never be written as it is: park it, the rest goes on
+    DEFER = "defer"  # this row waits for another one: park it, every replay tries it again
+
+
+# Those that are about one row; and an unknown number, where the rest of its batch goes through.
+OF_A_ROW = frozenset({Verdict.POISON, Verdict.DEFER})
 
 
 class Rule(NamedTuple):
@@ -37,12 +42,33 @@ _FULL = Rule(Verdict.HOLD, "the server has no room left; free disk or raise its 
 _LOGIN = Rule(
     Verdict.STOP, "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS"
 )
+_SECURE_LOGIN = Rule(
+    Verdict.STOP,
+    "the account logs in with caching_sha2_password or sha256_password, which need TLS here; set mysql_tls"
+    " (MYSQL_TLS) to verify or require",
+)
+_LOGIN_PLUGIN = Rule(
+    Verdict.STOP,
+    "the driver does not know how this account logs in; give the account caching_sha2_password and TLS, or"
+    " mysql_native_password",
+)
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
 _TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate")
 _VALUE = Rule(Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes")
 _LARGE = Rule(Verdict.POISON, "the row is larger than the server's max_allowed_packet; raise it, then retry the record")
-_CLASH = Rule(Verdict.POISON, "another row holds the same unique value; resolve the clash, then retry the record")
-_REFERENCE = Rule(Verdict.POISON, "the row it refers to is missing; retry the record once that row exists")
+_CLASH = Rule(
+    Verdict.DEFER,
+    "another row holds the same unique value; every replay tries it again for a day, then resolve the clash and retry",
+)
+_REFERENCE = Rule(
+    Verdict.DEFER,
+    "the row it refers to is missing, or rows refer to the one to be deleted; every replay tries it again for a day,"
+    " then mend the reference and retry",
+)
+_EXHAUSTED = Rule(
+    Verdict.STOP, "the table's AUTO_INCREMENT column has no number left, so that no row can be inserted: widen it"
+)
+_GENERATED = Rule(Verdict.STOP, "the mapping writes a generated column; take it out of the mapping")
 
 RULES: dict[int, Rule] = {
     # the database or the path to it is down
@@ -113,6 +139,8 @@ RULES: dict[int, Rule] = {
     3118: _LOGIN,  # account locked
     4151: _LOGIN,  # account locked, MariaDB
     1698: _LOGIN,  # access denied, MariaDB's and socket authentication
+    2059: _LOGIN_PLUGIN,  # the driver lacks the authentication plugin
+    2061: _SECURE_LOGIN,  # the authentication plugin needs a secure connection
     # schema
     1054: _SCHEMA,  # unknown column
     1064: _SCHEMA,  # syntax: a column or table name the mapping got wrong
@@ -120,6 +148,10 @@ RULES: dict[int, Rule] = {
     1146: _SCHEMA,  # no such table
     1267: _SCHEMA,  # mix of collations
     1305: _SCHEMA,  # no such function: a trigger's
+    167: _EXHAUSTED,  # MariaDB
+    1467: _EXHAUSTED,  # failed to read the auto-increment value
+    1906: _GENERATED,  # MariaDB
+    3105: _GENERATED,  # MySQL
     1364: _SCHEMA,  # a column without default that the mapping does not fill: no row can be written
     # TLS
     2026: _TLS,
@@ -129,22 +161,29 @@ RULES: dict[int, Rule] = {
     1153: _LARGE,  # packet too large
     1264: _VALUE,  # out of range
     1265: _VALUE,  # truncated
+    1118: _VALUE,  # the row is too large for its page
     1292: _VALUE,  # wrong value
+    1365: _VALUE,  # division by zero, in a trigger or a generated column
     1366: _VALUE,  # wrong value for the column
     1406: _VALUE,  # too long
     1525: _VALUE,  # wrong value of a type
     1644: _VALUE,  # SIGNAL from a trigger
     1690: _VALUE,  # out of range in an expression
     3140: _VALUE,  # invalid JSON
+    3141: _VALUE,  # invalid JSON, in a function
     3819: _VALUE,  # CHECK, MySQL
     4025: _VALUE,  # CHECK, MariaDB
+    # this row, for now
     1062: _CLASH,  # duplicate entry on another unique key
+    1216: _REFERENCE,  # 1452 for a user without any right on the other table, on MySQL
+    1217: _REFERENCE,  # 1451, likewise
     1451: _REFERENCE,
     1452: _REFERENCE,
 }
 
-# An unknown number holds: skipping a change that could have been written loses it for good.
-UNKNOWN = Rule(Verdict.HOLD, "an error Backstream does not know; changes wait, see the number and the server's log")
+# An unknown number is decided by evidence: where the rest of its batch goes through, it is the row's, which is parked
+# and tried again by every replay; where nothing does, it is the database's and holds.
+UNKNOWN = Rule(Verdict.HOLD, "an error Backstream does not know; see its number and the server's log")
 
 
 def number(error: BaseException) -> int | None:

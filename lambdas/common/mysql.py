@@ -166,7 +166,7 @@ class Database:
         names, given = self._settings, self._parameters
         where = _read("SSM parameter", names.param_name, given.connection, _CONNECTION, fresh=fresh)
         who = _read("secret", names.secret_arn, given.credentials, _CREDENTIALS, fresh=fresh)
-        return pymysql.connect(
+        return _log_in(
             host=where["hostname"],
             port=where["port"],
             database=where["db"],
@@ -179,6 +179,19 @@ class Database:
             write_timeout=self._settings.read_timeout,
             **_tls(self._settings.tls, self._settings.ca_pem),
         )
+
+
+def _log_in(**options: Any) -> Connection[Any]:
+    """`pymysql.connect()`, with a number where the driver has none: it raises RuntimeError where the account's
+    authentication plugin needs a package that the zips do not contain. The numbers are those of MySQL's own client.
+    """
+    try:
+        return pymysql.connect(**options)
+    except RuntimeError as error:
+        without_tls = "'cryptography' package is required" in str(error)
+        raise pymysql.OperationalError(
+            CR.CR_AUTH_PLUGIN_ERR if without_tls else CR.CR_AUTH_PLUGIN_CANNOT_LOAD, str(error)
+        ) from None
 
 
 def _verdict(operation: str, error: BaseException) -> errors.DatabaseError:

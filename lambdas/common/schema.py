@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pymysql.connections import Connection
 
+from common.changes import EPOCH_DIGITS, Value
 from common.errors import MisfitError
 from common.mapping import Column, Table
-from common.target import CLAIM_HEAD, SIDECAR, Target
+from common.target import CLAIM_HEAD, SIDECAR, Check, Target, UniqueKey, ValueCheck
 
 _DDL_TYPES = {
     "key": "VARCHAR({0.length}) CHARACTER SET ascii COLLATE ascii_bin",
@@ -43,6 +45,7 @@ class _Actual(NamedTuple):
     precision: int | None
     scale: int | None
     nullable: bool
+    charset: str
     collation: str
     has_default: bool
     extra: str
@@ -52,9 +55,25 @@ class _Actual(NamedTuple):
         return "AUTO_INCREMENT" in self.extra
 
     @property
+    def generated(self) -> bool:
+        """DEFAULT_GENERATED is MySQL's word for a default that is an expression."""
+        return "GENERATED" in self.extra.replace("DEFAULT_GENERATED", "")
+
+    @property
+    def unsigned(self) -> bool:
+        return "unsigned" in self.full_type
+
+    @property
     def optional(self) -> bool:
         """Filled by the server when a statement leaves it out."""
         return self.nullable or self.has_default or self.numbered or "GENERATED" in self.extra
+
+
+class _Part(NamedTuple):
+    """A column of a unique key; `length` in characters where the key is on the first ones only."""
+
+    column: str
+    length: int | None
 
 
 def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
@@ -80,21 +99,32 @@ def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
 def inspect(connection: Connection[Any], table: Table) -> Target:
     """The target as the server has it. Read-only. Raises MisfitError naming every misfit."""
     _refuse_misfits(connection, table, absent=[])
-    return _as_found(connection, table, _columns(connection, table.name))
+    return describe(connection, table)
 
 
-def _as_found(connection: Connection[Any], table: Table, columns: dict[str, _Actual]) -> Target:
+def describe(connection: Connection[Any], table: Table) -> Target:
+    """The same without a word on what does not fit. Raises KeyError where the key column is gone."""
+    columns = _columns(connection, table.name)
+    key, keys = columns[table.key.name], _unique_keys(connection, table.name)
     numbered = {name for name, column in columns.items() if column.numbered}
-    others = [
-        name
-        for name, parts in _unique_keys(connection, table.name).items()
-        if parts != [table.key.name] and not numbered.issuperset(parts)
-    ]
+    own = [name for name, parts in keys.items() if [part.column for part in parts] == [table.key.name]]
+    counted = [name for name, parts in keys.items() if parts[0].column in numbered and len(parts) == 1]
+    packet_bytes, version = _server(connection)
     return Target(
         table,
-        other_unique_keys=tuple(sorted(others)),
-        folds_case=not columns[table.key.name].collation.endswith("_bin"),
-        packet_bytes=_packet_bytes(connection),
+        charset=key.charset,
+        collation=key.collation,
+        other_unique_keys=tuple(
+            UniqueKey(name, tuple(part.column for part in parts), tuple(part.length for part in parts))
+            for name, parts in sorted(keys.items())
+            if name not in own + counted
+        ),
+        own_keys=tuple(own),
+        numbered_keys=tuple(counted),
+        checks=tuple(_checks(table, columns)),
+        vacant=tuple((c.name, how) for c in table.columns if c.name in columns and (how := _vacancy(columns[c.name]))),
+        packet_bytes=packet_bytes,
+        row_word="" if "MariaDB" in version else "ROW",
     )
 
 
@@ -136,12 +166,8 @@ def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:
     for actual in columns.values():
         if actual.name not in mapped and not actual.optional:
             yield f"column {actual.name} is NOT NULL without a default, and the mapping does not fill it"
-    if table.key.name in columns and [table.key.name] not in _unique_keys(connection, table.name).values():
+    if table.key.name in columns and not _is_unique(_unique_keys(connection, table.name), table.key.name):
         yield f"column {table.key.name} is neither the primary key nor a unique key by itself"
-    key = columns.get(table.key.name)
-    if key and key.nullable and _as_found(connection, table, columns).guarded:
-        # A guarded upsert is refused by setting the key to NULL, which such a column would take.
-        yield f"column {key.name} may be NULL, which beside other unique keys or a case-folding collation it must not"
 
 
 def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
@@ -156,7 +182,7 @@ def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
             yield f"column {name} must have the collation ascii_bin"
         if name in columns and (columns[name].length or 0) < length:
             yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
-    if ["item_key"] not in _unique_keys(connection, SIDECAR).values():
+    if not _is_unique(_unique_keys(connection, SIDECAR), "item_key"):
         yield "item_key is not its primary key"
 
 
@@ -168,57 +194,126 @@ def _engine_misfits(connection: Connection[Any], table: str) -> Iterator[str]:
 
 def _column_misfit(column: Column, actual: _Actual) -> str | None:
     """Why values that the mapping lets through would not fit, be rounded or be cut; None when they fit."""
-    is_ = f"column {column.name} is {actual.full_type}"
+    if actual.generated:
+        return f"column {column.name} is generated by the server; the mapping must not write it"
     if column.nullable and not actual.nullable:
         return f"column {column.name} is NOT NULL, the mapping lets it be null"
-    if column.type in ("key", "string"):
-        if actual.type == "enum" and column.type == "string":
-            return None
-        if actual.type not in _TEXT_TYPES or (actual.length or 0) < column.length:
-            return f"{is_}; the mapping needs a text of at least {column.length} characters"
-    elif column.type == "decimal":
-        digits = (actual.precision or 0) - (actual.scale or 0)
-        if actual.type != "decimal" or (actual.scale or 0) < column.scale or digits < column.precision - column.scale:
-            return f"{is_}; the mapping needs DECIMAL({column.precision},{column.scale}) or wider"
-    elif actual.type not in ("int", "bigint"):
-        return f"{is_}; the mapping needs INT or BIGINT for epoch seconds"
-    return None
+    need = _NEEDS[column.type](column, actual)
+    return f"column {column.name} is {actual.full_type}; the mapping needs {need}" if need else None
+
+
+def _text_need(column: Column, actual: _Actual) -> str | None:
+    if actual.type == "enum" and column.type == "string":
+        return None
+    fits = actual.type in _TEXT_TYPES and (actual.length or 0) >= column.length
+    return None if fits else f"a text of at least {column.length} characters"
+
+
+def _decimal_need(column: Column, actual: _Actual) -> str | None:
+    digits, scale = (actual.precision or 0) - (actual.scale or 0), actual.scale or 0
+    fits = actual.type == "decimal" and scale >= column.scale and digits >= column.precision - column.scale
+    return None if fits else f"DECIMAL({column.precision},{column.scale}) or wider"
+
+
+def _epoch_need(_: Column, actual: _Actual) -> str | None:
+    return None if actual.type in ("int", "bigint") else "INT or BIGINT for epoch seconds"
+
+
+_NEEDS = {"key": _text_need, "string": _text_need, "decimal": _decimal_need, "epoch": _epoch_need}
 
 
 def _columns(connection: Connection[Any], table: str) -> dict[str, _Actual]:
     rows = _query(
         connection,
         "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE,"
-        " IS_NULLABLE, COLLATION_NAME, COLUMN_DEFAULT, EXTRA FROM information_schema.COLUMNS",
+        " IS_NULLABLE, CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_DEFAULT, EXTRA FROM information_schema.COLUMNS",
         table,
     )
     return {
         name: _Actual(
-            name, kind.lower(), full, length, precision, scale, nullable == "YES", collation or "",
+            name, kind.lower(), full, length, precision, scale, nullable == "YES", charset or "", collation or "",
             default is not None, extra.upper(),
         )
-        for name, kind, full, length, precision, scale, nullable, collation, default, extra in rows
+        for name, kind, full, length, precision, scale, nullable, charset, collation, default, extra in rows
     }  # fmt: skip
 
 
-def _unique_keys(connection: Connection[Any], table: str) -> dict[str, list[str]]:
-    """Columns of each unique key; `column(prefix)` for a key on the first characters only."""
-    keys: dict[str, list[str]] = {}
+def _unique_keys(connection: Connection[Any], table: str) -> dict[str, list[_Part]]:
+    """The parts of each unique key, an expression as a column that no mapping can name."""
+    keys: dict[str, list[_Part]] = {}
     for name, column, prefix in _query(
         connection,
         "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS",
         table,
         " AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX",
     ):
-        keys.setdefault(name, []).append(f"{column}(prefix)" if prefix else column or "(expression)")
+        keys.setdefault(name, []).append(_Part(column or "(expression)", prefix))
     return keys
 
 
-def _packet_bytes(connection: Connection[Any]) -> int:
+def _is_unique(keys: dict[str, list[_Part]], column: str) -> bool:
+    return [_Part(column, None)] in keys.values()
+
+
+def _server(connection: Connection[Any]) -> tuple[int, str]:
+    """max_allowed_packet in bytes, and the version."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT @@max_allowed_packet")
+        cursor.execute("SELECT @@max_allowed_packet, @@version")
         rows = cursor.fetchall()
-    return int(rows[0][0])
+    return int(rows[0][0]), str(rows[0][1])
+
+
+# What the server would store otherwise than it was sent, or refuse, told before it is sent.
+
+
+def _checks(table: Table, columns: dict[str, _Actual]) -> Iterator[ValueCheck]:
+    for index, column in enumerate(table.columns):
+        if column.name in columns and (found := _check(column, columns[column.name])):
+            yield ValueCheck(column.name, index, *found)
+
+
+def _check(column: Column, actual: _Actual) -> tuple[Check, str] | None:
+    """A function that is false for such a value, and what to say of the column then."""
+    if column.type == "epoch":
+        return _range_check(actual)
+    if actual.type == "enum":
+        # It takes '2' for its second value, and 'paid' for PAID: https://dev.mysql.com/doc/refman/8.4/en/enum.html
+        return _members(actual.full_type).__contains__, "is an ENUM without this value"
+    if actual.type == "char":
+        # https://dev.mysql.com/doc/refman/8.4/en/char.html
+        return lambda value: not str(value).endswith(" "), "is a CHAR, which drops the blanks at the end of this value"
+    return None
+
+
+def _range_check(actual: _Actual) -> tuple[Check, str] | None:
+    if actual.type not in _INTEGER_BITS:
+        return None
+    bits = _INTEGER_BITS[actual.type]
+    highest = 2 ** (bits if actual.unsigned else bits - 1) - 1
+    if highest >= 10**EPOCH_DIGITS - 1:
+        return None
+    return lambda value: int(value or 0) <= highest, f"is {actual.full_type}, which ends at {highest}"
+
+
+def _members(enum: str) -> frozenset[Value]:
+    r"""The values of `enum('a','it''s')`; the server writes a quote twice and escapes with backslashes."""
+    texts = re.findall(r"'((?:[^'\\]|''|\\.)*)'", enum, re.DOTALL)
+    return frozenset(re.sub(r"\\(.)|''", lambda found: _ESCAPED.get(found[1], found[1] or "'"), text) for text in texts)
+
+
+_ESCAPED = {"n": "\n", "r": "\r", "0": "\0", "Z": "\x1a"}
+_INTEGER_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32}
+
+
+_VACANT_CHARACTERS = 16
+
+
+def _vacancy(actual: _Actual) -> str:
+    """With what the column may be filled for a moment, so that another row can take its unique value."""
+    if actual.nullable:
+        return "null"
+    is_text = actual.type in _TEXT_TYPES and (actual.length or 0) >= _VACANT_CHARACTERS
+    return "text" if is_text else ""
 
 
 def _query(connection: Connection[Any], select: str, table: str, tail: str = "") -> tuple[tuple[Any, ...], ...]:

@@ -7,57 +7,40 @@ How it stays right, whatever order changes come in and whoever else writes:
    (`SELECT ... FOR UPDATE` first would lock nothing for a key that does not exist yet.)
 2. The server's answer says whether every row won. Only if not, the rows are read back: the token tells a winner
    from a redelivery of the same version, the stored version a stale change.
-3. Winners only: one multi-row upsert of the target, then one delete.
+3. Winners only: one delete, one update of the rows that are there, one insert of those that are not. The same answer
+   says which are which: a key that the sidecar had has its row, a new one has none. Where it was wrong, the update
+   matches fewer rows or the insert meets one, and the rows are looked up.
 4. Commit. A loser at step 1 is a change somebody has applied already, or a newer one superseded.
 
-A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot bring it back.
+`INSERT ... ON DUPLICATE KEY UPDATE` of the target would be one statement for both, and wrong: it decides by whatever
+unique key it meets, so it can hit the row of another key; it takes an AUTO_INCREMENT number for each update, and fires
+insert triggers for them. Triggers are hidden from a user without the TRIGGER privilege, so no look at the table can
+tell where it would be safe. https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html
+
+A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot bring it back. When the server refuses
+a row, sift.py finds it and writes the rest.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
-from pymysql.constants import CLIENT, ER, SERVER_STATUS
+from pymysql.constants import CLIENT, SERVER_STATUS
 
-from common import errors
+from common import schema, sift
 from common.changes import Change, Parked
-from common.sql import chunks, literal, tuples
-from common.target import CLAIM_HEAD, CLAIM_TAIL, READ_HEAD, READ_TAIL, Target
+from common.target import Target
+from common.writer import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, RefusedError, Writer, layers, tripped
 
-# The stream's clock has steps of one second: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html
-CLOCK_SLACK_SECONDS = 2
-_PACKET_OVERHEAD = 16
-CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
+__all__ = ["CLOCK_REASON", "CLOCK_SLACK_SECONDS", "Outcome", "apply"]
 
 
-@dataclass
-class Outcome:
-    """What became of every change, by name: `upserted`, `deleted`, `stale`, `redelivered`, `superseded`
-    (a later change of the same key in the same call took its place); those parked are listed whole.
-
-    `left` holds the changes that were neither, as time ran out: all changes of the last keys, in key order.
-    Everything else is committed.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    parked: list[Parked] = field(default_factory=list)
-    left: list[Change] = field(default_factory=list)
-
-    def add(self, other: Outcome) -> None:
-        self.counts += other.counts
-        self.parked += other.parked
-
-
-def apply(
+def apply(  # noqa: PLR0913 - what differs between its callers
     connection: Connection[Any],
     target: Target,
     changes: Iterable[Change],
@@ -65,34 +48,56 @@ def apply(
     statement_bytes: int = 15_000,
     every_change: bool = False,
     out_of_time: Callable[[], bool] = lambda: False,
+    parked_before: Callable[[], Container[tuple[str, str]]] = frozenset,
 ) -> Outcome:
     """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
 
     Changes of one key take effect in the order of their versions; unless `every_change`, only the last of each
-    key is written. A change that can never be written is returned in `parked`, the last good one before it is
+    key is written. A change that cannot be written is returned in `parked`, the last good one before it is
     written in its place, and the rest is committed. `statement_bytes` bounds the text of a statement.
 
-    Raises pymysql.MySQLError or OSError for anything but poison rows, with nothing written.
+    Only where rows are refused, `out_of_time` is asked after each statement; what is not done then is in `left`, and
+    changes whose (key, version) are in `parked_before`, by an earlier call that ran out of time, are passed over.
+
+    Raises pymysql.MySQLError or OSError for anything that is not about single rows, with nothing written.
     """
     _demand(connection)
-    histories, repeats, tripped = _histories(changes)
-    writer = _Writer(connection, target, statement_bytes)
+    histories, repeats, contradicted = _histories(changes)
+    writer = Writer(connection, target, statement_bytes)
     try:
         try:
             outcome = _write_all(writer, histories, every_change=every_change)
-        except pymysql.MySQLError as error:
-            if errors.rule(error).verdict is not errors.Verdict.POISON:
-                raise
+        except RefusedError:
             connection.rollback()
-            outcome = _write_around_poison(writer, histories, every_change=every_change)
+            outcome = sift.write(
+                Writer(connection, _as_it_is(connection, target), statement_bytes),
+                _without(histories, parked_before()),
+                every_change=every_change,
+                out_of_time=out_of_time,
+            )
         connection.commit()
-        outcome.parked += tripped
+        outcome.parked += contradicted
         outcome.counts["redelivered"] += repeats
         outcome.counts = +outcome.counts
     except BaseException:
         _rollback(connection)
         raise
     return outcome
+
+
+def _as_it_is(connection: Connection[Any], target: Target) -> Target:
+    """What refuses a row, or lets it through, may have been altered since the connection was made."""
+    try:
+        return schema.describe(connection, target.table)
+    except KeyError:  # of the key column, or of the table: the first statement says so
+        return target
+    finally:
+        connection.rollback()
+
+
+def _without(histories: list[History], parked: Container[tuple[str, str]]) -> list[History]:
+    left = ([change for change in history if (change.key, change.version) not in parked] for history in histories)
+    return [history for history in left if history]
 
 
 def _demand(connection: Connection[Any]) -> None:
@@ -133,222 +138,35 @@ def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Park
             continue
         distinct = list({change.version: change for change in given}.values())
         repeats += len(given) - len(distinct)
-        tripped = _out_of_time(distinct)
-        parked += map(_tripped, tripped)
-        histories.append([change for change in distinct if change not in tripped])
+        contradicted = _contradicted(distinct)
+        parked += map(tripped, contradicted)
+        histories.append([change for change in distinct if change not in contradicted])
     return histories, repeats, parked
 
 
-def _out_of_time(changes: list[Change]) -> list[Change]:
+def _contradicted(changes: list[Change]) -> list[Change]:
     """Those that a change with a newer version precedes by the clock."""
-    earliest, tripped = changes[-1].source_time, []
+    earliest, found = changes[-1].source_time, []
     for change in reversed(changes):
         if change.source_time > earliest + CLOCK_SLACK_SECONDS:
-            tripped.append(change)
+            found.append(change)
         earliest = min(earliest, change.source_time)
-    return tripped
+    return found
 
 
-def _write_all(writer: _Writer, histories: list[History], *, every_change: bool) -> Outcome:
-    """The way nearly every batch goes: nothing in it is poison."""
+def _write_all(writer: Writer, histories: list[History], *, every_change: bool) -> Outcome:
+    """The way nearly every batch goes: no row is refused."""
     if every_change:
         outcome = Outcome()
-        for layer in _layers(histories):
+        for layer in layers(histories):
             outcome.add(writer.write(layer))
     else:
-        outcome = writer.write([history[-1] for history in histories])
+        outcome = writer.write([_newest(history) for history in histories])
         outcome.counts["superseded"] += sum(map(len, histories)) - len(histories)
     return outcome
 
 
-def _layers(histories: list[History]) -> Iterator[list[Change]]:
-    """The first change of every key, then the second of those that have one, and so on."""
-    depth = max(map(len, histories), default=0)
-    for i in range(depth):
-        yield [history[i] for history in histories if i < len(history)]
-
-
-def _write_around_poison(writer: _Writer, histories: list[History], *, every_change: bool) -> Outcome:
-    """Find the poison rows and write the rest. Their keys fall back to the newest good change before them.
-
-    A unique value may be freed by another change of the same batch, so the rejected get another turn as long as
-    that gets one of them through.
-    """
-    outcome = Outcome()
-    write = _write_each if every_change else _write_newest
-    rejected = write(writer, histories, outcome)
-    while rejected:
-        again = write(writer, _histories(change for change, _ in rejected)[0], outcome)
-        if len(again) == len(rejected):
-            break
-        rejected = again
-    outcome.parked += [writer.park(change, error) for change, error in rejected]
-    return outcome
-
-
-def _write_newest(writer: _Writer, histories: list[History], outcome: Outcome) -> Rejected:
-    """The newest good change of every key; gives back the newer ones that were rejected."""
-    remaining = {history[-1].key: list(history) for history in histories}
-    rejected: Rejected = []
-    turn = list(remaining)
-    while turn:
-        refused = _bisect(writer, [remaining[key].pop() for key in turn], outcome)
-        rejected += refused
-        turn = [change.key for change, _ in refused if remaining[change.key]]
-    outcome.counts["superseded"] += sum(len(left) for left in remaining.values())
-    return rejected
-
-
-def _write_each(writer: _Writer, histories: list[History], outcome: Outcome) -> Rejected:
-    """Every good change of every key; gives back the rejected that no later one of their key has superseded."""
-    rejected: Rejected = []
-    for layer in _layers(histories):
-        refused = _bisect(writer, layer, outcome)
-        keys = {change.key for change in layer} - {change.key for change, _ in refused}
-        outcome.parked += [writer.park(change, error) for change, error in rejected if change.key in keys]
-        rejected = [(change, error) for change, error in rejected if change.key not in keys] + refused
-    return rejected
-
-
-Rejected = list[tuple[Change, pymysql.MySQLError]]
-
-
-def _bisect(writer: _Writer, changes: list[Change], outcome: Outcome) -> Rejected:
-    """Write halves of halves, each behind a savepoint; a single change that fails is rejected."""
-    if not changes:
-        return []
-    error = writer.try_write(changes, outcome)
-    if error is None:
-        return []
-    if len(changes) == 1:
-        return [(changes[0], error)]
-    middle = len(changes) // 2
-    return _bisect(writer, changes[:middle], outcome) + _bisect(writer, changes[middle:], outcome)
-
-
-class _Writer:
-    """Writes changes with distinct, sorted keys inside the open transaction of `connection`."""
-
-    def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int) -> None:
-        self.connection, self.target = connection, target
-        self.limit = min(statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
-
-    def try_write(self, changes: list[Change], outcome: Outcome) -> pymysql.MySQLError | None:
-        """Write all of `changes` and count them, or, if one is poison, none, and return the error."""
-        self.connection.query("SAVEPOINT changes")
-        try:
-            outcome.add(self.write(changes))
-        except pymysql.MySQLError as error:
-            if errors.rule(error).verdict is not errors.Verdict.POISON:
-                raise
-            self.connection.query("ROLLBACK TO SAVEPOINT changes")
-            return error
-        return None
-
-    def write(self, changes: Sequence[Change]) -> Outcome:
-        if not changes:
-            return Outcome()
-        winners, outcome = self._claim(changes)
-        target = self.target
-        upserts = tuples(zip(*(change.row for change in winners if change.row is not None), strict=True))
-        for statement, _ in chunks(target.upsert_head, upserts, target.upsert_tail, self.limit):
-            self._refuse_too_large(statement)
-            self.connection.query(statement)
-        deletes = [target.delete_item(change.key) for change in winners if change.row is None]
-        for statement, _ in chunks(
-            target.delete_head, deletes, target.delete_tail, self.limit, target.delete_separator
-        ):
-            self.connection.query(statement)
-        outcome.counts["upserted"] += len(upserts)
-        outcome.counts["deleted"] += len(deletes)
-        return outcome
-
-    def _refuse_too_large(self, statement: str) -> None:
-        """As the server would, but it cuts the connection too, which looks like an outage that never ends."""
-        room = self.target.packet_bytes - _PACKET_OVERHEAD
-        if len(statement) > room // 4 and len(statement.encode()) > room:
-            raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, "a row is larger than max_allowed_packet")
-
-    def _claim(self, changes: Sequence[Change]) -> tuple[Sequence[Change], Outcome]:
-        """Take the version of every key that is newer than what the sidecar holds; the rest has lost."""
-        # 32 bits are plenty: a redelivery that met an equal token by chance would be written again, no more.
-        token = secrets.randbits(32)
-        keys, versions, rows, source_times, _ = zip(*changes, strict=True)
-        deleted = [int(row is None) for row in rows]
-        claims = tuples((keys, deleted, source_times, [token] * len(keys), versions))
-        winners: list[Change] = []
-        outcome = Outcome()
-        for statement, part in chunks(CLAIM_HEAD, claims, CLAIM_TAIL, self.limit):
-            claimed = changes[part]
-            affected = self.connection.query(statement)
-            if _all_won(affected, len(claimed), self._info()):
-                winners += claimed
-            else:
-                winners += self._read_back(claimed, token, outcome)
-        return winners, outcome
-
-    def _info(self) -> str:
-        """`Records: 3  Duplicates: 1  Warnings: 0`, or nothing for one row. The driver has no public name for it."""
-        message = getattr(getattr(self.connection, "_result", None), "message", None) or b""
-        return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
-
-    def _read_back(self, changes: Sequence[Change], token: int, outcome: Outcome) -> list[Change]:
-        """The winners among `changes`; counts the redelivered and the stale, parks what trips the clock."""
-        stored: dict[str, tuple[str, int, int]] = {}
-        with self.connection.cursor() as cursor:
-            for statement, _ in chunks(READ_HEAD, [literal(change.key) for change in changes], READ_TAIL, self.limit):
-                cursor.execute(statement)
-                stored.update((key, rest) for key, *rest in cursor.fetchall())
-        winners = []
-        for change in changes:
-            version, source_time, winner = stored[change.key]
-            if winner == token and version == change.version:
-                winners.append(change)
-            elif version == change.version:
-                outcome.counts["redelivered"] += 1
-            elif change.source_time > source_time + CLOCK_SLACK_SECONDS:
-                outcome.parked.append(_tripped(change))
-            else:
-                outcome.counts["stale"] += 1
-        return winners
-
-    def park(self, change: Change, error: pymysql.MySQLError) -> Parked:
-        """`change` with the server's reason: error name, column and unique key, but no value."""
-        errno = errors.number(error)
-        message = str(error.args[-1])
-        columns = [column.name for column in self.target.table.columns if re.search(rf"\b{column.name}['`]", message)]
-        guard = errno == ER.BAD_NULL_ERROR and self.target.guarded and self.target.table.key.name in columns
-        if guard or errno == ER.DUP_ENTRY:
-            keys = ", ".join(self.target.other_unique_keys) or "its key, but for upper and lower case"
-            reason, hint = f"another row holds the same value of {keys}", errors.RULES[ER.DUP_ENTRY].hint
-        else:
-            on = f" on column {', '.join(columns)}" if columns else ""
-            reason, hint = f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", errors.rule(error).hint
-        return Parked(change.key, change.version, reason, hint, errno, change.record)
-
-
-_NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
-
-
-def _all_won(affected: int, rows: int, info: str) -> bool:
-    """Whether every row of a claim was inserted or changed, by the server's own count.
-
-    An insert affects one row, a change two, a loser none, and `Duplicates` counts the changes: so affected less
-    Duplicates is the number of winners. One row has no info string. No answer counts as no.
-    Source: sql/sql_insert.cc; https://dev.mysql.com/doc/c-api/8.4/en/mysql-info.html
-    """
-    if rows == 1:
-        return affected > 0
-    match = re.search(r"Duplicates: (\d+)", info)
-    return bool(match) and affected - int(match[1]) == rows  # type: ignore[index]
-
-
-def _tripped(change: Change) -> Parked:
-    return Parked(
-        change.key,
-        change.version,
-        CLOCK_REASON,
-        "compare the item with its row; if the row is wrong, touch the item so that a new version is written",
-        None,
-        change.record,
-    )
+def _newest(history: History) -> Change:
+    """The row is as new as the first change of it."""
+    newest = history[-1]
+    return newest if newest.created == history[0].created else newest._replace(created=history[0].created)

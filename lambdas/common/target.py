@@ -1,12 +1,24 @@
-"""The statements that write the target table and the sidecar, made once per connection."""
+"""The target table as a server has it, and the statements that write it.
+
+No statement here can reach the row of another key, whatever unique keys, triggers or collations the table has or
+gets under an open connection: rows are inserted without any `ON DUPLICATE KEY`, and changed and deleted by a join on
+the exact key. Which rows exist is a guess that the server's answer confirms; see sink.py.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple
 
+import pymysql
+from pymysql.constants import ER
+
+from common import errors, unique
+from common.changes import Kind, Row, Value
 from common.mapping import Table
-from common.sql import literal
 
 SIDECAR = "replication_versions"
 
@@ -17,57 +29,172 @@ CLAIM_HEAD = f"INSERT INTO {SIDECAR} (item_key, deleted, source_time, token, ver
 CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
     f"{name} = {_NEWER.format(name)}" for name in ("deleted", "source_time", "token", "version")
 )
+# Takes the lock of every key and changes no row that is there; a new row has the token and the lowest version.
+LOCK_TAIL = " ON DUPLICATE KEY UPDATE token = token"
 # Locks nothing new: the claim holds these rows already. A plain SELECT could read from an older snapshot.
 READ_HEAD = f"SELECT item_key, version, source_time, token FROM {SIDECAR} WHERE item_key IN ("
 READ_TAIL = ") FOR UPDATE"
+UNLOCK_HEAD = f"DELETE FROM {SIDECAR} WHERE version = '' AND item_key IN ("
+
+Check = Callable[[Value], bool]
+
+
+class Rejection(NamedTuple):
+    """Why a row is not written: what a parked record says of it."""
+
+    reason: str
+    hint: str
+    errno: int | None
+    kind: Kind
+
+
+class UniqueKey(NamedTuple):
+    """A unique key besides the one on the key column. `lengths` has the characters of a prefix key, else None."""
+
+    name: str
+    columns: tuple[str, ...]
+    lengths: tuple[int | None, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        return "(expression)" not in self.columns
+
+    def values(self, row: dict[str, Any]) -> unique.Values | None:
+        """What a row holds of it, in a form that can be compared."""
+        return unique.comparable((row[name] for name in self.columns), self.lengths)
+
+
+@dataclass(frozen=True)
+class ValueCheck:
+    """What a column would store otherwise than it was sent, without an error: `fits` is false for such a value."""
+
+    column: str
+    index: int
+    fits: Check
+    problem: str
 
 
 @dataclass(frozen=True)
 class Target:
     """A mapped table as a server has it.
 
-    `other_unique_keys` names the unique keys besides the one on the key column; `folds_case` says that the key
-    column's collation takes different keys for equal. Either way `ON DUPLICATE KEY UPDATE` could hit a row
-    of another key; then it is written so that such a row is refused with error 1048 on the key column.
-    `packet_bytes` is what the server takes at once, its max_allowed_packet.
+    `charset` and `collation` are the key column's. `own_keys` names the unique keys on the key column alone,
+    `numbered_keys` those of an AUTO_INCREMENT column;
+    `vacant` says with what a column may be filled to free its unique value for a moment: "null", "text" or nothing.
+    `packet_bytes` is what the server takes at once, its max_allowed_packet. `row_word` goes before each row of a
+    table value constructor, which MySQL wants and MariaDB does not know.
     """
 
     table: Table
-    other_unique_keys: tuple[str, ...] = ()
-    folds_case: bool = False
+    charset: str = "ascii"
+    collation: str = "ascii_bin"
+    other_unique_keys: tuple[UniqueKey, ...] = ()
+    own_keys: tuple[str, ...] = ("PRIMARY",)
+    numbered_keys: tuple[str, ...] = ()
+    checks: tuple[ValueCheck, ...] = ()
+    vacant: tuple[tuple[str, str], ...] = ()
     packet_bytes: int = 2**24
-
-    @property
-    def guarded(self) -> bool:
-        return bool(self.other_unique_keys) or self.folds_case
+    row_word: str = ""
 
     @cached_property
-    def upsert_head(self) -> str:
+    def insert_head(self) -> str:
         return f"INSERT INTO `{self.table.name}` ({', '.join(f'`{c.name}`' for c in self.table.columns)}) VALUES "
 
+    @property
+    def insert_tail(self) -> str:
+        return ""
+
     @cached_property
-    def upsert_tail(self) -> str:
-        key = self.table.key.name
-        updates = [f"`{c.name}` = VALUES(`{c.name}`)" for c in self.table.columns if c.name != key]
-        if self.guarded:
-            same = f"CAST(`{key}` AS BINARY) = CAST(VALUES(`{key}`) AS BINARY)"
-            updates.insert(0, f"`{key}` = IF({same}, `{key}`, NULL)")
-        return " ON DUPLICATE KEY UPDATE " + ", ".join(updates)
+    def update_head(self) -> str:
+        return f"UPDATE {self._rows([c.name for c in self.table.columns])}"
+
+    @cached_property
+    def update_tail(self) -> str:
+        names = [c.name for c in self.table.columns]
+        sets = [f"t.`{name}` = n.c{i}" for i, name in enumerate(names) if name != self.table.key.name]
+        return f"{self._join(names.index(self.table.key.name))} SET {', '.join(sets)}"
+
+    def patch(self, columns: list[str]) -> tuple[str, str]:
+        """Head and tail of a statement that changes `columns` alone; its rows are the key and their values."""
+        sets = ", ".join(f"t.`{name}` = n.c{i}" for i, name in enumerate(columns, 1))
+        return f"UPDATE {self._rows([self.table.key.name, *columns])}", f"{self._join(0)} SET {sets}"
 
     @cached_property
     def delete_head(self) -> str:
-        return f"DELETE FROM `{self.table.name}` WHERE " + ("" if self.folds_case else f"`{self.table.key.name}` IN (")
+        return f"DELETE t FROM {self._rows([self.table.key.name])}"
 
-    @property
+    @cached_property
     def delete_tail(self) -> str:
-        return "" if self.folds_case else ")"
+        return self._join(0)
 
-    @property
-    def delete_separator(self) -> str:
-        return " OR " if self.folds_case else ","
+    def _rows(self, columns: list[str]) -> str:
+        # A common table expression names the columns in both dialects; a derived table does in MySQL alone.
+        return f"(WITH n ({', '.join(f'c{i}' for i in range(len(columns)))}) AS (VALUES "
 
-    def delete_item(self, key: str) -> str:
-        if not self.folds_case:
-            return literal(key)
-        column = f"`{self.table.key.name}`"
-        return f"({column} = {literal(key)} AND CAST({column} AS BINARY) = {literal(key)})"
+    def _join(self, key: int) -> str:
+        # By the column's own collation, so that its index is used, and by the exact bytes, as a collation may take
+        # letters of another case, or with blanks behind, for equal. In UTF-8 on both sides: the column may be UTF-16.
+        column = f"t.`{self.table.key.name}`"
+        return (
+            f") SELECT * FROM n) n STRAIGHT_JOIN `{self.table.name}` t"
+            f" ON {column} = CONVERT(n.c{key} USING {self.charset}) COLLATE {self.collation}"
+            f" AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST(n.c{key} AS BINARY)"
+        )
+
+    @cached_property
+    def plain_keys(self) -> list[UniqueKey]:
+        return [key for key in self.other_unique_keys if key.is_plain]
+
+    @cached_property
+    def vacating(self) -> list[tuple[str, str]]:
+        """A column of each other unique key that can be filled so that the row lets go of its value, and with what."""
+        vacant = dict(self.vacant)
+        chosen = (next((name for name in key.columns if name in vacant), None) for key in self.plain_keys)
+        return [(name, vacant[name]) for name in dict.fromkeys(chosen) if name]
+
+    def found(self, columns: list[str]) -> tuple[str, str]:
+        """Head and tail of a statement that reads the key and `columns` of rows. It locks nothing."""
+        names = ", ".join(f"`{name}`" for name in [self.table.key.name, *columns])
+        return f"SELECT {names} FROM `{self.table.name}` WHERE `{self.table.key.name}` IN (", ")"
+
+    def refusal(self, row: Row) -> Rejection | None:
+        """Why `row` must not be sent, as the server would store something else without saying so."""
+        for check in self.checks:
+            value = row[check.index]
+            if value is not None and not check.fits(value):
+                return Rejection(f"column {check.column} {check.problem}", _CORRECT, None, Kind.POISON)
+        return None
+
+    def rejection(self, error: pymysql.MySQLError) -> Rejection | None:
+        """The server's reason to refuse a row: error name, column and unique key, but no value.
+
+        None for an error that is not about a row: the database, the path to it, configuration or schema.
+        """
+        rule, errno, message = errors.rule(error), errors.number(error), str(error.args[-1])
+        if errno == ER.DUP_ENTRY:
+            return self._clash(message, rule.hint)
+        if rule is errors.UNKNOWN:
+            reason = f"unknown error {errno}: the rest of its batch was written without it"
+            return Rejection(reason, rule.hint, errno, Kind.UNKNOWN)
+        if rule.verdict not in errors.OF_A_ROW:
+            return None
+        columns = [column.name for column in self.table.columns if re.search(rf"\b{column.name}['`]", message)]
+        on = f" on column {', '.join(columns)}" if columns else ""
+        kind = Kind.DEFERRED if rule.verdict is errors.Verdict.DEFER else Kind.POISON
+        return Rejection(f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", rule.hint, errno, kind)
+
+    def _clash(self, message: str, hint: str) -> Rejection | None:
+        name = _clashing_key(message)
+        if name in self.numbered_keys:
+            return None  # the AUTO_INCREMENT column is exhausted: no new row can be written
+        what = "its key, but for upper and lower case or blanks" if name in self.own_keys else name
+        return Rejection(f"another row holds the same value of {what}", hint, ER.DUP_ENTRY, Kind.DEFERRED)
+
+
+_CORRECT = "the value does not fit its column; correct the item, its next version supersedes"
+_NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
+
+
+def _clashing_key(message: str) -> str:
+    """`Duplicate entry '...' for key 'name'`, in MySQL 8 'table.name'; the value before it may hold anything."""
+    return message.rpartition(" for key ")[2].strip("'`\"").rpartition(".")[2]

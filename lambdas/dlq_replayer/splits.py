@@ -30,8 +30,8 @@ _TOGETHER = 20
 _IN_MEMORY = 16 * 1024 * 1024
 
 
-# Key, version, source time, row, and where the record is: its object and its place in there.
-Line = tuple[str, str, int, Row | None, str, int]
+# Key, version, source time, row, the record's object and its place in there, whether it created the item.
+Line = tuple[str, str, int, Row | None, str, int, bool]
 
 _order = itemgetter(0, 1, 4, 5)
 _encode = msgspec.json.Encoder().encode  # a Decimal becomes a string
@@ -42,7 +42,7 @@ def split_of(key: str, splits: int) -> int:
 
 
 def to_line(change: Change, source: str, index: int) -> Line:
-    return change.key, change.version, change.source_time, change.row, source, index
+    return change.key, change.version, change.source_time, change.row, source, index, change.created
 
 
 _TYPES: dict[str, Any] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
@@ -51,7 +51,7 @@ _TYPES: dict[str, Any] = {"key": str, "string": str, "decimal": Decimal, "epoch"
 def line_reader(table: Table) -> Callable[[bytes], list[Line]]:
     """A function from a piece of a run's file to its lines, their values such as `table` has them."""
     row: Any = tuple[tuple(_TYPES[column.type] | None for column in table.columns)]  # type: ignore[misc]
-    line: Any = tuple[str, str, int, row | None, str, int]
+    line: Any = tuple[str, str, int, row | None, str, int, bool]
     lines: Any = list[line]
     return msgspec.json.Decoder(lines).decode
 
@@ -110,8 +110,8 @@ def _open_run(
 
 
 def _change(line: Line) -> Change:
-    key, version, source_time, row, source, index = line
-    return Change(key, version, row, source_time, {"source": source, "index": index})
+    key, version, source_time, row, source, index, created = line
+    return Change(key, version, row, source_time, {"source": source, "index": index}, created)
 
 
 def part_of(key: str) -> str:

@@ -19,7 +19,8 @@ from scripts.local.mariadb import MariaDB
 
 OPTIONS = (
     "--innodb-buffer-pool-size=1G",
-    "--innodb-log-file-size=256M",
+    "--loose-innodb-log-file-size=256M",  # MariaDB
+    "--loose-innodb-redo-log-capacity=512M",  # MySQL
     "--require-secure-transport=OFF",
 )
 PRELOADED = 150_000

@@ -17,7 +17,7 @@ from scripts.local.daemon import Daemon
 from scripts.local.failure import StackError
 from scripts.local.ports import LOOPBACK, is_free, remembered, same_or_free
 from scripts.local.secrets_file import password, write_privately
-from scripts.local.server_binary import PACKAGES, ServerBinary, ensure_installed
+from scripts.local.server_binary import PACKAGES, VARIABLE, ServerBinary, ensure_installed
 from scripts.local.waiting import poll
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
+
+# Packages have a folder built in that must exist when the server starts; nothing here reads or writes files in SQL.
+_MYSQL_OPTIONS = ("--secure-file-priv=NULL",)
 
 
 class MariaDB:
@@ -130,6 +133,7 @@ class MariaDB:
 
     def _initialise(self, binary: ServerBinary) -> None:
         if self.data.exists():
+            _refuse_data_of_another(binary, self.data)
             return
         unfinished = self.home / "data.unfinished"  # renamed when complete: an interrupted one is never mistaken
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -188,14 +192,35 @@ def _run_as() -> list[str]:
 
 def _confined() -> str:
     """Ubuntu's AppArmor lets its own MySQL write to /var/lib/mysql only; MariaDB is free."""
-    if not Path("/etc/apparmor.d/usr.sbin.mysqld").exists():
+    profile = Path("/etc/apparmor.d/usr.sbin.mysqld")
+    if not profile.exists():
         return ""
-    return f" (AppArmor may confine mysqld to its own folders: apt-get install {' '.join(PACKAGES)} helps)"
+    return (
+        f" (AppArmor may confine mysqld to its own folders: sudo apparmor_parser -R {profile} frees it until the next"
+        f" boot, and MariaDB is never confined: apt-get install {' '.join(PACKAGES)})"
+    )
+
+
+def _refuse_data_of_another(binary: ServerBinary, data: Path) -> None:
+    made_by_mariadb = not (data / "mysql.ibd").exists()  # MySQL's dictionary since 8.0
+    if binary.is_mariadb != made_by_mariadb:
+        maker = "MariaDB" if made_by_mariadb else "MySQL"
+        raise StackError(
+            f"{data} was made by {maker}, and {binary.path} is {binary.product}: name {maker}'s server with {VARIABLE},"
+            " or start anew with make clean"
+        )
 
 
 def _initialise_command(binary: ServerBinary, data: Path) -> list[str]:
     if not binary.is_mariadb:
-        return [str(binary.path), "--no-defaults", "--initialize-insecure", f"--datadir={data}", *_run_as()]
+        return [
+            str(binary.path),
+            "--no-defaults",
+            "--initialize-insecure",
+            f"--datadir={data}",
+            *_run_as(),
+            *_MYSQL_OPTIONS,
+        ]
     return [
         str(_install_db(binary)),
         "--no-defaults",
@@ -219,4 +244,5 @@ def _install_db(binary: ServerBinary) -> Path:
 def _flavour_options(binary: ServerBinary) -> list[str]:
     if binary.is_mariadb:
         return ["--innodb-log-file-size=32M"]
-    return ["--loose-innodb-redo-log-capacity=64M", "--mysqlx=OFF", "--disable-log-bin"]
+    # A server that was built without the X plugin refuses the plain option.
+    return ["--loose-innodb-redo-log-capacity=64M", "--loose-mysqlx=OFF", "--disable-log-bin", *_MYSQL_OPTIONS]

@@ -1,8 +1,12 @@
-"""The MySQL or MariaDB server binary of this machine; installed on Debian and Ubuntu where that is allowed."""
+"""The MySQL or MariaDB server binary: the one that MYSQLD names, else this machine's.
+
+On Debian and Ubuntu a missing one is installed where that is allowed.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -10,6 +14,7 @@ from pathlib import Path
 
 from scripts.local.failure import StackError
 
+VARIABLE = "MYSQLD"
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")  # the core packages start no system service
 FOLDERS = (
     "/usr/sbin",
@@ -29,6 +34,10 @@ class ServerBinary:
     path: Path
     is_mariadb: bool
 
+    @property
+    def product(self) -> str:
+        return "MariaDB" if self.is_mariadb else "MySQL"
+
 
 def find_tool(*names: str) -> Path | None:
     search = os.pathsep.join([os.environ.get("PATH", os.defpath), *FOLDERS])
@@ -40,11 +49,34 @@ def find_tool(*names: str) -> Path | None:
 
 
 def find_server() -> ServerBinary | None:
-    path = find_tool("mariadbd", "mysqld")
-    if path is None:
+    """Raises StackError where MYSQLD names a file that is no server."""
+    path = _named_server() or find_tool("mariadbd", "mysqld")
+    return ServerBinary(path, is_mariadb="MariaDB" in _version(path)) if path else None
+
+
+def _named_server() -> Path | None:
+    value = os.environ.get(VARIABLE)
+    if not value:
         return None
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    return ServerBinary(path, is_mariadb="MariaDB" in version)
+    path = Path(value).absolute()  # not resolved: a server finds its own files from the name it was called by
+    if not path.is_file():
+        raise StackError(
+            f"{VARIABLE} is {value}, and there is no such file: set it to the path of a mysqld or mariadbd"
+        )
+    if not os.access(path, os.X_OK):
+        raise StackError(f"{VARIABLE} is {value}, which may not be executed")
+    return path
+
+
+def _version(path: Path) -> str:
+    """As a server of either kind prints it: `Ver` and a number."""
+    try:
+        printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError as error:
+        raise StackError(f"{path} --version: {error.strerror}") from None
+    if not re.search(r"\bVer \d+\.", printed):
+        raise StackError(f"{path} --version prints no version: is it a MySQL or MariaDB server?")
+    return printed
 
 
 def find_client() -> Path | None:
@@ -53,7 +85,8 @@ def find_client() -> Path | None:
 
 def ensure_installed(log: Path) -> ServerBinary:
     server = find_server()
-    if server is None or find_client() is None:
+    # Beside a server that MYSQLD names nothing is installed: the packages would remove another MySQL.
+    if server is None or (find_client() is None and not os.environ.get(VARIABLE)):
         _install(log)
         server = find_server()
     if server is None:
@@ -64,8 +97,8 @@ def ensure_installed(log: Path) -> ServerBinary:
 def _please_install() -> StackError:
     return StackError(
         "no MySQL or MariaDB server found: install one (Debian, Ubuntu: sudo apt-get install "
-        f"{' '.join(PACKAGES)}; macOS: brew install mariadb), or set MYSQL_HOST, MYSQL_PORT, MYSQL_USER and "
-        "MYSQL_PASSWORD to use a server you have"
+        f"{' '.join(PACKAGES)}; macOS: brew install mariadb), set {VARIABLE} to the path of one, or set MYSQL_HOST, "
+        "MYSQL_PORT, MYSQL_USER and MYSQL_PASSWORD to use a server you have"
     )
 
 

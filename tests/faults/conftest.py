@@ -7,10 +7,12 @@ from typing import Any
 
 import boto3
 import moto
+import pymysql
 import pytest
 
 from scripts.local.mariadb import MariaDB
 from tests.support.deliveries import BUCKET, PLAIN, Consumer, Parameters, tells_nothing
+from tests.support.fake_mysql import FakeMySQL
 from tests.support.proxy import Proxy
 from tests.support.tables import Rows, Tables
 
@@ -54,6 +56,31 @@ def proxy(server: MariaDB) -> Iterator[Proxy]:
     proxy = Proxy(server.host, server.port)
     yield proxy
     proxy.close()
+
+
+class SecureLogin:
+    """Between `begin()` and `end()` the proxy leads to a server of `caching_sha2_password`, and the driver lacks the
+    package with which it could log in there without TLS, as it does in the zips.
+    """
+
+    def __init__(self, proxy: Proxy, server: MariaDB, fake: FakeMySQL, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fake, self._proxy, self._server, self._monkeypatch = fake, proxy, server, monkeypatch
+
+    def begin(self) -> None:
+        self._monkeypatch.setattr(pymysql._auth, "_have_cryptography", False)  # noqa: SLF001
+        self._proxy.forward_to(self.fake.port)
+
+    def end(self) -> None:
+        self._monkeypatch.undo()
+        self._proxy.forward_to(self._server.port)
+
+
+@pytest.fixture
+def secure_login(server: MariaDB, proxy: Proxy) -> Iterator[SecureLogin]:
+    fake = FakeMySQL()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield SecureLogin(proxy, server, fake, monkeypatch)
+    fake.close()
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def log_text(monkeypatch):
 
 
 @pytest.fixture
-def function(*, server, tables, proxy, s3, monkeypatch):
+def function(*, server, tables, proxy, s3, secure_login, monkeypatch):
     values = {"hostname": server.host, "port": proxy.port, "db": server.database, "driver": "mysql"}
     parameters = Parameters(**values, username=PLAIN, password=server.app.password)
     boto3.client("secretsmanager").create_secret(Name="rds", SecretString="{}")
@@ -59,6 +59,7 @@ def function(*, server, tables, proxy, s3, monkeypatch):
     monkeypatch.delitem(sys.modules, "stream_consumer.handler", raising=False)
     module = importlib.import_module("stream_consumer.handler")
     function = Function(module.handler, parameters, proxy, tables, s3)
+    function.secure_login = secure_login
     function.store()
     yield function
     module.DATABASE.drop()
@@ -83,6 +84,13 @@ FAULTS = {
         "MySQL error 1045: check the secret's username and password",
         lambda function: function.store(password="wr0ng-" + _password(function)),
         lambda function: function.store(password=_password(function).removeprefix("wr0ng-")),
+    ),
+    "account needs TLS": (
+        StopError,
+        "stopped",
+        "which need TLS here; set mysql_tls (MYSQL_TLS) to verify or require",
+        lambda function: function.secure_login.begin(),
+        lambda function: function.secure_login.end(),
     ),
     "column dropped": (
         StopError,

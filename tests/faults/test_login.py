@@ -102,6 +102,36 @@ def test_a_locked_account_stops(tables, consumer):
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
 
 
+def test_an_account_that_needs_tls_stops_without_it(secure_login, tables, proxy, consumer):
+    """MySQL takes the password of `caching_sha2_password` over TLS or encrypted, and the zips cannot encrypt it."""
+    secure_login.begin()
+
+    with pytest.raises(StopError, match=r"MySQL error 2061: .*need TLS here; set mysql_tls \(MYSQL_TLS\)"):
+        consumer.deliver(record("a", 1))
+    assert secure_login.fake.logins == 2
+    assert consumer.parameters.fresh_reads.count("credentials") == 1, "the driver says the same of a wrong password"
+    assert (tables.orders(), tables.sidecar()) == ([], [])
+    secure_login.end()
+
+    assert consumer.deliver(record("a", 1)) == {"upserted": 1}
+
+
+@pytest.mark.parametrize(
+    ("plugin", "errno", "hint"),
+    [
+        (b"sha256_password", 2061, "need TLS here"),
+        (b"client_ed25519", 2059, "does not know how this account logs in"),
+        (b"auth_gssapi_client", 2059, "does not know how this account logs in"),
+    ],
+)
+def test_an_account_whose_plugin_the_driver_lacks_stops(*, plugin, errno, hint, secure_login, tables, consumer):
+    secure_login.fake.plugin = plugin
+    secure_login.begin()
+
+    with pytest.raises(StopError, match=f"MySQL error {errno}: .*{hint}"):
+        consumer.deliver(record("a", 1))
+
+
 def test_a_missing_grant_stops_with_nothing_half_written_until_it_is_given(*, server, tables, proxy, consumer):
     tables.run(
         f"REVOKE SELECT, INSERT, UPDATE, DELETE ON `{server.database}`.* FROM '{PLAIN}'@'%'",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from pymysql.constants import CLIENT
 from common import schema
 from common.errors import MisfitError
 from common.target import Target
-from tests.support.tables import Tables
+from tests.support.tables import Tables, without_width
 from tests.support.writes import TABLE
 
 CREATED, FITS = "created", "fits"
@@ -45,15 +46,16 @@ def ddl(tables: Tables) -> list[tuple[Any, ...]]:
 
 
 def columns(tables: Tables, table: str) -> list[tuple[Any, ...]]:
-    return tables.run(
+    rows = tables.run(
         "SELECT COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_KEY FROM information_schema.COLUMNS"
         f" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}' ORDER BY ORDINAL_POSITION"
     )
+    return [(name, without_width(kind), *rest) for name, kind, *rest in rows]
 
 
 def problems_of(error: pytest.ExceptionInfo[MisfitError]) -> list[str]:
     assert "; ".join(error.value.problems) in str(error.value)
-    return error.value.problems
+    return [without_width(problem) for problem in error.value.problems]
 
 
 def test_both_tables_are_created_where_there_are_none(step: Any, nothing: Tables):
@@ -65,16 +67,16 @@ def test_both_tables_are_created_where_there_are_none(step: Any, nothing: Tables
         ("amount", "decimal(19,4)", "NO", ""),
         ("currency", "varchar(3)", "NO", ""),
         ("status", "varchar(32)", "NO", ""),
-        ("created_at", "bigint(20)", "NO", ""),
-        ("updated_at", "bigint(20)", "NO", ""),
+        ("created_at", "bigint", "NO", ""),
+        ("updated_at", "bigint", "NO", ""),
     ]
     assert columns(nothing, "tbl_orders")[0][2] == "ascii_bin", "'a' and 'A' are two orders"
     assert columns(nothing, "replication_versions") == [
         ("item_key", "varchar(255)", "ascii_bin", "NO", "PRI"),
         ("version", "varchar(160)", "ascii_bin", "NO", ""),
-        ("deleted", "tinyint(4)", None, "NO", ""),
-        ("source_time", "bigint(20)", None, "NO", ""),
-        ("token", "int(10) unsigned", None, "NO", ""),
+        ("deleted", "tinyint", None, "NO", ""),
+        ("source_time", "bigint", None, "NO", ""),
+        ("token", "int unsigned", None, "NO", ""),
     ]
 
 
@@ -135,7 +137,7 @@ def test_a_table_that_holds_everything_the_mapping_lets_through_fits(step: Any, 
             "MODIFY status VARCHAR(31) NOT NULL",
             "column status is varchar(31); the mapping needs a text of at least 32 characters",
         ),
-        ("MODIFY status INT NOT NULL", "column status is int(11); the mapping needs a text of at least 32 characters"),
+        ("MODIFY status INT NOT NULL", "column status is int; the mapping needs a text of at least 32 characters"),
         (
             "MODIFY order_id VARCHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL",
             "column order_id is varchar(36); the mapping needs a text of at least 64 characters",
@@ -160,7 +162,7 @@ def test_a_table_that_holds_everything_the_mapping_lets_through_fits(step: Any, 
         ),
         (
             "MODIFY created_at SMALLINT NOT NULL",
-            "column created_at is smallint(6); the mapping needs INT or BIGINT for epoch seconds",
+            "column created_at is smallint; the mapping needs INT or BIGINT for epoch seconds",
         ),
         (
             "ADD COLUMN tax INT NOT NULL",
@@ -292,4 +294,5 @@ def test_what_makes_an_upsert_dangerous_is_found(
     nothing.run(ORDERS, f"ALTER TABLE tbl_orders {changes}")
     step()
 
-    assert schema.inspect(connect(), TABLE) == target
+    [(packet_bytes,)] = nothing.run("SELECT @@GLOBAL.max_allowed_packet")  # 16 MB on MariaDB, 64 MB on MySQL
+    assert schema.inspect(connect(), TABLE) == replace(target, packet_bytes=packet_bytes)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import pymysql
 import pytest
 
+from common import mapping
+from common.mysql import Database, MySQLSettings
 from dlq_replayer.bucket import REPLAYED
 from dlq_replayer.splits import split_of
+from tests.support.deliveries import Parameters
+from tests.support.fake_mysql import FakeMySQL
 from tests.support.records import ARN
 from tests.support.replay import SHARD, Execution, World, applied, change
 
@@ -46,6 +52,27 @@ def test_past_its_bound_it_ends_and_nothing_was_touched(world: World):
     assert before.items() <= world.s3.objects.items()
     assert world.lock_table.holder is None
     world.server.down = False
+    assert world.replay()["outcome"] == "complete"
+    assert world.tables.orders() == ROWS
+
+
+def test_an_account_that_needs_tls_holds_the_replay(world: World, server: Any, monkeypatch: pytest.MonkeyPatch):
+    """Without TLS the driver would need a package that the zips do not contain."""
+    fill(world)
+    before, mended, fake = dict(world.s3.objects), world.database.inner, FakeMySQL()
+    monkeypatch.setattr(pymysql._auth, "_have_cryptography", False)  # noqa: SLF001
+    address = {"hostname": server.host, "port": fake.port, "db": server.database, "driver": "mysql"}
+    parameters = Parameters(**address, username=server.app.user, password=server.app.password)
+    without_tls = MySQLSettings(param_name="p", secret_arn="s", tls="off", connect_timeout=2)
+    world.database.inner = Database(without_tls, parameters, mapping.load())
+
+    report = world.replay()
+
+    assert report["outcome"] == "database_down"
+    assert "MySQL error 2061: the account logs in with caching_sha2_password" in report["reason"]
+    assert before.items() <= world.s3.objects.items()
+    fake.close()
+    world.database.inner = mended
     assert world.replay()["outcome"] == "complete"
     assert world.tables.orders() == ROWS
 

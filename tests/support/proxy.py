@@ -58,6 +58,10 @@ class Proxy:
         self._thread.start()
         self.listen()
 
+    def forward_to(self, port: int) -> None:
+        """Connections from now on go to another port of the same host."""
+        self._tell(lambda: setattr(self, "_upstream", (self._upstream[0], port)))
+
     def listen(self) -> None:
         """Accept connections, on the same port as before."""
         self._tell(self._listen)

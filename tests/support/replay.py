@@ -332,7 +332,7 @@ _TRIGGERS = (
     f"CREATE TABLE IF NOT EXISTS sidecar_log {_NUMBERED} item_key VARCHAR(255), version VARCHAR(160), deleted INT)",
     f"CREATE TABLE IF NOT EXISTS target_log {_NUMBERED} order_id VARCHAR(255), seq BIGINT)",
     *(
-        f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {statement}"
+        f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {statement}"
         for name, event, table, statement in (
             ("log_claim", "INSERT", "replication_versions", f"{_LOG_VERSION} VALUES ({_NEW})"),
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,11 @@ def order(key: str, **values: Any) -> tuple[Any, ...]:
     } | values
     plain["amount"] = Decimal(plain["amount"])
     return (key, *plain.values())
+
+
+def without_width(text: str) -> str:
+    """`bigint(20)` is `bigint`: MySQL 8 no longer shows the width, which never meant anything. MariaDB does."""
+    return re.sub(r"\b((?:tiny|small|medium|big)?int)\(\d+\)", r"\1", text)
 
 
 class Tables:

@@ -1,0 +1,314 @@
+"""Finds the rows that the server refuses and writes the rest, in a number of round trips that does not explode.
+
+The batch is written once more, row by row only where it must be, in one transaction:
+
+1. Lock the keys in the sidecar and read what it holds; nothing is claimed yet, as a parked record leaves no trace.
+2. Try the newest change of each key that is newer than what is stored; where one is refused, the one before it.
+   The server rolls back a single refused statement by itself, so no savepoints are needed.
+3. Claim the versions of what was written, remove the rows that only locked a key, commit.
+
+Which row of a statement is refused: the server often says *at row N*; otherwise halves of halves tell. How far apart
+the last two were is how large the next statement is. Rows that take each other's unique values go in the order in
+which these become free (unique.py).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from typing import Any
+
+import pymysql
+
+from common import unique
+from common.changes import Change, Kind, Parked
+from common.target import Rejection
+from common.writer import Outcome, Statement, Stored, Writer, count_loser, layers
+
+History = list[Change]
+Id = tuple[str, str]  # key and version
+
+
+def write(writer: Writer, histories: list[History], *, every_change: bool, out_of_time: Callable[[], bool]) -> Outcome:
+    """Write what can be written of `histories`, each the changes of one key, oldest first, in the order of the keys.
+
+    Does not commit. Raises pymysql.MySQLError for anything that is not about single rows; also for an error number
+    that nobody knows, unless some other row was written.
+    """
+    if not histories:
+        return Outcome()
+    stored = writer.lock([history[0].key for history in histories])
+    sifter = _Sifter(writer, out_of_time)
+    turns = _each(histories, stored, sifter) if every_change else _newest(histories, stored, sifter)
+    cut = None
+    try:
+        for turn in turns:
+            sifter.take(turn)
+        sifter.try_waiting_again()
+    except _TimeUpError:
+        cut = next((history[0].key for history in histories if not sifter.is_decided(history, every_change)), None)
+    sifter.raise_what_nobody_knows()
+    writer.claim([sifter.written[key][-1] for key in sorted(sifter.written)])
+    writer.forget([key for key in stored if stored[key].new and key not in sifter.written])
+    return sifter.outcome(histories, cut, every_change=every_change)
+
+
+def _newest(histories: list[History], stored: dict[str, Stored], sifter: _Sifter) -> Iterator[list[Change]]:
+    """The newest change of every key; then, of those that were refused, the one before; and so on."""
+    remaining = {history[0].key: list(history) for history in histories}
+    turn = list(remaining)
+    while turn:
+        tried = sifter.without_losers([remaining[key].pop() for key in turn], stored)
+        yield tried
+        turn = [change.key for change in tried if change.key not in sifter.written and remaining[change.key]]
+
+
+def _each(histories: list[History], stored: dict[str, Stored], sifter: _Sifter) -> Iterator[list[Change]]:
+    """Every change that is newer than what is stored, the oldest of each key first."""
+    yield from layers([sifter.without_losers(history, stored) for history in histories])
+
+
+@dataclass
+class _Result:
+    written: list[Change] = field(default_factory=list)
+    rejected: list[tuple[Change, Rejection]] = field(default_factory=list)
+
+
+class _TimeUpError(Exception):
+    """`result` holds what was done before."""
+
+    def __init__(self, result: _Result) -> None:
+        self.result = result
+
+
+class _Sifter:
+    def __init__(self, writer: Writer, out_of_time: Callable[[], bool]) -> None:
+        self._writer, self._out_of_time = writer, out_of_time
+        self._lost: dict[Id, tuple[Change, Stored]] = {}
+        self._rejected: dict[Id, tuple[Change, Rejection]] = {}
+        self._unknown: pymysql.MySQLError | None = None
+        self.written: dict[str, list[Change]] = {}  # of each key, its newest last
+
+    def without_losers(self, changes: Sequence[Change], stored: dict[str, Stored]) -> list[Change]:
+        """Those that are newer than what is stored of their keys."""
+        newer = [change for change in changes if change.version > stored[change.key].version]
+        if len(newer) < len(changes):
+            for change in changes:
+                if change.version <= stored[change.key].version:
+                    self._lost[_id(change)] = change, stored[change.key]
+        return newer
+
+    def take(self, changes: Sequence[Change]) -> None:
+        """Write those of `changes`, of distinct keys, that can be written."""
+        refused = [(change, why) for change in changes if (why := self._writer.refusal(change))]
+        self._note(_Result([], refused))
+        sound = [change for change in changes if _id(change) not in self._rejected]
+        self._write(self._writer.deletes([change for change in sound if change.row is None]))
+        upserts = [change for change in sound if change.row is not None]
+        if upserts:
+            self._upsert(upserts)
+
+    def try_waiting_again(self) -> None:
+        """What another row stood in the way of, once more: that one may have moved since."""
+        waiting: dict[str, Change] = {}
+        for change, why in self._rejected.values():
+            newest = max([change, *self.written.get(change.key, ())], key=lambda one: one.version)
+            if why.kind is Kind.DEFERRED and newest is change and change.version >= _version(waiting.get(change.key)):
+                waiting[change.key] = change
+        if waiting and self.written:
+            for change in waiting.values():
+                del self._rejected[_id(change)]
+            self.take([waiting[key] for key in sorted(waiting)])
+
+    def is_decided(self, history: History, every_change: bool) -> bool:
+        if not every_change and history[0].key in self.written:
+            return True
+        written = {_id(change) for change in self.written.get(history[0].key, ())}
+        is_lost = _id(history[-1]) in self._lost  # and so are those before it
+        return is_lost or all(_id(c) in self._rejected or _id(c) in self._lost or _id(c) in written for c in history)
+
+    def raise_what_nobody_knows(self) -> None:
+        """Where no row goes through it is the database's error, not the row's."""
+        if self._unknown and not self.written:
+            raise self._unknown
+
+    def outcome(self, histories: list[History], cut: str | None, *, every_change: bool) -> Outcome:
+        outcome = Outcome()
+        for change, why in self._rejected.values():
+            outcome.parked.append(_parked(change, why))
+        for history in histories:
+            key = history[0].key
+            if cut is not None and key >= cut:
+                outcome.left += history
+                continue
+            written = self.written.get(key, [])[0 if every_change else -1 :]
+            lost = [self._lost[_id(change)] for change in history if _id(change) in self._lost]
+            for change in written:
+                outcome.counts["deleted" if change.row is None else "upserted"] += 1
+            for change, at in lost:
+                count_loser(change, at.version, at.source_time, outcome)
+            rejected = sum(_id(change) in self._rejected for change in history)
+            outcome.counts["superseded"] += len(history) - len(written) - len(lost) - rejected
+        return outcome
+
+    # Rows that are there, in an order in which they can take each other's unique values, then new ones.
+
+    def _upsert(self, changes: list[Change]) -> None:
+        columns = sorted(set(chain.from_iterable(key.columns for key in self._writer.target.plain_keys)))
+        there = self._writer.found(changes, columns)
+        by_key = {change.key: change for change in changes if change.key in there}
+        plan = unique.plan(self._moves(by_key, there, columns))
+        self._write(self._writer.updates([by_key[key] for key in plan.free]))
+        if plan.knots:
+            self._untie(plan.knots, by_key)
+        self._write(self._writer.inserts([change for change in changes if change.key not in there]))
+
+    def _moves(
+        self, changes: dict[str, Change], there: dict[str, tuple[Any, ...]], columns: list[str]
+    ) -> list[unique.Move]:
+        target = self._writer.target
+        places = {column.name: i for i, column in enumerate(target.table.columns)}
+        moves = []
+        for key, change in changes.items():
+            held = dict(zip(columns, there[key], strict=True))
+            row = change.row or ()
+            wanted = {name: row[places[name]] if name in places else held[name] for name in columns}
+            moves.append(
+                unique.Move(key, *(tuple(k.values(values) for k in target.plain_keys) for values in (held, wanted)))
+            )
+        return moves
+
+    def _untie(self, knots: list[unique.Knot], by_key: dict[str, Change]) -> None:
+        """All knots together, then one by one; the rows of one that cannot be untied are tried each by itself."""
+        vacate, order = (list(chain.from_iterable(parts)) for parts in zip(*map(_parts, knots), strict=True))
+        if self._try_knot(unique.Knot(vacate, order), by_key):
+            return
+        for knot in knots:
+            if len(knots) == 1 or not self._try_knot(knot, by_key):
+                self._write(self._writer.updates([by_key[key] for key in knot.order]))
+
+    def _try_knot(self, knot: unique.Knot, by_key: dict[str, Change]) -> bool:
+        """False, with nothing done, where a row that has let go of its value could not be given its new one."""
+        columns = self._writer.target.vacating
+        if not columns:
+            return False
+        connection = self._writer.connection
+        connection.query("SAVEPOINT knot")
+        try:
+            self._writer.patch([name for name, _ in columns], [(key, *map(_nothing, columns)) for key in knot.vacate])
+            result = self._isolate(self._writer.updates([by_key[key] for key in knot.order]))
+        except pymysql.MySQLError as error:
+            self._rejection(error)
+            connection.query("ROLLBACK TO SAVEPOINT knot")
+            return False
+        except _TimeUpError:
+            connection.query("ROLLBACK TO SAVEPOINT knot")
+            raise _TimeUpError(_Result()) from None
+        if {change.key for change, _ in result.rejected} & set(knot.vacate):
+            connection.query("ROLLBACK TO SAVEPOINT knot")
+            return False
+        self._note(result)
+        return True
+
+    # One statement after the other
+
+    def _write(self, statement: Statement) -> None:
+        try:
+            self._note(self._isolate(statement))
+        except _TimeUpError as error:
+            self._note(error.result)
+            raise
+
+    def _note(self, result: _Result) -> None:
+        for change in result.written:
+            self.written.setdefault(change.key, []).append(change)
+        self._rejected.update((_id(change), (change, why)) for change, why in result.rejected)
+
+    def _isolate(self, statement: Statement) -> _Result:
+        """Write all but the rows that are refused by themselves. Raises _TimeUpError where time runs out before."""
+        result, search = _Result(), _Search(statement)
+        while part := search.part():
+            try:
+                statement.send(part)
+            except pymysql.MySQLError as error:
+                why = self._rejection(error)
+                if len(part) == 1:
+                    result.rejected.append((part[0], why))
+                search.failed(len(part), _row_number(error))
+            else:
+                result.written += part
+                search.went_through(len(part))
+            if search.part() and self._out_of_time():
+                raise _TimeUpError(result)
+        return result
+
+    def _rejection(self, error: pymysql.MySQLError) -> Rejection:
+        why = self._writer.target.rejection(error)
+        if why is None:
+            raise error
+        if why.kind is Kind.UNKNOWN:
+            self._unknown = self._unknown or error
+        return why
+
+
+class _Search:
+    """Which rows go into the next statement."""
+
+    def __init__(self, statement: Statement) -> None:
+        self._changes = statement.changes
+        self._ends = list(accumulate(statement.sizes, initial=0))  # of each row's text, the sum of those before
+        self._room = statement.room
+        self._start, self._size = 0, len(statement.changes)
+        self._bad_end = 0  # before here some row is refused, from `_start` on
+        self._last_refused = -1
+
+    def part(self) -> Sequence[Change]:
+        fitting = bisect_right(self._ends, self._ends[self._start] + self._room) - 1
+        end = min(self._start + self._size, max(fitting, self._start + 1))
+        return self._changes[self._start : end]
+
+    def failed(self, rows: int, row_number: int | None) -> None:
+        if rows == 1:
+            self._size = max(1, self._start - self._last_refused)
+            self._last_refused = self._start
+            self._start += 1
+        elif row_number and row_number <= rows:
+            self._bad_end = self._start + row_number
+            self._size = max(1, row_number - 1)
+        else:
+            self._bad_end = self._start + rows
+            self._size = rows // 2
+
+    def went_through(self, rows: int) -> None:
+        self._start += rows
+        left = self._bad_end - self._start
+        self._size = max(1, left // 2) if left > 0 else 2 * rows
+
+
+def _row_number(error: pymysql.MySQLError) -> int | None:
+    match = re.search(r"at row (\d+)$", str(error.args[-1]))
+    return int(match[1]) if match else None
+
+
+def _nothing(column: tuple[str, str]) -> str | None:
+    return None if column[1] == "null" else "~" + secrets.token_hex(7)
+
+
+def _parts(knot: unique.Knot) -> tuple[list[str], list[str]]:
+    return knot.vacate, knot.order
+
+
+def _id(change: Change) -> Id:
+    return change.key, change.version
+
+
+def _version(change: Change | None) -> str:
+    return change.version if change else ""
+
+
+def _parked(change: Change, why: Rejection) -> Parked:
+    return Parked(change.key, change.version, why.reason, why.hint, why.errno, change.record, why.kind)
