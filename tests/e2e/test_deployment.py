@@ -33,11 +33,26 @@ def with_another_column(build: Path, folder: Path) -> Path:
     return folder
 
 
-def code(stack: Deployed, qualifier: str) -> dict[str, str]:
-    """By function, what a version of it or an alias stands for."""
-    names = [stack.outputs[f"{function}_function_name"] for function in ("consumer", "replayer")]
-    ask = stack.client("lambda").get_function_configuration
-    return {name: ask(FunctionName=name, Qualifier=qualifier)["CodeSha256"] for name in names}
+def functions(stack: Deployed) -> list[str]:
+    return [stack.outputs[f"{function}_function_name"] for function in ("consumer", "replayer")]
+
+
+def live_version(stack: Deployed, function: str) -> str:
+    return stack.client("lambda").get_alias(FunctionName=function, Name="live")["FunctionVersion"]
+
+
+def code(stack: Deployed, function: str, version: str) -> str:
+    return stack.client("lambda").get_function_configuration(FunctionName=function, Qualifier=version)["CodeSha256"]
+
+
+def live(stack: Deployed) -> dict[str, str]:
+    """By function, the code that its alias stands for. LocalStack tells it of the version alone."""
+    return {function: code(stack, function, live_version(stack, function)) for function in functions(stack)}
+
+
+def deployed(stack: Deployed) -> dict[str, str]:
+    """By function, the code that was deployed last, live or not."""
+    return {function: code(stack, function, "$LATEST") for function in functions(stack)}
 
 
 def called_by_the_mapping(stack: Deployed) -> str:
@@ -51,33 +66,29 @@ def test_a_second_plan_changes_nothing(stack: Deployed):
 
 def test_code_whose_schema_step_fails_does_not_go_live(stack: Deployed, tmp_path: Path):
     """The alias stays where it is, and the mapping goes on with the old code; the next apply that succeeds moves it."""
-    before = code(stack, "live")
+    before = live(stack)
     with pytest.raises(StackError, match=r"schema"):
         stack.stack.redeploy(build_dir=str(with_another_column(stack.stack.settings.build_folder, tmp_path)))
     try:
-        assert code(stack, "live") == before
-        assert set(code(stack, "$LATEST").values()).isdisjoint(before.values()), "the new code is there, and waits"
+        assert live(stack) == before
+        assert set(deployed(stack).values()).isdisjoint(before.values()), "the new code is there, and waits"
         assert called_by_the_mapping(stack) == f"{stack.outputs['consumer_function_name']}:live"
         order = stack.create()
         assert poll(lambda: stack.mysql_order(order), ARRIVAL, interval=0.2)
     finally:
         stack.stack.redeploy()
-    assert code(stack, "live") == code(stack, "$LATEST") == before
+    assert live(stack) == deployed(stack) == before
 
 
 def test_a_change_that_fits_goes_live(stack: Deployed):
-    before = _live_version(stack)
+    consumer = stack.outputs["consumer_function_name"]
+    before = int(live_version(stack, consumer))
     stack.stack.redeploy(apply_every_change=True)
     try:
-        assert _live_version(stack) == before + 1
+        assert int(live_version(stack, consumer)) == before + 1
     finally:
         stack.stack.redeploy()
-    assert _live_version(stack) == before + 2
-
-
-def _live_version(stack: Deployed) -> int:
-    name = stack.outputs["consumer_function_name"]
-    return int(stack.client("lambda").get_alias(FunctionName=name, Name="live")["FunctionVersion"])
+    assert int(live_version(stack, consumer)) == before + 2
 
 
 def test_a_protected_deployment_is_not_destroyed(stack: Deployed):
