@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "FAILURES_BUCKET": "none",
     "LOCK_TABLE_NAME": "none",
     "FAILURES_QUEUE_URL": "none",
+    "STREAM_ARN": "arn:aws:dynamodb:eu-west-1:123456789012:table/none/stream/2026-01-31T00:00:00.000",
     "POWERTOOLS_SERVICE_NAME": "none",
     "POWERTOOLS_METRICS_NAMESPACE": "none",
 }

@@ -1,8 +1,9 @@
-"""Replay what failed, and look after quarantined records: python -m scripts.replay start|watch|list|show|retry|discard.
+"""Replay what failed, and look after parked records: python -m scripts.replay start|watch|list|show|retry|discard.
 
 Exit codes: 0 done, or nothing to do; 1 the replay did not get through, nothing is lost: start it again;
 2 wrong usage or input, nothing was changed; 3 another replay is running; 4 done, but something waits for a person
-(parked or expired records, batches that are not what they should be); 130 no longer watched, the replay goes on.
+(quarantined, unknown or expired records, batches that are not what they should be; a deferred record waits for the next
+replay); 130 no longer watched, the replay goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scripts.local.aws import no_proxy
 from scripts.local.failure import StackError
 from scripts.ops.execution import Ended, Execution, Progress
-from scripts.ops.quarantine import Quarantine
+from scripts.ops.quarantine import DEFERRED, Quarantine
 from scripts.ops.reach import Reach, UsageError, reach
 
 DONE, FAILED, WRONG, RUNNING, ATTENTION = range(5)
@@ -27,7 +30,8 @@ INTERRUPTED = 130
 _FIRST = "Start"  # the state that a new execution is about to enter
 _SHOWN = (
     "messages", "batches", "records", "changes", "keys", "applied", "deleted", "stale", "redelivered", "superseded",
-    "ttl_delete", "other_item", "unreadable", "parked", "expired", "problems", "settled", "left",
+    "ttl_delete", "other_item", "unreadable", "parked", "quarantined", "deferred", "unknown",
+    "expired", "problems", "settled", "left",
 )  # fmt: skip
 _START = ("dry_run", "include_quarantine", "keys", "shards", "max_batches", "concurrency")
 
@@ -67,9 +71,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     _add_start_options(_command(commands, "start", start, "start a replay and follow it (the default)"))
     watch_ = _command(commands, "watch", watch, "follow a replay that was started, or print how it ended")
     watch_.add_argument("execution", nargs="?", metavar="ARN", help="the one that runs, where it is left out")
-    _command(commands, "list", list_, "quarantined records with their reasons").add_argument("key", nargs="?")
+    _command(commands, "list", list_, "parked records with their reasons").add_argument("key", nargs="?")
     _command(commands, "show", show, "the records of a key, whole").add_argument("key")
-    retry_ = _command(commands, "retry", retry, "replay the quarantined records of keys")
+    retry_ = _command(commands, "retry", retry, "replay the parked records of keys")
     retry_.add_argument("key", nargs="+")
     _add_run_options(retry_)
     _command(commands, "discard", discard, "move the records of keys away").add_argument("key", nargs="+")
@@ -123,7 +127,7 @@ def start(stack: Reach, given: argparse.Namespace) -> int:
 
 
 def retry(stack: Reach, given: argparse.Namespace) -> int:
-    _demand_quarantined(Quarantine(stack), given.key)
+    _demand_parked(Quarantine(stack), given.key)
     dry = {"dry_run": True} if given.dry_run else {}
     return _run(stack, {"include_quarantine": True, "keys": list(dict.fromkeys(given.key))} | dry, given)
 
@@ -179,7 +183,9 @@ def verdict(ended: Ended) -> int:
         return RUNNING
     if ended.status != "SUCCEEDED":
         return WRONG if ended.error == "WrongInput" else FAILED
-    return ATTENTION if any(counts.get(name) for name in ("parked", "expired", "problems")) else DONE
+    # A deferred record waits for the next replay, not for a person.
+    parked = counts.get("parked", 0) - counts.get("deferred", 0)
+    return ATTENTION if parked > 0 or counts.get("expired") or counts.get("problems") else DONE
 
 
 def as_json(ended: Ended) -> dict[str, Any]:
@@ -211,25 +217,36 @@ def list_(stack: Reach, given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(list(found), indent=2))
         return DONE
-    count = 0
-    for count, one in enumerate(found, 1):  # noqa: B007 - told below
+    counts = Counter(quarantined=0)
+    for one in found:
+        waiting = one["object"].startswith(DEFERRED)
+        counts[str(one["kind"]) if waiting else "quarantined"] += 1
         # A record without a readable key is called by its object.
-        print(f"{one['key'] or one['object']}  {one['version'] or ''}\n  {one['reason']}\n  {one['hint']}")
-    print(f"{count} quarantined", file=sys.stderr)
+        print(f"{one['key'] or one['object']}  {one['version'] or ''}{_waits(one) if waiting else ''}")
+        print(f"  {one['reason']}\n  {one['hint']}")
+    print(", ".join(f"{count} {name}" for name, count in counts.items()), file=sys.stderr)
     return DONE
+
+
+def _waits(parked: dict[str, Any]) -> str:
+    """Of which kind a record under deferred/ is, and since when it waits, as far as its object says so."""
+    try:
+        return f"  {parked['kind']} since {datetime.fromtimestamp(parked['since'], UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (TypeError, ValueError, OverflowError, OSError):
+        return f"  {parked['kind']}"
 
 
 def show(stack: Reach, given: argparse.Namespace) -> int:
     found = Quarantine(stack).show(given.key)
     if not found:
-        raise UsageError(f"nothing is quarantined for {given.key}")
+        raise UsageError(f"nothing is parked for {given.key}")
     print(json.dumps(found, indent=2))
     return DONE
 
 
 def discard(stack: Reach, given: argparse.Namespace) -> int:
     quarantine = Quarantine(stack)
-    _demand_quarantined(quarantine, given.key)
+    _demand_parked(quarantine, given.key)
     moved = {key: quarantine.discard(key) for key in given.key}
     if given.json:
         print(json.dumps(moved, indent=2))
@@ -238,11 +255,11 @@ def discard(stack: Reach, given: argparse.Namespace) -> int:
     return DONE
 
 
-def _demand_quarantined(quarantine: Quarantine, keys: list[str]) -> None:
+def _demand_parked(quarantine: Quarantine, keys: list[str]) -> None:
     """Of each key something, before anything is touched."""
     missing = [key for key in keys if not quarantine.names(key)]
     if missing:
-        raise UsageError(f"nothing is quarantined for {', '.join(missing)}; nothing was changed")
+        raise UsageError(f"nothing is parked for {', '.join(missing)}; nothing was changed")
 
 
 if __name__ == "__main__":

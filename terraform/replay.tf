@@ -183,7 +183,6 @@ resource "aws_lambda_function" "dlq_replayer" {
   environment {
     variables = merge(local.database_environment, {
       POWERTOOLS_SERVICE_NAME      = local.function_names.dlq_replayer
-      TABLE_NAME                   = aws_dynamodb_table.orders.name
       LOCK_TABLE_NAME              = aws_dynamodb_table.replay_lock.name
       FAILURES_BUCKET              = local.failures_bucket
       REPLAY_CONCURRENCY           = tostring(var.replay_concurrency)

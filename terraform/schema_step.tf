@@ -53,8 +53,9 @@ resource "aws_lambda_function" "schema" {
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.schema]
 }
 
-# Once for a deployment, and again when the code or the way to the database changes. A table that does not fit
-# fails the apply, and its message names every misfit; the aliases then stay where they are, and with them the old code.
+# Once for a deployment, and again when the code, the way to the database or the source of the changes is another one.
+# A table that does not fit, or a source that may not write there, fails the apply with a message that says why; the
+# aliases then stay where they are, and with them the old code.
 resource "aws_lambda_invocation" "schema" {
   function_name = aws_lambda_function.schema.function_name
   input         = jsonencode({})
@@ -63,6 +64,8 @@ resource "aws_lambda_invocation" "schema" {
     code       = local.zips.stream_consumer.hash
     connection = try(aws_ssm_parameter.rds_connection["proxy"].version, var.rds_connection_param_name)
     secret     = var.rds_secret_arn
+    stream     = aws_dynamodb_table.orders.stream_arn
+    generation = tostring(var.stream_generation)
   }
 
   # Without these the database cannot be reached yet.

@@ -67,6 +67,8 @@ locals {
     MYSQL_TLS                 = var.mysql_tls
     MYSQL_CONNECT_TIMEOUT     = tostring(var.mysql_connect_timeout_seconds)
     MYSQL_READ_TIMEOUT        = tostring(var.mysql_read_timeout_seconds)
+    STREAM_ARN                = aws_dynamodb_table.orders.stream_arn
+    STREAM_GENERATION         = tostring(var.stream_generation)
   }, var.mysql_ca_pem == null ? {} : { MYSQL_CA_PEM = var.mysql_ca_pem })
 }
 

@@ -290,6 +290,17 @@ variable "stream_maximum_record_age_seconds" {
   }
 }
 
+variable "stream_generation" {
+  description = "Raise it by one when another table, or an older stream, takes over on the same database: another Region's replica, a restored table. See \"A new Region or a restored table\" in docs/runbook.md first."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.stream_generation >= 0 && var.stream_generation <= 9999 && floor(var.stream_generation) == var.stream_generation
+    error_message = "stream_generation must be a whole number from 0 to 9999."
+  }
+}
+
 variable "consumer_memory_mb" {
   description = "Memory of the stream consumer, which also decides its share of a CPU."
   type        = number

@@ -13,7 +13,6 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 
-from common import mapping, schema
 from common.mysql import SQL_MODE
 from scripts.local.mariadb import MariaDB
 from tests.support.tables import Tables
@@ -48,6 +47,6 @@ def tables(server: MariaDB) -> Iterator[Tables]:
     admin = server.connect(autocommit=True)
     tables = Tables(admin)
     tables.drop_all()
-    schema.create_missing(admin, mapping.load())
+    tables.create()
     yield tables
     admin.close()

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, NamedTuple, TypedDict
 
 from common.mapping import Column, Table
+from common.source import Source
 
 Record = Mapping[str, Any]
 Value = str | int | Decimal | None
@@ -32,6 +33,10 @@ class RecordBody(TypedDict, total=False):
     NewImage: Any
 
 
+class RemovedBody(RecordBody, total=False):
+    OldImage: Any
+
+
 class LeanRecord(TypedDict, total=False):
     """What of a record its change is made of, so that a reader may leave out the rest, old images above all."""
 
@@ -39,6 +44,15 @@ class LeanRecord(TypedDict, total=False):
     eventSourceARN: Any
     userIdentity: Any
     dynamodb: RecordBody
+
+
+class RemovedRecord(TypedDict, total=False):
+    """The same of a removal whose old image tells whether the item had expired."""
+
+    eventName: Any
+    eventSourceARN: Any
+    userIdentity: Any
+    dynamodb: RemovedBody
 
 
 class Change(NamedTuple):
@@ -76,6 +90,7 @@ class Parked(NamedTuple):
 
 
 _CORRECT = "correct the item; its next version supersedes this one"
+_OTHER_TABLE = "the function is given a stream of another table: check STREAM_ARN and its event source mapping"
 _NEW_KEY = "a key cannot be corrected: write the item anew under a valid one, delete this one, then discard its records"
 
 
@@ -96,10 +111,12 @@ class Batch:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def read(records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False) -> Batch:
+def read(
+    records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False, source: Source | None = None
+) -> Batch:
     """Sort the records of a stream event into changes, poison and skips. Every record ends in one of them."""
     batch = Batch()
-    for result in map(reader(table, mirror_ttl_deletes=mirror_ttl_deletes), records):
+    for result in map(reader(table, mirror_ttl_deletes=mirror_ttl_deletes, source=source), records):
         if isinstance(result, Change):
             batch.changes.append(result)
         elif isinstance(result, Parked):
@@ -109,60 +126,91 @@ def read(records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = 
     return batch
 
 
-def reader(table: Table, *, mirror_ttl_deletes: bool = False) -> Callable[[Record], Change | Parked | str]:
-    """A function that tells what a record is: a change, poison to park, or the reason why it is skipped."""
-    decode = decoder(table)
+def reader(
+    table: Table, *, mirror_ttl_deletes: bool = False, source: Source | None = None
+) -> Callable[[Record], Change | Parked | str]:
+    """A function that tells what a record is: a change, poison to park, or the reason why it is skipped.
+
+    Records of another table than `source` are poison.
+    """
+    decode = decoder(table, source)
 
     def read_record(record: Record) -> Change | Parked | str:
         try:
-            if not mirror_ttl_deletes and is_ttl_delete(record):
+            if not mirror_ttl_deletes and is_ttl_delete(record, table.ttl_attribute):
                 return "ttl_delete"
             return decode(record) or "other_item"
         except PoisonError as error:
-            return _park(record, table, error)
+            return _park(record, table, error, source)
 
     return read_record
 
 
-def is_ttl_delete(record: Record) -> bool:
+def is_ttl_delete(record: Record, ttl_attribute: str | None = None) -> bool:
     """Whether DynamoDB expired the item, rather than somebody deleting it.
 
+    Only the Region that expired an item names the service. In a global table's other Regions the removal carries no
+    identity; there the item's own time, its `ttl_attribute`, tells.
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
     """
-    who = record.get("userIdentity") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or record.get("eventName") != "REMOVE":
+        return False
+    identity = record.get("userIdentity")
+    if not identity:
+        return ttl_attribute is not None and _had_expired(record, ttl_attribute)
     return (
-        isinstance(who, dict)
-        and record.get("eventName") == "REMOVE"
-        and who.get("type") == "Service"
-        and who.get("principalId") == "dynamodb.amazonaws.com"
+        isinstance(identity, dict)
+        and identity.get("type") == "Service"
+        and identity.get("principalId") == "dynamodb.amazonaws.com"
     )
 
 
-def version(stream_arn: str, sequence_number: str) -> str:
+# DynamoDB expires no item whose time is further back than five years, so 0 may stand for "never":
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html
+_OLDEST_EXPIRY_SECONDS = (5 * 365 + 2) * 86_400
+
+
+def _had_expired(record: Record, ttl_attribute: str) -> bool:
+    """Whether the removed item's time had come at the record's time; False where either is malformed."""
+    try:
+        body = record["dynamodb"]
+        text = body["OldImage"][ttl_attribute]["N"]
+        removed_at = _seconds(body["ApproximateCreationDateTime"])
+        is_time = text.isascii() and text.isdigit() and len(text) <= EPOCH_DIGITS
+        return bool(is_time and removed_at - _OLDEST_EXPIRY_SECONDS <= int(text) <= removed_at)
+    except (KeyError, TypeError, AttributeError, PoisonError):
+        return False
+
+
+def version(stream_arn: str, sequence_number: str, source: Source | None = None) -> str:
     """A string that orders the changes of one item: `<stream label>_<digits of the number>_<number>`.
+
+    A generation of `source` above 0 comes first, `g0001_`, and so sorts after every lower one.
 
     A re-created stream's label is later, so its records sort after the old one's. Sequence numbers are
     decimal strings of varying length (21 to 40 digits on AWS); the count in front makes plain string
     order their numeric order, in Python as in an ascii_bin column.
 
-    Raises PoisonError when either part is malformed.
+    Raises PoisonError when either part is malformed, or of another table than `source`.
     """
     digits = sequence_number.lstrip("0")
     if not (sequence_number.isascii() and sequence_number.isdigit() and len(digits) < 100):  # noqa: PLR2004
         raise PoisonError("SequenceNumber is not a decimal string of at most 99 digits")
-    return _prefix(stream_arn, len(digits)) + digits
+    return _prefix(stream_arn, len(digits), source) + digits
 
 
 @cache
-def _prefix(stream_arn: str, digits: int) -> str:
+def _prefix(stream_arn: str, digits: int, source: Source | None) -> str:
     match = re.fullmatch(r"arn:.+/stream/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})", stream_arn)
     if not match:
         raise PoisonError("eventSourceARN does not end in a stream label such as 2026-01-31T00:00:00.000")
-    return f"{match[1]}_{digits:02d}_"
+    if source and not source.owns(stream_arn):
+        raise PoisonError("eventSourceARN belongs to another table", _OTHER_TABLE)
+    return f"{source.prefix if source else ''}{match[1]}_{digits:02d}_"
 
 
 @cache
-def decoder(table: Table) -> Callable[[Record], Change | None]:
+def decoder(table: Table, source: Source | None = None) -> Callable[[Record], Change | None]:
     """A function from a stream record to its change, or None for an item of another kind.
 
     Raises PoisonError for a record that can never be written.
@@ -178,7 +226,7 @@ def decoder(table: Table) -> Callable[[Record], Change | None]:
             if keys.get("s_key", sort_key) != sort_key:
                 return None
             key = read_key(keys[key_attribute])
-            which = version(record["eventSourceARN"], body["SequenceNumber"])
+            which = version(record["eventSourceARN"], body["SequenceNumber"], source)
             when = _seconds(body["ApproximateCreationDateTime"])
             row = None if _is_delete(record) else _row(body["NewImage"], readers)
         except KeyError as error:
@@ -318,13 +366,13 @@ _READERS: dict[str, Callable[[Column], Reader]] = {
 }
 
 
-def _park(record: Record, table: Table, error: PoisonError) -> Parked:
+def _park(record: Record, table: Table, error: PoisonError, source: Source | None) -> Parked:
     """Key and version as far as the record gives them, so that a person can find it."""
     key = which = None
     try:
         body = record["dynamodb"]
         key = str(body["Keys"][table.key.attribute]["S"])
-        which = version(record["eventSourceARN"], body["SequenceNumber"])
+        which = version(record["eventSourceARN"], body["SequenceNumber"], source)
     except (KeyError, TypeError, AttributeError, PoisonError):
         pass  # the record is parked whole all the same; these only name it
     return Parked(key, which, str(error), error.hint, None, record)

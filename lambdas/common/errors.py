@@ -65,8 +65,9 @@ _REFERENCE = Rule(
     "the row it refers to is missing, or rows refer to the one to be deleted; every replay tries it again for a day,"
     " then mend the reference and retry",
 )
-_EXHAUSTED = Rule(
-    Verdict.STOP, "the table's AUTO_INCREMENT column has no number left, so that no row can be inserted: widen it"
+EXHAUSTED = Rule(
+    Verdict.DEFER,
+    "the table's AUTO_INCREMENT column has no number left; every replay tries it again for a day: widen it",
 )
 _GENERATED = Rule(Verdict.STOP, "the mapping writes a generated column; take it out of the mapping")
 
@@ -148,8 +149,6 @@ RULES: dict[int, Rule] = {
     1146: _SCHEMA,  # no such table
     1267: _SCHEMA,  # mix of collations
     1305: _SCHEMA,  # no such function: a trigger's
-    167: _EXHAUSTED,  # MariaDB
-    1467: _EXHAUSTED,  # failed to read the auto-increment value
     1906: _GENERATED,  # MariaDB
     3105: _GENERATED,  # MySQL
     1364: _SCHEMA,  # a column without default that the mapping does not fill: no row can be written
@@ -174,6 +173,8 @@ RULES: dict[int, Rule] = {
     3819: _VALUE,  # CHECK, MySQL
     4025: _VALUE,  # CHECK, MariaDB
     # this row, for now
+    167: EXHAUSTED,  # MariaDB: no number is left
+    1467: EXHAUSTED,  # failed to read the next number
     1062: _CLASH,  # duplicate entry on another unique key
     1216: _REFERENCE,  # 1452 for a user without any right on the other table, on MySQL
     1217: _REFERENCE,  # 1451, likewise

@@ -31,11 +31,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A target table, its columns in writing order. Items with another `sort_key` are not this table's."""
+    """A target table, its columns in writing order. Items with another `sort_key` are not this table's.
+
+    `ttl_attribute` holds the time at which DynamoDB expires an item; None where items do not expire.
+    """
 
     name: str
     sort_key: str
     columns: tuple[Column, ...]
+    ttl_attribute: str | None = None
 
     @property
     def key(self) -> Column:
@@ -47,4 +51,4 @@ def load(name: str = "orders") -> Table:
     """The declared mapping `name`. Read-only; raises KeyError or TypeError for a malformed declaration."""
     declared: dict[str, Any] = json.loads((_TABLES / f"{name}.json").read_text(encoding="utf-8"))
     columns = (Column(name=column.pop("column"), **column) for column in declared["columns"])
-    return Table(declared["table"], declared["sort_key"], tuple(columns))
+    return Table(declared["table"], declared["sort_key"], tuple(columns), declared.get("ttl_attribute"))

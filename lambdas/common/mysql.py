@@ -7,7 +7,7 @@ import select
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
@@ -16,8 +16,9 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CR, ER
 
-from common import config, errors, schema
+from common import config, errors, registry, schema
 from common.mapping import Table
+from common.source import HIGHEST_GENERATION, Source, Stream, parse_stream
 from common.target import Target
 
 T = TypeVar("T")
@@ -27,9 +28,11 @@ T = TypeVar("T")
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
 _LOCK_RETRIES = 3
-# A connection knows the tables as they were when it was made, and the endpoint it was made to. A column that is
-# narrowed under it rounds in silence, so no connection grows older than this.
+# A connection knows the endpoint that it was made to, so it grows no older than this.
 CONNECTION_SECONDS = 300.0
+# It knows the table as it was when it was looked at. The statements reach no other key's row whatever becomes of the
+# table, but a text column that becomes an ENUM, for instance, takes '2' for its second value.
+INSPECTION_SECONDS = 10.0
 
 
 def _pem(value: str) -> str:
@@ -50,6 +53,25 @@ class MySQLSettings:
     read_timeout: int = config.env("MYSQL_READ_TIMEOUT", config.integer(1, 900), default=20)
 
 
+def _stream_arn(value: str) -> str:
+    parse_stream(value)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings(MySQLSettings):
+    stream_arn: str = config.env("STREAM_ARN", _stream_arn)
+    generation: int = config.env("STREAM_GENERATION", config.integer(0, HIGHEST_GENERATION), default=0)
+
+    @property
+    def stream(self) -> Stream:
+        return parse_stream(self.stream_arn)
+
+    @property
+    def source(self) -> Source:
+        return Source(self.stream.table_arn, self.generation)
+
+
 class Parameters(Protocol):
     """Where the connection details and credentials come from; `fresh` bypasses a cache."""
 
@@ -67,10 +89,14 @@ class _Session:
     connection: Connection[Any]
     target: Target
     since: float
+    inspected: float
 
 
 class Database:
-    """Runs work on a live connection and turns MySQL errors into what to do about them."""
+    """Runs work on a live connection and turns MySQL errors into what to do about them.
+
+    Every connection checks that `source` is registered; None asks for no source.
+    """
 
     def __init__(
         self,
@@ -78,8 +104,10 @@ class Database:
         parameters: Parameters,
         table: Table,
         clock: Callable[[], float] = time.monotonic,
+        source: Source | None = None,
     ) -> None:
         self._settings, self._parameters, self._table, self._clock = settings, parameters, table, clock
+        self._source = source
         self._session: _Session | None = None
 
     def run(self, operation: str, work: Callable[[Connection[Any], Target], T]) -> T:
@@ -148,16 +176,25 @@ class Database:
     def _live_session(self) -> _Session:
         if self._session and not self._is_fit(self._session):
             self.drop()
+        if self._session and self._clock() - self._session.inspected >= INSPECTION_SECONDS:
+            target = self._inspect(self._session.connection)
+            self._session = replace(self._session, target=target, inspected=self._clock())
         if not self._session:
             connection = self.connect()
             try:
-                target = schema.inspect(connection, self._table)
-                connection.rollback()  # ends the read view that inspecting opened
+                target = self._inspect(connection)
+                if not registry.check(connection, self._source):
+                    schema.refuse_wrong_counts(connection)
             except BaseException:
                 _abandon(connection)
                 raise
-            self._session = _Session(connection, target, self._clock())
+            self._session = _Session(connection, target, since=self._clock(), inspected=self._clock())
         return self._session
+
+    def _inspect(self, connection: Connection[Any]) -> Target:
+        target = schema.inspect(connection, self._table)
+        connection.rollback()  # ends the read view that inspecting opened
+        return target
 
     def _is_fit(self, session: _Session) -> bool:
         return self._clock() - session.since < CONNECTION_SECONDS and _is_quiet(session.connection)

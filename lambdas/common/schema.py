@@ -12,6 +12,7 @@ from pymysql.connections import Connection
 from common.changes import EPOCH_DIGITS, Value
 from common.errors import MisfitError
 from common.mapping import Column, Table
+from common.registry import SOURCES, SOURCES_COLUMNS, SOURCES_DDL, SOURCES_TEXTS
 from common.target import CLAIM_HEAD, SIDECAR, Check, Target, UniqueKey, ValueCheck
 
 _DDL_TYPES = {
@@ -77,20 +78,22 @@ class _Part(NamedTuple):
 
 
 def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
-    """Create the target and the sidecar where absent; an existing table is left as it is.
+    """Create the target, the sidecar and the table of its sources where absent; an existing table is left as it is.
 
     Answers `{"target": "created" | "fits", "sidecar": "created" | "fits"}`.
     Raises MisfitError naming every reason why an existing table does not fit, before anything is created.
     """
-    absent = [name for name in (table.name, SIDECAR) if not _columns(connection, name)]
+    absent = [name for name in (table.name, SIDECAR, SOURCES) if not _columns(connection, name)]
     _refuse_misfits(connection, table, absent)
     with connection.cursor() as cursor:
         if table.name in absent:
             cursor.execute(_target_ddl(table))
         if SIDECAR in absent:
             cursor.execute(_SIDECAR_DDL)
+        if SOURCES in absent:
+            cursor.execute(SOURCES_DDL)
     inspect(connection, table)
-    _refuse_wrong_counts(connection)
+    refuse_wrong_counts(connection)
     return {
         name: "created" if which in absent else "fits" for name, which in (("target", table.name), ("sidecar", SIDECAR))
     }
@@ -125,16 +128,21 @@ def describe(connection: Connection[Any], table: Table) -> Target:
         vacant=tuple((c.name, how) for c in table.columns if c.name in columns and (how := _vacancy(columns[c.name]))),
         packet_bytes=packet_bytes,
         row_word="" if "MariaDB" in version else "ROW",
+        is_plain=columns.keys() <= {column.name for column in table.columns}
+        and own == list(keys) == ["PRIMARY"]
+        and key.collation.endswith("_bin")
+        and not _has_triggers(connection, table.name),
     )
 
 
 def _refuse_misfits(connection: Connection[Any], table: Table, absent: list[str]) -> None:
-    for name, misfits in ((table.name, _target_misfits), (SIDECAR, _sidecar_misfits)):
+    checks = ((table.name, _target_misfits), (SIDECAR, _sidecar_misfits), (SOURCES, _sources_misfits))
+    for name, misfits in checks:
         if name not in absent and (problems := list(misfits(connection, table))):
             raise MisfitError(name, problems)
 
 
-def _refuse_wrong_counts(connection: Connection[Any]) -> None:
+def refuse_wrong_counts(connection: Connection[Any]) -> None:
     """By the server's counts the writer knows who has won. A proxy may have set CLIENT_FOUND_ROWS behind our back.
 
     Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-affected-rows.html
@@ -184,6 +192,22 @@ def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
             yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
     if not _is_unique(_unique_keys(connection, SIDECAR), "item_key"):
         yield "item_key is not its primary key"
+
+
+def _sources_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
+    columns = _columns(connection, SOURCES)
+    if not columns:
+        yield "it does not exist; run the schema step"
+        return
+    yield from _engine_misfits(connection, SOURCES)
+    yield from (f"column {name} is missing" for name in SOURCES_COLUMNS if name not in columns)
+    for name, length in SOURCES_TEXTS.items():
+        if name in columns and columns[name].collation != "ascii_bin":
+            yield f"column {name} must have the collation ascii_bin"
+        if name in columns and (columns[name].length or 0) < length:
+            yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
+    if not _is_unique(_unique_keys(connection, SOURCES), "generation"):
+        yield "generation is not its primary key"
 
 
 def _engine_misfits(connection: Connection[Any], table: str) -> Iterator[str]:
@@ -269,7 +293,7 @@ def _server(connection: Connection[Any]) -> tuple[int, str]:
 def _checks(table: Table, columns: dict[str, _Actual]) -> Iterator[ValueCheck]:
     for index, column in enumerate(table.columns):
         if column.name in columns and (found := _check(column, columns[column.name])):
-            yield ValueCheck(column.name, index, *found)
+            yield ValueCheck(column.name, columns[column.name].full_type, index, *found)
 
 
 def _check(column: Column, actual: _Actual) -> tuple[Check, str] | None:
@@ -278,7 +302,7 @@ def _check(column: Column, actual: _Actual) -> tuple[Check, str] | None:
         return _range_check(actual)
     if actual.type == "enum":
         # It takes '2' for its second value, and 'paid' for PAID: https://dev.mysql.com/doc/refman/8.4/en/enum.html
-        return _members(actual.full_type).__contains__, "is an ENUM without this value"
+        return enum_values(actual.full_type).__contains__, "is an ENUM without this value"
     if actual.type == "char":
         # https://dev.mysql.com/doc/refman/8.4/en/char.html
         return lambda value: not str(value).endswith(" "), "is a CHAR, which drops the blanks at the end of this value"
@@ -295,7 +319,7 @@ def _range_check(actual: _Actual) -> tuple[Check, str] | None:
     return lambda value: int(value or 0) <= highest, f"is {actual.full_type}, which ends at {highest}"
 
 
-def _members(enum: str) -> frozenset[Value]:
+def enum_values(enum: str) -> frozenset[Value]:
     r"""The values of `enum('a','it''s')`; the server writes a quote twice and escapes with backslashes."""
     texts = re.findall(r"'((?:[^'\\]|''|\\.)*)'", enum, re.DOTALL)
     return frozenset(re.sub(r"\\(.)|''", lambda found: _ESCAPED.get(found[1], found[1] or "'"), text) for text in texts)
@@ -314,6 +338,17 @@ def _vacancy(actual: _Actual) -> str:
         return "null"
     is_text = actual.type in _TEXT_TYPES and (actual.length or 0) >= _VACANT_CHARACTERS
     return "text" if is_text else ""
+
+
+def _has_triggers(connection: Connection[Any], table: str) -> bool:
+    """As far as this user may see them, which takes the TRIGGER privilege."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM information_schema.TRIGGERS"
+            " WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = %s",
+            (table,),
+        )
+        return bool(cursor.fetchall()[0][0])
 
 
 def _query(connection: Connection[Any], select: str, table: str, tail: str = "") -> tuple[tuple[Any, ...], ...]:

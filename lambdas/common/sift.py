@@ -17,7 +17,8 @@ from __future__ import annotations
 import re
 import secrets
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any
@@ -26,8 +27,11 @@ import pymysql
 
 from common import unique
 from common.changes import Change, Kind, Parked
-from common.target import Rejection
+from common.target import MOVED, Rejection
 from common.writer import Outcome, Statement, Stored, Writer, count_loser, layers
+
+# So many keys are decided before the next: where time runs out, these are done; at least so many, however short it is.
+_SLICE, _LEAST = 500, 10
 
 History = list[Change]
 Id = tuple[str, str]  # key and version
@@ -39,22 +43,42 @@ def write(writer: Writer, histories: list[History], *, every_change: bool, out_o
     Does not commit. Raises pymysql.MySQLError for anything that is not about single rows; also for an error number
     that nobody knows, unless some other row was written.
     """
+    moved: set[str] = set()
+    while True:
+        try:
+            return _write(_Sifter(writer, out_of_time, moved), histories, every_change=every_change)
+        except _MovedError as error:
+            writer.connection.rollback()
+            moved |= error.keys
+
+
+def _write(sifter: _Sifter, histories: list[History], *, every_change: bool) -> Outcome:
+    """Raises _MovedError, with the transaction to be rolled back."""
     if not histories:
         return Outcome()
+    writer = sifter.writer
     stored = writer.lock([history[0].key for history in histories])
-    sifter = _Sifter(writer, out_of_time)
-    turns = _each(histories, stored, sifter) if every_change else _newest(histories, stored, sifter)
-    cut = None
-    try:
-        for turn in turns:
-            sifter.take(turn)
-        sifter.try_waiting_again()
-    except _TimeUpError:
-        cut = next((history[0].key for history in histories if not sifter.is_decided(history, every_change)), None)
+    turns_of = _each if every_change else _newest
+    done = len(histories)
+    for start in range(0, len(histories), _SLICE):
+        some = histories[start : start + _SLICE]
+        if not sifter.finish(turns_of(some, stored, sifter)):
+            done = start or _do_least(sifter, turns_of(some[:_LEAST], stored, sifter))
+            break
+    if done == len(histories):
+        sifter.finish(sifter.waiting())
     sifter.raise_what_nobody_knows()
+    sifter.look_after_keys()
     writer.claim([sifter.written[key][-1] for key in sorted(sifter.written)])
     writer.forget([key for key in stored if stored[key].new and key not in sifter.written])
-    return sifter.outcome(histories, cut, every_change=every_change)
+    return sifter.outcome(histories[:done], histories[done:], every_change=every_change)
+
+
+def _do_least(sifter: _Sifter, turns: Iterator[list[Change]]) -> int:
+    """A batch that is too hard for a call must still get smaller with each."""
+    with sifter.unhurried():
+        sifter.finish(turns)
+    return _LEAST
 
 
 def _newest(histories: list[History], stored: dict[str, Stored], sifter: _Sifter) -> Iterator[list[Change]]:
@@ -85,9 +109,18 @@ class _TimeUpError(Exception):
         self.result = result
 
 
+class _MovedError(Exception):
+    """The rows of `keys` were written, and are not there under their keys."""
+
+    def __init__(self, keys: set[str]) -> None:
+        self.keys = keys
+
+
 class _Sifter:
-    def __init__(self, writer: Writer, out_of_time: Callable[[], bool]) -> None:
-        self._writer, self._out_of_time = writer, out_of_time
+    """`moved` names keys that a trigger changes: nothing of them is tried."""
+
+    def __init__(self, writer: Writer, out_of_time: Callable[[], bool], moved: set[str]) -> None:
+        self.writer, self._out_of_time, self._moved = writer, out_of_time, moved
         self._lost: dict[Id, tuple[Change, Stored]] = {}
         self._rejected: dict[Id, tuple[Change, Rejection]] = {}
         self._unknown: pymysql.MySQLError | None = None
@@ -104,15 +137,44 @@ class _Sifter:
 
     def take(self, changes: Sequence[Change]) -> None:
         """Write those of `changes`, of distinct keys, that can be written."""
-        refused = [(change, why) for change in changes if (why := self._writer.refusal(change))]
+        refused = [(change, why) for change in changes if (why := self._refusal(change))]
         self._note(_Result([], refused))
         sound = [change for change in changes if _id(change) not in self._rejected]
-        self._write(self._writer.deletes([change for change in sound if change.row is None]))
+        self._write(self.writer.deletes([change for change in sound if change.row is None]))
         upserts = [change for change in sound if change.row is not None]
         if upserts:
             self._upsert(upserts)
 
-    def try_waiting_again(self) -> None:
+    def _refusal(self, change: Change) -> Rejection | None:
+        return MOVED if change.key in self._moved and change.row is not None else self.writer.refusal(change)
+
+    def look_after_keys(self) -> None:
+        """Raises _MovedError."""
+        newest = (changes[-1] for changes in self.written.values())
+        if moved := self.writer.moved([change for change in newest if change.row is not None]):
+            raise _MovedError(moved)
+
+    def finish(self, turns: Iterable[list[Change]]) -> bool:
+        """Take all turns; False, with nothing of them done, where time runs out before."""
+        query = self.writer.connection.query
+        query("SAVEPOINT turns")
+        before = dict(self._rejected), {key: list(changes) for key, changes in self.written.items()}
+        try:
+            for turn in turns:
+                self.take(turn)
+        except _TimeUpError:
+            query("ROLLBACK TO SAVEPOINT turns")
+            self._rejected, self.written = before
+            return False
+        return True
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        out_of_time, self._out_of_time = self._out_of_time, lambda: False
+        yield
+        self._out_of_time = out_of_time
+
+    def waiting(self) -> Iterator[list[Change]]:
         """What another row stood in the way of, once more: that one may have moved since."""
         waiting: dict[str, Change] = {}
         for change, why in self._rejected.values():
@@ -122,30 +184,18 @@ class _Sifter:
         if waiting and self.written:
             for change in waiting.values():
                 del self._rejected[_id(change)]
-            self.take([waiting[key] for key in sorted(waiting)])
-
-    def is_decided(self, history: History, every_change: bool) -> bool:
-        if not every_change and history[0].key in self.written:
-            return True
-        written = {_id(change) for change in self.written.get(history[0].key, ())}
-        is_lost = _id(history[-1]) in self._lost  # and so are those before it
-        return is_lost or all(_id(c) in self._rejected or _id(c) in self._lost or _id(c) in written for c in history)
+            yield [waiting[key] for key in sorted(waiting)]
 
     def raise_what_nobody_knows(self) -> None:
         """Where no row goes through it is the database's error, not the row's."""
         if self._unknown and not self.written:
             raise self._unknown
 
-    def outcome(self, histories: list[History], cut: str | None, *, every_change: bool) -> Outcome:
-        outcome = Outcome()
-        for change, why in self._rejected.values():
-            outcome.parked.append(_parked(change, why))
-        for history in histories:
-            key = history[0].key
-            if cut is not None and key >= cut:
-                outcome.left += history
-                continue
-            written = self.written.get(key, [])[0 if every_change else -1 :]
+    def outcome(self, decided: list[History], left: list[History], *, every_change: bool) -> Outcome:
+        outcome = Outcome(left=list(chain.from_iterable(left)))
+        outcome.parked = [_parked(change, why) for change, why in self._rejected.values()]
+        for history in decided:
+            written = self.written.get(history[0].key, [])[0 if every_change else -1 :]
             lost = [self._lost[_id(change)] for change in history if _id(change) in self._lost]
             for change in written:
                 outcome.counts["deleted" if change.row is None else "upserted"] += 1
@@ -158,19 +208,19 @@ class _Sifter:
     # Rows that are there, in an order in which they can take each other's unique values, then new ones.
 
     def _upsert(self, changes: list[Change]) -> None:
-        columns = sorted(set(chain.from_iterable(key.columns for key in self._writer.target.plain_keys)))
-        there = self._writer.found(changes, columns)
+        columns = sorted(set(chain.from_iterable(key.columns for key in self.writer.target.plain_keys)))
+        there = self.writer.found(changes, columns)
         by_key = {change.key: change for change in changes if change.key in there}
         plan = unique.plan(self._moves(by_key, there, columns))
-        self._write(self._writer.updates([by_key[key] for key in plan.free]))
+        self._write(self.writer.updates([by_key[key] for key in plan.free]))
         if plan.knots:
             self._untie(plan.knots, by_key)
-        self._write(self._writer.inserts([change for change in changes if change.key not in there]))
+        self._write(self.writer.inserts([change for change in changes if change.key not in there]))
 
     def _moves(
         self, changes: dict[str, Change], there: dict[str, tuple[Any, ...]], columns: list[str]
     ) -> list[unique.Move]:
-        target = self._writer.target
+        target = self.writer.target
         places = {column.name: i for i, column in enumerate(target.table.columns)}
         moves = []
         for key, change in changes.items():
@@ -189,18 +239,18 @@ class _Sifter:
             return
         for knot in knots:
             if len(knots) == 1 or not self._try_knot(knot, by_key):
-                self._write(self._writer.updates([by_key[key] for key in knot.order]))
+                self._write(self.writer.updates([by_key[key] for key in knot.order]))
 
     def _try_knot(self, knot: unique.Knot, by_key: dict[str, Change]) -> bool:
         """False, with nothing done, where a row that has let go of its value could not be given its new one."""
-        columns = self._writer.target.vacating
+        columns = self.writer.target.vacating
         if not columns:
             return False
-        connection = self._writer.connection
+        connection = self.writer.connection
         connection.query("SAVEPOINT knot")
         try:
-            self._writer.patch([name for name, _ in columns], [(key, *map(_nothing, columns)) for key in knot.vacate])
-            result = self._isolate(self._writer.updates([by_key[key] for key in knot.order]))
+            self.writer.patch([name for name, _ in columns], [(key, *map(_nothing, columns)) for key in knot.vacate])
+            result = self._isolate(self.writer.updates([by_key[key] for key in knot.order]))
         except pymysql.MySQLError as error:
             self._rejection(error)
             connection.query("ROLLBACK TO SAVEPOINT knot")
@@ -247,7 +297,7 @@ class _Sifter:
         return result
 
     def _rejection(self, error: pymysql.MySQLError) -> Rejection:
-        why = self._writer.target.rejection(error)
+        why = self.writer.target.rejection(error)
         if why is None:
             raise error
         if why.kind is Kind.UNKNOWN:

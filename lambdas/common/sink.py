@@ -32,7 +32,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT, SERVER_STATUS
 
-from common import schema, sift
+from common import errors, schema, sift
 from common.changes import Change, Parked
 from common.target import Target
 from common.writer import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, RefusedError, Writer, layers, tripped
@@ -63,14 +63,14 @@ def apply(  # noqa: PLR0913 - what differs between its callers
     """
     _demand(connection)
     histories, repeats, contradicted = _histories(changes)
-    writer = Writer(connection, target, statement_bytes)
     try:
         try:
-            outcome = _write_all(writer, histories, every_change=every_change)
-        except RefusedError:
+            outcome = _write_all(Writer(connection, target, statement_bytes), histories, every_change=every_change)
+        except (RefusedError, pymysql.MySQLError) as error:
             connection.rollback()
+            target = _as_it_is(connection, target, error)
             outcome = sift.write(
-                Writer(connection, _as_it_is(connection, target), statement_bytes),
+                Writer(connection, target, statement_bytes),
                 _without(histories, parked_before()),
                 every_change=every_change,
                 out_of_time=out_of_time,
@@ -85,14 +85,21 @@ def apply(  # noqa: PLR0913 - what differs between its callers
     return outcome
 
 
-def _as_it_is(connection: Connection[Any], target: Target) -> Target:
-    """What refuses a row, or lets it through, may have been altered since the connection was made."""
+def _as_it_is(connection: Connection[Any], target: Target, error: Exception) -> Target:
+    """What refuses a row, or a whole statement, may have been altered since the connection was made.
+
+    Raises `error` if it is not about rows, and the table is as it was.
+    """
+    if isinstance(error, pymysql.MySQLError) and errors.rule(error).verdict is not errors.Verdict.STOP:
+        raise error
     try:
-        return schema.describe(connection, target.table)
-    except KeyError:  # of the key column, or of the table: the first statement says so
-        return target
-    finally:
-        connection.rollback()
+        found = schema.describe(connection, target.table)
+    except KeyError:  # without its key column, or itself
+        raise error from None
+    connection.rollback()
+    if isinstance(error, pymysql.MySQLError) and found == target:
+        raise error
+    return found
 
 
 def _without(histories: list[History], parked: Container[tuple[str, str]]) -> list[History]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -69,8 +69,9 @@ class ValueCheck:
     """What a column would store otherwise than it was sent, without an error: `fits` is false for such a value."""
 
     column: str
+    type: str
     index: int
-    fits: Check
+    fits: Check = field(compare=False)
     problem: str
 
 
@@ -81,6 +82,8 @@ class Target:
     `charset` and `collation` are the key column's. `own_keys` names the unique keys on the key column alone,
     `numbered_keys` those of an AUTO_INCREMENT column;
     `vacant` says with what a column may be filled to free its unique value for a moment: "null", "text" or nothing.
+    `is_plain` says that the table looks like one that the schema step makes: nothing but mapped columns under their own
+    primary key, and no trigger. What a trigger does to the key of a row is looked at on all others.
     `packet_bytes` is what the server takes at once, its max_allowed_packet. `row_word` goes before each row of a
     table value constructor, which MySQL wants and MariaDB does not know.
     """
@@ -95,6 +98,7 @@ class Target:
     vacant: tuple[tuple[str, str], ...] = ()
     packet_bytes: int = 2**24
     row_word: str = ""
+    is_plain: bool = True
 
     @cached_property
     def insert_head(self) -> str:
@@ -183,14 +187,21 @@ class Target:
         kind = Kind.DEFERRED if rule.verdict is errors.Verdict.DEFER else Kind.POISON
         return Rejection(f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", rule.hint, errno, kind)
 
-    def _clash(self, message: str, hint: str) -> Rejection | None:
+    def _clash(self, message: str, hint: str) -> Rejection:
         name = _clashing_key(message)
-        if name in self.numbered_keys:
-            return None  # the AUTO_INCREMENT column is exhausted: no new row can be written
+        if name in self.numbered_keys:  # MySQL proposes the last number again and again
+            reason = f"the number that the server gives a new row is taken in {name}"
+            return Rejection(reason, errors.EXHAUSTED.hint, ER.DUP_ENTRY, Kind.DEFERRED)
         what = "its key, but for upper and lower case or blanks" if name in self.own_keys else name
         return Rejection(f"another row holds the same value of {what}", hint, ER.DUP_ENTRY, Kind.DEFERRED)
 
 
+MOVED = Rejection(
+    "the row is not there under its key after it was written: a trigger changes the key",
+    "change the trigger, then retry the record",
+    None,
+    Kind.POISON,
+)
 _CORRECT = "the value does not fit its column; correct the item, its next version supersedes"
 _NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
 

@@ -22,7 +22,8 @@ from common.target import CLAIM_HEAD, CLAIM_TAIL, LOCK_TAIL, READ_HEAD, READ_TAI
 CLOCK_SLACK_SECONDS = 2
 CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
 _PACKET_OVERHEAD = 16
-_AUTO_INCREMENT_FAILED = 1467
+# An insert of a row that is there may meet its key, or ask for a number where none is left.
+_PERHAPS_THERE = (ER.DUP_ENTRY, 167, 1467)
 
 
 @dataclass
@@ -93,6 +94,8 @@ class Writer:
             if self.target.rejection(error):
                 raise RefusedError from None
             raise
+        if self.moved(upserts):
+            raise RefusedError
         outcome.counts["upserted"] += len(upserts)
         outcome.counts["deleted"] += len(deletes)
         return outcome
@@ -131,8 +134,8 @@ class Writer:
         for statement, part in chunks(self.target.insert_head, self.rows(changes), self.target.insert_tail, self.limit):
             try:
                 self._send(statement)
-            except pymysql.IntegrityError as error:
-                if errors.number(error) != ER.DUP_ENTRY:
+            except pymysql.MySQLError as error:
+                if errors.number(error) not in _PERHAPS_THERE:
                     raise
                 there = self.found(changes[part])
                 if not there:
@@ -172,6 +175,12 @@ class Writer:
         sizes = [len(text.encode()) + 1 for text in texts]
         return Statement(changes, sizes, self.limit - len(head.encode()) - len(tail.encode()) + 1, send)
 
+    def moved(self, changes: Sequence[Change]) -> set[str]:
+        """Keys whose rows were written and are not there: a trigger has changed the key."""
+        if self.target.is_plain or not changes:
+            return set()
+        return {change.key for change in changes} - self.found(changes).keys()
+
     def rows(self, changes: Sequence[Change]) -> list[str]:
         """The values of each change as SQL."""
         texts = tuples(zip(*(change.row for change in changes if change.row is not None), strict=True))
@@ -208,12 +217,7 @@ class Writer:
     def _send(self, statement: str) -> None:
         """Raises pymysql.MySQLError, or MisfitError where the server has made a value fit."""
         self._refuse_too_large(statement)
-        try:
-            self.connection.query(statement)
-        except pymysql.IntegrityError as error:
-            if errors.number(error) == ER.DUP_ENTRY and self.target.rejection(error) is None:
-                raise pymysql.OperationalError(_AUTO_INCREMENT_FAILED, "AUTO_INCREMENT is exhausted") from None
-            raise
+        self.connection.query(statement)
         if getattr(self._result, "warning_count", 0) and not self._inspected:
             self._look_at_warnings()
 

@@ -10,16 +10,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
 
 import msgspec
 
-from common.changes import LeanRecord, Record
+from common.changes import LeanRecord, Record, RemovedRecord
+from common.source import Source
+from dlq_replayer.bucket import UnreadableError
 
 # Messages and objects may come from anybody: what these patterns let through fits an object's key and the report.
 _SHARD = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,99}", re.ASCII)
+_LABEL = re.compile(r"[\w:.-]{1,40}", re.ASCII)
 _TIME = re.compile(r"[\w:.+-]{1,40}", re.ASCII)
 
 
@@ -36,6 +39,7 @@ class _Document(TypedDict, total=False):
 _decode_document = msgspec.json.Decoder(_Document).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_record = msgspec.json.Decoder(LeanRecord).decode
+_decode_removed = msgspec.json.Decoder(RemovedRecord).decode
 
 
 class LeanRecords(Sequence[Record]):
@@ -75,13 +79,13 @@ def _lean_record(raw: msgspec.Raw) -> Record:
     Raises UnreadableError.
     """
     try:
-        return cast(Record, _decode_record(raw))
+        record: Any = _decode_record(raw)
+        # Without an identity, the old image tells whether the item had expired.
+        if record.get("eventName") == "REMOVE" and not record.get("userIdentity"):
+            record = _decode_removed(raw)
+        return cast(Record, record)
     except (msgspec.DecodeError, RecursionError):
         return cast(Record, _json(bytes(raw)))
-
-
-class UnreadableError(Exception):
-    """The object or message is no failed batch of this table; it is reported and left where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +115,14 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class FailedBatch:
-    """Records that were not applied, from a text of `size` bytes; a quarantined one has no pointer."""
+    """Records that were not applied, from a text of `size` bytes. One that was parked has no pointer but `parked`,
+    the object that holds it.
+    """
 
     records: Sequence[Record]
     size: int
     pointer: Pointer | None = None
+    parked: Mapping[str, Any] | None = None
 
     @property
     def suspect(self) -> str | None:
@@ -137,10 +144,10 @@ class FailedBatch:
         return self.records.size(index) if isinstance(self.records, LeanRecords) else self.size
 
 
-def parse_object(text: bytes, table_name: str) -> FailedBatch:
+def parse_object(text: bytes, source: Source) -> FailedBatch:
     """A failure record of the S3 destination, its records whole. Raises UnreadableError."""
     document = _object(text)
-    pointer = _pointer(document, table_name)
+    pointer = _pointer(document, source)
     payload = document.get("payload")
     try:
         # AWS documents an escaped string; LocalStack stores the object itself.
@@ -153,7 +160,7 @@ def parse_object(text: bytes, table_name: str) -> FailedBatch:
     return FailedBatch(records, len(text), pointer)
 
 
-def parse_lean(text: bytes, table_name: str) -> FailedBatch:
+def parse_lean(text: bytes, source: Source) -> FailedBatch:
     """The same, its records `LeanRecords`. Raises UnreadableError."""
     try:
         # What is skipped is not looked at for being UTF-8.
@@ -162,13 +169,13 @@ def parse_lean(text: bytes, table_name: str) -> FailedBatch:
         event: Any = _decode_event(payload) if isinstance(payload, str) else payload
         records = LeanRecords(event["Records"])
     except (ValueError, KeyError, RecursionError):  # why it is refused must not depend on how it was read
-        return parse_object(text, table_name)
-    return FailedBatch(records, len(text), _pointer(document, table_name))
+        return parse_object(text, source)
+    return FailedBatch(records, len(text), _pointer(document, source))
 
 
-def parse_message(text: str, table_name: str) -> Pointer:
+def parse_message(text: str, source: Source) -> Pointer:
     """A failure record of the SQS destination, whose range must be readable. Raises UnreadableError."""
-    pointer = _pointer(_object(text), table_name)
+    pointer = _pointer(_object(text), source)
     if not (_NUMBER.fullmatch(pointer.start) and _NUMBER.fullmatch(pointer.end)):
         raise UnreadableError("its sequence numbers are not decimal strings")
     if int(pointer.start) > int(pointer.end):
@@ -177,11 +184,12 @@ def parse_message(text: str, table_name: str) -> Pointer:
 
 
 def parse_parked(text: bytes) -> FailedBatch:
-    """The whole record of a quarantined object. Raises UnreadableError."""
-    record = _object(text).get("record")
+    """The whole record of a parked object. Raises UnreadableError."""
+    document = _object(text)
+    record = document.get("record")
     if not isinstance(record, dict):
         raise UnreadableError("it holds no quarantined record")
-    return FailedBatch([record], len(text))
+    return FailedBatch([record], len(text), parked=document)
 
 
 def _object(text: bytes | str) -> dict[str, Any]:
@@ -199,7 +207,7 @@ def _json(text: bytes | str) -> Any:
         raise UnreadableError("it is not JSON, or was cut off") from None
 
 
-def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
+def _pointer(document: Mapping[str, Any], source: Source) -> Pointer:
     info = document.get("DDBStreamBatchInfo")
     if not isinstance(info, dict):
         raise UnreadableError("it is no failure record of a DynamoDB stream")
@@ -216,7 +224,9 @@ def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
         )
     except (KeyError, ValueError, TypeError, OverflowError):
         raise UnreadableError("its DDBStreamBatchInfo is incomplete") from None
-    if not re.fullmatch(rf"arn:[\w:-]+:table/{re.escape(table_name)}/stream/[\w:.-]{{1,40}}", pointer.stream_arn):
+    # Another Region's or account's table may have the same name.
+    label = pointer.stream_arn.removeprefix(f"{source.table_arn}/stream/")
+    if not (source.owns(pointer.stream_arn) and _LABEL.fullmatch(label)):
         raise UnreadableError("it belongs to another table")
     if not _SHARD.fullmatch(pointer.shard):
         raise UnreadableError("its shardId is none")
@@ -226,6 +236,20 @@ def _pointer(document: Mapping[str, Any], table_name: str) -> Pointer:
 def _time(value: Any) -> str:
     """Only shown, so what is no time is left out."""
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
+
+
+_YEARS = (2012, 2200)  # from the first year of DynamoDB
+
+
+def moment(text: str) -> datetime | None:
+    """None for what is no time, or none of ours: a failed batch may claim any."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if not _YEARS[0] <= when.year <= _YEARS[1]:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def as_event_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:

@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from common.changes import Change, Parked, Record, reader, source_time
 from common.mapping import Table
+from common.quarantine import DEFERRED
 from common.quarantine import PREFIX as QUARANTINE
+from common.source import Source
 from dlq_replayer.ahead import ahead
-from dlq_replayer.batches import FailedBatch, UnreadableError, parse_lean, parse_parked
-from dlq_replayer.bucket import FAILED, Bucket, GoneError
+from dlq_replayer.batches import FailedBatch, parse_lean, parse_parked
+from dlq_replayer.bucket import FAILED, Bucket, Entry, GoneError, UnreadableError
 from dlq_replayer.run import Run
 from dlq_replayer.splits import Line, run_files, split_of, to_line
 
@@ -34,6 +37,39 @@ _SPLIT_BYTES = 8 * 1024 * 1024
 _MOST_SPLITS = 2_000
 # The pseudo-split of records that no change could be made of.
 POISON = -1
+
+
+_START: dict[str, Any] = {"prefix": 0, "after": ""}
+_PAGE = 1_000  # of a listing
+
+
+class Backlog(NamedTuple):
+    """What has failed, as far as it has been listed: bytes of all objects; how many failed batches of how long ago."""
+
+    cursor: dict[str, Any] | None = None
+    size: int = 0
+    batches: int = 0
+    oldest: str = ""  # time at which the oldest batch failed
+
+    def plus(self, at: dict[str, Any], entry: Entry) -> Backlog:
+        size = self.size + entry.size
+        if not entry.key.startswith(FAILED):
+            return self._replace(cursor=at, size=size)
+        written = entry.modified.astimezone(UTC).isoformat(timespec="seconds")
+        return Backlog(at, size, self.batches + 1, min(written, self.oldest or written))
+
+    def splits(self, workers: int) -> int:
+        """A split is bounded in size, not the backlog: the more has failed, the more splits.
+
+        Where nothing but parked records is there, as few as there can be: unique values that move from one key to
+        another are written together, if `apply()` is given these keys together.
+        """
+        least = workers if self.batches else 1
+        return min(max(least, -(-self.size // _SPLIT_BYTES)), _MOST_SPLITS)
+
+    def seconds(self, now: datetime) -> float:
+        """The age of the oldest batch."""
+        return (now - datetime.fromisoformat(self.oldest)).total_seconds() if self.oldest else 0.0
 
 
 class Listed(NamedTuple):
@@ -62,6 +98,7 @@ class Part:
             or self.counts["batches"] >= _PART_BATCHES
             or self.size >= _PART_BYTES
             or len(self.parked) >= _PART_POISON
+            or len(self.problems) >= _PART_BATCHES
         )
 
 
@@ -82,17 +119,28 @@ class SortedOut:
 class Collector:
     bucket: Bucket
     table: Table
-    table_name: str
+    source: Source
     mirror_ttl_deletes: bool = False
 
     def anything(self, run: Run) -> bool:
         """Whether there is any object to collect; S3 answers with what is there at this moment."""
         return any(True for prefix in _prefixes(run) for _ in self.bucket.list(prefix))
 
-    def splits_needed(self, run: Run, workers: int) -> int:
-        """A split is bounded in size, not the backlog: the more has failed, the more splits."""
-        total = sum(size for prefix in _prefixes(run) for _, size in self.bucket.list(prefix))
-        return min(max(workers, -(-total // _SPLIT_BYTES)), _MOST_SPLITS)
+    def measure(self, run: Run, sofar: Backlog, out_of_time: Callable[[], bool]) -> Backlog:
+        """How much has failed, from `sofar` on: `cursor` is None when all has been listed.
+
+        Ten million small batches are ten thousand pages, more than a call has time for.
+        """
+        measured = sofar
+        for seen, (at, entry) in enumerate(self._listed(run, sofar.cursor or _START), start=1):
+            measured = measured.plus(at, entry)
+            if seen % _PAGE == 0 and out_of_time():
+                return measured
+        return measured._replace(cursor=None)
+
+    def waiting(self, out_of_time: Callable[[], bool]) -> Backlog:
+        """Failed batches that are there now; at least so many, where time runs out."""
+        return self.measure(Run("", "", "", {}), Backlog(), out_of_time)
 
     def collect(
         self, run: Run, cursor: dict[str, Any], splits: int, batches_left: int, out_of_time: Callable[[], bool]
@@ -102,26 +150,31 @@ class Collector:
         at = dict(cursor)
         listed = self._failed(run, cursor)
         with closing(ahead(self._read, listed, threads=_READERS, room=_AHEAD_BYTES, weigh=weight)) as objects:
-            for found, text in objects:
+            for found, content in objects:
                 if part.counts["batches"] >= batches_left:
                     return part, None
                 at = found.at
-                self._take(run, found, text, splits, part)
+                self._take(run, found, content, splits, part)
                 if part.full or out_of_time():
                     return part, at
         return part, None
 
     def _failed(self, run: Run, cursor: dict[str, Any]) -> Iterator[Listed]:
+        return (Listed(at, entry.key, entry.size) for at, entry in self._listed(run, cursor))
+
+    def _listed(self, run: Run, cursor: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Entry]]:
+        """With the cursor behind each object."""
         prefixes = _prefixes(run)
         for number in range(cursor["prefix"], len(prefixes)):
             after = cursor["after"] if number == cursor["prefix"] else ""
-            for key, size in self.bucket.list(prefixes[number], after):
-                yield Listed({"prefix": number, "after": key}, key, size)
+            for entry in self.bucket.entries(prefixes[number], after):
+                yield {"prefix": number, "after": entry.key}, entry
 
-    def _take(self, run: Run, found: Listed, text: Future[bytes], splits: int, part: Part) -> None:
+    def _take(self, run: Run, found: Listed, content: Future[tuple[bytes, str]], splits: int, part: Part) -> None:
         part.size += found.size
         try:
-            batch = parse(found.key, text.result(), self.table_name)
+            text, tag = content.result()
+            batch = parse(found.key, text, self.source)
             pointer = batch.pointer
             if pointer and pointer.shard not in run.input.get("shards", [pointer.shard]):
                 return
@@ -141,6 +194,7 @@ class Collector:
         part.manifest.append(
             {
                 "source": found.key,
+                "tag": tag,
                 "records": len(batch.records),
                 "whole": sorted_out.records == len(batch.records) and not batch.suspect,
                 "splits": sorted(sorted_out.splits),
@@ -150,12 +204,13 @@ class Collector:
             }
         )
         part.counts["batches"] += 1
+        part.counts["tried_again"] += found.key.startswith(DEFERRED)
         part.counts["records"] += sorted_out.records
 
-    def _read(self, found: Listed) -> bytes:
+    def _read(self, found: Listed) -> tuple[bytes, str]:
         if found.size > _LARGEST_BATCH:
             raise UnreadableError("it is larger than any failed batch")
-        return self.bucket.read(found.key)
+        return self.bucket.read_tagged(found.key)
 
     def _chosen(self, run: Run, records: Sequence[Record]) -> Iterable[tuple[int, Record]]:
         """With their place in the batch: all records, or those of the keys that were asked for."""
@@ -173,7 +228,7 @@ class Collector:
 
     def _sort_out(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int) -> SortedOut:
         """Raises UnreadableError."""
-        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes)
+        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
         done = SortedOut()
         for index, record in chosen:
             result = read(record)
@@ -195,9 +250,13 @@ def weight(found: Listed) -> int:
     return max(found.size, _AHEAD_BYTES // _READERS)
 
 
-def parse(key: str, text: bytes, table_name: str) -> FailedBatch:
-    """What `text`, a failed batch or a quarantined record, holds. Raises UnreadableError."""
-    return parse_parked(text) if key.startswith(QUARANTINE) else parse_lean(text, table_name)
+def parse(key: str, text: bytes, source: Source) -> FailedBatch:
+    """What `text`, a failed batch or a parked record, holds. Raises UnreadableError."""
+    return parse_parked(text) if is_parked(key) else parse_lean(text, source)
+
+
+def is_parked(key: str) -> bool:
+    return key.startswith((QUARANTINE, DEFERRED))
 
 
 def _prefixes(run: Run) -> list[str]:
@@ -206,7 +265,7 @@ def _prefixes(run: Run) -> list[str]:
         prefixes.append(f"{run.prefix}hydrated/")
     if run.input.get("include_quarantine"):
         prefixes.append(QUARANTINE)
-    return prefixes
+    return [*prefixes, DEFERRED]
 
 
 def write(bucket: Bucket, run: Run, part: Part, number: int, splits: int) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, dropwhile, groupby, islice
 from typing import Any
 
 from pymysql.connections import Connection
 
-from common.changes import Change, Parked
+from common.changes import Change, Kind, Parked
 from common.mapping import Table
 from common.mysql import Database
 from common.quarantine import Quarantine
-from common.sink import CLOCK_SLACK_SECONDS, Outcome, apply
+from common.sink import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, apply
+from common.source import Source
 from common.sql import chunks, literal
 from common.target import SIDECAR
 from dlq_replayer.ahead import ahead
-from dlq_replayer.bucket import Bucket, GoneError
-from dlq_replayer.collect import POISON, parse
+from dlq_replayer.batches import FailedBatch
+from dlq_replayer.bucket import Bucket, GoneError, UnreadableError
+from dlq_replayer.collect import POISON, is_parked, parse
+from dlq_replayer.meter import Meter
+from dlq_replayer.notes import Notes, Progress, done_key
 from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split, part_of
 
@@ -28,131 +33,156 @@ _BATCH = 1_000
 _READERS = _PARKED_AT_ONCE = 8
 # Of what is being parked: as objects a record may be thirty times its text.
 _PARKED_BYTES = 1024 * 1024
-
-
-@dataclass
-class Progress:
-    """What of a split is done: the tokens of its runs, the place of the last change, counts, what was parked, and the
-    batches that have vanished with a record that was to be parked.
-    """
-
-    runs: dict[str, str] = field(default_factory=dict)
-    after: list[Any] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    parked: list[str] = field(default_factory=list)
-    vanished: list[str] = field(default_factory=list)
-
-    def start_over(self, runs: dict[str, str]) -> None:
-        self.runs, self.after, self.counts, self.parked, self.vanished = runs, [], Counter(), [], []
+_VANISHED = "it was moved away while it was replayed, before a record of it could be parked"
+_CHANGED = "it was written anew while it was replayed, before a record of it could be parked"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drainer:
     bucket: Bucket
     table: Table
-    table_name: str
+    source: Source
     database: Database
     quarantine: Quarantine
+    meter: Meter
     statement_bytes: int = 15_000
     every_change: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    seconds: Callable[[], float] = time.monotonic
 
     def drain(self, run: Run, split: int, out_of_time: Callable[[], bool]) -> bool:
         """Apply a split, park what can never be applied, and note what was done; False when time ran out first.
 
-        Called again it goes on where time ran out; interrupted otherwise, it applies again, and what was committed is
-        recognised as redelivered. Done before, nothing happens. Raises HoldError, StopError, ConfigError or ParkError.
+        Called again it goes on where time ran out. Interrupted otherwise, it goes on at its last note: what has been
+        committed since then is recognised as redelivered. Once done, nothing happens.
+
+        Raises HoldError, StopError, ConfigError or ParkError.
         """
-        note = done_key(run, split)
-        if any(True for _ in self.bucket.list(note)):
+        if any(True for _ in self.bucket.list(done_key(run, split))):
             return True
-        progress = self._begun(run, split)
+        notes = Notes(self.bucket, run, split, _BATCH, self.seconds, self.meter)
+        notes.begin()
         pieces = self._park_unreadable if split == POISON else self._apply_changes
-        for _ in pieces(run, split, progress):
-            if out_of_time():
-                self.bucket.write_json(_progress_key(run, split), vars(progress))
+        for must_end in pieces(notes, out_of_time):
+            if must_end or out_of_time():
+                notes.note(at_work=False)
                 return False
-        counts = progress.counts | {"parked": len(progress.parked)}
-        at = self.clock().isoformat()
-        done = vars(progress) | {"counts": counts, "drained_at": at}
-        self.bucket.write_json(note, done)
+            notes.note_if_due()
+        notes.done(self.clock())
         return True
 
-    def _begun(self, run: Run, split: int) -> Progress:
-        try:
-            noted = self.bucket.read_json(_progress_key(run, split))
-        except GoneError:
-            return Progress()
-        return Progress(**noted | {"counts": Counter(noted["counts"])})
-
-    def _apply_changes(self, run: Run, split: int, progress: Progress) -> Iterator[None]:
-        """Yields behind each batch, except the last."""
-        opened = open_split(self.bucket, run.prefix, split, line_reader(self.table))
+    def _apply_changes(self, notes: Notes, out_of_time: Callable[[], bool]) -> Iterator[bool]:
+        """Yields behind each batch, except the last: whether the call must end, whatever time it has left."""
+        progress = notes.progress
+        opened = open_split(self.bucket, notes.run.prefix, notes.split, line_reader(self.table))
         if progress.runs != opened.tokens:  # nothing begun, or a run was written anew since
             progress.start_over(opened.tokens)
         rest: Iterator[Change] = opened.changes
         if progress.after:
             rest = dropwhile(lambda change: _place(change) <= progress.after, rest)
-        for changes in _batches(rest):
-            outcome = self._apply(changes)
-            self._park(outcome.parked, progress)
-            # Sorted by key, so a key of the batch before can only be the first of this one.
-            keys = len({change.key for change in changes}) - (changes[0].key in progress.after[:1])
-            progress.counts += outcome.counts + Counter(changes=len(changes), keys=keys)
-            progress.after = _place(changes[-1])
-            if len(changes) == _BATCH:
-                yield
+        for changes, is_last in _batches(rest, progress):
+            began = self.seconds()
+            if self._apply_batch(changes, progress, out_of_time):
+                yield True
+                return
+            is_long = notes.took(self.seconds() - began)
+            if not is_last:
+                yield is_long
 
-    def _apply(self, changes: list[Change]) -> Outcome:
+    def _apply_batch(self, changes: list[Change], progress: Progress, out_of_time: Callable[[], bool]) -> bool:
+        """Whether time ran out in the middle: then `progress` ends before the first change that is left."""
+        # A call gets something further, however short the time.
+        outcome = self._apply(changes, out_of_time if len(changes) > 1 else lambda: False)
+        left = min((change.key for change in outcome.left), default=None)
+        done = changes if left is None else [change for change in changes if change.key < left]
+        parked = [one for one in outcome.parked if left is None or str(one.key) < left]
+        self._park(parked, progress)
+        progress.counts += outcome.counts
+        if done:
+            # Sorted by key, so a key of the batch before can only be the first of this one.
+            keys = len({change.key for change in done}) - (done[0].key in progress.after[:1])
+            progress.counts += Counter(changes=len(done), keys=keys)
+            progress.after = _place(done[-1])
+        else:
+            progress.shrink()
+        return left is not None
+
+    def _apply(self, changes: list[Change], out_of_time: Callable[[], bool]) -> Outcome:
         return self.database.run(
             f"replaying {len(changes)} changes of {self.table.name}, the first of key {changes[0].key}",
             lambda connection, target: apply(
-                connection, target, changes, statement_bytes=self.statement_bytes, every_change=self.every_change
+                connection,
+                target,
+                changes,
+                statement_bytes=self.statement_bytes,
+                every_change=self.every_change,
+                out_of_time=out_of_time,
             ),
         )
 
     def _park(self, parked: list[Parked], progress: Progress) -> None:
         under_way = ahead(
-            lambda whole: self.quarantine.park([whole[0]]),
-            self._whole(parked, progress.vanished),
+            lambda whole: self.quarantine.park_again(whole[0], whole[2]),
+            self._whole(parked, progress.missed),
             threads=_PARKED_AT_ONCE,
             room=_PARKED_BYTES,
             weigh=lambda whole: max(whole[1], _PARKED_BYTES // _PARKED_AT_ONCE),
         )
-        progress.parked += [name for _, names in under_way for name in names.result()]
+        for (one, *_), stored in under_way:
+            name, kind = stored.result()
+            progress.parked.append(name)
+            progress.counts += parked_counts(one._replace(kind=kind))
 
-    def _whole(self, parked: list[Parked], vanished: list[str]) -> Iterator[tuple[Parked, int]]:
-        """With their records, and how many bytes these are: what was collected only refers to them.
+    def _whole(
+        self, parked: list[Parked], missed: list[list[str]]
+    ) -> Iterator[tuple[Parked, int, Mapping[str, Any] | None]]:
+        """With their records, how many bytes these are, and the object that holds one which was parked before:
+        what was collected only refers to them.
 
         A thousand parked records may come from as many failed batches: a few are read ahead, a record at a time is
-        parsed. A batch that a person has moved meanwhile has `vanished`; a quarantined record was discarded.
+        parsed. A batch that cannot be read any more is `missed`, with the problem.
         """
         by_source = {key: list(same) for key, same in groupby(sorted(parked, key=_source), key=_source)}
         for source, text in ahead(self.bucket.read_wherever, by_source, threads=_READERS, room=_READERS):
             try:
-                batch = parse(source, text.result(), self.table_name)
+                batch = self._parse(source, text.result(), by_source[source])
             except GoneError:
-                vanished.append(source)
+                missed.append([source, "" if is_parked(source) else _VANISHED])  # else it was discarded
+                continue
+            except UnreadableError as error:
+                missed.append([source, str(error)])
                 continue
             for one in by_source[source]:
                 index = one.record["index"]
-                yield one._replace(record=batch.whole(index)), batch.size_of(index)
+                yield one._replace(record=batch.whole(index)), batch.size_of(index), batch.parked
 
-    def _park_unreadable(self, run: Run, _split: int, progress: Progress) -> Iterator[None]:
-        """Yields behind each piece of the poison that was collected."""
-        for key, _ in self.bucket.list(f"{run.prefix}poison/"):
+    def _parse(self, source: str, text: bytes, parked: list[Parked]) -> FailedBatch:
+        """Raises UnreadableError, also where the batch no longer holds the records of `parked`."""
+        batch = parse(source, text, self.source)
+        if max(one.record["index"] for one in parked) >= len(batch.records):
+            raise UnreadableError(_CHANGED)
+        return batch
+
+    def _park_unreadable(self, notes: Notes, _out_of_time: Callable[[], bool]) -> Iterator[bool]:
+        """Yields behind each piece of the poison that was collected: whether the call must end."""
+        progress = notes.progress
+        for key, _ in self.bucket.list(f"{notes.run.prefix}poison/"):
             poison = self.bucket.read_json(key)
             part, token = part_of(key), poison["token"]
             if progress.runs.get(part) == token:
                 continue
-            begun = progress.after[1] if progress.after[:1] == [token] else 0
-            for start in range(begun, len(poison["parked"]), _BATCH):
-                piece = [Parked(**one) for one in poison["parked"][start : start + _BATCH]]
+            notes.part = part
+            at = progress.after[1] if progress.after[:1] == [token] else 0
+            while at < len(poison["parked"]):
+                piece = [Parked(**one) for one in poison["parked"][at : at + progress.size]]
+                began = self.seconds()
                 left = self._not_superseded(piece)
-                progress.counts["stale"] += len(piece) - len(left)
                 self._park(left, progress)
-                progress.after = [token, start + _BATCH]
-                yield
+                progress.counts += Counter(stale=len(piece) - len(left))
+                at += len(piece)
+                progress.after = [token, at]
+                yield notes.took(self.seconds() - began)
+            notes.file_names()
             progress.runs[part] = token
 
     def _not_superseded(self, parked: list[Parked]) -> list[Parked]:
@@ -165,6 +195,12 @@ class Drainer:
             lambda connection, _: stored_versions(connection, sorted(keys)),
         )
         return [one for one in parked if not _superseded(one, *stored.get(one.key or "", ("", 0)))]
+
+
+def parked_counts(parked: Parked) -> Counter[str]:
+    """Under the names by which the consumer counts: as parked, and of these by the kind that waits."""
+    kinds = () if parked.kind == Kind.POISON else (str(parked.kind),)
+    return Counter(("parked", *kinds)) + Counter(clock_tripped=parked.reason == CLOCK_REASON)
 
 
 def _superseded(parked: Parked, version: str, source_time: int) -> bool:
@@ -194,17 +230,17 @@ def _place(change: Change) -> list[Any]:
     return [change.key, change.version, change.record["source"], change.record["index"]]
 
 
-def _progress_key(run: Run, split: int) -> str:
-    return done_key(run, split).replace(f"{run.prefix}done/", f"{run.prefix}begun/")
+def _batches(changes: Iterator[Change], progress: Progress) -> Iterator[tuple[list[Change], bool]]:
+    """Each batch, and whether it is known to be the last. The next one is read while MySQL is at work on this one.
 
-
-def done_key(run: Run, split: int) -> str:
-    return f"{run.prefix}done/{'poison' if split == POISON else f'{split:05d}'}.json"
-
-
-def _batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
-    """The next batch is read while MySQL is at work on this one."""
+    `progress.size` may change behind each of them.
+    """
     for _, batch in ahead(lambda _: list(islice(changes, _BATCH)), count(), threads=1, room=1):
-        if not batch.result():
+        read = batch.result()
+        start = 0
+        while start < len(read):
+            taken = read[start : start + progress.size]
+            start += len(taken)
+            yield taken, start == len(read) < _BATCH
+        if len(read) < _BATCH:
             return
-        yield batch.result()

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from common import config, mapping
-from common.mysql import Database, MySQLSettings
+from common.mysql import Database, SourceSettings
 from common.parameters import AwsParameters
 from common.quarantine import Quarantine
 from common.telemetry import logger, traced
@@ -18,6 +18,7 @@ from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
+from dlq_replayer.meter import CloudWatchMeter
 from dlq_replayer.run import InputError, Run
 from dlq_replayer.steps import Steps
 
@@ -29,10 +30,9 @@ _AWS = Config(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(MySQLSettings):
+class Settings(SourceSettings):
     failures_bucket: str = config.env("FAILURES_BUCKET")
     failures_queue_url: str = config.env("FAILURES_QUEUE_URL", default="")
-    table_name: str = config.env("TABLE_NAME")
     lock_table_name: str = config.env("LOCK_TABLE_NAME")
     concurrency: int = config.env("REPLAY_CONCURRENCY", config.integer(1, 40), default=4)
     database_wait_seconds: int = config.env("REPLAY_DATABASE_WAIT_SECONDS", config.integer(0, 86_400), default=3_600)
@@ -47,18 +47,20 @@ S3 = boto3.client("s3", config=_AWS)
 SQS = boto3.client("sqs", config=_AWS) if SETTINGS.failures_queue_url else None
 STREAMS = boto3.client("dynamodbstreams", config=_AWS) if SETTINGS.failures_queue_url else None
 BUCKET = Bucket(S3, SETTINGS.failures_bucket)
-DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE)
+DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source)
 LOCK = Lock(boto3.client("dynamodb", config=_AWS), boto3.client("stepfunctions", config=_AWS), SETTINGS.lock_table_name)
+METER = CloudWatchMeter()
 DRAINER = Drainer(
     bucket=BUCKET,
     table=TABLE,
-    table_name=SETTINGS.table_name,
+    source=SETTINGS.source,
     database=DATABASE,
     quarantine=Quarantine(lambda: S3, SETTINGS.failures_bucket),
     statement_bytes=SETTINGS.statement_bytes,
     every_change=SETTINGS.every_change,
+    meter=METER,
 )
-COLLECTOR = Collector(BUCKET, TABLE, SETTINGS.table_name, SETTINGS.mirror_ttl_deletes)
+COLLECTOR = Collector(BUCKET, TABLE, SETTINGS.source, SETTINGS.mirror_ttl_deletes)
 
 
 @traced
@@ -73,6 +75,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         concurrency=SETTINGS.concurrency,
         database_wait_seconds=SETTINGS.database_wait_seconds,
         out_of_time=lambda: context.get_remaining_time_in_millis() < _MARGIN_MS,
+        meter=METER,
     )
     try:
         state = steps.step(event["action"], event["state"])
@@ -91,7 +94,7 @@ def _hydrator(run: Run) -> Hydrator | None:
         streams=STREAMS,
         queue_url=SETTINGS.failures_queue_url,
         bucket=BUCKET,
-        table_name=SETTINGS.table_name,
+        source=SETTINGS.source,
         prefix=run.prefix if run.dry else FAILED,
         keep=run.dry,
         shards=tuple(run.input.get("shards", ())),

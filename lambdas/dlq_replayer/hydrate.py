@@ -9,12 +9,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from dlq_replayer.batches import Pointer, UnreadableError, as_event_record, parse_message
-from dlq_replayer.bucket import EXPIRED, FAILED, Bucket
+from common.source import Source
+from dlq_replayer.batches import Pointer, as_event_record, moment, parse_message
+from dlq_replayer.bucket import EXPIRED, FAILED, Bucket, UnreadableError
 
 _VISIBILITY_SECONDS = 180
 # A closed shard ends the walk; an open one may give empty pages before the range and, behind it, for ever.
@@ -138,12 +140,20 @@ def _code(error: ClientError) -> str:
 
 @dataclass
 class Hydrated:
-    """What one call did: messages whose records are safe, and why others stay. `more`: time ran out first."""
+    """What one call did: messages whose records are safe, and why others stay. `more`: time ran out first.
+
+    `oldest` is the first arrival of any record that a message seen stands for.
+    """
 
     messages: int = 0
+    oldest: datetime | None = None
     saved: list[str] = field(default_factory=list)  # their sources, as `problems` name them
     problems: list[dict[str, Any]] = field(default_factory=list)
     more: bool = False
+
+    def see(self, pointer: Pointer) -> None:
+        arrived = moment(pointer.first_arrival)
+        self.oldest = min(filter(None, (self.oldest, arrived)), default=None)
 
 
 @dataclass(frozen=True)
@@ -157,7 +167,7 @@ class Hydrator:
     streams: Any
     queue_url: str
     bucket: Bucket
-    table_name: str
+    source: Source
     prefix: str = FAILED
     keep: bool = False
     shards: tuple[str, ...] = ()
@@ -222,10 +232,11 @@ class Hydrator:
         """Whether the message has left the queue."""
         source = {"source": f"message {message['MessageId']}"}
         try:
-            pointer = parse_message(message["Body"], self.table_name)
+            pointer = parse_message(message["Body"], self.source)
         except UnreadableError as error:
             done.problems.append(source | {"problem": str(error)})
             return False
+        done.see(pointer)
         if self.shards and pointer.shard not in self.shards:
             return False
         problem = self._save(message, pointer)

@@ -9,15 +9,16 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from dlq_replayer.batches import moment
+
 SHOWN = 200  # rows of a table; the rest is counted
 _BINS = 60
 _HEIGHT = 90
 _NO_TIMELINE = {"database_down": "Nothing was looked at: the database did not answer."}
-_YEARS = (2012, 2200)  # from the first year of DynamoDB
 # First what came in, then what became of it.
 _CARDS = (
-    "batches", "records", "applied", "superseded", "stale", "redelivered", "skipped", "parked", "expired", "problems",
-    "left",
+    "batches", "records", "applied", "superseded", "stale", "redelivered", "skipped", "quarantined", "deferred",
+    "unknown", "expired", "problems", "left",
 )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def render(
         next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing. All is well.</li>",
         timeline=_timeline(_failed(manifest), _drained(notes))
         or f"<p>{_NO_TIMELINE.get(report['outcome'], 'None.')}</p>",
-        parked=_table(parked, ("key", "reason", "hint", "object"), counts["parked"]),
+        parked=_table(parked, ("key", "kind", "reason", "hint", "object"), counts["parked"]),
         expired=_table(
             report["expired"],
             (
@@ -87,12 +88,9 @@ def _drained(notes: Iterable[dict[str, Any]]) -> Events:
 
 
 def _epoch(text: str) -> float | None:
-    """None for what is no time, or none of ours: a failed batch may claim any, and the axis would span it."""
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return when.timestamp() if _YEARS[0] <= when.year <= _YEARS[1] else None
+    """None for what is no time, or none of ours: the axis would span it."""
+    when = moment(text)
+    return when.timestamp() if when else None
 
 
 def _timeline(failed: Events, drained: Events) -> str:

@@ -6,16 +6,25 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from common.quarantine import PREFIX as QUARANTINE
 from dlq_replayer import page
-from dlq_replayer.bucket import EXPIRED, Bucket, GoneError
+from dlq_replayer.bucket import EXPIRED, Bucket, GoneError, UnreadableError
+from dlq_replayer.notes import read_done, read_names
 from dlq_replayer.run import Run, State
 
 # How much of a list goes into the execution's output, which Step Functions limits to 256 KiB.
 _LISTED = 50
+# How much of it goes into `report.json`; the rest is counted.
+_KEPT = 10_000
+# A range that a replay has kept names itself and holds its message, which SQS limits to 1 MiB.
+_LARGEST_RANGE = 2 * 1024 * 1024
+_RANGE_FIELDS = (
+    "stream_arn", "shard", "start_sequence_number", "end_sequence_number", "records", "first_arrival", "last_arrival",
+    "records_saved", "execution",
+)  # fmt: skip
+_LONGEST_FIELD = 300
 
 _ADVICE = {
     "database_down": "MySQL did not answer in time. Nothing was applied; what failed is where it was, or saved from the"
@@ -23,8 +32,12 @@ _ADVICE = {
     "incomplete": "MySQL went away while changes were applied. What was applied is settled, the rest is where it was:"
     " start the replay again.",
     "planned": "Nothing was changed. Start the replay without dry_run to apply what was counted.",
-    "parked": "Records under quarantine/ can never be written as they are: see their reasons, correct the items, then"
-    " retry or discard the records.",
+    "quarantined": "Records under quarantine/ can never be written as they are: see their reasons, correct the items,"
+    " then retry or discard the records.",
+    "unknown": "Records wait under deferred/ because MySQL refuses them with an error that Backstream does not know:"
+    " see their reasons and the server's log. Every replay tries them again.",
+    "deferred": "Records wait under deferred/ for another row, or for a unique value to become free. Every replay tries"
+    " them again, for a day: start another one once the other row is there.",
     "expired": "The stream had forgotten ranges before their pointers were read, named under `expired`: compare"
     " the table with MySQL for items changed between those times, touch those"
     " that differ, then delete the object of the range.",
@@ -34,20 +47,21 @@ _ADVICE = {
 }
 
 
-_VANISHED = "it was moved away while it was replayed, before a record of it could be parked"
-
-
 def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     """Write `report.json` and `report.html` under the run's prefix; returns the report with its lists cut short."""
-    notes = list(_each(bucket, f"{run.prefix}done/"))
+    notes = list(read_done(bucket, run).values())
     report = _numbers(run, state, notes, now) | {"input": _asked(run)}
-    report["expired"] = _expired(bucket, run)
-    found = [item for items in _each(bucket, f"{run.prefix}problems/") for item in items]
-    moved = (key for note in notes for key in note["vanished"] if not key.startswith(QUARANTINE))  # else discarded
-    report["problems"] = _once(found + [{"source": key, "problem": _VANISHED} for key in moved])
-    report["parked_records"] = sorted({name for note in notes for name in note["parked"]})
-    for name in ("expired", "problems"):
-        report["counts"][name] = len(report[name])
+    problems, names = _Problems(), _Names()
+    for found in _each(bucket, f"{run.prefix}problems/"):
+        problems.add(found)
+    for parked, missed in read_names(bucket, run, (file for note in notes for file in note["files"])):
+        names.add(parked)
+        problems.add({"source": source, "problem": problem} for source, problem in missed if problem)
+    report["expired"] = list(_expired(bucket, run, problems))
+    report["parked_records"] = names.first()
+    shown = list(_parked(bucket, report["parked_records"][: page.SHOWN], problems))
+    report["problems"] = problems.first
+    report["counts"] |= {"expired": len(report["expired"]), "problems": problems.count}
     if "reason" in state and report["outcome"] in ("database_down", "incomplete"):
         report["reason"] = state["reason"]
     report["next"] = [_ADVICE[name] for name in _ADVICE if _applies(name, report)]
@@ -58,7 +72,7 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     }
     bucket.write_json(f"{run.prefix}report.json", report)
     batches = (batch for manifest in _each(bucket, f"{run.prefix}manifest/") for batch in manifest["batches"])
-    document = page.render(report, batches, notes, _parked(bucket, report))
+    document = page.render(report, batches, notes, shown)
     bucket.write(f"{run.prefix}report.html", document.encode(), "text/html; charset=utf-8")
     return report | {name: report[name][:_LISTED] for name in ("expired", "problems", "parked_records")}
 
@@ -83,6 +97,9 @@ def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime)
     counts.update(
         {name: state.get("surveyed", {}).get("counts", {}).get(name, 0) for name in ("changes", "keys", "stale")}
     )
+    counts["quarantined"] = counts["parked"] - counts["deferred"] - counts["unknown"]
+    if run.dry:
+        counts["deferred"] = counts["tried_again"]
     settled = state.get("settled", {})
     counts["settled"], counts["left"] = settled.get("settled", 0), settled.get("left", 0)
     counts["applied"] = counts["upserted"] + counts["deleted"]
@@ -102,8 +119,8 @@ def _numbers(run: Run, state: State, notes: list[dict[str, Any]], now: datetime)
 
 _COUNTS = (
     "messages", "batches", "records", "changes", "keys", "applied", "upserted", "deleted", "stale", "redelivered",
-    "superseded", "ttl_delete", "other_item", "unreadable", "parked", "expired", "problems", "settled", "left",
-    "splits", "splits_drained",
+    "superseded", "ttl_delete", "other_item", "unreadable", "parked", "quarantined", "deferred", "unknown",
+    "clock_tripped", "expired", "problems", "settled", "left", "splits", "splits_drained",
 )  # fmt: skip
 
 
@@ -126,29 +143,86 @@ def _each(bucket: Bucket, prefix: str) -> Iterator[Any]:
     return (bucket.read_json(key) for key, _ in bucket.list(prefix))
 
 
-def _expired(bucket: Bucket, run: Run) -> list[dict[str, Any]]:
+def _expired(bucket: Bucket, run: Run, problems: _Problems) -> Iterator[dict[str, Any]]:
     """Every range that still waits for a person, whichever replay found it: that one may not have come to report it."""
-    found = []
     for prefix in (EXPIRED, f"{run.prefix}{EXPIRED}"):
-        for key, _ in bucket.list(prefix):
-            kept = bucket.read_json(key)
-            del kept["message"]
-            found.append(kept | {"object": key})
+        for key, size in bucket.list(prefix):
+            try:
+                yield _range(bucket, key, size) | {"object": key}
+            except GoneError:  # seen to meanwhile
+                continue
+            except UnreadableError as error:
+                problems.add([{"source": key, "problem": str(error)}])
+
+
+def _range(bucket: Bucket, key: str, size: int) -> dict[str, Any]:
+    """What lies under `expired/` may be anybody's. Raises GoneError or UnreadableError."""
+    if size > _LARGEST_RANGE:
+        raise UnreadableError(_NO_RANGE)
+    kept = _read_object(bucket, key)
+    found = {name: kept[name] for name in _RANGE_FIELDS if name in kept}
+    is_ours = isinstance(kept.get("message"), str) and isinstance(kept.get("shard"), str)
+    if not is_ours or any(len(json.dumps(value)) > _LONGEST_FIELD for value in found.values()):
+        raise UnreadableError(_NO_RANGE)
     return found
 
 
-def _once(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A step that was called again names what it finds again."""
-    return list({json.dumps(item, sort_keys=True): item for item in items}.values())
+_NO_RANGE = "it is no range that a replay has kept"
 
 
-def _parked(bucket: Bucket, report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Key, reason and hint of the first parked records; the record itself is not shown."""
-    shown = []
-    for name in islice(report["parked_records"], page.SHOWN):
+def _read_object(bucket: Bucket, key: str) -> dict[str, Any]:
+    """Raises GoneError, or UnreadableError for what is no JSON object."""
+    try:
+        found = json.loads(bucket.read(key))
+    except (ValueError, RecursionError):
+        raise UnreadableError("it is not JSON, or was cut off") from None
+    if not isinstance(found, dict):
+        raise UnreadableError("it is not a JSON object")
+    return found
+
+
+class _Problems:
+    """Each once, as a step that was called again names what it finds again. The `first` are kept, all are counted."""
+
+    def __init__(self) -> None:
+        self.first: list[dict[str, Any]] = []
+        self._seen: set[int] = set()
+
+    @property
+    def count(self) -> int:
+        return len(self._seen)
+
+    def add(self, problems: Iterable[dict[str, Any]]) -> None:
+        for problem in problems:
+            known = hash(json.dumps(problem, sort_keys=True))
+            if known not in self._seen and self.count < _KEPT:
+                self.first.append(problem)
+            self._seen.add(known)
+
+
+class _Names:
+    """The first names in their order, each once, of however many."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+
+    def add(self, names: Iterable[str]) -> None:
+        self._held.update(names)
+        if len(self._held) > 2 * _KEPT:
+            self._held = set(self.first())
+
+    def first(self) -> list[str]:
+        return sorted(self._held)[:_KEPT]
+
+
+def _parked(bucket: Bucket, names: Iterable[str], problems: _Problems) -> Iterator[dict[str, Any]]:
+    """Key, kind, reason and hint of parked records; the record itself is not shown."""
+    for name in names:
         try:
-            parked = bucket.read_json(name)
+            parked = _read_object(bucket, name)
         except GoneError:  # retried or discarded meanwhile
             continue
-        shown.append({field: parked.get(field) for field in ("key", "version", "reason", "hint")} | {"object": name})
-    return shown
+        except UnreadableError as error:
+            problems.add([{"source": name, "problem": str(error)}])
+            continue
+        yield {field: parked.get(field) for field in ("key", "version", "kind", "reason", "hint")} | {"object": name}

@@ -2,52 +2,75 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from dlq_replayer.bucket import REPLAYED, Bucket
-from dlq_replayer.collect import POISON
+from dlq_replayer.bucket import REPLAYED, Bucket, Move
+from dlq_replayer.notes import files_for, read_names
 from dlq_replayer.run import Run
 from dlq_replayer.splits import part_of
 
+_AT_ONCE = 16
+_REPLACED = "another object has taken its place while it was replayed"
+_Batch = dict[str, Any]
+
 
 @dataclass(frozen=True)
-class Done:
-    """The splits that were drained, with the tokens of their runs, the quarantined objects parked again, and what had
-    vanished with a record to be parked: put back meanwhile, it must stay.
+class Settled:
+    """Of one part: how many batches have left, how many stay without being accounted for, and what was replaced."""
+
+    settled: int
+    left: int
+    problems: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Batches of a part: the quarantined objects parked again, and what could not be read when a record was to be
+    parked, which must stay though it may be back.
     """
 
-    splits: dict[int, dict[str, str]]
-    parked: frozenset[str]
-    vanished: frozenset[str]
-
-    def covers(self, entry: dict[str, Any], part: str, token: str) -> bool:
-        """Whether a batch may leave: whole, its own runs drained in every split it takes part in, not parked again."""
-        drained = all(self.splits.get(split, {}).get(part) == token for split in entry["splits"])
-        return entry["whole"] and drained and entry["source"] not in self.parked | self.vanished
+    parked: set[str]
+    missed: set[str]
 
 
-def read_done(bucket: Bucket, run: Run) -> Done:
-    splits, parked, vanished = {}, set(), set()
-    for key, _ in bucket.list(f"{run.prefix}done/"):
-        name, note = key.rpartition("/")[2].removesuffix(".json"), bucket.read_json(key)
-        splits[POISON if name == "poison" else int(name)] = note["runs"]
-        parked.update(note["parked"])
-        vanished.update(note["vanished"])
-    return Done(splits, frozenset(parked), frozenset(vanished))
-
-
-def settle_part(bucket: Bucket, done: Done, manifest_key: str) -> tuple[int, int]:
-    """Move what one manifest lists and `done` covers; (batches settled, batches left without being accounted for).
+def settle_part(bucket: Bucket, run: Run, notes: dict[int, _Batch], manifest_key: str) -> Settled:
+    """Move the batches of one manifest of which every record is accounted for by the splits' last notes.
 
     Interrupted and called again, what has moved already is no longer there and counts as settled.
     """
     manifest, part = bucket.read_json(manifest_key), part_of(manifest_key)
     batches = manifest["batches"]
-    settled = [batch["source"] for batch in batches if done.covers(batch, part, manifest["token"])]
-    bucket.move_all((source, target_of(source)) for source in settled)
-    parked_again = sum(batch["source"] in done.parked for batch in batches)
-    return len(settled), len(batches) - len(settled) - parked_again
+    drained = {split for split, note in notes.items() if note["runs"].get(part) == manifest["token"]}
+    named = _named(bucket, run, notes, batches, part)
+    kept = named.parked | named.missed
+    covered = [
+        batch
+        for batch in batches
+        if batch["whole"] and drained.issuperset(batch["splits"]) and batch["source"] not in kept
+    ]
+    moves = (Move(batch["source"], target_of(batch["source"]), batch["tag"]) for batch in covered)
+    problems = [{"source": source, "problem": _REPLACED} for source in bucket.move_all(moves)]
+    settled = len(covered) - len(problems)
+    return Settled(settled, len(batches) - settled - len(named.parked), problems)
+
+
+def _named(bucket: Bucket, run: Run, notes: dict[int, _Batch], batches: list[_Batch], part: str) -> _Named:
+    """Read a file at a time: the names of all that was parked may be more than memory holds."""
+    wanted = {batch["source"] for batch in batches}
+    splits = {split for batch in batches for split in batch["splits"]} & notes.keys()
+    files = [name for split in splits for name in files_for(notes[split], split, part)]
+    named = _Named(set(), set())
+
+    def look_up(name: str) -> None:
+        for parked, missed in read_names(bucket, run, [name]):
+            named.parked.update(wanted.intersection(parked))
+            named.missed.update(wanted.intersection(source for source, _ in missed))
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(look_up, files))
+    return named
 
 
 def target_of(source: str) -> str:

@@ -9,18 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from common.config import ConfigError
-from common.errors import DatabaseError
+from common.errors import DatabaseError, StopError
 from common.telemetry import logger
 from dlq_replayer import collect, report, settle, survey
 from dlq_replayer.bucket import Bucket, GoneError
-from dlq_replayer.collect import POISON, Collector
+from dlq_replayer.collect import POISON, Backlog, Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import QUEUE, Hydrated, Hydrator
 from dlq_replayer.lock import Lock
+from dlq_replayer.meter import Meter
+from dlq_replayer.notes import read_done
 from dlq_replayer.run import InputError, Run, State, check_input
+from dlq_replayer.splits import part_of
+
+# A stream forgets: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+_STREAM_REMEMBERS = timedelta(hours=24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,7 @@ class Steps:
     concurrency: int
     database_wait_seconds: int
     out_of_time: Callable[[], bool]
+    meter: Meter
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def start(self, state: State) -> State:
@@ -54,6 +61,7 @@ class Steps:
                 "running": holder,
             }
         if not self._anything_failed(Run(**run)):
+            self._tell_backlog(Backlog())
             self.lock.release(run["arn"])
             return report.nothing(Run(**run), self.clock())
         self.bucket.write_json(f"{Run(**run).prefix}run.json", run)
@@ -88,8 +96,19 @@ class Steps:
             return state | {"outcome": "done"}
         done = hydrator.run(limit, self.out_of_time)
         self._note_problems(run, done)
+        self._tell_pointers(done)
         hydrated = {"messages": sofar["messages"] + done.messages}
         return state | {"outcome": "more" if done.more else "done", "hydrated": hydrated}
+
+    def _tell_pointers(self, done: Hydrated) -> None:
+        """How long the oldest pointer that was seen is good, whether it has left the queue or stays."""
+        if done.oldest:
+            left = done.oldest + _STREAM_REMEMBERS - self.clock()
+            self.meter.gauge("pointer_seconds_left", left.total_seconds(), seconds=True)
+
+    def _tell_backlog(self, backlog: Backlog) -> None:
+        self.meter.gauge("batches_waiting", backlog.batches)
+        self.meter.gauge("oldest_batch_seconds", backlog.seconds(self.clock()), seconds=True)
 
     def _note_problems(self, run: Run, done: Hydrated) -> None:
         """A message that stays is hidden from the next call or two: its problem is known until it has left."""
@@ -115,26 +134,34 @@ class Steps:
     def _wait(self, state: State, error: Exception) -> State:
         since = state["waiting_since"] or self.clock().isoformat()
         waited = (self.clock() - datetime.fromisoformat(since)).total_seconds()
+        self.meter.count({"stopped" if isinstance(error, StopError | ConfigError) else "held": 1})
         logger.warning("database does not answer", waited_seconds=int(waited), reason=str(error))
         outcome = "gave_up" if waited >= self.database_wait_seconds else "down"
         return state | {"outcome": outcome, "waiting_since": since, "reason": str(error)}
 
     def collect(self, state: State) -> State:
         """A part of the backlog becomes runs of the splits: `more` or `done`."""
-        run, at = Run.of(state), state.get("collected")
-        if not at:
-            return state | {"outcome": "more", "collected": self._before_collecting(run)}
+        run, at = Run.of(state), state.get("collected", {})
+        if "splits" not in at:
+            return state | {"outcome": "more", "collected": self._before_collecting(run, at)}
         left = run.input.get("max_batches", 10_000_000) - at["counts"].get("batches", 0)
         part, cursor = self.collector.collect(run, at["cursor"], at["splits"], left, self.out_of_time)
         collect.write(self.bucket, run, part, at["parts"], at["splits"])
+        if not run.dry:
+            skipped = {name: part.counts[name] for name in ("ttl_delete", "other_item")}
+            self.meter.count({"received": part.counts["records"]} | skipped)
         counts = Counter(at["counts"]) + part.counts + Counter(problems=len(part.problems), unreadable=len(part.parked))
         collected = at | {"cursor": cursor, "parts": at["parts"] + 1, "counts": dict(counts)}
         return state | {"outcome": "more" if cursor else "done", "collected": collected}
 
-    def _before_collecting(self, run: Run) -> State:
-        """The number of splits, fixed by a call of its own: tried again, collecting must not hash keys otherwise."""
+    def _before_collecting(self, run: Run, at: State) -> State:
+        """The number of splits, fixed by calls of its own: tried again, collecting must not hash keys otherwise."""
+        backlog = self.collector.measure(run, Backlog(**at.get("measured", {})), self.out_of_time)
+        if backlog.cursor:
+            return {"measured": backlog._asdict()}
+        self._tell_backlog(backlog)
         workers = min(run.input.get("concurrency", self.concurrency), 40)
-        splits = self.collector.splits_needed(run, workers)
+        splits = backlog.splits(workers)
         return {
             "splits": splits, "workers": workers, "cursor": {"prefix": 0, "after": ""}, "parts": 0, "counts": {},
         }  # fmt: skip
@@ -200,11 +227,13 @@ class Steps:
     def settle(self, state: State) -> State:
         """Failed batches of which every record is accounted for leave: `more` or `done`."""
         run, state = Run.of(state), self._without_lanes(state)
-        done = settle.read_done(self.bucket, run)
+        notes = read_done(self.bucket, run)
         at = state.get("settled") or {"after": "", "settled": 0, "left": 0}
         for key, _ in self.bucket.list(f"{run.prefix}manifest/", at["after"]):
-            settled, left = settle.settle_part(self.bucket, done, key)
-            at = {"after": key, "settled": at["settled"] + settled, "left": at["left"] + left}
+            part = settle.settle_part(self.bucket, run, notes, key)
+            if part.problems:
+                self.bucket.write_json(f"{run.prefix}problems/settle-{part_of(key)}.json", part.problems)
+            at = {"after": key, "settled": at["settled"] + part.settled, "left": at["left"] + part.left}
             if self.out_of_time():
                 return state | {"outcome": "more", "settled": at}
         return state | {"outcome": "done", "settled": at}
@@ -220,7 +249,10 @@ class Steps:
         """The execution's output, which also lies in the bucket, as JSON and as a page; gives the lock back."""
         run = Run.of(state)
         made = report.make(self.bucket, run, state, self.clock())
+        self._tell_backlog(self.collector.waiting(self.out_of_time))
         self.lock.release(run.arn)
+        if not run.dry:  # last of all: a step that is tried again must not count again
+            self.meter.count({name: made["counts"][name] for name in ("expired", "problems")})
         return made
 
     def step(self, action: str, state: State) -> State:

@@ -1,4 +1,4 @@
-"""Creates and checks the tables; runs where the database is, once per deployment."""
+"""Creates and checks the tables and registers whose changes they take, where the database is, once per deployment."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from common import config, mapping, schema
+from pymysql.connections import Connection
+
+from common import config, mapping, registry, schema
 from common.errors import DatabaseError, HoldError
-from common.mysql import Database, MySQLSettings
+from common.mysql import Database, SourceSettings
 from common.parameters import AwsParameters
 from common.telemetry import logger, traced
 
-SETTINGS = config.load(MySQLSettings)
+SETTINGS = config.load(SourceSettings)
 TABLE = mapping.load()
 DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE)
 
@@ -23,12 +25,14 @@ _PAUSE_SECONDS = 5.0
 
 @traced
 def handler(_event: Any, context: Any) -> dict[str, str]:
-    """`{"target": "created" | "fits", "sidecar": "created" | "fits"}`; raises with every misfit named.
+    """`{"target": "created" | "fits", "sidecar": "created" | "fits", "source": "registered" | "renewed" | "known"}`.
+
+    Raises with every misfit named, or with why changes of this source must not be written there.
 
     A new RDS Proxy takes minutes to reach its database, and Terraform does not wait for that: so this does.
     """
     try:
-        answer = patiently(_create_missing, lambda: context.get_remaining_time_in_millis() > _MARGIN_MS, time.sleep)
+        answer = patiently(_prepare, lambda: context.get_remaining_time_in_millis() > _MARGIN_MS, time.sleep)
     except DatabaseError as error:
         logger.error("schema step failed", reason=str(error))
         raise
@@ -36,8 +40,13 @@ def handler(_event: Any, context: Any) -> dict[str, str]:
     return answer
 
 
-def _create_missing() -> dict[str, str]:
-    return DATABASE.run_bare(f"creating and checking {TABLE.name}", lambda link: schema.create_missing(link, TABLE))
+def _prepare() -> dict[str, str]:
+    return DATABASE.run_bare(f"creating and checking {TABLE.name}", _create_and_register)
+
+
+def _create_and_register(connection: Connection[Any]) -> dict[str, str]:
+    answer = schema.create_missing(connection, TABLE)
+    return answer | {"source": registry.register(connection, SETTINGS.source, SETTINGS.stream.label)}
 
 
 def patiently(

@@ -28,17 +28,25 @@ class Fixed:
         return json.dumps({"username": self._where.user, "password": self._where.password})
 
 
+class _Endless:
+    """Lambda's context, as far as the handler asks it."""
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 60_000
+
+
 def database(where: Where) -> Database:
-    return Database(function.SETTINGS, Fixed(where), function.TABLE)
+    return Database(function.SETTINGS, Fixed(where), function.TABLE, source=function.SETTINGS.source)
 
 
 def handler(where: Where, statement_bytes: int) -> Handler:
     """A warm environment: the connection is made by the first event and kept."""
-    own, options = database(where), function.Options(statement_bytes=statement_bytes)
+    own, options = database(where), function.Options(statement_bytes=statement_bytes, source=function.SETTINGS.source)
 
     def run(event: Event) -> dict[str, int]:
         function.DATABASE, function.OPTIONS = own, options
         with silence():
-            return function.handler(event, None)
+            return function.handler(event, _Endless())
 
     return run

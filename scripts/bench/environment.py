@@ -26,6 +26,7 @@ VARIABLES = {
     "MYSQL_TLS": "off",
     "FAILURES_BUCKET": "failures",
     "LOCK_TABLE_NAME": "lock",
+    "STREAM_ARN": "arn:aws:dynamodb:us-east-1:123456789012:table/backstream-prod-orders/stream/2026-01-31T00:00:00.000",
     "POWERTOOLS_SERVICE_NAME": "bench",
     "POWERTOOLS_METRICS_NAMESPACE": "Backstream",
 }
@@ -39,6 +40,7 @@ REMOVED = (
     "MAX_STATEMENT_BYTES",
     "MIRROR_TTL_DELETES",
     "REPLAY_CONCURRENCY",
+    "STREAM_GENERATION",
     "_X_AMZN_TRACE_ID",
 )
 

@@ -11,8 +11,11 @@ from typing import Any
 
 from common.changes import Change, read
 from common.mapping import Table
+from common.source import Source, parse_stream
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/backstream-prod-orders/stream/2026-01-31T00:00:00.000"
+STREAM = parse_stream(ARN)
+SOURCE = Source(STREAM.table_arn)
 START = 1_770_000_000
 STATUSES = ("NEW", "PAID", "SHIPPED")
 _draw = random.Random()  # noqa: S311 - orders, no secrets

@@ -12,11 +12,10 @@ from typing import Any
 from common.changes import Change, read
 from dlq_replayer.batches import parse_object
 from dlq_replayer.bucket import FAILED
-from scripts.bench.orders import ARN, new_keys, records, removals
+from scripts.bench.orders import ARN, SOURCE, new_keys, records, removals
 from scripts.bench.replay_bucket import FolderBucket
 from scripts.bench.server import TABLE
 
-TABLE_NAME = "backstream-prod-orders"  # the one of the records' stream
 BATCH = 1000
 ONE_DELETE_IN = 10
 _SHARD = "shardId-00000001573689847184-864758bb"
@@ -42,7 +41,7 @@ def in_memory(bucket: FolderBucket) -> list[list[Change]]:
     for page in bucket.paginate(Bucket="", Prefix=FAILED):
         for entry in page["Contents"]:
             text = bucket.get_object(Bucket="", Key=entry["Key"])["Body"].read()
-            made.append(read(parse_object(text, TABLE_NAME).records, TABLE).changes)
+            made.append(read(parse_object(text, SOURCE).records, TABLE).changes)
     return made
 
 

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ class FolderBucket:
         except FileNotFoundError:
             raise _refused("NoSuchKey") from None
 
-    def copy_object(self, *, Bucket: str, Key: str, CopySource: dict[str, str]) -> dict[str, Any]:
+    def copy_object(
+        self, *, Bucket: str, Key: str, CopySource: dict[str, str], CopySourceIfMatch: str = ""
+    ) -> dict[str, Any]:
         unfinished = self._unfinished / secrets.token_hex(8)
         try:
             unfinished.hardlink_to(self._objects / CopySource["Key"])
@@ -50,7 +53,7 @@ class FolderBucket:
         unfinished.rename(self._room(Key))
         return {}
 
-    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def delete_object(self, *, Bucket: str, Key: str, IfMatch: str = "") -> dict[str, Any]:
         (self._objects / Key).unlink(missing_ok=True)
         return {}
 
@@ -60,8 +63,13 @@ class FolderBucket:
     def paginate(self, *, Bucket: str, Prefix: str, StartAfter: str = "") -> Iterator[dict[str, Any]]:
         keys = [key for key in self._keys(Prefix) if key > StartAfter]
         for start in range(0, len(keys), _PAGE):
-            found = ((key, (self._objects / key).stat().st_size) for key in keys[start : start + _PAGE])
-            yield {"Contents": [{"Key": key, "Size": size} for key, size in found]}
+            found = ((key, (self._objects / key).stat()) for key in keys[start : start + _PAGE])
+            yield {
+                "Contents": [
+                    {"Key": key, "Size": about.st_size, "LastModified": datetime.fromtimestamp(about.st_mtime, UTC)}
+                    for key, about in found
+                ]
+            }
 
     def copy_to(self, folder: Path) -> FolderBucket:
         """The same objects in a bucket of their own, at no cost: files that are never written in place are shared."""

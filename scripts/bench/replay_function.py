@@ -15,7 +15,6 @@ from dlq_replayer import handler as function
 from dlq_replayer.bucket import Bucket
 from scripts.bench.consumer import Fixed
 from scripts.bench.nowhere import silence
-from scripts.bench.replay_backlog import TABLE_NAME
 from scripts.bench.replay_bucket import FolderBucket
 from scripts.bench.server import TABLE, Where
 
@@ -46,12 +45,11 @@ class Context:
 def stepper(where: Where, s3: FolderBucket, statement_bytes: int) -> Step:
     """A warm environment: its connection is made by the first step that needs one, and kept."""
     bucket = Bucket(s3, "failures")
-    collector = replace(function.COLLECTOR, bucket=bucket, table_name=TABLE_NAME)
+    collector = replace(function.COLLECTOR, bucket=bucket)
     drainer = replace(
         function.DRAINER,
         bucket=bucket,
-        table_name=TABLE_NAME,
-        database=Database(function.SETTINGS, Fixed(where), function.TABLE),
+        database=Database(function.SETTINGS, Fixed(where), function.TABLE, source=function.SETTINGS.source),
         quarantine=Quarantine(lambda: s3, bucket.name),
         statement_bytes=statement_bytes,
     )

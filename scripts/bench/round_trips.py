@@ -37,6 +37,7 @@ def _sent(server: Server, event: Event) -> str:
         event["Records"],
         database=own,
         quarantine=function.QUARANTINE,
+        unfinished=function.UNFINISHED,
         table=function.TABLE,
         options=function.Options(statement_bytes=UNSPLIT),
     )

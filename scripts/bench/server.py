@@ -10,11 +10,11 @@ from typing import Any
 
 import pymysql
 
-from common import mapping, schema
+from common import mapping, registry, schema
 from common.mysql import SQL_MODE
 from common.sink import apply
 from common.target import Target
-from scripts.bench.orders import changes, new_keys
+from scripts.bench.orders import SOURCE, STREAM, changes, new_keys
 from scripts.local.mariadb import MariaDB
 
 OPTIONS = (
@@ -79,6 +79,7 @@ class Server:
             cursor.execute(f"GRANT ALL ON `{name}`.* TO %s@'%%'", (where.user,))
         with where.connect() as connection:
             schema.create_missing(connection, TABLE)
+            registry.register(connection, SOURCE, STREAM.label)
         return where
 
     def _account(self) -> Where:
@@ -91,6 +92,7 @@ class Server:
     def _create(self) -> Target:
         with self.where.connect() as connection:
             schema.create_missing(connection, TABLE)
+            registry.register(connection, SOURCE, STREAM.label)
             return schema.inspect(connection, TABLE)
 
     def _fill(self) -> list[str]:

@@ -1,14 +1,16 @@
-"""Quarantined records, by key: what they are, and out of the way with those that nobody needs."""
+"""Parked records, quarantined and deferred, by key: what they are, and out of the way with those that nobody needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from common.quarantine import PREFIX, folder_of
+from common.changes import Kind
+from common.quarantine import DEFERRED, PREFIX, folder_of
 from dlq_replayer.bucket import Bucket, GoneError
 from scripts.ops.reach import Reach
 
+PREFIXES = (PREFIX, DEFERRED)
 DISCARDED = "replayed/discarded/"  # kept as long as what has been replayed, then gone
 
 
@@ -19,9 +21,13 @@ class Quarantine:
         self._bucket = Bucket(reach.client("s3"), reach.bucket)
 
     def list(self, key: str | None = None) -> Iterator[dict[str, Any]]:
-        """Key, version, reason, hint and object of each record; of one `key` where given. Records are left out."""
+        """Key, version, kind, since when it waits, reason, hint and object of each record; of one `key` where given.
+
+        Records are left out. An older release did not store the kind: what it parked is poison.
+        """
         for parked in self._records(key):
-            yield {field: parked.get(field) for field in ("key", "version", "reason", "hint", "object")}
+            fields = ("key", "version", "kind", "since", "reason", "hint", "object")
+            yield {field: parked.get(field) for field in fields} | {"kind": parked.get("kind", Kind.POISON)}
 
     def show(self, key: str) -> list[dict[str, Any]]:
         """The records of `key`, whole: these hold row values."""
@@ -29,17 +35,20 @@ class Quarantine:
 
     def discard(self, key: str) -> list[str]:
         """Move the records of `key` away; returns where they are now. One that a replay has taken meanwhile is its."""
-        moves = [(name, DISCARDED + name.removeprefix(PREFIX)) for name in self.names(key)]
+        moves = [(name, DISCARDED + name.partition("/")[2]) for name in self.names(key)]
         self._bucket.move_all(moves)
         return [target for _, target in moves]
 
     def names(self, key: str | None) -> list[str]:
         """Of the objects."""
         if key is None:
-            return [name for name, _ in self._bucket.list(PREFIX)]
-        if key.startswith(PREFIX):
-            return [name for name, _ in self._bucket.list(key) if name == key]
-        return [name for name, _ in self._bucket.list(f"{folder_of(key)}/")]
+            return self._listed(*PREFIXES)
+        if key.startswith(PREFIXES):
+            return [name for name in self._listed(key) if name == key]
+        return self._listed(*(f"{folder_of(key, prefix)}/" for prefix in PREFIXES))
+
+    def _listed(self, *prefixes: str) -> list[str]:
+        return [name for prefix in prefixes for name, _ in self._bucket.list(prefix)]
 
     def _records(self, key: str | None) -> Iterator[dict[str, Any]]:
         for name in self.names(key):

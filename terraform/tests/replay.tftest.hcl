@@ -100,14 +100,14 @@ run "the_replayer_reaches_what_the_consumer_reaches" {
 
   assert {
     condition = alltrue([
-      for name in ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "MYSQL_TLS", "MYSQL_CONNECT_TIMEOUT", "MYSQL_READ_TIMEOUT", "FAILURES_BUCKET", "MAX_STATEMENT_BYTES", "MIRROR_TTL_DELETES", "APPLY_EVERY_CHANGE"] :
+      for name in ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "MYSQL_TLS", "MYSQL_CONNECT_TIMEOUT", "MYSQL_READ_TIMEOUT", "STREAM_ARN", "STREAM_GENERATION", "FAILURES_BUCKET", "MAX_STATEMENT_BYTES", "MIRROR_TTL_DELETES", "APPLY_EVERY_CHANGE"] :
       aws_lambda_function.dlq_replayer.environment[0].variables[name] == aws_lambda_function.stream_consumer.environment[0].variables[name]
     ])
     error_message = "What decides how a change is written must be the same for both."
   }
 
   assert {
-    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.TABLE_NAME == aws_dynamodb_table.orders.name && aws_lambda_function.dlq_replayer.environment[0].variables.LOCK_TABLE_NAME == aws_dynamodb_table.replay_lock.name
+    condition     = aws_lambda_function.dlq_replayer.environment[0].variables.STREAM_ARN == aws_dynamodb_table.orders.stream_arn && aws_lambda_function.dlq_replayer.environment[0].variables.LOCK_TABLE_NAME == aws_dynamodb_table.replay_lock.name
     error_message = "The replayer must know the table whose changes it replays, and its lock."
   }
 

@@ -23,6 +23,7 @@ run "too_small" {
     stream_parallelization_factor     = 0
     stream_maximum_retry_attempts     = -2
     stream_maximum_record_age_seconds = 59
+    stream_generation                 = -1
     api_throttle_rate                 = 0
     api_throttle_burst                = 0
     api_memory_mb                     = 127
@@ -45,6 +46,7 @@ run "too_small" {
     var.stream_parallelization_factor,
     var.stream_maximum_retry_attempts,
     var.stream_maximum_record_age_seconds,
+    var.stream_generation,
     var.api_throttle_rate,
     var.api_throttle_burst,
     var.api_memory_mb,
@@ -70,6 +72,7 @@ run "too_large" {
     stream_batching_window_seconds    = 301
     stream_parallelization_factor     = 11
     stream_maximum_retry_attempts     = 10001
+    stream_generation                 = 10000
     stream_maximum_record_age_seconds = 82801 # the stream's 24 hours, less one for the last retry
     api_memory_mb                     = 10241
     api_timeout_seconds               = 30
@@ -91,6 +94,7 @@ run "too_large" {
     var.stream_parallelization_factor,
     var.stream_maximum_retry_attempts,
     var.stream_maximum_record_age_seconds,
+    var.stream_generation,
     var.api_memory_mb,
     var.api_timeout_seconds,
     var.consumer_memory_mb,

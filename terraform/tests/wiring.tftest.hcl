@@ -486,6 +486,25 @@ run "the_schema_step_runs_again_for_new_code" {
   }
 }
 
+run "the_schema_step_registers_the_source_and_runs_again_for_another" {
+  variables {
+    stream_generation = 3
+  }
+
+  assert {
+    condition     = aws_lambda_invocation.schema.triggers.stream == aws_dynamodb_table.orders.stream_arn && aws_lambda_invocation.schema.triggers.generation == "3"
+    error_message = "Another stream or generation must be registered before its changes come."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in [aws_lambda_function.schema, aws_lambda_function.stream_consumer, aws_lambda_function.dlq_replayer] :
+      function.environment[0].variables.STREAM_ARN == aws_dynamodb_table.orders.stream_arn && function.environment[0].variables.STREAM_GENERATION == "3"
+    ])
+    error_message = "All three functions must agree on the source."
+  }
+}
+
 run "the_api_password_is_generated" {
   assert {
     condition     = length(aws_secretsmanager_secret_version.api_generated) == 1 && length(aws_secretsmanager_secret_version.api_given) == 0

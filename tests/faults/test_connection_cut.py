@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from common.errors import HoldError
-from scripts.local.waiting import poll
+from tests.support.cuts import assert_whole_or_not_at_all
 from tests.support.deliveries import PLAIN
 from tests.support.records import record, remove
 from tests.support.tables import order
@@ -53,49 +51,13 @@ def test_on_a_reused_connection_a_lost_acknowledgement_is_settled_in_the_same_in
     assert log() == [("a", "NEW"), ("a", "PAID"), ("b", "NEW")]
 
 
-def _batch() -> list[dict[str, Any]]:
-    """Of everything: new, changed, deleted, stale, redelivered, and too long for the column as the server has it."""
-    return [
-        record("changed", 12, status="PAID"),
-        record("new", 13),
-        record("poison", 14, status="AWAITING-COLLECTION"),
-        remove("removed", 15),
-        record("same", 4),
-        record("stale", 1),
-    ]
-
-
-_BEFORE = [record("changed", 2), record("removed", 3), record("same", 4), record("stale", 5)]
-_AFTER = (
-    [order("changed", status="PAID"), order("new"), order("same"), order("stale")],
-    [("changed", 12, 0), ("new", 13, 0), ("removed", 15, 1), ("same", 4, 0), ("stale", 5, 0)],
-    [("changed", "PAID"), ("new", "NEW"), ("removed", "deleted")],
-)
-
-
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_cut_at_any_statement_a_batch_is_written_whole_or_not_at_all_and_converges(
     *, side, tables, log, proxy, consumer, parked
 ):
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT short CHECK (status <> 'AWAITING-COLLECTION')")
-    cut, n = 0, 0
-    while True:
-        tables.run("DELETE FROM tbl_orders", "DELETE FROM replication_versions")
-        consumer.deliver(*_BEFORE)
-        consumer.database.drop()
-        tables.run("DELETE FROM writes")
-        before = (tables.orders(), tables.sidecar(), log())
-        getattr(proxy, side)("", proxy.reset, skip=n)
-        n += 1
-        try:
-            consumer.deliver(*_batch())
-        except HoldError:
-            cut += 1
-        else:
-            break
-        poll(lambda: tables.sessions_of(PLAIN) == [], timeout=5)  # the server has noticed, and rolled back
-        assert (tables.orders(), tables.sidecar(), log()) in (before, _AFTER), f"cut {side} statement {n}"
-        consumer.deliver(*_batch())
-        assert (tables.orders(), tables.sidecar(), log()) == _AFTER, f"cut {side} statement {n}"
-    assert cut > 20
+    poison = record("poison", 14, status="AWAITING-COLLECTION")
+
+    assert_whole_or_not_at_all(side, poison, tables=tables, log=log, proxy=proxy, consumer=consumer, user=PLAIN)
+
     assert len(parked()) == 1

@@ -15,7 +15,8 @@ from common.config import ConfigError
 from common.errors import HoldError, StopError
 from common.quarantine import ParkError
 from tests.support.deliveries import BUCKET, PLAIN, Parameters, tells_nothing
-from tests.support.records import record
+from tests.support.functions import Context
+from tests.support.records import ARN, record
 from tests.support.tables import order
 
 
@@ -53,6 +54,7 @@ def function(*, server, tables, proxy, s3, secure_login, monkeypatch):
         "MYSQL_TLS": "off",
         "MYSQL_CONNECT_TIMEOUT": "2",
         "FAILURES_BUCKET": BUCKET,
+        "STREAM_ARN": ARN,
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -125,7 +127,7 @@ def test_a_fault_raises_is_logged_with_what_to_do_and_counted_and_tells_no_value
     breaks(function)
 
     with pytest.raises(kind) as error:
-        function.handler(event, None)
+        function.handler(event, Context())
     [line] = [json.loads(line) for line in log_text().splitlines()]
     assert (line["level"], line["message"], line["received"]) == ("ERROR", "batch not applied", 2)
     assert line["reason"] == str(error.value)
@@ -135,7 +137,7 @@ def test_a_fault_raises_is_logged_with_what_to_do_and_counted_and_tells_no_value
     tells_nothing(log_text() + printed + str(error.value), function.parameters)
     mends(function)
 
-    counts = function.handler(event, None)
+    counts = function.handler(event, Context())
 
     assert sum(counts.values()) == 2
     assert counts["parked"] == 1

@@ -136,6 +136,7 @@ def test_a_missing_grant_stops_with_nothing_half_written_until_it_is_given(*, se
     tables.run(
         f"REVOKE SELECT, INSERT, UPDATE, DELETE ON `{server.database}`.* FROM '{PLAIN}'@'%'",
         f"GRANT SELECT, INSERT, UPDATE ON `{server.database}`.replication_versions TO '{PLAIN}'@'%'",
+        f"GRANT SELECT, UPDATE ON `{server.database}`.replication_sources TO '{PLAIN}'@'%'",
         f"GRANT SELECT, DELETE ON `{server.database}`.tbl_orders TO '{PLAIN}'@'%'",
     )
     try:
@@ -145,6 +146,7 @@ def test_a_missing_grant_stops_with_nothing_half_written_until_it_is_given(*, se
     finally:
         tables.run(
             f"REVOKE ALL ON `{server.database}`.replication_versions FROM '{PLAIN}'@'%'",
+            f"REVOKE ALL ON `{server.database}`.replication_sources FROM '{PLAIN}'@'%'",
             f"REVOKE ALL ON `{server.database}`.tbl_orders FROM '{PLAIN}'@'%'",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{server.database}`.* TO '{PLAIN}'@'%'",
         )

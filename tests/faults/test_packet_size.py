@@ -34,7 +34,12 @@ def test_statements_are_no_larger_than_the_server_takes_whatever_their_size_is_s
     assert tables.orders() == [order(f"k{n:04}", merchant_id="'" * 64) for n in range(1, 1001)]
 
 
-@pytest.mark.parametrize("filling", ["x", "é", "'"])
+# The last two have fewer characters than the server takes bytes.
+@pytest.mark.parametrize(
+    "filling",
+    ["x" * 17_000, "é" * 17_000, "'" * 17_000, "é" * 9_000, "😀" * 4_200],
+    ids=["x", "é", "quotes", "few é", "few emojis"],
+)
 def test_a_row_larger_than_the_server_takes_is_parked_with_the_setting_to_raise_and_the_rest_goes_on(
     *, filling, tables, smallest_packet, new_consumer, s3, parked
 ):
@@ -45,7 +50,7 @@ def test_a_row_larger_than_the_server_takes_is_parked_with_the_setting_to_raise_
     consumer.table = dataclasses.replace(consumer.table, columns=columns)
     consumer.database = Database(consumer.settings, consumer.parameters, consumer.table)
 
-    counts = consumer.deliver(record("a", 1), record("b", 2, merchant_id=filling * 17_000), record("c", 3))
+    counts = consumer.deliver(record("a", 1), record("b", 2, merchant_id=filling), record("c", 3))
 
     assert counts == {"upserted": 2, "parked": 1}
     assert tables.orders() == [order("a"), order("c")]

@@ -8,7 +8,6 @@ from typing import Any
 import pymysql
 import pytest
 
-from common import mapping, schema
 from common.errors import HoldError
 from scripts.local.mariadb import MariaDB
 from scripts.local.waiting import poll
@@ -213,7 +212,7 @@ _FILE = "ibdata1:12M:autoextend"
 
 def test_a_full_disk_holds_with_nothing_half_written_until_it_is_enlarged(small_disk, new_consumer):
     tables = Tables(small_disk.connect(autocommit=True))
-    schema.create_missing(tables.admin, mapping.load())
+    tables.create()
     app = small_disk.app
     consumer = new_consumer(port=small_disk.port, username=app.user, password=app.password, ca_pem=small_disk.ca_pem)
     consumer.deliver(record("a", 1))

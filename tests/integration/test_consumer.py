@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,13 +11,14 @@ import pymysql
 import pytest
 from moto import mock_aws
 
-from common.changes import version
+from common.changes import Kind, Parked, version
 from common.config import ConfigError
 from common.errors import HoldError, StopError
 from common.quarantine import ParkError
+from common.sink import Outcome
 from scripts.local.mariadb import MariaDB
-from tests.support.functions import BUCKET, PARAMETER, FunctionWorld, metrics_of
-from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
+from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, metrics_of
+from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record, remove
 from tests.support.tables import Tables, order
 
 CONSUMER, SCHEMA_STEP = "stream_consumer.handler", "stream_consumer.schema_step"
@@ -36,7 +39,7 @@ def start(world: FunctionWorld, tables: Tables) -> Iterator[Callable[..., Consum
     def start(**environ: str | None) -> Consume:
         module = world.cold_start(CONSUMER, **environ)
         started.append(module)
-        return lambda *records: module.handler({"Records": list(records)}, None)
+        return lambda *records: module.handler({"Records": list(records)}, Context())
 
     yield start
     for module in started:
@@ -48,8 +51,8 @@ def consume(start: Callable[..., Consume]) -> Consume:
     return start()
 
 
-def object_name(key: str, sequence: int) -> str:
-    return f"quarantine/{key}/{version(ARN, str(8 * 10**20 + sequence))}.json"
+def object_name(key: str, sequence: int, prefix: str = "quarantine") -> str:
+    return f"{prefix}/{key}/{version(ARN, str(8 * 10**20 + sequence))}.json"
 
 
 class TestEvents:
@@ -64,6 +67,17 @@ class TestEvents:
         assert tables.sidecar() == [("a", 2, 0), ("b", 1, 0), ("c", 1, 1)]
         assert metrics_of(capsys.readouterr().out) == {"received": 4, "upserted": 2, "deleted": 1, "superseded": 1}
 
+    def test_a_batch_of_unreadable_records_alone_is_parked(
+        self, consume: Consume, world: FunctionWorld, tables: Tables
+    ):
+        """No change can be made of any of them: none is lost for that."""
+        bad = [record("a", 1, merchant_id=None), record("b", 2, amount="many")]
+
+        assert consume(*bad) == {"parked": 2}
+        assert sorted(world.objects()) == [object_name("a", 1), object_name("b", 2)]
+        assert [world.objects()[object_name(*name)]["record"] for name in (("a", 1), ("b", 2))] == bad
+        assert tables.orders() == []
+
     def test_a_batch_delivered_again_is_recognised(self, consume: Consume, tables: Tables):
         consume(record("a", 1), remove("b", 1))
         before = tables.orders(), tables.whole_sidecar()
@@ -76,7 +90,7 @@ class TestEvents:
 
     def test_an_event_without_records_is_an_error_and_no_success(self, world: FunctionWorld, tables: Tables):
         with pytest.raises(KeyError):
-            world.cold_start(CONSUMER).handler({}, None)
+            world.cold_start(CONSUMER).handler({}, Context())
 
     def test_items_of_another_kind_and_expired_ones_are_skipped_and_counted(self, consume: Consume, tables: Tables):
         consume(record("a", 1), record("b", 1))
@@ -136,6 +150,7 @@ class TestQuarantine:
                 "hint": "correct the item; its next version supersedes this one",
                 "errno": None,
                 "record": bad_amount,
+                "kind": "poison",
             },
             object_name("b", 1): {
                 "key": "b",
@@ -144,10 +159,67 @@ class TestQuarantine:
                 "hint": "the value does not fit its column; correct the item, its next version supersedes",
                 "errno": 1366,
                 "record": emoji,
+                "kind": "poison",
             },
         }
         assert tables.orders() == [order("c")]
         assert metrics_of(capsys.readouterr().out) == {"received": 3, "upserted": 1, "parked": 2}
+
+    def test_what_waits_for_another_row_is_deferred_and_counted(
+        self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any, caplog: pytest.LogCaptureFixture
+    ):
+        """Delivered again, it waits since the first time."""
+        tables.run(
+            "CREATE TABLE merchants (id VARCHAR(64) PRIMARY KEY) ENGINE=InnoDB CHARSET=utf8mb4",
+            "INSERT INTO merchants VALUES ('known')",
+            "ALTER TABLE tbl_orders ADD FOREIGN KEY (merchant_id) REFERENCES merchants (id)",
+            "ALTER TABLE tbl_orders ADD UNIQUE KEY uq (status)",
+        )
+        good, orphan = record("a", 1, merchant_id="known"), record("b", 1, status="PAID")
+        clash = record("c", 1, merchant_id="known")
+        before = int(time.time())
+
+        assert consume(good, orphan, clash) == {"upserted": 1, "parked": 2, "deferred": 2}
+
+        out = capsys.readouterr().out
+        assert metrics_of(out) == {"received": 3, "upserted": 1, "parked": 2, "deferred": 2}
+        assert caplog.messages == ["batch applied, records deferred"]
+        objects = world.objects()
+        assert list(objects) == [object_name("b", 1, "deferred"), object_name("c", 1, "deferred")]
+        assert [parked["record"] for parked in objects.values()] == [orphan, clash]
+        assert {parked["kind"] for parked in objects.values()} == {"deferred"}
+        assert all(before <= parked["since"] <= time.time() for parked in objects.values())
+        assert consume(good, orphan, clash) == {"redelivered": 1, "parked": 2, "deferred": 2}
+        assert world.objects() == objects
+
+    def test_poison_beside_what_waits_is_told_as_parked(
+        self, start: Callable[..., Consume], tables: Tables, world: FunctionWorld, caplog: pytest.LogCaptureFixture
+    ):
+        tables.run("ALTER TABLE tbl_orders ADD UNIQUE KEY uq (status)")
+
+        assert start()(record("a", 1), record("b", 1), record("c", 1, amount="x")) == {
+            "upserted": 1,
+            "parked": 2,
+            "deferred": 1,
+        }
+
+        assert caplog.messages == ["batch applied, records parked"]
+        assert list(world.objects()) == [object_name("b", 1, "deferred"), object_name("c", 1)]
+
+    def test_an_unknown_error_is_counted_by_itself(
+        self, start: Callable[..., Consume], monkeypatch: Any, capsys: Any, caplog: pytest.LogCaptureFixture
+    ):
+        """For its alarm: every replay tries it again, and a person should know."""
+        consume = start()
+        unknown = Parked("a", "1", "MySQL error 31001", "wait", 31001, {}, Kind.UNKNOWN)
+        outcome = Outcome(Counter(upserted=1), [unknown, unknown._replace(key="b", kind=Kind.DEFERRED)])
+        monkeypatch.setattr("stream_consumer.consume.apply", lambda *_, **__: outcome)
+
+        assert consume(record("c", 1)) == {"upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
+
+        out = capsys.readouterr().out
+        assert metrics_of(out) == {"received": 1, "upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
+        assert caplog.messages == ["batch applied, records parked"]
 
     def test_a_contradicting_clock_is_parked_and_counted_for_the_alarm(
         self, consume: Consume, world: FunctionWorld, capsys: Any
@@ -241,13 +313,13 @@ class TestHoldAndStop:
 class TestColdStart:
     """A wrong or missing configuration fails at cold start, in one message."""
 
-    ABSENT = dict.fromkeys(["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"])
+    ABSENT = dict.fromkeys(["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN", "FAILURES_BUCKET"])
 
     @pytest.mark.parametrize(
         ("module", "names"),
         [
-            (CONSUMER, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"]),
-            (SCHEMA_STEP, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN"]),
+            (CONSUMER, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN", "FAILURES_BUCKET"]),
+            (SCHEMA_STEP, ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN"]),
         ],
     )
     def test_every_missing_variable_is_named(self, world: FunctionWorld, module: str, names: list[str]):
@@ -256,7 +328,7 @@ class TestColdStart:
 
         assert str(refused.value) == "bad configuration: " + "; ".join(f"{name} is not set" for name in names)
 
-    @pytest.mark.parametrize("name", ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "FAILURES_BUCKET"])
+    @pytest.mark.parametrize("name", ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN", "FAILURES_BUCKET"])
     def test_each_required_variable_is_demanded(self, world: FunctionWorld, name: str):
         with pytest.raises(ConfigError) as refused:
             world.cold_start(CONSUMER, **{name: None})
@@ -265,7 +337,7 @@ class TestColdStart:
 
     def test_every_bad_value_is_named_and_none_repeated(self, world: FunctionWorld):
         bad = "MYSQL_TLS MYSQL_CA_PEM MYSQL_CONNECT_TIMEOUT MYSQL_READ_TIMEOUT MIRROR_TTL_DELETES APPLY_EVERY_CHANGE"
-        names = [*bad.split(), "MAX_STATEMENT_BYTES"]
+        names = [*bad.split(), "MAX_STATEMENT_BYTES", "STREAM_ARN", "STREAM_GENERATION"]
 
         with pytest.raises(ConfigError) as refused:
             world.cold_start(CONSUMER, **dict.fromkeys(names, "hunter2"), FAILURES_BUCKET=None)
@@ -306,12 +378,12 @@ class TestSchemaStep:
     @pytest.fixture
     def step(self, world: FunctionWorld, tables: Tables) -> Callable[[], dict[str, str]]:
         tables.drop_all()
-        return lambda: world.cold_start(SCHEMA_STEP).handler({"anything": 1}, None)
+        return lambda: world.cold_start(SCHEMA_STEP).handler({"anything": 1}, Context())
 
     def test_it_creates_then_finds_that_all_fits(self, step: Callable[[], dict[str, str]], tables: Tables):
-        assert step() == {"target": "created", "sidecar": "created"}
-        assert step() == {"target": "fits", "sidecar": "fits"}
-        assert tables.orders() == []
+        assert step() == {"target": "created", "sidecar": "created", "source": "registered"}
+        assert step() == {"target": "fits", "sidecar": "fits", "source": "known"}
+        assert (tables.orders(), tables.sources()) == ([], [(0, SOURCE.table_arn, STREAM.label)])
 
     def test_it_waits_for_a_database_that_does_not_answer_yet(self, world: FunctionWorld, tables: Tables):
         """Terraform does not wait until a new RDS Proxy has found its database."""

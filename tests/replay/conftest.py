@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from common import mapping, schema
 from tests.support.replay import World
 from tests.support.tables import Tables
 
@@ -18,7 +17,7 @@ def tables(server: Any) -> Iterator[Tables]:
     names = {name for (name,) in tables.run("SHOW TABLES")}
     if "sidecar_log" not in names:
         tables.drop_all()
-        schema.create_missing(admin, mapping.load())
+        tables.create()
     yield tables
     admin.close()
 

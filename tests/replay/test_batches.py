@@ -11,19 +11,19 @@ import pytest
 
 from common import mapping
 from common.changes import reader
+from common.source import Source
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
-    UnreadableError,
     as_event_record,
     parse_lean,
     parse_message,
     parse_object,
     parse_parked,
 )
-from dlq_replayer.bucket import FAILED, REPLAYED
+from dlq_replayer.bucket import FAILED, REPLAYED, UnreadableError
 from dlq_replayer.collect import Listed, weight
 from tests.support.cases import cases, record_of
-from tests.support.records import ARN, START, TTL_IDENTITY, record, remove
+from tests.support.records import ARN, SOURCE, START, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
 
 RECORDS = [change("a", 1), change("b", 2)]
@@ -38,7 +38,7 @@ def body(payload: Any = None, **info: Any) -> bytes:
 
 @pytest.mark.parametrize("payload", [{"Records": RECORDS}, json.dumps({"Records": RECORDS})], ids=["object", "string"])
 def test_a_payload_may_be_an_object_or_an_escaped_string(payload: Any):
-    batch = parse_object(body(payload), "orders")
+    batch = parse_object(body(payload), SOURCE)
     assert batch.records == RECORDS
     assert batch.suspect is None
     assert batch.pointer
@@ -55,7 +55,7 @@ def test_what_is_left_out_of_a_record_while_it_is_read_changes_nothing_of_what_i
     """Whatever is refused or parked is so for the same reason, next to good records that are taken."""
     event = {"Records": [change("good", 1), given, remove("good", 2)]}
     text = body(json.dumps(event) if escaped else event)
-    lean, whole = (list(map(reader(mapping.load()), parse(text, "orders").records)) for parse in PARSERS)
+    lean, whole = (list(map(reader(mapping.load()), parse(text, SOURCE).records)) for parse in PARSERS)
     assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
 
 
@@ -64,7 +64,7 @@ def _without_record(result: Any) -> Any:
 
 
 def test_records_that_are_read_when_they_are_asked_for_are_a_sequence():
-    records = parse_lean(body(), "orders").records
+    records = parse_lean(body(), SOURCE).records
     assert [records[i] for i in range(len(records))] == list(records)
 
 
@@ -74,9 +74,27 @@ def test_batches_read_ahead_are_bounded_by_number_and_by_size():
     assert weight(large) == 20_000_000
 
 
-def test_old_images_are_not_read_where_only_changes_are_wanted():
-    (removed,) = parse_lean(body({"Records": [remove("a", 1)]}), "orders").records
-    assert "OldImage" not in removed["dynamodb"]
+def test_only_a_removal_by_nobody_has_its_old_image_read():
+    """It tells whether the item had expired; the old images of all other records only cost time."""
+    changed, expired = change("a", 1), remove("b", 2, identity=TTL_IDENTITY)
+    changed["dynamodb"]["OldImage"] = changed["dynamodb"]["NewImage"]
+    given = [changed, expired, remove("c", 3)]
+    read = parse_lean(body({"Records": given}), SOURCE).records
+    assert ["OldImage" in record["dynamodb"] for record in read] == [False, False, True]
+
+
+@pytest.mark.parametrize("ttl", [START, START + 1, None], ids=["expired", "not yet", "without a time"])
+@pytest.mark.parametrize("identity", [None, {}, TTL_IDENTITY, {"type": "IAMUser"}], ids=repr)
+@pytest.mark.parametrize("mirror", [False, True], ids=["kept", "mirrored"])
+def test_an_expiry_is_one_however_it_was_read(ttl: int | None, identity: Any, mirror: bool):
+    removed = remove("a", 1, record_ttl=None if ttl is None else {"N": str(ttl)})
+    removed["userIdentity"] = identity
+    text = body({"Records": [removed]})
+    read = reader(mapping.load(), mirror_ttl_deletes=mirror)
+    lean, whole = (list(map(read, parse(text, SOURCE).records)) for parse in PARSERS)
+    assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
+    expired = identity == TTL_IDENTITY or (ttl == START and not identity)
+    assert (lean == ["ttl_delete"]) == (expired and not mirror)
 
 
 UNREADABLE = {
@@ -94,6 +112,10 @@ UNREADABLE = {
     "records that are none": (body({"Records": {"a": 1}}), "no event with Records"),
     "another table's": (body(streamArn=ARN.replace("orders", "users")), "another table"),
     "a table whose name ends alike": (body(streamArn=ARN.replace("orders", "my-orders")), "another table"),
+    "another Region's": (body(streamArn=ARN.replace("us-east-1", "eu-west-1")), "another table"),
+    "another account's": (body(streamArn=ARN.replace("123456789012", "210987654321")), "another table"),
+    "no stream's": (body(streamArn="2026-01-31T00:00:00.000"), "another table"),
+    "no label": (body(streamArn=ARN + "/stream/"), "another table"),
     "no size": (body(batchSize=None), "incomplete"),
     "a size without end": (body(batchSize=7).replace(b'"batchSize": 7', b'"batchSize": 1e999'), "incomplete"),
     "a number of too many digits": (b'{"a": ' + b"7" * 5000 + b"}", "cut off"),
@@ -104,19 +126,19 @@ UNREADABLE = {
 def test_what_is_no_failed_batch_is_refused_with_a_reason(text: bytes, problem: str):
     for parse in PARSERS:
         with pytest.raises(UnreadableError, match=problem):
-            parse(text, "orders")
+            parse(text, SOURCE)
 
 
 def test_every_condition_is_a_failure_whatever_its_name():
     """AWS documents one of them; emulators have others, and a batch that was never invoked lacks a response."""
     document = failure(RECORDS) | {"payload": {"Records": RECORDS}}
     del document["requestContext"]
-    assert parse_object(json.dumps(document).encode(), "orders").records == RECORDS
+    assert parse_object(json.dumps(document).encode(), SOURCE).records == RECORDS
 
 
 def test_what_is_no_time_is_left_out_of_pointers():
     pointer = parse_message(
-        json.dumps(failure(RECORDS, approximateArrivalOfFirstRecord="x" * 10_000) | {"timestamp": {"a": 1}}), "orders"
+        json.dumps(failure(RECORDS, approximateArrivalOfFirstRecord="x" * 10_000) | {"timestamp": {"a": 1}}), SOURCE
     )
     assert (pointer.first_arrival, pointer.failed_at) == ("", "")
 
@@ -291,6 +313,57 @@ def test_a_part_of_the_backlog_is_bounded_in_every_way(world: World, bound: str,
     execution.resume()
     assert execution.trail.count("collect") == 1 + len(batches) + 1
     assert len(world.tables.orders()) == 5
+    assert len(world.keys("quarantine/")) == 5
+
+
+def test_parts_that_hold_nothing_but_problems_are_reported(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Each part has objects of its own: no part writes over what the one before has found."""
+    monkeypatch.setattr(collect, "_PART_BYTES", 1)
+    foreign = [f"{FAILED}{name}/foreign" for name in "acz"]
+    for key in foreign:
+        world.s3.put_object(Bucket="", Key=key, Body="x")
+    world.put_batch(RECORDS, key=f"{FAILED}b/batch")
+    report = world.replay()
+    assert [problem["source"] for problem in report["problems"]] == foreign == world.left()
+    assert world.tables.orders() == last_states(RECORDS)
+
+
+def test_a_part_is_bounded_in_its_problems(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(collect, "_PART_BATCHES", 2)
+    for number in range(6):
+        world.s3.put_object(Bucket="", Key=f"{FAILED}foreign{number}", Body="x")
+    execution = Execution(world)
+    assert len(execution.resume()["problems"]) == 6
+    assert execution.trail.count("collect") == 1 + 3 + 1
+
+
+@pytest.mark.parametrize("part", [1, 1000])
+def test_a_dry_run_collects_the_quarantine_too(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+    """Behind what it has hydrated, whose names sort behind those of the quarantine."""
+    monkeypatch.setattr(collect, "_PART_BATCHES", part)
+    world.put_batch([change("a", 1)])
+    world.send_pointer([change("b", 2)])
+    for number in range(3, 6):
+        world.put_quarantined(change("c", number))
+    counts = world.replay({"dry_run": True, "include_quarantine": True})["counts"]
+    assert (counts["batches"], counts["changes"], counts["keys"]) == (5, 5, 3)
+
+
+@pytest.mark.parametrize("part", [1, 2, 1000])
+def test_what_leaves_and_what_stays_is_counted(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+    """Whatever the parts: settled, left, or parked again, which is neither."""
+    monkeypatch.setattr(collect, "_PART_BATCHES", part)
+    world.put_batch([change("a", 1), change("p", 2, **BAD)])
+    world.put_batch([change("b", 3), change("q", 4, **BAD)])
+    stays = [world.put_batch([change(key, 5), change("r", 5, **BAD)], batchSize=9) for key in "cd"]
+    again = [world.put_quarantined(change(key, 6, **BAD)) for key in "st"]
+    world.put_quarantined(change("e", 7))
+    execution = Execution(world, {"include_quarantine": True}).until("settle")
+    world.out_of_time = lambda: True
+    counts = execution.resume()["counts"]
+    assert (counts["batches"], counts["settled"], counts["left"], counts["parked"]) == (7, 3, 2, 6)
+    assert world.left() == sorted(stays)
+    assert set(again) < set(world.keys("quarantine/"))
     assert len(world.keys("quarantine/")) == 5
 
 
@@ -484,3 +557,29 @@ def test_sequence_numbers_of_other_lengths_are_ordered_as_numbers(world: World):
     world.put_batch([short])
     world.replay()
     assert world.tables.orders() == [applied("a", 1)]
+
+
+def test_a_replay_writes_the_versions_of_its_generation(world: World):
+    """So what failed after another table took over is newer than all that the table before had written."""
+    world.put_batch([change("a", 9)])
+    world.replay()
+    world.source = Source(SOURCE.table_arn, 3)
+    world.put_batch([change("a", 1, updated_at=START + 10), change("b", 2)])
+
+    world.replay()
+
+    assert world.tables.orders() == [applied("a", 1, updated_at=START + 10), applied("b", 2)]
+    versions = world.tables.run("SELECT version FROM replication_versions ORDER BY item_key")
+    assert [version.split("_")[0] for (version,) in versions] == ["g0003", "g0003"]
+
+
+def test_a_batch_of_another_region_stays_and_is_reported(world: World):
+    elsewhere = ARN.replace("us-east-1", "eu-west-1")
+    key = world.put_batch([change("a", 1, arn=elsewhere)], streamArn=elsewhere)
+    world.put_batch([change("b", 2)])
+
+    report = world.replay()
+
+    assert world.tables.orders() == [applied("b", 2)]
+    assert world.left() == [key]
+    assert [problem["problem"] for problem in report["problems"]] == ["it belongs to another table"]

@@ -12,7 +12,7 @@ from moto import mock_aws
 from dlq_replayer import hydrate
 from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED
 from tests.support.aws import Streams
-from tests.support.records import ARN, TTL_IDENTITY, remove
+from tests.support.records import ARN, SOURCE, TTL_IDENTITY, remove
 from tests.support.replay import (
     CHILD,
     QUEUE,
@@ -368,7 +368,7 @@ def test_the_queue_as_boto3_gives_it(world: World):
         sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(failure(RECORDS[start : start + 4])))
     sqs.send_message(QueueUrl=queue, MessageBody="not ours")
     shard(world).records = list(RECORDS)
-    options: dict[str, Any] = {"streams": world.streams, "bucket": world.bucket, "table_name": "orders"}
+    options: dict[str, Any] = {"streams": world.streams, "bucket": world.bucket, "source": SOURCE}
     hydrator = hydrate.Hydrator(sqs=sqs, queue_url=queue, **options)
     assert hydrator.anything()
     done = hydrator.run(100, lambda: False)
@@ -380,6 +380,6 @@ def test_numbers_that_botocore_refuses_to_send(world: World):
     """A shard's name may be too short for the API: the client raises before it asks, and the others go on."""
     client = boto3.client("dynamodbstreams", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     number = world.sqs.send(json.dumps(failure(RECORDS, shardId="short")))
-    options: dict[str, Any] = {"streams": client, "bucket": world.bucket, "table_name": "orders"}
+    options: dict[str, Any] = {"streams": client, "bucket": world.bucket, "source": SOURCE}
     done = hydrate.Hydrator(sqs=world.sqs, queue_url=QUEUE, **options).run(100, lambda: False)
     assert [problem["source"] for problem in done.problems] == [f"message {number}"]

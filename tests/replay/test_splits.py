@@ -12,8 +12,7 @@ from dlq_replayer import bucket as buckets
 from dlq_replayer import collect, drain
 from dlq_replayer import splits as splitting
 from dlq_replayer.bucket import Bucket
-from dlq_replayer.collect import Collector
-from dlq_replayer.run import Run
+from dlq_replayer.collect import Backlog
 from dlq_replayer.splits import line_reader, open_split, run_files, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
@@ -83,14 +82,13 @@ def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPa
         list(opened.changes)
 
 
-@pytest.mark.parametrize(("megabytes", "workers", "expected"), [(0, 4, 4), (16, 4, 4), (80, 4, 10), (10**6, 4, 2000)])
-def test_splits_are_bounded_not_the_backlog(
-    megabytes: int, workers: int, expected: int, monkeypatch: pytest.MonkeyPatch
-):
-    bucket = Bucket(S3(), "b")
-    monkeypatch.setattr(Bucket, "list", lambda *_: iter([("aws/lambda/x", megabytes * 1024 * 1024)]))
-    run = Run("n", "a", "s", {})
-    assert Collector(bucket, TABLE, "orders").splits_needed(run, workers) == expected
+@pytest.mark.parametrize(
+    ("batches", "megabytes", "workers", "expected"),
+    [(1, 0, 4, 4), (1, 16, 4, 4), (1, 80, 4, 10), (1, 10**6, 4, 2000), (0, 8, 4, 1), (0, 80, 4, 10)],
+)
+def test_splits_are_bounded_not_the_backlog(batches: int, megabytes: int, workers: int, expected: int):
+    """Of nothing but parked records there are as few as there can be."""
+    assert Backlog(batches=batches, size=megabytes * 1024 * 1024).splits(workers) == expected
 
 
 def test_a_hot_key_with_a_hundred_thousand_changes_is_one_split_and_ends_in_its_last(world: World):

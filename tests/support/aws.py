@@ -15,6 +15,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+# When an object was written of which a test says nothing else.
+WRITTEN = datetime(2026, 1, 31, 0, 10, tzinfo=UTC)
+
 
 def refused(code: str, operation: str = "Operation") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": code}}, operation)
@@ -39,20 +42,24 @@ class Bodies:
 
 
 class S3:
-    """One bucket. Listings come in pages of `page_size`."""
+    """One bucket. Listings come in pages of `page_size`; `refusals` names the error of reading an object."""
 
     def __init__(self, folder: Path | None = None, page_size: int = 7) -> None:
         self.objects: dict[str, Any] = {}
+        self.refusals: dict[str, str] = {}
+        self.modified: dict[str, datetime] = {}
         self._bodies, self._page_size, self._lock = Bodies(folder), page_size, threading.Lock()
 
     def body(self, key: str) -> bytes:
         return self._bodies.bytes_of(self.objects[key])
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "", IfMatch: str = "") -> dict[str, Any]:
+        if Key in self.refusals:
+            raise refused(self.refusals[Key], "GetObject")
         if Key not in self.objects:
             raise refused("NoSuchKey", "GetObject")
         body = self.body(Key)
-        tag = hashlib.md5(body).hexdigest()
+        tag = self._tag(Key)
         if IfMatch not in ("", tag):
             raise refused("PreconditionFailed", "GetObject")
         answer: dict[str, Any] = {"ETag": tag}
@@ -63,24 +70,39 @@ class S3:
             body = body[first : last + 1]
         return answer | {"Body": io.BytesIO(body)}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes | str, ContentType: str = "") -> dict[str, Any]:
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: bytes | str, ContentType: str = "", IfNoneMatch: str = ""
+    ) -> dict[str, Any]:
         assert len(Key.encode()) <= 1024, Key
         kept = self._bodies.keep(Body.encode() if isinstance(Body, str) else Body)
         with self._lock:
+            if IfNoneMatch == "*" and Key in self.objects:
+                raise refused("PreconditionFailed", "PutObject")
             self.objects[Key] = kept
         return {}
 
-    def copy_object(self, *, Bucket: str, Key: str, CopySource: dict[str, str]) -> dict[str, Any]:
+    def copy_object(
+        self, *, Bucket: str, Key: str, CopySource: dict[str, str], CopySourceIfMatch: str = ""
+    ) -> dict[str, Any]:
         with self._lock:
             if CopySource["Key"] not in self.objects:
                 raise refused("NoSuchKey", "CopyObject")
+            if CopySourceIfMatch not in ("", self._tag(CopySource["Key"])):
+                raise refused("PreconditionFailed", "CopyObject")
             self.objects[Key] = self.objects[CopySource["Key"]]
         return {}
 
-    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def delete_object(self, *, Bucket: str, Key: str, IfMatch: str = "") -> dict[str, Any]:
         with self._lock:
+            if IfMatch and Key not in self.objects:
+                raise refused("NoSuchKey", "DeleteObject")
+            if IfMatch not in ("", self._tag(Key) if IfMatch else ""):
+                raise refused("PreconditionFailed", "DeleteObject")
             self.objects.pop(Key, None)
         return {}
+
+    def _tag(self, key: str) -> str:
+        return hashlib.md5(self.body(key)).hexdigest()
 
     def get_paginator(self, operation: str) -> Any:
         assert operation == "list_objects_v2"
@@ -95,7 +117,12 @@ class S3:
             if not page:
                 yield {}
                 return
-            yield {"Contents": [{"Key": key, "Size": size} for key, size in zip(page, sizes, strict=True)]}
+            yield {
+                "Contents": [
+                    {"Key": key, "Size": size, "LastModified": self.modified.get(key, WRITTEN)}
+                    for key, size in zip(page, sizes, strict=True)
+                ]
+            }
             StartAfter = page[-1]  # noqa: N806
 
 

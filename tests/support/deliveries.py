@@ -12,7 +12,8 @@ from common import mapping
 from common.mysql import Database, MySQLSettings
 from common.quarantine import Quarantine
 from stream_consumer.consume import Options, consume
-from tests.support.records import item
+from stream_consumer.unfinished import Unfinished
+from tests.support.records import SOURCE, item
 
 BUCKET = "failures"
 PLAIN = "backstream_plain"  # an account that needs no TLS
@@ -67,9 +68,9 @@ class Consumer:
         self.parameters = parameters
         self.table = mapping.load()
         self.settings = MySQLSettings(**given | settings)
-        self.database = Database(self.settings, parameters, self.table, clock)
+        self.database = Database(self.settings, parameters, self.table, clock, SOURCE)
         self.quarantine = Quarantine(s3, BUCKET)
-        self.options = Options(statement_bytes=statement_bytes)
+        self.options = Options(statement_bytes=statement_bytes, source=SOURCE)
 
     def deliver(self, *records: dict[str, Any]) -> dict[str, int]:
         """What became of the records. Whatever is raised instead tells neither a password nor a value of a row."""
@@ -78,6 +79,7 @@ class Consumer:
                 records,
                 database=self.database,
                 quarantine=self.quarantine,
+                unfinished=Unfinished(self.quarantine.s3, BUCKET),
                 table=self.table,
                 options=self.options,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +13,16 @@ import boto3
 import pytest
 
 from scripts.local.mariadb import MariaDB
+from tests.support.records import ARN
 
 PARAMETER, BUCKET = "/orders/rds", "failures"
+
+
+class Context:
+    """Lambda's context; `remaining` gives the milliseconds that are left of the invocation."""
+
+    def __init__(self, remaining: Callable[[], int] = lambda: 60_000) -> None:
+        self.get_remaining_time_in_millis = remaining
 
 
 class FunctionWorld:
@@ -35,6 +44,7 @@ class FunctionWorld:
             "RDS_SECRET_ARN": secret["ARN"],
             "MYSQL_CA_PEM": server.ca_pem,
             "FAILURES_BUCKET": BUCKET,
+            "STREAM_ARN": ARN,
         }
         self.set(self.environment)
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.support.legacy import TAKEN
 from tests.support.records import ARN, START, record, remove
 from tests.support.tables import Rows, order
 
 KEYS = ("order-1", "ORDER-1", "k", "z'\\")
 UPSERT, DELETE, POISON = "upsert", "delete", "poison"
+# What only the hostile table refuses: no parent, no such status, a unique value that an outsider holds.
+ORPHAN, STATUS, CLASH = "orphan", "status", "clash"
+_REFUSED: dict[str, dict[str, Any]] = {
+    POISON: {"amount": "-1"},
+    ORPHAN: {"merchant_id": "nobody"},
+    STATUS: {"status": "paid"},
+    CLASH: {"created_at": TAKEN},
+}
 SECOND_STREAM = 1_000  # from this change on, a re-created stream: its numbers begin again
 
 
@@ -27,7 +37,12 @@ class Step:
 
     @property
     def good(self) -> bool:
-        return self.kind != POISON
+        return self.kind in (UPSERT, DELETE)
+
+    @property
+    def created_at(self) -> int:
+        """No two steps of a plan have the same one, so that it may be unique."""
+        return START + 10_000 * (zlib.crc32(self.key.encode()) % 100_000) + self.n
 
     def record(self) -> dict[str, Any]:
         arn = ARN if self.n < SECOND_STREAM else ARN.replace("2026-01-31", "2026-02-01")
@@ -35,10 +50,11 @@ class Step:
         number = self.n % SECOND_STREAM
         if self.kind == DELETE:
             return remove(self.key, number, **options)
-        return record(self.key, number, amount="-1" if self.kind == POISON else str(self.n), **options)
+        values = {"amount": str(self.n), "created_at": self.created_at} | _REFUSED.get(self.kind, {})
+        return record(self.key, number, **values, **options)
 
     def row(self) -> tuple[Any, ...]:
-        return order(self.key, amount=str(self.n), updated_at=START + self.n)
+        return order(self.key, amount=str(self.n), created_at=self.created_at, updated_at=START + self.n)
 
 
 @dataclass(frozen=True)
@@ -83,11 +99,13 @@ def histories(key: str, kinds: Sequence[str], clock: Callable[[int], st.SearchSt
 
 
 @st.composite
-def plans(draw: st.DrawFn, *, kinds: Sequence[str] = (UPSERT, DELETE), any_clock: bool = False) -> Plan:
+def plans(
+    draw: st.DrawFn, *, kinds: Sequence[str] = (UPSERT, DELETE), any_clock: bool = False, keys: Sequence[str] = KEYS
+) -> Plan:
     """With `any_clock`, times contradict versions."""
     clock = (lambda _: st.integers(0, 9)) if any_clock else st.just
-    keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=len(KEYS), unique=True))
-    changes = tuple(draw(histories(key, kinds, clock)) for key in keys)
+    chosen = draw(st.lists(st.sampled_from(keys), min_size=1, max_size=len(keys), unique=True))
+    changes = tuple(draw(histories(key, kinds, clock)) for key in chosen)
     steps = [step for history in changes for step in history]
     again = draw(st.lists(st.sampled_from(steps), max_size=12))
     queue = draw(st.permutations(steps + again))

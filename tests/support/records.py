@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.source import Source, parse_stream
+
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-31T00:00:00.000"
+STREAM = parse_stream(ARN)
+SOURCE = Source(STREAM.table_arn)
 TTL_IDENTITY = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
 START = 1_770_000_000
 
@@ -23,7 +27,9 @@ def item(key: str, **values: Any) -> dict[str, Any]:
     for name, value in plain.items():
         if isinstance(value, dict):
             image[name] = value
-        elif value is not None:
+        elif value is None:
+            image.pop(name, None)
+        else:
             image[name] = {"N": str(value)} if name in ("amount", "created_at", "updated_at") else {"S": value}
     return image
 

@@ -10,12 +10,13 @@ import itertools
 import json
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common import changes, mapping
-from common.changes import Change, Parked
+from common.changes import Change, Kind, Parked
 from common.mysql import Database, MySQLSettings
 from common.quarantine import Quarantine, object_key
 from dlq_replayer.batches import parse_lean
@@ -27,10 +28,10 @@ from dlq_replayer.lock import Lock
 from dlq_replayer.run import InputError, Run
 from dlq_replayer.steps import Steps
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
-from tests.support.records import ARN, START, record
+from tests.support.records import ARN, SOURCE, START, record
 from tests.support.tables import Rows, Tables, order
 
-BUCKET, QUEUE, TABLE_NAME = "failures", "https://queue", "orders"
+BUCKET, QUEUE = "failures", "https://queue"
 SHARD = "shardId-00000001573689847184-864758bb"
 CHILD = "shardId-00000001573689847999-11111111"
 STATE_LIMIT = 32 * 1024
@@ -133,7 +134,7 @@ class LazyDatabase:
     def __init__(self, server: Server, ca_pem: str) -> None:
         self.server = server
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
-        self.inner = Database(settings, server, mapping.load())
+        self.inner = Database(settings, server, mapping.load(), source=SOURCE)
         self.before_run: Callable[[str], None] = lambda _: None
 
     def run(self, operation: str, work: Callable[..., Any]) -> Any:
@@ -143,18 +144,34 @@ class LazyDatabase:
         return self.inner.run(operation, work)
 
 
+class Meter:
+    """What a replay has told: the sums of its counts, and each value of its gauges."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.gauges: dict[str, list[float]] = {}
+        self._lock = threading.Lock()
+
+    def count(self, counts: Mapping[str, int]) -> None:
+        with self._lock:
+            self.counts.update(counts)
+
+    def gauge(self, name: str, value: float, *, seconds: bool = False) -> None:
+        self.gauges.setdefault(name, []).append(value)
+
+
 class World:
     """The account in which replays run: bucket, queue, stream, lock and database."""
 
     def __init__(self, server: Any, tables: Tables, s3: Any = None, **options: Any) -> None:
         """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds."""
         self.options = {"concurrency": 2, "database_wait_seconds": 300} | options
-        self.tables, self.clock, self.faults = tables, Clock(), Faults()
+        self.tables, self.clock, self.faults, self.meter = tables, Clock(), Faults(), Meter()
         self.s3, self.streams = s3 or S3(), Streams()
         self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
         self.server = Server(server)
         self.database = LazyDatabase(self.server, server.ca_pem)
-        self.table = mapping.load()
+        self.table, self.source = mapping.load(), SOURCE
         self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
         self.out_of_time: Callable[[], bool] = lambda: False
         self.queue_mode = False
@@ -191,6 +208,16 @@ class World:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(parked._asdict()))
         return key
 
+    def put_deferred(self, record: Record, kind: Kind = Kind.DEFERRED, **stored: Any) -> str:
+        """A record that waits since now. `stored` replaces parts of its object."""
+        change = changes.reader(self.table)(record)
+        assert isinstance(change, Change)
+        parked = Parked(change.key, change.version, "MySQL error 1452", "wait", 1452, record, kind)
+        key = object_key(parked)
+        document = parked._asdict() | {"since": int(self.clock.seconds())} | stored
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document))
+        return key
+
     def send_pointer(self, records: list[Record], **info: Any) -> str:
         """A pointer in the queue; the records are in their shard of the stream already, or are put there."""
         self.queue_mode = True
@@ -211,21 +238,24 @@ class World:
         bucket = Bucket(s3, BUCKET)
         return Steps(
             bucket=bucket,
-            collector=Collector(bucket, self.table, TABLE_NAME, self.options.get("mirror_ttl_deletes", False)),
+            collector=Collector(bucket, self.table, self.source, self.options.get("mirror_ttl_deletes", False)),
             drainer=Drainer(
                 bucket=bucket,
                 table=self.table,
-                table_name=TABLE_NAME,
+                source=self.source,
                 database=self.faults.watch(self.database, "run"),
-                quarantine=Quarantine(lambda: s3, BUCKET),
+                quarantine=Quarantine(lambda: s3, BUCKET, self.clock.seconds),
                 every_change=self.options.get("every_change", False),
                 clock=self.clock,
+                seconds=self.clock.seconds,
+                meter=self.meter,
             ),
             hydrator=self._hydrator,
             lock=Lock(self.faults.watch(self.lock_table), self.executions, "lock"),
             concurrency=self.options["concurrency"],
             database_wait_seconds=self.options["database_wait_seconds"],
             out_of_time=self.out_of_time,
+            meter=self.meter,
             clock=self.clock,
         )
 
@@ -237,7 +267,7 @@ class World:
             streams=self.faults.watch(self.streams),
             queue_url=QUEUE,
             bucket=Bucket(self.faults.watch(self.s3), BUCKET),
-            table_name=TABLE_NAME,
+            source=self.source,
             prefix=run.prefix if run.dry else FAILED,
             keep=run.dry,
             shards=tuple(run.input.get("shards", ())),
@@ -294,8 +324,9 @@ class World:
         result = read(record)
         if isinstance(result, str):
             return True  # skipped for a reason
-        name = object_key(result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record))
-        if name in self.s3.objects or REPLAYED + name in self.s3.objects:
+        parked = result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record)
+        names = [object_key(parked._replace(kind=kind)) for kind in (Kind.POISON, Kind.DEFERRED)]
+        if any(name in self.s3.objects or REPLAYED + name in self.s3.objects for name in names):
             return True
         key, which = result[:2]
         if key is None or which is None or key not in stored:
@@ -310,7 +341,7 @@ class World:
             _id(record)
             for key in self.s3.objects
             if "/hydrated/" in key
-            for record in parse_lean(self.s3.body(key), TABLE_NAME).records
+            for record in parse_lean(self.s3.body(key), SOURCE).records
         }
 
     @staticmethod

@@ -8,7 +8,8 @@ from typing import Any
 
 import pymysql
 
-from tests.support.records import START
+from common import mapping, registry, schema
+from tests.support.records import SOURCE, START, STREAM
 
 Rows = list[tuple[Any, ...]]
 
@@ -53,9 +54,17 @@ class Tables:
         )
         self.run("SET foreign_key_checks = 0", *(f"DROP {kind} `{name}`" for kind, name in names))
 
+    def create(self) -> None:
+        """What the schema step makes and registers."""
+        schema.create_missing(self.admin, mapping.load())
+        registry.register(self.admin, SOURCE, STREAM.label)
+
     def replace_target(self, ddl: str) -> None:
         """A legacy table in place of the one that the schema step makes."""
         self.run("DROP TABLE tbl_orders", ddl)
+
+    def clear(self) -> None:
+        self.run("DELETE FROM tbl_orders", "DELETE FROM replication_versions")
 
     def orders(self) -> Rows:
         return self.run("SELECT * FROM tbl_orders ORDER BY order_id")
@@ -69,9 +78,13 @@ class Tables:
         """Every column, the token too: equal before and after only if nothing was written."""
         return self.run("SELECT * FROM replication_versions ORDER BY item_key")
 
+    def sources(self) -> Rows:
+        """(generation, table's ARN, label of its stream) of each registered source."""
+        return self.run("SELECT generation, table_arn, stream_label FROM replication_sources ORDER BY generation")
+
     def assert_unlocked(self) -> None:
-        """Nobody holds a lock on a row or a gap of either table: this takes them all, without waiting."""
-        for table in ("tbl_orders", "replication_versions"):
+        """Nobody holds a lock on a row or a gap of any table: this takes them all, without waiting."""
+        for table in ("tbl_orders", "replication_versions", "replication_sources"):
             self.run("BEGIN", f"SELECT * FROM {table} FOR UPDATE NOWAIT", "ROLLBACK")
 
     def sessions_of(self, user: str) -> list[int]:

@@ -111,6 +111,32 @@ def test_keys_of_different_clients_are_different_keys(make_api, world):
     assert len(world.items()) == 2
 
 
+def test_no_client_and_key_make_up_those_of_others(make_api, world):
+    """`a` with key `bk` is not `ab` with key `k`."""
+    names = iter(["a", "ab"])
+    client = Client(make_api(authenticate=lambda _: next(names)), None)
+    assert client.post(Idempotency_Key="bk").json != client.post(Idempotency_Key="k").json
+    assert len(world.items()) == len(world.items(CLAIMS)) == 2
+
+
+def test_a_key_that_has_run_out_is_not_met_in_a_conflict(make_api, client, world):
+    """A transaction may fail for another reason while the old claim is still there: its order is not the answer."""
+    first = client.post(Idempotency_Key="k")
+    world.clock.now += 86_400
+    conflicts = iter([canceled("None", "TransactionConflict")])
+
+    def transact(**request: Any) -> Any:
+        for error in conflicts:
+            raise error
+        return world.dynamodb.transact_write_items(**request)
+
+    late = Client(make_api(Wrapped(world.dynamodb, transact_write_items=transact)), basic())
+    second = late.post(OTHER_ORDER, Idempotency_Key="k")
+    assert (second.status, second.json == first.json) == (201, False)
+    assert "idempotency-replayed" not in second.headers
+    assert len(world.items()) == 2
+
+
 def test_a_key_that_has_run_out_is_a_new_key(client, world):
     """The TTL process comes late; until it does, the time stamp decides."""
     first = client.post(Idempotency_Key="k")

@@ -47,7 +47,8 @@ def _expected(case: dict[str, Any], record: dict[str, Any]) -> Change | None:
     row = None
     if case["row"] is not None:
         row = order("order-1", **case["row"])
-    return Change(case.get("key", "order-1"), case.get("version", FIRST), row, START, record)
+    created = record["eventName"] == "INSERT"
+    return Change(case.get("key", "order-1"), case.get("version", FIRST), row, START, record, created)
 
 
 @all_cases
@@ -134,6 +135,60 @@ class TestTTL:
     def test_nothing_else_counts_as_expired(self, made: dict[str, Any]):
         assert not is_ttl_delete(made)
         assert len(read([made], TABLE).changes) == 1
+
+
+FIVE_YEARS = (5 * 365 + 2) * 86_400
+
+
+class TestReplicatedTTL:
+    """In a global table's other Region an expiry is a REMOVE without an identity: the item's own time tells."""
+
+    @staticmethod
+    def removed(ttl: Any, **options: Any) -> dict[str, Any]:
+        return remove("order-1", 1, record_ttl=ttl, **options)
+
+    @pytest.mark.parametrize("ttl", [START, START - 1, START - FIVE_YEARS], ids=["just now", "before", "long before"])
+    def test_an_item_whose_time_had_come_has_expired(self, ttl: int):
+        """It is skipped and counted, or deletes its row when mirrored."""
+        made = self.removed({"N": str(ttl)})
+        assert Batch(skipped={"ttl_delete": 1}) == read([made], TABLE)
+        mirrored = Batch(changes=[Change("order-1", FIRST, None, START, made)])
+        assert mirrored == read([made], TABLE, mirror_ttl_deletes=True)
+
+    @pytest.mark.parametrize(
+        "ttl",
+        [
+            {"N": str(START + 1)},
+            None,
+            {"S": str(START)},
+            {"N": "soon"},
+            {"N": "-1"},
+            {"N": "1" * 12},
+            {"N": "\u0661" * 10},
+            {"N": START},
+            {"NULL": True},
+            {"N": "0"},
+            {"N": str(START - FIVE_YEARS - 1)},
+        ],
+        ids=repr,
+    )
+    def test_an_item_whose_time_had_not_come_was_deleted(self, ttl: Any):
+        """DynamoDB expires nothing without a whole number of seconds, nor what is past by more than five years."""
+        made = self.removed(ttl)
+        assert Batch(changes=[Change("order-1", FIRST, None, START, made)]) == read([made], TABLE)
+
+    def test_whoever_names_himself_has_deleted_it(self):
+        user = {"type": "IAMUser", "principalId": "somebody"}
+        assert len(read([self.removed({"N": str(START)}, identity=user)], TABLE).changes) == 1
+
+    def test_without_a_ttl_attribute_nothing_expires_by_its_time(self):
+        table = mapping.Table(TABLE.name, TABLE.sort_key, TABLE.columns)
+        assert len(read([self.removed({"N": str(START)})], table).changes) == 1
+
+    def test_only_a_removal_can_be_an_expiry(self):
+        made = record("order-1", 1, record_ttl={"N": str(START)})
+        made["dynamodb"]["OldImage"] = made["dynamodb"]["NewImage"]
+        assert not is_ttl_delete(made, TABLE.ttl_attribute)
 
 
 class TestVersion:

@@ -51,12 +51,13 @@ def test_a_good_mapping_is_accepted():
         ("table", "bad-name"),
         ("table", "t` (x) --"),
         ("sort_key", ""),
+        ("ttl_attribute", ""),
         ("columns", []),
         ("columns", GOOD["columns"][1:]),
         ("columns", [GOOD["columns"][0], GOOD["columns"][0]]),
         ("extra", 1),
     ],
-    ids=["table name", "SQL in a name", "empty sort key", "no columns", "no key", "two keys", "unknown field"],
+    ids=["table name", "SQL in a name", "empty sort key", "no ttl", "no columns", "no key", "two keys", "unknown"],
 )
 def test_a_bad_table_is_refused(where: str, what: Any):
     with pytest.raises(jsonschema.ValidationError):
@@ -116,5 +117,6 @@ def test_orders_are_mapped_to_the_columns_that_the_legacy_side_reads():
             Column("created_at", "created_at", "epoch"),
             Column("updated_at", "updated_at", "epoch"),
         ),
+        ttl_attribute="record_ttl",
     )
     assert mapping.load().key.name == "order_id"

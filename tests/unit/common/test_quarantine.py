@@ -1,4 +1,4 @@
-"""A record that can never be written is parked whole, under a name made of the record alone, or the batch is held."""
+"""A record that could not be written is parked whole, under a name made of the record alone, or the batch is held."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from common.changes import Parked
-from common.quarantine import ParkError, Quarantine, object_key
+from common.changes import Kind, Parked
+from common.quarantine import LONGEST_WAIT_SECONDS, ParkError, Quarantine, object_key
+from tests.support.aws import S3, refused
 from tests.support.records import record
 
 VERSION = "2026-01-31T00:00:00.000_21_800000000000000000001"
 RECORD = record("order-1", 1, amount="x")
 PARKED = Parked("order-1", VERSION, "attribute amount is bad", "correct the item", None, RECORD)
+DEFERRED = PARKED._replace(reason="MySQL error 1452", hint="wait", errno=1452, kind=Kind.DEFERRED)
+UNKNOWN = DEFERRED._replace(reason="MySQL error 31001", errno=31001, kind=Kind.UNKNOWN)
+WAITING = f"deferred/order-1/{VERSION}.json"
+NOW = 1_770_000_000
 keys = st.one_of(st.none(), st.text(max_size=2048), st.text(alphabet="/.\\ ?#%", max_size=300))
 
 
@@ -53,8 +58,78 @@ def test_a_record_is_parked_whole_with_its_reason(s3: Any):
             "hint": "correct the item",
             "errno": None,
             "record": RECORD,
+            "kind": "poison",
         }
     }
+
+
+@pytest.mark.parametrize("parked", [DEFERRED, UNKNOWN], ids=["deferred", "unknown"])
+def test_what_every_replay_tries_again_says_since_when_it_waits(s3: Any, parked: Parked):
+    assert Quarantine(lambda: s3, "failures", lambda: NOW + 0.9).park([parked]) == [WAITING]
+
+    assert stored(s3) == {WAITING: parked._asdict() | {"since": NOW}}
+
+
+def test_delivered_again_it_waits_since_the_first_time(s3: Any):
+    """The object that waits holds the same record."""
+    Quarantine(lambda: s3, "failures", lambda: NOW).park([DEFERRED])
+
+    assert Quarantine(lambda: s3, "failures", lambda: NOW + 60).park([DEFERRED, PARKED]) == [
+        WAITING,
+        f"quarantine/order-1/{VERSION}.json",
+    ]
+    assert stored(s3)[WAITING]["since"] == NOW
+
+
+def test_parked_while_its_object_is_removed_it_is_there_in_the_end():
+    """S3 answers with a conflict: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html"""
+    given: list[dict[str, Any]] = []
+
+    class Conflict(S3):
+        def put_object(self, **options: Any) -> dict[str, Any]:
+            given.append(options)
+            if "IfNoneMatch" in options:
+                raise refused("ConditionalRequestConflict", "PutObject")
+            return super().put_object(**options)
+
+    s3 = Conflict()
+    assert Quarantine(lambda: s3, "failures").park([DEFERRED]) == [WAITING] == list(s3.objects)
+    assert ["IfNoneMatch" in options for options in given] == [True, False]
+
+
+@pytest.mark.parametrize("parked", [DEFERRED, UNKNOWN], ids=["deferred", "unknown"])
+def test_one_that_waits_and_cannot_be_stored_holds_its_batch(parked: Parked):
+    class Denied(S3):
+        def put_object(self, **_: Any) -> dict[str, Any]:
+            raise refused("AccessDenied", "PutObject")
+
+    with pytest.raises(ParkError, match=f"s3://failures/{WAITING}: ClientError"):
+        Quarantine(Denied, "failures").park([parked])
+
+
+AGAIN = [
+    # what became of it, seconds waited, where it is then
+    (DEFERRED, LONGEST_WAIT_SECONDS, Kind.DEFERRED),
+    (DEFERRED, LONGEST_WAIT_SECONDS + 1, Kind.POISON),
+    (UNKNOWN, 100 * LONGEST_WAIT_SECONDS, Kind.UNKNOWN),
+    (PARKED, 5, Kind.POISON),
+]
+
+
+@pytest.mark.parametrize(("parked", "waited", "kind"), AGAIN)
+def test_parked_again_it_keeps_its_time_and_moves_as_its_kind_says(parked: Parked, waited: int, kind: Kind):
+    s3 = S3()
+    before = UNKNOWN._replace(reason="older")._asdict() | {"since": NOW - waited}
+
+    assert Quarantine(lambda: s3, "failures", lambda: NOW).park_again(parked, before) == (
+        object_key(parked._replace(kind=kind)),
+        kind,
+    )
+    (name,) = s3.objects
+    waited_out = kind != parked.kind
+    hint = f"it has waited for a day without fitting; {parked.hint}" if waited_out else parked.hint
+    document = parked._replace(kind=kind, hint=hint)._asdict() | {"since": NOW - waited}
+    assert (name, json.loads(s3.body(name))) == (object_key(parked._replace(kind=kind)), document)
 
 
 def test_parking_again_changes_nothing(s3: Any):
@@ -110,11 +185,13 @@ def test_no_client_is_no_reason_to_lose_a_record():
 @given(keys, st.sampled_from([None, VERSION]))
 def test_an_object_key_is_safe_and_short_whatever_the_key_holds(key: str | None, version: str | None):
     name = object_key(PARKED._replace(key=key, version=version))
+    waiting = object_key(DEFERRED._replace(key=key, version=version))
 
     assert name.isascii()
     assert name.isprintable()
     assert len(name) <= 1024
     assert name.startswith("quarantine/")
+    assert waiting == name.replace("quarantine/", "deferred/", 1)
     assert name.endswith(".json")
     assert name.count("/") == 2
 

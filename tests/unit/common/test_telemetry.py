@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT / "lambdas"),
     "AWS_DEFAULT_REGION": "us-east-1",
     "RDS_CONNECTION_PARAM_NAME": "/orders/rds",
+    "STREAM_ARN": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-31T00:00:00.000",
     "RDS_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds",
     "FAILURES_BUCKET": "failures",
     "POWERTOOLS_SERVICE_NAME": "tests",

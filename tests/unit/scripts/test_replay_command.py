@@ -90,10 +90,12 @@ def put(s3: Any, key: str, body: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(body))
 
 
-def park(s3: Any, key: str | None, version: str, folder: str | None = None) -> str:
-    name = f"quarantine/{folder or key}/{version}.json"
+def park(
+    s3: Any, key: str | None, version: str, folder: str | None = None, *, prefix: str = "quarantine", **more: Any
+) -> str:
+    name = f"{prefix}/{folder or key}/{version}.json"
     body = {"key": key, "version": version, "reason": "MySQL error 1264", "hint": "see to it", "record": {"secret": 1}}
-    put(s3, name, body)
+    put(s3, name, body | more)
     return name
 
 
@@ -157,6 +159,10 @@ def test_json_is_the_report_and_nothing_else(states: States, capsys: Any, argume
         ("FAILED", None, "WrongInput", 2),
         ("SUCCEEDED", {"outcome": "already_running", "running": "arn:other", "message": "another"}, "", 3),
         ("SUCCEEDED", {"outcome": "complete", "counts": {"parked": 1}}, "", 4),
+        ("SUCCEEDED", {"outcome": "complete", "counts": {"parked": 2, "deferred": 2}}, "", 0),
+        ("SUCCEEDED", {"outcome": "complete", "counts": {"parked": 2, "deferred": 1, "unknown": 1}}, "", 4),
+        ("SUCCEEDED", {"outcome": "complete", "counts": {"parked": 2, "deferred": 1, "quarantined": 1}}, "", 4),
+        ("SUCCEEDED", {"outcome": "planned", "counts": {"parked": 0, "deferred": 3}}, "", 0),
         ("SUCCEEDED", {"outcome": "complete", "counts": {"expired": 1}}, "", 4),
         ("SUCCEEDED", {"outcome": "planned", "counts": {"problems": 1}}, "", 4),
     ],
@@ -278,6 +284,45 @@ def test_list_names_reasons_and_no_values(states: States, s3: Any, capsys: Any):
     assert "2 quarantined" in shown.err
     assert replay.main(["list", "a", "--json"]) == 0
     assert [one["key"] for one in json.loads(capsys.readouterr().out)] == ["a"]
+
+
+def test_list_names_what_waits_its_kind_and_since_when(states: States, s3: Any, capsys: Any):
+    park(s3, "a", "1")
+    park(s3, "b", "1", kind="poison", since=1_770_000_000)  # it waited for a day
+    park(s3, "c", "1", prefix="deferred", kind="deferred", since=1_770_000_000)
+    park(s3, "d", "1", prefix="deferred", kind="unknown", since=10**30)
+    assert replay.main(["list"]) == 0
+    shown = capsys.readouterr()
+    assert [line for line in shown.out.splitlines() if not line.startswith(" ")] == [
+        "a  1",
+        "b  1",
+        "c  1  deferred since 2026-02-02 02:40:00 UTC",
+        "d  1  unknown",
+    ]
+    assert shown.err.splitlines() == ["2 quarantined, 1 deferred, 1 unknown"]
+    assert replay.main(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["key"], one["kind"], one["since"]) for one in listed] == [
+        ("a", "poison", None),
+        ("b", "poison", 1_770_000_000),
+        ("c", "deferred", 1_770_000_000),
+        ("d", "unknown", 10**30),
+    ]
+
+
+def test_what_waits_is_shown_retried_and_discarded_by_its_key(states: States, s3: Any, capsys: Any):
+    park(s3, "a", "1")
+    waiting = [park(s3, "a", str(version), prefix="deferred", kind="deferred") for version in (2, 3)]
+    park(s3, "ab", "1", prefix="deferred", kind="unknown")
+    assert replay.main(["show", "a"]) == 0
+    assert [one["version"] for one in json.loads(capsys.readouterr().out)] == ["1", "2", "3"]
+    assert replay.main(["show", waiting[1]]) == 0
+    assert [one["version"] for one in json.loads(capsys.readouterr().out)] == ["3"]
+    assert replay.main(["retry", "ab"]) == 0
+    assert states.inputs == [{"include_quarantine": True, "keys": ["ab"]}]
+    assert replay.main(["discard", waiting[0]]) == 0
+    assert replay.main(["discard", "a"]) == 0
+    assert keys(s3) == ["deferred/ab/1.json", *(f"replayed/discarded/a/{version}.json" for version in (1, 2, 3))]
 
 
 def test_show_gives_the_whole_record(states: States, s3: Any, capsys: Any):

@@ -1,0 +1,79 @@
+"""The hostile table, and connections of an account that may write the target and the sidecar and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pymysql
+import pytest
+
+from common import mapping, schema
+from scripts.local.access import Account
+from scripts.local.mariadb import SQL_MODE, MariaDB
+from tests.faults.conftest import log as status_log
+from tests.faults.conftest import new_consumer, parked, proxy, s3
+from tests.support.deliveries import Consumer
+from tests.support.legacy import HostileTables
+from tests.support.proxy import Proxy
+from tests.support.replay import World
+
+__all__ = ["new_consumer", "parked", "proxy", "s3", "status_log"]
+
+
+@pytest.fixture
+def tables(server: MariaDB) -> Iterator[HostileTables]:
+    """Dropped at the end: the replay's tests take over the tables that they find."""
+    admin = server.connect(autocommit=True)
+    tables = HostileTables(admin)
+    tables.drop_all()
+    schema.create_missing(admin, mapping.load())
+    tables.build()
+    yield tables
+    tables.drop_all()
+    admin.close()
+
+
+@pytest.fixture
+def least(server: MariaDB, tables: HostileTables) -> Account:
+    return tables.account(server.app.password)
+
+
+@pytest.fixture
+def connect(server: MariaDB, least: Account) -> Iterator[Any]:
+    opened: list[pymysql.Connection[Any]] = []
+
+    def connect(**options: Any) -> pymysql.Connection[Any]:
+        opened.append(server.connect(least, sql_mode=SQL_MODE, **options))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        if connection.open:
+            connection.close()
+
+
+@pytest.fixture
+def consumer(tables: HostileTables, least: Account, new_consumer: Any, proxy: Proxy) -> Iterator[Consumer]:
+    """Behind the proxy, which can read along because the server takes connections without TLS for once."""
+    tables.run("SET GLOBAL require_secure_transport = OFF")
+    yield new_consumer(port=proxy.port, username=least.user, tls="off", read_timeout=5)
+    tables.run("SET GLOBAL require_secure_transport = ON")
+
+
+@pytest.fixture
+def make_world(server: MariaDB, tables: HostileTables, least: Account) -> Iterator[Callable[..., World]]:
+    """As in the replay's tests; the functions connect as the least-privilege account."""
+    made: list[World] = []
+    view = SimpleNamespace(
+        host=server.host, port=server.port, database=server.database, ca_pem=server.ca_pem, app=least
+    )
+
+    def make(**options: Any) -> World:
+        made.append(World(view, tables, **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.database.inner.drop()
