@@ -108,7 +108,7 @@ def test_a_protected_deployment_is_not_destroyed(stack: Deployed):
 
 def test_the_schema_step_finds_that_the_tables_fit(stack: Deployed):
     answer = stack.client("lambda").invoke(FunctionName=stack.outputs["schema_function_name"], Payload=b"{}")
-    assert json.load(answer["Payload"]) == {"target": "fits", "sidecar": "fits"}
+    assert json.load(answer["Payload"]) == {"target": "fits", "sidecar": "fits", "source": "known"}
 
 
 def test_the_functions_account_can_do_no_more_than_they_need(stack: Deployed):
