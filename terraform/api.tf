@@ -139,24 +139,28 @@ resource "aws_api_gateway_stage" "live" {
   stage_name           = var.env
   xray_tracing_enabled = var.xray_tracing
 
-  access_log_settings {
-    destination_arn = aws_cloudwatch_log_group.api_access.arn
-    format = jsonencode({
-      request_id         = "$context.requestId"
-      time               = "$context.requestTime"
-      source_ip          = "$context.identity.sourceIp"
-      user_agent         = "$context.identity.userAgent"
-      method             = "$context.httpMethod"
-      path               = "$context.path"
-      resource           = "$context.resourcePath"
-      status             = "$context.status"
-      response_bytes     = "$context.responseLength"
-      latency_ms         = "$context.responseLatency"
-      integration_ms     = "$context.integrationLatency"
-      integration_status = "$context.integration.integrationStatus"
-      error              = "$context.error.responseType"
-      trace_id           = "$context.xrayTraceId"
-    })
+  dynamic "access_log_settings" {
+    for_each = aws_cloudwatch_log_group.api_access
+
+    content {
+      destination_arn = access_log_settings.value.arn
+      format = jsonencode({
+        request_id         = "$context.requestId"
+        time               = "$context.requestTime"
+        source_ip          = "$context.identity.sourceIp"
+        user_agent         = "$context.identity.userAgent"
+        method             = "$context.httpMethod"
+        path               = "$context.path"
+        resource           = "$context.resourcePath"
+        status             = "$context.status"
+        response_bytes     = "$context.responseLength"
+        latency_ms         = "$context.responseLatency"
+        integration_ms     = "$context.integrationLatency"
+        integration_status = "$context.integration.integrationStatus"
+        error              = "$context.error.responseType"
+        trace_id           = "$context.xrayTraceId"
+      })
+    }
   }
 
   depends_on = [aws_api_gateway_account.logs]
@@ -174,8 +178,15 @@ resource "aws_api_gateway_method_settings" "all" {
   }
 }
 
+locals {
+  # Without the account's role for logs API Gateway refuses a stage that has them.
+  access_logs = coalesce(var.api_access_logs, var.manage_api_gateway_account) ? { api = "/aws/apigateway/${local.prefix}-api" } : {}
+}
+
 resource "aws_cloudwatch_log_group" "api_access" {
-  name              = "/aws/apigateway/${local.prefix}-api"
+  for_each = local.access_logs
+
+  name              = each.value
   retention_in_days = var.log_retention_days
 }
 
@@ -199,7 +210,7 @@ locals {
 resource "aws_iam_role" "api_gateway_logs" {
   for_each = local.api_gateway_accounts
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.api_gateway_trust.json
 }
 

@@ -1,7 +1,8 @@
 # auto_replay: failed batches start a replay. A burst of them starts a burst of executions, of which one gets the
 # lock and the others end in AlreadyRunning at once. What fails after that one has collected starts none that
 # works; the schedule takes it up within minutes, and it is what drains the queue in SQS mode, where no event
-# tells of a message. A scheduled run that finds nothing ends after its first step.
+# tells of a message. It is also what tries deferred records again. A scheduled run that finds nothing ends after its
+# first step.
 
 locals {
   auto_replay_rules = var.auto_replay ? merge({
@@ -88,7 +89,7 @@ locals {
 resource "aws_iam_role" "auto_replay" {
   for_each = local.auto_replay_roles
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.auto_replay_trust.json
 }
 

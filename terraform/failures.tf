@@ -1,5 +1,5 @@
-# What could not be written to MySQL: whole batches by the event source mapping (aws/lambda/...), single poison
-# records by the consumer (quarantine/...).
+# What could not be written to MySQL: whole batches by the event source mapping (aws/lambda/...), single records by the
+# consumer: poison (quarantine/...), and those that wait for another row (deferred/...).
 
 locals {
   failures_bucket     = "${local.prefix}-failures-${local.account_id}-${var.aws_region}"
@@ -13,6 +13,13 @@ locals {
 resource "aws_s3_bucket" "failures" {
   bucket        = local.failures_bucket
   force_destroy = var.failures_bucket_force_destroy
+
+  lifecycle {
+    precondition {
+      condition     = length(local.failures_bucket) <= 63
+      error_message = "The failures bucket would be ${local.failures_bucket}, longer than the 63 characters that S3 takes: shorten name or env."
+    }
+  }
 }
 
 resource "aws_s3_bucket_public_access_block" "failures" {

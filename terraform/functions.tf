@@ -8,6 +8,7 @@ locals {
     schema          = "${local.prefix}-schema"
     dlq_replayer    = "${local.prefix}-dlq-replayer"
   }
+  live = "live" # the alias of what writes to MySQL
 }
 
 data "aws_iam_policy_document" "lambda_trust" {
@@ -21,10 +22,11 @@ data "aws_iam_policy_document" "lambda_trust" {
   }
 }
 
+# IAM knows no Regions: every role's name carries one, so that a deployment may stand in two.
 resource "aws_iam_role" "function" {
   for_each = local.function_names
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
 }
 
@@ -86,6 +88,24 @@ data "aws_iam_policy_document" "database_access" {
       }
     }
   }
+
+  # A SecureString is decrypted with the caller's rights:
+  # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+  dynamic "statement" {
+    for_each = var.rds_connection_param_kms_key_arn[*]
+
+    content {
+      sid       = "DecryptConnection"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["ssm.${var.aws_region}.amazonaws.com"]
+      }
+    }
+  }
 }
 
 data "aws_iam_policy_document" "vpc_access" {
@@ -122,7 +142,8 @@ data "aws_iam_policy_document" "vpc_access" {
     condition {
       test     = "ArnEquals"
       variable = "lambda:SourceFunctionArn"
-      values   = ["arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names[each.value]}"]
+      # With and without a version: AWS does not say which of both a call from an alias carries.
+      values = [for suffix in ["", ":*"] : "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names[each.value]}${suffix}"]
     }
   }
 }

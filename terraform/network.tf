@@ -13,7 +13,7 @@ data "aws_subnets" "private" {
 
 resource "aws_security_group" "consumer" {
   name        = local.function_names.stream_consumer
-  description = "Backstream's functions that talk to the database"
+  description = "Backstream functions that talk to the database"
   vpc_id      = var.vpc_id
 
   lifecycle {
@@ -22,6 +22,14 @@ resource "aws_security_group" "consumer" {
       error_message = "${var.vpc_id} has no subnet tagged Tier = Private: tag the subnets that reach the database."
     }
   }
+
+  # Lambda deletes a function's network interfaces with the function's role, up to 20 minutes after the function, and
+  # the group cannot go before them: so it has that time, and the roles' policies go after it.
+  timeouts {
+    delete = "45m"
+  }
+
+  depends_on = [aws_iam_role_policy.dlq_replayer, aws_iam_role_policy.schema, aws_iam_role_policy.stream_consumer]
 }
 
 resource "aws_vpc_security_group_egress_rule" "consumer_https" {
@@ -64,12 +72,13 @@ resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
 # Endpoints, for subnets without a way out. Logs, traces and failed batches need none: Lambda sends them itself.
 
 locals {
-  # What all endpoints share exists once or not at all.
-  endpoints = var.create_vpc_endpoints ? { endpoints = "${local.prefix}-endpoints" } : {}
   # The replayer looks after its lock in DynamoDB and asks Step Functions who holds it.
-  interface_endpoints = var.create_vpc_endpoints ? toset(concat(["ssm", "secretsmanager", "states"], [for queue in local.failures_queues : "sqs"])) : toset([])
-  gateway_endpoints   = var.create_vpc_endpoints ? toset(["s3", "dynamodb"]) : toset([])
-  streams_endpoints   = var.create_vpc_endpoints ? local.failures_queues : {}
+  interface_endpoints = setintersection(var.create_vpc_endpoints, ["secretsmanager", "sqs", "ssm", "states"])
+  gateway_endpoints   = setintersection(var.create_vpc_endpoints, ["dynamodb", "s3"])
+  streams_endpoints   = setintersection(var.create_vpc_endpoints, ["dynamodb-streams"])
+  # What the endpoints of a kind share exists once or not at all.
+  endpoints = length(setunion(local.interface_endpoints, local.streams_endpoints)) > 0 ? { endpoints = "${local.prefix}-endpoints" } : {}
+  gateways  = length(local.gateway_endpoints) > 0 ? { gateways = var.vpc_id } : {}
 
   # An endpoint takes one subnet a zone, of the zones that its service is in.
   subnet_of_zone = {
@@ -93,22 +102,22 @@ data "aws_vpc" "endpoints" {
 }
 
 data "aws_subnet" "private" {
-  for_each = var.create_vpc_endpoints ? toset(data.aws_subnets.private.ids) : toset([])
+  for_each = length(local.endpoints) > 0 ? toset(data.aws_subnets.private.ids) : toset([])
 
   id = each.value
 }
 
 data "aws_vpc_endpoint_service" "interface" {
-  for_each = setunion(local.interface_endpoints, [for queue in local.streams_endpoints : "dynamodb-streams"])
+  for_each = setunion(local.interface_endpoints, local.streams_endpoints)
 
   service_name = "com.amazonaws.${var.aws_region}.${each.value}"
   service_type = "Interface"
 }
 
 data "aws_route_tables" "private" {
-  for_each = local.endpoints
+  for_each = local.gateways
 
-  vpc_id = var.vpc_id
+  vpc_id = each.value
 
   filter {
     name   = "association.subnet-id" # as they say themselves: using the main one leaves no trace
@@ -123,9 +132,9 @@ data "aws_route_table" "private" {
 }
 
 data "aws_route_table" "main" {
-  for_each = local.endpoints
+  for_each = local.gateways
 
-  vpc_id = var.vpc_id
+  vpc_id = each.value
 
   filter {
     name   = "association.main"
@@ -137,7 +146,7 @@ resource "aws_security_group" "endpoints" {
   for_each = local.endpoints
 
   name        = each.value
-  description = "Backstream's VPC endpoints"
+  description = "Backstream VPC endpoints"
   vpc_id      = var.vpc_id
 }
 
@@ -178,14 +187,14 @@ resource "aws_vpc_endpoint" "streams" {
   for_each = local.streams_endpoints
 
   vpc_id             = var.vpc_id
-  service_name       = data.aws_vpc_endpoint_service.interface["dynamodb-streams"].service_name
+  service_name       = data.aws_vpc_endpoint_service.interface[each.value].service_name
   vpc_endpoint_type  = "Interface"
-  subnet_ids         = local.subnets_of_service["dynamodb-streams"]
+  subnet_ids         = local.subnets_of_service[each.value]
   security_group_ids = [for group in aws_security_group.endpoints : group.id]
 
   lifecycle {
     precondition {
-      condition     = length(local.subnets_of_service["dynamodb-streams"]) > 0
+      condition     = length(local.subnets_of_service[each.value]) > 0
       error_message = "No private subnet lies in a zone that has DynamoDB Streams' endpoint: tag one that does Tier = Private."
     }
   }

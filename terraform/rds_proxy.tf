@@ -16,12 +16,8 @@ data "aws_iam_policy_document" "proxy_trust" {
       identifiers = ["rds.amazonaws.com"]
     }
 
-    # Only for proxies of this account: the service acts for all accounts.
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
-    }
+    # No aws:SourceAccount: no AWS document says that RDS Proxy sends it, and without it the proxy could not read
+    # its secret. https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-iam-setup.html
   }
 }
 
@@ -52,7 +48,7 @@ data "aws_iam_policy_document" "proxy" {
 resource "aws_iam_role" "proxy" {
   for_each = local.proxy
 
-  name               = each.value
+  name               = "${each.value}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.proxy_trust.json
 }
 
@@ -69,7 +65,7 @@ resource "aws_security_group" "proxy" {
   for_each = local.proxy
 
   name        = each.value
-  description = "Backstream's RDS Proxy"
+  description = "Backstream RDS Proxy"
   vpc_id      = var.vpc_id
 }
 
@@ -163,6 +159,8 @@ resource "aws_db_proxy_default_target_group" "mysql" {
 
   connection_pool_config {
     max_connections_percent = var.rds_proxy_max_connections_percent
+    # RDS refuses more idle connections than connections, and the provider sends 50 where nothing is said.
+    max_idle_connections_percent = floor(var.rds_proxy_max_connections_percent / 2)
     # Below the read timeout: with the database down, the proxy's own error 9501 arrives and not a silence.
     connection_borrow_timeout = max(1, var.mysql_read_timeout_seconds - 5)
   }

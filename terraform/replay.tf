@@ -6,7 +6,7 @@ locals {
   replay_arn            = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:stateMachine:${local.replay_name}"
   replay_executions_arn = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:execution:${local.replay_name}"
   replay_lock_arn       = "${local.table_arns}/${local.prefix}-replay-lock"
-  replayer_arn          = "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names.dlq_replayer}"
+  replayer_arn          = "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names.dlq_replayer}:${local.live}"
   # An automatic run outlasts a long outage, so that the first row follows soon after its end; a run that somebody
   # watches says sooner that the database is down.
   replay_database_wait_seconds = coalesce(var.replay_database_wait_seconds, var.auto_replay ? 21600 : 3600)
@@ -52,6 +52,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     actions = ["s3:GetObject"]
     resources = [
       "${local.failures_bucket_arn}/aws/lambda/*",
+      "${local.failures_bucket_arn}/deferred/*",
       "${local.failures_bucket_arn}/expired/*",
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
@@ -69,6 +70,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     sid     = "WriteWorkAndOutcome"
     actions = ["s3:PutObject"]
     resources = [
+      "${local.failures_bucket_arn}/deferred/*",
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
       "${local.failures_bucket_arn}/replayed/*",
@@ -88,6 +90,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     actions = ["s3:DeleteObject"]
     resources = [
       "${local.failures_bucket_arn}/aws/lambda/*",
+      "${local.failures_bucket_arn}/deferred/*",
       "${local.failures_bucket_arn}/quarantine/*",
     ]
 
@@ -173,6 +176,9 @@ resource "aws_lambda_function" "dlq_replayer" {
   architectures    = [local.architecture]
   memory_size      = var.replayer_memory_mb
   timeout          = 300 # a step hands over to its next call a minute before; the state machine waits 30 s longer
+  publish          = true
+
+  reserved_concurrent_executions = var.replayer_reserved_concurrency
 
   environment {
     variables = merge(local.database_environment, {
@@ -202,9 +208,24 @@ resource "aws_lambda_function" "dlq_replayer" {
       condition     = local.zips.dlq_replayer.built
       error_message = local.build_missing
     }
+
+    precondition {
+      condition     = var.replayer_reserved_concurrency == -1 || var.replayer_reserved_concurrency > var.replay_concurrency
+      error_message = "replayer_reserved_concurrency must be above replay_concurrency: a worker without an invocation fails its lane."
+    }
   }
 
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.dlq_replayer]
+}
+
+# What the state machine calls: it writes to the same tables as the consumer, so its new code waits for the same step.
+resource "aws_lambda_alias" "dlq_replayer" {
+  name             = local.live
+  description      = "The version whose schema step has succeeded"
+  function_name    = aws_lambda_function.dlq_replayer.function_name
+  function_version = aws_lambda_function.dlq_replayer.version
+
+  depends_on = [aws_lambda_invocation.schema]
 }
 
 # The state machine
@@ -228,7 +249,7 @@ data "aws_iam_policy_document" "replay_trust" {
 }
 
 resource "aws_iam_role" "replay" {
-  name               = local.replay_name
+  name               = "${local.replay_name}-${var.aws_region}"
   assume_role_policy = data.aws_iam_policy_document.replay_trust.json
 }
 
@@ -330,5 +351,5 @@ resource "aws_sfn_state_machine" "replay" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.replay, aws_lambda_function.dlq_replayer]
+  depends_on = [aws_iam_role_policy.replay, aws_lambda_alias.dlq_replayer]
 }

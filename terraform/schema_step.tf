@@ -54,7 +54,8 @@ resource "aws_lambda_function" "schema" {
 }
 
 # Once for a deployment, and again when the code, the way to the database or the source of the changes is another one.
-# A table that does not fit, or a source that may not write there, fails the apply with a message that says why.
+# A table that does not fit, or a source that may not write there, fails the apply with a message that says why; the
+# aliases then stay where they are, and with them the old code.
 resource "aws_lambda_invocation" "schema" {
   function_name = aws_lambda_function.schema.function_name
   input         = jsonencode({})

@@ -84,6 +84,9 @@ resource "aws_lambda_function" "stream_consumer" {
   architectures    = [local.architecture]
   memory_size      = var.consumer_memory_mb
   timeout          = var.consumer_timeout_seconds
+  publish          = true # each change is a version, which the alias below makes live
+
+  reserved_concurrent_executions = var.consumer_reserved_concurrency
 
   environment {
     variables = merge(local.database_environment, {
@@ -119,9 +122,20 @@ resource "aws_lambda_function" "stream_consumer" {
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.stream_consumer]
 }
 
+# What the mapping calls. It moves to a new version when the schema step of that version has succeeded: a step that fails
+# leaves the old code in place, which fits the tables as they are.
+resource "aws_lambda_alias" "stream_consumer" {
+  name             = local.live
+  description      = "The version whose schema step has succeeded"
+  function_name    = aws_lambda_function.stream_consumer.function_name
+  function_version = aws_lambda_function.stream_consumer.version
+
+  depends_on = [aws_lambda_invocation.schema]
+}
+
 resource "aws_lambda_event_source_mapping" "orders" {
   event_source_arn = aws_dynamodb_table.orders.stream_arn
-  function_name    = aws_lambda_function.stream_consumer.arn
+  function_name    = aws_lambda_alias.stream_consumer.arn
 
   # From the oldest change on: LATEST misses what is written while the mapping is being created or changed.
   starting_position = "TRIM_HORIZON"
@@ -138,6 +152,11 @@ resource "aws_lambda_event_source_mapping" "orders" {
   # No function_response_types: an error raises, and Lambda keeps the batch. A partial response fails open, as
   # an answer with a slip in it reads as success and loses the batch.
 
+  # Polled, delivered to the destination, dropped: dropped less delivered above 0 is loss.
+  metrics_config {
+    metrics = ["EventCount"]
+  }
+
   destination_config {
     on_failure {
       # Of the resources, not of their names: without its destination the mapping would lose what fails.
@@ -145,6 +164,12 @@ resource "aws_lambda_event_source_mapping" "orders" {
     }
   }
 
-  # The tables are there before the first change is.
-  depends_on = [aws_iam_role_policy.stream_consumer, aws_lambda_invocation.schema]
+  lifecycle {
+    precondition {
+      condition     = var.failure_destination != "sqs" || var.stream_maximum_record_age_seconds <= 43200
+      error_message = "stream_maximum_record_age_seconds must be at most 43200 (12 hours) with failure_destination = sqs: a pointer is void 24 hours after its change, and a replay needs the other half of that time."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.stream_consumer]
 }

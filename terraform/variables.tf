@@ -10,8 +10,9 @@ variable "env" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env))
-    error_message = "env must be 2 to 15 lower-case letters, digits and hyphens, starting with a letter."
+    # RDS Proxy refuses two hyphens in a row.
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env)) && !strcontains(var.env, "--")
+    error_message = "env must be 2 to 15 lower-case letters, digits and single hyphens, starting with a letter."
   }
 }
 
@@ -38,6 +39,16 @@ variable "rds_connection_param_name" {
     condition     = can(regex("^[A-Za-z0-9_./-]+$", var.rds_connection_param_name))
     error_message = "rds_connection_param_name must be a parameter's name, not its ARN."
   }
+
+  validation {
+    condition     = startswith(var.rds_connection_param_name, "/") || !strcontains(var.rds_connection_param_name, "/")
+    error_message = "rds_connection_param_name must begin with / when it holds one: SSM takes only full paths."
+  }
+
+  validation {
+    condition     = !can(regex("(?i)^/?(aws|ssm)", var.rds_connection_param_name))
+    error_message = "rds_connection_param_name must not begin with aws or ssm: SSM keeps such names for itself."
+  }
 }
 
 # General
@@ -49,8 +60,13 @@ variable "name" {
 
   validation {
     # The failures bucket's name also holds env, account and Region, and ends at 63 characters.
-    condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 10 lower-case letters, digits and hyphens, starting with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name)) && !strcontains(var.name, "--")
+    error_message = "name must be 2 to 10 lower-case letters, digits and single hyphens, starting with a letter."
+  }
+
+  validation {
+    condition     = !can(regex("^(sg|sthree|amzn-s3)(-|$)", var.name))
+    error_message = "name must not be or begin with sg, sthree or amzn-s3: EC2 and S3 keep names that begin so for themselves."
   }
 }
 
@@ -97,7 +113,7 @@ variable "xray_tracing" {
 # Tables
 
 variable "deletion_protection" {
-  description = "Keep the DynamoDB tables from being deleted. To destroy the deployment, apply with false first."
+  description = "Keep the DynamoDB tables from being deleted, and refuse to destroy anything else either. To destroy the deployment, apply with false first: docs/operations.md."
   type        = bool
   default     = true
 }
@@ -205,10 +221,16 @@ variable "api_timeout_seconds" {
   }
 }
 
-variable "manage_api_gateway_account" {
-  description = "Set the role with which API Gateway writes access logs. It is one setting for the whole account and Region: false where something else manages it."
+variable "api_access_logs" {
+  description = "Write access logs of the API. API Gateway refuses them where the account has no role for logs in this Region. Default: as manage_api_gateway_account."
   type        = bool
-  default     = true
+  default     = null
+}
+
+variable "manage_api_gateway_account" {
+  description = "Set the role with which API Gateway writes logs. It is one setting for the whole account and Region: it replaces what other APIs rely on, and destroy leaves them all without logs. Only for an account that nothing else shares."
+  type        = bool
+  default     = false
 }
 
 # Stream consumer
@@ -258,7 +280,7 @@ variable "stream_maximum_retry_attempts" {
 }
 
 variable "stream_maximum_record_age_seconds" {
-  description = "Age at which changes that cannot be written go to the failure destination: how long an outage of MySQL is waited out in order."
+  description = "Age at which changes that cannot be written go to the failure destination: how long an outage of MySQL is waited out in order. At most 43200 with failure_destination = sqs."
   type        = number
   default     = 21600
 
@@ -298,6 +320,17 @@ variable "consumer_timeout_seconds" {
   validation {
     condition     = var.consumer_timeout_seconds >= 1 && var.consumer_timeout_seconds <= 900
     error_message = "consumer_timeout_seconds must be from 1 to 900."
+  }
+}
+
+variable "consumer_reserved_concurrency" {
+  description = "Reserved concurrency of the stream consumer: the most invocations, and so database connections, at a time; -1 for none. It comes out of the account's concurrency, of which AWS keeps 100 unreserved. The mapping has no cap of its own; with less than shards times stream_parallelization_factor shards take turns."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.consumer_reserved_concurrency == -1 || (var.consumer_reserved_concurrency >= 1 && floor(var.consumer_reserved_concurrency) == var.consumer_reserved_concurrency)
+    error_message = "consumer_reserved_concurrency must be a whole number above 0, or -1 for none: 0 would stop the consumer until its changes are given up."
   }
 }
 
@@ -400,8 +433,19 @@ variable "replayer_memory_mb" {
   }
 }
 
+variable "replayer_reserved_concurrency" {
+  description = "Reserved concurrency of the replay's function; -1 for none. Must be above replay_concurrency: a call beside the workers' is the second replay that finds the lock taken."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.replayer_reserved_concurrency == -1 || (var.replayer_reserved_concurrency >= 1 && floor(var.replayer_reserved_concurrency) == var.replayer_reserved_concurrency)
+    error_message = "replayer_reserved_concurrency must be a whole number above 0, or -1 for none: 0 would stop every replay."
+  }
+}
+
 variable "auto_replay" {
-  description = "Start a replay by itself when batches have failed. It waits for the database to come back."
+  description = "Start a replay by itself when batches have failed, and on a schedule, which also tries deferred records again. It waits for the database to come back."
   type        = bool
   default     = false
 }
@@ -477,9 +521,25 @@ variable "mysql_read_timeout_seconds" {
 }
 
 variable "rds_secret_kms_key_arn" {
-  description = "KMS key of the database secret, when it is not the account's default key for Secrets Manager."
+  description = "KMS key of the database secret, when it is not the account's default key for Secrets Manager (aws/secretsmanager)."
   type        = string
   default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.rds_secret_kms_key_arn, "arn:aws:kms:none:000000000000:key/none")))
+    error_message = "rds_secret_kms_key_arn must be a key's ARN (arn:aws:kms:...:key/...): IAM grants nothing on an alias."
+  }
+}
+
+variable "rds_connection_param_kms_key_arn" {
+  description = "KMS key of the connection parameter, when it is a SecureString under a key of yours. Neither a String nor the account's default key for SSM (aws/ssm) needs it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.rds_connection_param_kms_key_arn, "arn:aws:kms:none:000000000000:key/none")))
+    error_message = "rds_connection_param_kms_key_arn must be a key's ARN (arn:aws:kms:...:key/...): IAM grants nothing on an alias."
+  }
 }
 
 # RDS Proxy
@@ -503,20 +563,25 @@ variable "rds_database" {
 }
 
 variable "rds_proxy_max_connections_percent" {
-  description = "Share of the database's max_connections that the RDS Proxy may take."
+  description = "Share of the database's max_connections that the RDS Proxy may take. It keeps half of that open when idle."
   type        = number
   default     = 50
 
   validation {
-    condition     = var.rds_proxy_max_connections_percent >= 1 && var.rds_proxy_max_connections_percent <= 100
-    error_message = "rds_proxy_max_connections_percent must be from 1 to 100."
+    condition     = var.rds_proxy_max_connections_percent >= 1 && var.rds_proxy_max_connections_percent <= 100 && floor(var.rds_proxy_max_connections_percent) == var.rds_proxy_max_connections_percent
+    error_message = "rds_proxy_max_connections_percent must be a whole number from 1 to 100."
   }
 }
 
 # Network
 
 variable "create_vpc_endpoints" {
-  description = "Create endpoints for SSM, Secrets Manager, S3, DynamoDB and Step Functions (in SQS mode also SQS and DynamoDB Streams), for private subnets without a NAT gateway. Leave false where the VPC has them or a NAT gateway."
-  type        = bool
-  default     = false
+  description = "Services to create VPC endpoints for, where private subnets have neither a NAT gateway nor endpoints of their own: dynamodb, s3, secretsmanager, ssm and states; with failure_destination = sqs also dynamodb-streams and sqs. Leave out those that the VPC has."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.create_vpc_endpoints, ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
+    error_message = "create_vpc_endpoints may hold dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states: the functions call no other service."
+  }
 }

@@ -82,6 +82,19 @@ class Stack:
         """The types of the resources that another apply would change."""
         return self._terraform.planned_changes()
 
+    def redeploy(self, **changed: Any) -> None:
+        """Apply again, with other values for some of Terraform's variables; without any, as `up` does."""
+        legacy = ensure_legacy_side(self.emulator.url, self.emulator.env, self.access)
+        self._terraform.apply({**self._variables(legacy, self.access), **changed})
+
+    def destroy(self) -> None:
+        """As `terraform destroy` does, and nothing else."""
+        self._terraform.destroy()
+
+    def resources(self) -> set[str]:
+        """The addresses of all that is deployed."""
+        return self._terraform.resources()
+
     @property
     def _sources(self) -> Terraform:
         """For what needs no emulator yet."""
@@ -173,6 +186,8 @@ class Stack:
             "failure_destination": self.settings.failure_destination,
             "stream_maximum_record_age_seconds": RECORD_AGE,
             "stream_maximum_retry_attempts": RETRIES,
+            # An emulator asks for no role of the account; and MiniStack answers a stage without logs as one with some.
+            "api_access_logs": True,
             "deletion_protection": False,
             "failures_bucket_force_destroy": True,
             # The provider watches a new lifecycle rule for a minute; nothing here lives long enough to need one.

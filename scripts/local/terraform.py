@@ -35,10 +35,16 @@ OVERRIDES = {
   s3_use_path_style           = true
 }}
 """,
-    # Neither emulator keeps it, so that every plan would set it again.
-    "tracing_override.tf": """resource "aws_sfn_state_machine" "replay" {
+    # Neither emulator keeps these, so that every plan would set them again.
+    "drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
   lifecycle {
     ignore_changes = [tracing_configuration]
+  }
+}
+
+resource "aws_lambda_event_source_mapping" "orders" {
+  lifecycle {
+    ignore_changes = [metrics_config]
   }
 }
 """,
@@ -96,6 +102,16 @@ class Terraform:
         self._run("plan", "-out=plan")
         changes = self._json("show", "-json", "plan")["resource_changes"]
         return {change["type"] for change in changes if change["change"]["actions"] not in (["no-op"], ["read"])}
+
+    def resources(self) -> set[str]:
+        """The addresses of all that is deployed."""
+        state = json.loads((self.folder / "terraform.tfstate").read_text())
+        return {
+            f"{resource['type']}.{resource['name']}[{instance.get('index_key', '')}]"
+            for resource in state["resources"]
+            if resource["mode"] == "managed"
+            for instance in resource["instances"]
+        }
 
     def outputs(self) -> dict[str, Any]:
         return {name: output["value"] for name, output in self._json("output", "-json").items()}

@@ -31,8 +31,8 @@ variables {
 
 run "the_state_machine_calls_the_replayer" {
   assert {
-    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer"
-    error_message = "The definition must name the function."
+    condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer:live"
+    error_message = "The definition must name the function's alias."
   }
 
   assert {
@@ -41,7 +41,7 @@ run "the_state_machine_calls_the_replayer" {
   }
 
   assert {
-    condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "lambda:InvokeFunction")]) == ["arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer"]
+    condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "lambda:InvokeFunction")]) == ["arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer:live"]
     error_message = "The state machine may call this function and no other."
   }
 
@@ -58,6 +58,13 @@ run "the_state_machine_calls_the_replayer" {
   assert {
     condition     = output.replay_state_machine_arn == aws_sfn_state_machine.replay.arn
     error_message = "The output must be the state machine's ARN."
+  }
+}
+
+run "the_replayers_new_code_waits_for_the_alias" {
+  assert {
+    condition     = aws_lambda_function.dlq_replayer.publish && aws_lambda_alias.dlq_replayer.name == "live" && aws_lambda_alias.dlq_replayer.function_name == aws_lambda_function.dlq_replayer.function_name && aws_lambda_alias.dlq_replayer.function_version == aws_lambda_function.dlq_replayer.version
+    error_message = "The alias names the published version, never $LATEST."
   }
 }
 
@@ -120,6 +127,18 @@ run "the_replayer_reaches_what_the_consumer_reaches" {
   }
 }
 
+run "the_replayer_takes_up_what_is_parked_and_parks_again" {
+  assert {
+    condition = alltrue(flatten([
+      for folder in ["deferred", "quarantine"] : [
+        for action in ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"] :
+        contains(flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, action)]), "arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/${folder}/*")
+      ]
+    ]))
+    error_message = "A parked record is read, written again with its new reason, and moved when it is settled."
+  }
+}
+
 run "in_s3_mode_the_replayer_knows_no_queue" {
   assert {
     condition     = !can(aws_lambda_function.dlq_replayer.environment[0].variables.FAILURES_QUEUE_URL)
@@ -179,6 +198,35 @@ run "settings_take_effect" {
     condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Drain.ItemProcessor.States.WaitInLane.Seconds == 5 && !aws_sfn_state_machine.replay.tracing_configuration[0].enabled
     error_message = "Settings must reach the state machine."
   }
+}
+
+run "concurrency_is_reserved_where_asked_for" {
+  variables {
+    consumer_reserved_concurrency = 8
+    replayer_reserved_concurrency = 5
+  }
+
+  assert {
+    condition     = aws_lambda_function.stream_consumer.reserved_concurrent_executions == 8 && aws_lambda_function.dlq_replayer.reserved_concurrent_executions == 5
+    error_message = "Each function has its own reservation."
+  }
+}
+
+run "no_concurrency_is_reserved_by_default" {
+  assert {
+    condition     = aws_lambda_function.stream_consumer.reserved_concurrent_executions == -1 && aws_lambda_function.dlq_replayer.reserved_concurrent_executions == -1
+    error_message = "A reservation takes from everything else in the account."
+  }
+}
+
+run "every_worker_needs_an_invocation" {
+  command = plan
+
+  variables {
+    replayer_reserved_concurrency = 4
+  }
+
+  expect_failures = [aws_lambda_function.dlq_replayer]
 }
 
 run "a_wait_does_not_outgrow_an_executions_history" {
@@ -262,12 +310,12 @@ run "auto_replay_of_a_queue_is_the_schedule" {
 
 run "without_a_way_out_the_vpc_has_endpoints_for_the_replay" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"]
     failure_destination  = "sqs"
   }
 
   override_resource {
-    target = aws_vpc_endpoint.streams["failures"]
+    target = aws_vpc_endpoint.streams["dynamodb-streams"]
     values = { dns_entry = [{ dns_name = "vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com", hosted_zone_id = "Z1" }] }
   }
 
@@ -291,6 +339,8 @@ run "bad_settings_are_refused" {
     replay_check_interval_seconds = 0
     replayer_memory_mb            = 256
     auto_replay_schedule_minutes  = 0
+    replayer_reserved_concurrency = 0
+    consumer_reserved_concurrency = 1.5
   }
 
   expect_failures = [
@@ -299,5 +349,7 @@ run "bad_settings_are_refused" {
     var.replay_check_interval_seconds,
     var.replayer_memory_mb,
     var.auto_replay_schedule_minutes,
+    var.replayer_reserved_concurrency,
+    var.consumer_reserved_concurrency,
   ]
 }

@@ -110,6 +110,119 @@ run "too_large" {
   ]
 }
 
+run "names_that_aws_keeps_for_itself" {
+  command = plan
+
+  variables {
+    env                       = "qa--2"
+    name                      = "sg"
+    rds_connection_param_name = "/aws/mysql"
+  }
+
+  expect_failures = [
+    var.env,
+    var.name,
+    var.rds_connection_param_name,
+  ]
+}
+
+run "a_prefix_that_s3_keeps_for_itself" {
+  command = plan
+
+  variables {
+    name                      = "sthree-a"
+    rds_connection_param_name = "test/mysql" # not a full path
+  }
+
+  expect_failures = [
+    var.name,
+    var.rds_connection_param_name,
+  ]
+}
+
+run "two_hyphens_in_a_row" {
+  command = plan
+
+  variables {
+    name                              = "back--s"
+    rds_proxy_max_connections_percent = 2.5
+  }
+
+  expect_failures = [
+    var.name,
+    var.rds_proxy_max_connections_percent,
+  ]
+}
+
+run "a_bucket_name_that_is_too_long" {
+  command = plan
+
+  variables {
+    name       = "backstream"
+    env        = "production-ohio"
+    aws_region = "us-isof-south-1"
+  }
+
+  expect_failures = [aws_s3_bucket.failures]
+}
+
+run "the_longest_names_are_legal" {
+  command = plan
+
+  variables {
+    name                    = "backstream"
+    env                     = "production-ohio"
+    aws_region              = "ap-southeast-2"
+    auto_replay             = true
+    failure_destination     = "sqs"
+    create_vpc_endpoints    = ["ssm"]
+    rds_instance_identifier = "legacy"
+    rds_database            = "shop"
+
+    manage_api_gateway_account = true
+  }
+
+  assert {
+    condition = alltrue([
+      for name in concat([for role in aws_iam_role.function : role.name], [for role in aws_iam_role.proxy : role.name], [for role in aws_iam_role.auto_replay : role.name], [for role in aws_iam_role.api_gateway_logs : role.name], [aws_iam_role.replay.name]) :
+      length(name) <= 64 && endswith(name, "-ap-southeast-2") && can(regex("^[a-z0-9-]+$", name))
+    ])
+    error_message = "IAM takes 64 characters, and its names are one account's: they carry the Region."
+  }
+
+  assert {
+    condition     = alltrue([for name in values(local.function_names) : length(name) <= 64]) && length(aws_sfn_state_machine.replay.name) <= 80 && alltrue([for rule in aws_cloudwatch_event_rule.auto_replay : length(rule.name) <= 64])
+    error_message = "Functions and rules take 64 characters, state machines 80."
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.failures.bucket) <= 63 && alltrue([for proxy in aws_db_proxy.mysql : length(proxy.name) <= 63 && can(regex("^[a-z](-?[a-z0-9]+)*$", proxy.name))])
+    error_message = "Buckets and proxies take 63 characters."
+  }
+}
+
+run "the_longest_regions_roles_are_legal" {
+  command = plan
+
+  variables {
+    name                       = "backstream"
+    env                        = "production-oh" # the bucket's name has the account and the Region, too
+    aws_region                 = "us-isof-south-1"
+    auto_replay                = true
+    rds_instance_identifier    = "legacy"
+    rds_database               = "shop"
+    manage_api_gateway_account = true
+  }
+
+  assert {
+    condition = alltrue([
+      for name in concat([for role in aws_iam_role.function : role.name], [for role in aws_iam_role.proxy : role.name], [for role in aws_iam_role.auto_replay : role.name], [for role in aws_iam_role.api_gateway_logs : role.name], [aws_iam_role.replay.name]) :
+      length(name) <= 64 && endswith(name, "-us-isof-south-1")
+    ])
+    error_message = "IAM takes 64 characters."
+  }
+}
+
 run "no_such_choice" {
   command = plan
 
@@ -123,6 +236,10 @@ run "no_such_choice" {
     log_level                 = "LOUD"
     log_retention_days        = 31
     mysql_tls                 = "maybe"
+    create_vpc_endpoints      = ["ssm", "logs"]
+
+    rds_secret_kms_key_arn           = "arn:aws:kms:eu-west-1:123456789012:alias/mysql"
+    rds_connection_param_kms_key_arn = "alias/aws/ssm"
   }
 
   expect_failures = [
@@ -135,5 +252,8 @@ run "no_such_choice" {
     var.log_level,
     var.log_retention_days,
     var.mysql_tls,
+    var.create_vpc_endpoints,
+    var.rds_secret_kms_key_arn,
+    var.rds_connection_param_kms_key_arn,
   ]
 }

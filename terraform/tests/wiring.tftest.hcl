@@ -82,6 +82,34 @@ run "failed_batches_go_to_the_queue_in_sqs_mode" {
   }
 }
 
+run "pointers_leave_time_to_replay_them" {
+  command = plan
+
+  variables {
+    failure_destination               = "sqs"
+    stream_maximum_record_age_seconds = 43201
+  }
+
+  expect_failures = [aws_lambda_event_source_mapping.orders]
+}
+
+run "half_a_day_is_the_most_for_pointers" {
+  command = plan
+
+  variables {
+    failure_destination               = "sqs"
+    stream_maximum_record_age_seconds = 43200
+  }
+}
+
+run "whole_batches_may_wait_longer" {
+  command = plan
+
+  variables {
+    stream_maximum_record_age_seconds = 82800
+  }
+}
+
 run "the_mapping_waits_for_the_database_and_loses_nothing" {
   assert {
     condition     = aws_lambda_event_source_mapping.orders.starting_position == "TRIM_HORIZON"
@@ -104,8 +132,37 @@ run "the_mapping_waits_for_the_database_and_loses_nothing" {
   }
 
   assert {
-    condition     = aws_lambda_event_source_mapping.orders.event_source_arn == aws_dynamodb_table.orders.stream_arn && aws_lambda_event_source_mapping.orders.function_name == aws_lambda_function.stream_consumer.arn
-    error_message = "The mapping reads the orders table's stream for the consumer."
+    condition     = aws_lambda_event_source_mapping.orders.event_source_arn == aws_dynamodb_table.orders.stream_arn && aws_lambda_event_source_mapping.orders.function_name == aws_lambda_alias.stream_consumer.arn
+    error_message = "The mapping reads the orders table's stream for the consumer's live version."
+  }
+}
+
+run "the_consumers_new_code_waits_for_the_alias" {
+  assert {
+    condition     = aws_lambda_function.stream_consumer.publish && aws_lambda_alias.stream_consumer.name == "live" && aws_lambda_alias.stream_consumer.function_name == aws_lambda_function.stream_consumer.function_name && aws_lambda_alias.stream_consumer.function_version == aws_lambda_function.stream_consumer.version
+    error_message = "The alias names the published version, never $LATEST."
+  }
+
+  assert {
+    condition     = !coalesce(aws_lambda_function.schema.publish, false)
+    error_message = "The schema step runs as deployed: it is what decides."
+  }
+}
+
+run "the_code_may_not_use_the_services_rights" {
+  assert {
+    condition = alltrue([
+      for name, document in data.aws_iam_policy_document.vpc_access :
+      flatten([for statement in document.statement : [for condition in statement.condition : condition.values] if statement.effect == "Deny"]) == [for suffix in ["", ":*"] : "arn:aws:lambda:eu-west-1:123456789012:function:${local.function_names[name]}${suffix}"]
+    ])
+    error_message = "A call from an alias may carry its version."
+  }
+}
+
+run "the_mapping_counts_what_it_drops" {
+  assert {
+    condition     = aws_lambda_event_source_mapping.orders.metrics_config[0].metrics == toset(["EventCount"])
+    error_message = "Without it a dropped batch is seen in no metric."
   }
 }
 
@@ -193,6 +250,13 @@ run "only_the_functions_at_the_database_are_in_the_vpc" {
   }
 }
 
+run "the_group_waits_for_the_functions_interfaces" {
+  assert {
+    condition     = aws_security_group.consumer.timeouts.delete == "45m"
+    error_message = "Lambda may take 20 minutes to delete them."
+  }
+}
+
 run "runtime_and_architecture_come_with_the_zips" {
   assert {
     condition     = alltrue([for function in [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema] : function.runtime == "python3.13" && function.architectures == tolist(["arm64"])])
@@ -212,7 +276,7 @@ run "a_missing_build_says_what_to_run" {
 
 run "tables_are_protected" {
   assert {
-    condition     = aws_dynamodb_table.orders.deletion_protection_enabled && aws_dynamodb_table.idempotency.deletion_protection_enabled
+    condition     = aws_dynamodb_table.orders.deletion_protection_enabled && aws_dynamodb_table.idempotency.deletion_protection_enabled && aws_dynamodb_table.guard.deletion_protection_enabled
     error_message = "Tables are protected from deletion by default."
   }
 
@@ -238,7 +302,7 @@ run "protection_can_be_lifted" {
   }
 
   assert {
-    condition     = !aws_dynamodb_table.orders.deletion_protection_enabled && !aws_dynamodb_table.idempotency.deletion_protection_enabled
+    condition     = !aws_dynamodb_table.orders.deletion_protection_enabled && !aws_dynamodb_table.idempotency.deletion_protection_enabled && !aws_dynamodb_table.guard.deletion_protection_enabled
     error_message = "deletion_protection must reach the tables."
   }
 }
@@ -279,6 +343,42 @@ run "the_database_is_what_you_bring_by_default" {
   assert {
     condition     = aws_lambda_function.stream_consumer.environment[0].variables.RDS_CONNECTION_PARAM_NAME == "/test/mysql"
     error_message = "The consumer reads the user's parameter."
+  }
+}
+
+run "no_key_is_granted_that_nobody_named" {
+  command = plan
+
+  assert {
+    condition     = !contains(flatten(data.aws_iam_policy_document.database_access.statement[*].actions), "kms:Decrypt")
+    error_message = "AWS's own keys need no grant."
+  }
+}
+
+run "a_customers_keys_are_granted_for_one_service_each" {
+  command = plan
+
+  variables {
+    rds_secret_kms_key_arn           = "arn:aws:kms:eu-west-1:123456789012:key/secret"
+    rds_connection_param_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/parameter"
+    rds_instance_identifier          = "legacy"
+    rds_database                     = "shop"
+  }
+
+  assert {
+    condition = {
+      for statement in data.aws_iam_policy_document.database_access.statement :
+      one(statement.resources) => [statement.actions, [for condition in statement.condition : [condition.test, condition.variable, condition.values]]] if contains(statement.actions, "kms:Decrypt")
+      } == {
+      "arn:aws:kms:eu-west-1:123456789012:key/secret"    = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["secretsmanager.eu-west-1.amazonaws.com"])]]]
+      "arn:aws:kms:eu-west-1:123456789012:key/parameter" = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["ssm.eu-west-1.amazonaws.com"])]]]
+    }
+    error_message = "Each key decrypts for its own service, and does nothing else."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.proxy.statement : statement.resources if contains(statement.actions, "kms:Decrypt")]) == ["arn:aws:kms:eu-west-1:123456789012:key/secret"]
+    error_message = "The proxy reads the secret, and no parameter."
   }
 }
 
@@ -325,6 +425,30 @@ run "a_named_cluster_gets_a_proxy" {
   assert {
     condition     = aws_db_proxy_target.mysql["proxy"].db_cluster_identifier == "legacy"
     error_message = "The proxy points at the cluster."
+  }
+}
+
+run "a_proxy_with_few_connections_keeps_fewer_of_them_idle" {
+  command = plan
+
+  variables {
+    rds_instance_identifier           = "legacy"
+    rds_database                      = "shop"
+    rds_proxy_max_connections_percent = 25
+  }
+
+  assert {
+    condition     = aws_db_proxy_default_target_group.mysql["proxy"].connection_pool_config[0].max_connections_percent == 25 && aws_db_proxy_default_target_group.mysql["proxy"].connection_pool_config[0].max_idle_connections_percent == 12
+    error_message = "RDS refuses more idle connections than connections."
+  }
+}
+
+run "rds_may_take_on_the_proxys_role" {
+  command = plan
+
+  assert {
+    condition     = flatten(data.aws_iam_policy_document.proxy_trust.statement[*].condition) == []
+    error_message = "RDS Proxy is not documented to send any condition's key."
   }
 }
 
@@ -443,13 +567,59 @@ run "the_function_gets_every_request_and_the_stage_is_watched" {
   }
 
   assert {
-    condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access.arn && aws_api_gateway_stage.live.xray_tracing_enabled
-    error_message = "The stage writes access logs and traces."
+    condition     = aws_api_gateway_stage.live.xray_tracing_enabled
+    error_message = "The stage writes traces."
   }
 
   assert {
     condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 1000 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 500
     error_message = "The stage is throttled."
+  }
+}
+
+run "a_bare_account_needs_no_setting_of_its_own" {
+  assert {
+    condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.api_gateway_logs) == 0
+    error_message = "The account's role for logs is everybody's: it is left alone."
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_stage.live.access_log_settings) == 0 && length(aws_cloudwatch_log_group.api_access) == 0 && aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF"
+    error_message = "API Gateway refuses a stage with logs in an account without a role for them."
+  }
+}
+
+run "access_logs_where_the_account_has_its_role" {
+  variables {
+    api_access_logs = true
+  }
+
+  assert {
+    condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access["api"].arn && length(aws_api_gateway_account.logs) == 0
+    error_message = "Access logs without touching the account's setting."
+  }
+}
+
+run "a_managed_account_has_access_logs" {
+  variables {
+    manage_api_gateway_account = true
+  }
+
+  assert {
+    condition     = aws_api_gateway_account.logs["logs"].cloudwatch_role_arn == aws_iam_role.api_gateway_logs["logs"].arn && length(aws_api_gateway_stage.live.access_log_settings) == 1
+    error_message = "Who sets the role wants the logs."
+  }
+}
+
+run "a_managed_account_without_access_logs" {
+  variables {
+    manage_api_gateway_account = true
+    api_access_logs            = false
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_account.logs) == 1 && length(aws_api_gateway_stage.live.access_log_settings) == 0
+    error_message = "Each can be had without the other."
   }
 }
 
@@ -471,7 +641,7 @@ run "tracing_can_be_turned_off" {
 
 run "endpoints_are_made_when_asked_for" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   assert {
@@ -485,9 +655,27 @@ run "endpoints_are_made_when_asked_for" {
   }
 }
 
+run "only_the_endpoints_asked_for_are_made" {
+  variables {
+    create_vpc_endpoints = ["s3"]
+  }
+
+  assert {
+    condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && keys(aws_vpc_endpoint.gateway) == ["s3"] && length(aws_security_group.endpoints) == 0
+    error_message = "A VPC that has the others must not get them twice: AWS refuses a second private name."
+  }
+}
+
+run "no_endpoints_by_default" {
+  assert {
+    condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && length(aws_vpc_endpoint.gateway) == 0 && length(aws_security_group.endpoints) == 0
+    error_message = "Most VPCs have a way out."
+  }
+}
+
 run "an_endpoint_takes_a_subnet_a_zone_that_its_service_is_in" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
@@ -515,7 +703,7 @@ run "no_endpoint_where_its_service_is_not" {
   command = plan
 
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
@@ -528,7 +716,7 @@ run "no_endpoint_where_its_service_is_not" {
 
 run "endpoints_are_open_to_all_of_the_vpc" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
@@ -544,11 +732,11 @@ run "endpoints_are_open_to_all_of_the_vpc" {
 
 run "gateway_endpoints_reach_every_private_subnet" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
-    target = data.aws_route_tables.private["endpoints"]
+    target = data.aws_route_tables.private["gateways"]
     values = { ids = ["rtb-1"] }
   }
 
@@ -558,7 +746,7 @@ run "gateway_endpoints_reach_every_private_subnet" {
   }
 
   override_data {
-    target = data.aws_route_table.main["endpoints"]
+    target = data.aws_route_table.main["gateways"]
     values = { id = "rtb-main" }
   }
 
@@ -570,11 +758,11 @@ run "gateway_endpoints_reach_every_private_subnet" {
 
 run "the_main_route_table_is_left_alone_where_no_private_subnet_uses_it" {
   variables {
-    create_vpc_endpoints = true
+    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
 
   override_data {
-    target = data.aws_route_tables.private["endpoints"]
+    target = data.aws_route_tables.private["gateways"]
     values = { ids = ["rtb-1"] }
   }
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+
+from scripts.local.settings import REPOSITORY
 from scripts.local.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
@@ -41,3 +48,31 @@ def test_mysql_reads_statements_from_a_pipe_and_prints_plain_rows(stack: Deploye
 
 def test_a_failing_statement_fails_the_command(stack: Deployed):
     assert stack.make("mysql", stdin="SELECT * FROM no_such_table").returncode != 0
+
+
+@pytest.mark.skipif(bool(os.environ.get("MYSQL_HOST")), reason="make db-stop stops our own server only")
+def test_the_smoke_test_of_aws_goes_through_an_outage(stack: Deployed, tmp_path: Path):
+    """What it does on AWS, but for deploying and destroying."""
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(stack.make("outputs").stdout)
+    commands = [
+        "--mysql",
+        "make -s mysql",
+        "--stop-database",
+        "make -s db-stop",
+        "--start-database",
+        "make -s db-start",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.smoke_aws", "--outputs", str(outputs), *commands],
+        cwd=REPOSITORY,
+        env=dict(stack.environment) | {"PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("MySQL     the same") == 4
+    assert "All of it came out as it should." in done.stdout

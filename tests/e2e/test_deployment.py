@@ -2,22 +2,113 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zipfile
+from pathlib import Path
 
-from tests.e2e.deployed import Deployed
+import pytest
 
-# MiniStack answers some attributes otherwise than they were set; LocalStack, like AWS, does not.
-MINISTACK_DRIFT = {"aws_lambda_event_source_mapping"}
+from scripts.local.failure import StackError
+from scripts.local.waiting import poll
+from tests.e2e.deployed import ARRIVAL, Deployed
+
+MAPPING = "common/tables/orders.json"
+
+
+def with_another_column(build: Path, folder: Path) -> Path:
+    """A build of tomorrow's code, whose mapping wants a column that the table does not have."""
+    manifest = json.loads((build / "manifest.json").read_text())
+    for name in manifest["zips"]:
+        with zipfile.ZipFile(build / name) as old, zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as new:
+            for member in old.infolist():
+                content = old.read(member)
+                if member.filename == MAPPING and name != "api.zip":
+                    mapping = json.loads(content)
+                    mapping["columns"].append({"attribute": "note", "column": "note", "type": "string"})
+                    content = json.dumps(mapping).encode()
+                new.writestr(member, content)
+        manifest["zips"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def functions(stack: Deployed) -> list[str]:
+    return [stack.outputs[f"{function}_function_name"] for function in ("consumer", "replayer")]
+
+
+def live_version(stack: Deployed, function: str) -> str:
+    return stack.client("lambda").get_alias(FunctionName=function, Name="live")["FunctionVersion"]
+
+
+def code(stack: Deployed, function: str, version: str) -> str:
+    return stack.client("lambda").get_function_configuration(FunctionName=function, Qualifier=version)["CodeSha256"]
+
+
+def live(stack: Deployed) -> dict[str, str]:
+    """By function, the code that its alias stands for. LocalStack tells it of the version alone."""
+    return {function: code(stack, function, live_version(stack, function)) for function in functions(stack)}
+
+
+def deployed(stack: Deployed) -> dict[str, str]:
+    """By function, the code that was deployed last, live or not."""
+    return {function: code(stack, function, "$LATEST") for function in functions(stack)}
+
+
+def called_by_the_mapping(stack: Deployed) -> str:
+    uuid = stack.outputs["event_source_mapping_uuid"]
+    return stack.client("lambda").get_event_source_mapping(UUID=uuid)["FunctionArn"].split(":function:")[1]
 
 
 def test_a_second_plan_changes_nothing(stack: Deployed):
-    allowed = set() if stack.is_localstack else MINISTACK_DRIFT
-    assert stack.stack.planned_changes() - allowed == set()
+    assert stack.stack.planned_changes() == set()
+
+
+def test_code_whose_schema_step_fails_does_not_go_live(stack: Deployed, tmp_path: Path):
+    """The alias stays where it is, and the mapping goes on with the old code; the next apply that succeeds moves it."""
+    before = live(stack)
+    with pytest.raises(StackError, match=r"schema"):
+        stack.stack.redeploy(build_dir=str(with_another_column(stack.stack.settings.build_folder, tmp_path)))
+    try:
+        assert live(stack) == before
+        assert set(deployed(stack).values()).isdisjoint(before.values()), "the new code is there, and waits"
+        assert called_by_the_mapping(stack) == f"{stack.outputs['consumer_function_name']}:live"
+        order = stack.create()
+        assert poll(lambda: stack.mysql_order(order), ARRIVAL, interval=0.2)
+    finally:
+        stack.stack.redeploy()
+    assert live(stack) == deployed(stack) == before
+
+
+def test_a_change_that_fits_goes_live(stack: Deployed):
+    consumer = stack.outputs["consumer_function_name"]
+    before = int(live_version(stack, consumer))
+    stack.stack.redeploy(apply_every_change=True)
+    try:
+        assert int(live_version(stack, consumer)) == before + 1
+    finally:
+        stack.stack.redeploy()
+    assert int(live_version(stack, consumer)) == before + 2
+
+
+def test_a_protected_deployment_is_not_destroyed(stack: Deployed):
+    """Refused before anything is deleted."""
+    if stack.is_localstack:
+        pytest.skip("LocalStack's DynamoDB knows no deletion protection")
+    stack.stack.redeploy(deletion_protection=True)
+    before = stack.stack.resources()
+    try:
+        with pytest.raises(StackError, match=r"deletion-guard"):
+            stack.stack.destroy()
+        assert stack.stack.resources() == before
+        assert stack.stack.planned_changes() == set(), "everything is still there, as it was"
+    finally:
+        stack.stack.redeploy()
 
 
 def test_the_schema_step_finds_that_the_tables_fit(stack: Deployed):
     answer = stack.client("lambda").invoke(FunctionName=stack.outputs["schema_function_name"], Payload=b"{}")
-    assert json.load(answer["Payload"]) == {"target": "fits", "sidecar": "fits"}
+    assert json.load(answer["Payload"]) == {"target": "fits", "sidecar": "fits", "source": "known"}
 
 
 def test_the_functions_account_can_do_no_more_than_they_need(stack: Deployed):

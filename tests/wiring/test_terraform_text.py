@@ -29,7 +29,7 @@ WILDCARD_RESOURCES = {
     ("replay", "*"),  # log deliveries, X-Ray
     *(
         ("dlq_replayer", f"${{local.failures_bucket_arn}}/{folder}/*")
-        for folder in ("aws/lambda", "aws/lambda/hydrated", "expired", "quarantine", "replay", "replayed")
+        for folder in ("aws/lambda", "aws/lambda/hydrated", "deferred", "expired", "quarantine", "replay", "replayed")
     ),
 }
 FUNCTIONS = {
@@ -39,6 +39,23 @@ FUNCTIONS = {
     "replayer": "dlq_replayer",
     "schema": "schema",
 }
+
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+EC2_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
+
+
+def test_ec2_takes_every_description_of_a_security_group() -> None:
+    """Neither the provider nor an emulator checks them: an apostrophe fails the first apply on AWS."""
+    kinds = ("aws_security_group", "aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule")
+    texts = {
+        text
+        for kind in kinds
+        for block in blocks("resource", kind)
+        for text in re.findall(r'^  description += "(.*)"$', block.body, re.MULTILINE)
+    }
+    assert len(texts) >= 3
+    assert {text for text in texts if not EC2_TEXT.fullmatch(text)} == set()
 
 
 @pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")

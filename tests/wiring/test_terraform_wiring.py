@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,7 +27,7 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in json.loads(done.stdout)["terraform_version"].split("-")[0].split("."))
 
 
-def terraform(folder: Path, *arguments: str) -> None:
+def terraform(folder: Path, *arguments: str) -> str:
     # Nothing of the user's: neither an emulator nor variables.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
     done = subprocess.run(
@@ -38,18 +39,74 @@ def terraform(folder: Path, *arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-@pytest.mark.skipif(version() < MOCKS_SINCE, reason="terraform test mocks providers from Terraform 1.7 on")
-def test_the_wiring_holds(tmp_path: Path) -> None:
+pytestmark = pytest.mark.skipif(
+    version() < MOCKS_SINCE, reason="terraform test mocks providers, and graph shows resources, from Terraform 1.7 on"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """In a copy: Terraform leaves nothing in the sources."""
-    folder = tmp_path / "terraform"
+    parent = tmp_path_factory.mktemp("wiring")
+    folder = parent / "terraform"
     shutil.copytree(TERRAFORM / "tests", folder / "tests")
     for source in TERRAFORM.glob("*.tf"):
         shutil.copy(source, folder)
+    (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     for neighbour in NEIGHBOURS:
-        (tmp_path / neighbour).symlink_to(ROOT / neighbour)
+        (parent / neighbour).symlink_to(ROOT / neighbour)
     link_mirror(folder)
-    terraform(folder, "init", "-backend=false")
+    terraform(folder, "init")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def needs(folder: Path) -> dict[str, set[str]]:
+    """Each resource with all that it depends on, near and far: what is created before it and destroyed after it."""
+    graph = terraform(folder, "graph")
+    near: dict[str, set[str]] = {name: set() for name in re.findall(r'^  "([^"]+)" \[label=', graph, re.MULTILINE)}
+    for dependent, dependency in re.findall(r'^  "([^"]+)" -> "([^"]+)";', graph, re.MULTILINE):
+        near[dependent].add(dependency)
+    return {name: _reached(name, near) for name in near}
+
+
+def _reached(name: str, near: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        new = near[ahead.pop()] - found
+        found |= new
+        ahead += new
+    return found
+
+
+def test_the_wiring_holds(folder: Path) -> None:
     terraform(folder, "validate")
     terraform(folder, "test")
+
+
+def test_a_destroy_deletes_the_guard_before_all_else(needs: dict[str, set[str]]) -> None:
+    """Protected, the guard cannot be deleted; and nothing is deleted that it depends on."""
+    everything = {name for name in needs if not name.startswith("data.")}
+    assert everything - needs["aws_dynamodb_table.guard"] == {"aws_dynamodb_table.guard"}
+
+
+def test_roles_outlive_the_network_interfaces(needs: dict[str, set[str]]) -> None:
+    """The security group goes after the functions' interfaces, which Lambda deletes with the functions' roles."""
+    functions = ("dlq_replayer", "schema", "stream_consumer")
+    assert {f"aws_iam_role_policy.{name}" for name in functions} < needs["aws_security_group.consumer"]
+    for name in functions:
+        assert "aws_security_group.consumer" in needs[f"aws_lambda_function.{name}"]
+
+
+@pytest.mark.parametrize("function", ["stream_consumer", "dlq_replayer"])
+def test_new_code_is_live_after_its_schema_step(needs: dict[str, set[str]], function: str) -> None:
+    assert {"aws_lambda_invocation.schema", f"aws_lambda_function.{function}"} < needs[f"aws_lambda_alias.{function}"]
+
+
+def test_the_alias_is_what_is_called(needs: dict[str, set[str]]) -> None:
+    assert "aws_lambda_alias.stream_consumer" in needs["aws_lambda_event_source_mapping.orders"]
+    assert "aws_lambda_alias.dlq_replayer" in needs["aws_sfn_state_machine.replay"]
