@@ -13,7 +13,7 @@ data "aws_subnets" "private" {
 
 resource "aws_security_group" "consumer" {
   name        = local.function_names.stream_consumer
-  description = "Backstream's functions that talk to the database"
+  description = "Backstream functions that talk to the database"
   vpc_id      = var.vpc_id
 
   lifecycle {
@@ -137,7 +137,7 @@ resource "aws_security_group" "endpoints" {
   for_each = local.endpoints
 
   name        = each.value
-  description = "Backstream's VPC endpoints"
+  description = "Backstream VPC endpoints"
   vpc_id      = var.vpc_id
 }
 

@@ -69,7 +69,7 @@ resource "aws_security_group" "proxy" {
   for_each = local.proxy
 
   name        = each.value
-  description = "Backstream's RDS Proxy"
+  description = "Backstream RDS Proxy"
   vpc_id      = var.vpc_id
 }
 
@@ -162,7 +162,8 @@ resource "aws_db_proxy_default_target_group" "mysql" {
   db_proxy_name = each.value.name
 
   connection_pool_config {
-    max_connections_percent = var.rds_proxy_max_connections_percent
+    max_connections_percent      = var.rds_proxy_max_connections_percent
+    max_idle_connections_percent = floor(var.rds_proxy_max_connections_percent / 2)
     # Below the read timeout: with the database down, the proxy's own error 9501 arrives and not a silence.
     connection_borrow_timeout = max(1, var.mysql_read_timeout_seconds - 5)
   }
