@@ -13,6 +13,11 @@ variable "env" {
     condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env))
     error_message = "env must be 2 to 15 lower-case letters, digits and hyphens, starting with a letter."
   }
+
+  validation {
+    condition     = !strcontains(var.env, "--")
+    error_message = "env must not contain two hyphens in a row: RDS Proxy refuses such a name."
+  }
 }
 
 variable "vpc_id" {
@@ -35,8 +40,13 @@ variable "rds_connection_param_name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_./-]+$", var.rds_connection_param_name))
-    error_message = "rds_connection_param_name must be a parameter's name, not its ARN."
+    condition     = can(regex("^([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$", var.rds_connection_param_name))
+    error_message = "rds_connection_param_name must be a parameter's name, not its ARN. A name with levels begins with a slash, as in /prod/mysql."
+  }
+
+  validation {
+    condition     = !can(regex("(?i)^/?(aws|ssm)", var.rds_connection_param_name))
+    error_message = "rds_connection_param_name must not begin with aws or ssm: SSM reserves these."
   }
 }
 
@@ -51,6 +61,16 @@ variable "name" {
     # The failures bucket's name also holds env, account and Region, and ends at 63 characters.
     condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name))
     error_message = "name must be 2 to 10 lower-case letters, digits and hyphens, starting with a letter."
+  }
+
+  validation {
+    condition     = !strcontains(var.name, "--")
+    error_message = "name must not contain two hyphens in a row: RDS Proxy refuses such a name."
+  }
+
+  validation {
+    condition     = !can(regex("^(amzn|sg|sthree)(-|$)", var.name))
+    error_message = "name must not be amzn, sg or sthree, nor begin with one of them and a hyphen: S3 and EC2 reserve these."
   }
 }
 
