@@ -14,6 +14,11 @@ variable "env" {
     condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env)) && !strcontains(var.env, "--")
     error_message = "env must be 2 to 15 lower-case letters, digits and single hyphens, starting with a letter."
   }
+
+  validation {
+    condition     = !strcontains(var.env, "--")
+    error_message = "env must not contain two hyphens in a row: RDS Proxy refuses such a name."
+  }
 }
 
 variable "vpc_id" {
@@ -36,8 +41,13 @@ variable "rds_connection_param_name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_./-]+$", var.rds_connection_param_name))
-    error_message = "rds_connection_param_name must be a parameter's name, not its ARN."
+    condition     = can(regex("^([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$", var.rds_connection_param_name))
+    error_message = "rds_connection_param_name must be a parameter's name, not its ARN. A name with levels begins with a slash, as in /prod/mysql."
+  }
+
+  validation {
+    condition     = !can(regex("(?i)^/?(aws|ssm)", var.rds_connection_param_name))
+    error_message = "rds_connection_param_name must not begin with aws or ssm: SSM reserves these."
   }
 
   validation {
@@ -67,6 +77,16 @@ variable "name" {
   validation {
     condition     = !can(regex("^(sg|sthree|amzn-s3)(-|$)", var.name))
     error_message = "name must not be or begin with sg, sthree or amzn-s3: EC2 and S3 keep names that begin so for themselves."
+  }
+
+  validation {
+    condition     = !strcontains(var.name, "--")
+    error_message = "name must not contain two hyphens in a row: RDS Proxy refuses such a name."
+  }
+
+  validation {
+    condition     = !can(regex("^(amzn|sg|sthree)(-|$)", var.name))
+    error_message = "name must not be amzn, sg or sthree, nor begin with one of them and a hyphen: S3 and EC2 reserve these."
   }
 }
 

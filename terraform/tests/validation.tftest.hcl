@@ -257,3 +257,46 @@ run "no_such_choice" {
     var.rds_connection_param_kms_key_arn,
   ]
 }
+
+# Each of these plans, and is refused by AWS at apply.
+
+run "a_bucket_name_that_s3_reserves" {
+  command = plan
+
+  variables {
+    name = "sthree"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "a_name_with_two_hyphens_in_a_row" {
+  command = plan
+
+  variables {
+    name = "xn--a"
+    env  = "a--b"
+  }
+
+  expect_failures = [var.name, var.env]
+}
+
+run "a_hierarchy_without_its_first_slash" {
+  command = plan
+
+  variables {
+    rds_connection_param_name = "test/mysql"
+  }
+
+  expect_failures = [var.rds_connection_param_name]
+}
+
+run "a_parameter_name_that_ssm_reserves" {
+  command = plan
+
+  variables {
+    rds_connection_param_name = "/SSM/mysql"
+  }
+
+  expect_failures = [var.rds_connection_param_name]
+}

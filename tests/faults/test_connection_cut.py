@@ -38,7 +38,7 @@ def test_a_reset_after_the_commit_is_redelivered_and_recognised_so_nothing_is_wr
     assert consumer.deliver(*batch) == {"redelivered": 3}
     assert tables.orders() == [order("a"), order("b")]
     assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0), ("gone", 3, 1)]
-    assert log() == [("gone", "NEW"), ("a", "NEW"), ("b", "NEW"), ("gone", "deleted")]
+    assert log() == [("gone", "NEW"), ("gone", "deleted"), ("a", "NEW"), ("b", "NEW")]
 
 
 def test_on_a_reused_connection_a_lost_acknowledgement_is_settled_in_the_same_invocation(tables, log, proxy, consumer):

@@ -20,7 +20,7 @@ from common.source import Source
 from scripts.local.mariadb import MariaDB
 from scripts.local.waiting import poll
 from tests.support.deliveries import Parameters
-from tests.support.functions import FunctionWorld
+from tests.support.functions import Context, FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record
 from tests.support.tables import Rows, Tables, order
 
@@ -276,12 +276,12 @@ class TestFailover:
     def deploy(world: FunctionWorld, arn: str, generation: int) -> Callable[..., dict[str, int]]:
         """The schema step, then what delivers records to the consumer."""
         world.set({"STREAM_ARN": arn, "STREAM_GENERATION": str(generation)})
-        world.cold_start("stream_consumer.schema_step").handler({}, None)
+        world.cold_start("stream_consumer.schema_step").handler({}, Context())
         consumer = world.cold_start("stream_consumer.handler")
 
         def deliver(*records: Any) -> dict[str, int]:
             try:
-                return dict(consumer.handler({"Records": list(records)}, None))
+                return dict(consumer.handler({"Records": list(records)}, Context()))
             finally:
                 consumer.DATABASE.drop()
 

@@ -112,7 +112,7 @@ class HostileTables(Tables):
             f"CREATE USER '{LEAST}'@'%' IDENTIFIED BY '{password}'",
             *(
                 f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO '{LEAST}'@'%'"
-                for table in ("tbl_orders", "replication_versions")
+                for table in ("tbl_orders", "replication_versions", "replication_sources")
             ),
         )
         return Account(LEAST, password)

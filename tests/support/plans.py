@@ -1,0 +1,107 @@
+"""Plans the configuration with the real provider, without an account: nothing is asked of AWS.
+
+The mocked provider would not do: what the real one fills in, for instance a default, is sent to AWS, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scripts.local.settings import REPOSITORY
+from scripts.local.terraform import NEIGHBOURS
+from scripts.tf_mirror import link_mirror
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Variables = dict[str, Any]
+
+PROVIDER = """provider "aws" {
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+"""
+GIVEN: Variables = {
+    "aws_region": "eu-west-1",
+    "env": "test",
+    "vpc_id": "vpc-0123456789abcdef0",
+    "rds_sg_id": "sg-0123456789abcdef0",
+    "rds_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf",
+    "rds_connection_param_name": "/test/mysql",
+    "build_dir": "./tests/fixture",
+}
+# What the data sources would ask AWS.
+DATA = {
+    "aws_caller_identity.current": {"account_id": "123456789012"},
+    "aws_route_table.main": {"id": "rtb-0123456789abcdef0"},
+    "aws_route_table.private": {"id": "rtb-0123456789abcdef1", "associations": []},
+    "aws_route_tables.private": {"ids": ["rtb-0123456789abcdef1"]},
+    "aws_subnet.private": {"availability_zone": "eu-west-1a"},
+    "aws_subnets.private": {"ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]},
+    "aws_vpc.endpoints": {"cidr_block_associations": [{"cidr_block": "10.0.0.0/16"}]},
+    "aws_vpc_endpoint_service.interface": {"availability_zones": ["eu-west-1a"]},
+}
+# The provider would have Step Functions check its definition.
+RESOURCES = {"aws_sfn_state_machine.replay": {"arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:planned"}}
+
+
+@dataclass(frozen=True)
+class Planned:
+    plan: str
+    address: str
+    type: str
+    values: Mapping[str, Any]
+
+
+def copy_configuration(home: Path) -> Path:
+    """A copy that `plan` can plan; nothing is written into the sources."""
+    folder = home / "terraform"
+    shutil.copytree(REPOSITORY / "terraform" / "tests" / "fixture", folder / "tests" / "fixture")
+    for source in (REPOSITORY / "terraform").glob("*.tf"):
+        shutil.copy(source, folder)
+    for neighbour in NEIGHBOURS:
+        (home / neighbour).symlink_to(REPOSITORY / neighbour)
+    (folder / "provider_override.tf").write_text(PROVIDER)
+    return folder
+
+
+def plan(folder: Path, variants: Mapping[str, Variables]) -> list[Planned]:
+    """The resources that each variant of the variables would create, with what is known before they are there."""
+    link_mirror(folder)
+    runs = {name: {"command": "plan", "variables": variables} for name, variables in variants.items()}
+    test = {
+        "variables": GIVEN,
+        "override_data": [{"target": f"data.{target}", "values": values} for target, values in DATA.items()],
+        "override_resource": [{"target": target, "values": values} for target, values in RESOURCES.items()],
+        "run": runs,
+    }
+    (folder / "tests" / "plans.tftest.json").write_text(json.dumps(test))
+    _terraform(folder, "init", "-backend=false", "-no-color")
+    messages = [json.loads(line) for line in _terraform(folder, "test", "-json", "-verbose").splitlines()]
+    return [
+        Planned(message["@testrun"], change["address"], change["type"], change["change"]["after"])
+        for message in messages
+        if message["type"] == "test_plan"
+        for change in message["test_plan"]["resource_changes"]
+        if change["mode"] == "managed"
+    ]
+
+
+def _terraform(folder: Path, *arguments: str) -> str:
+    # Nothing of the user's: neither an emulator nor variables.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
+    done = subprocess.run(
+        ["terraform", *arguments], cwd=folder, env=inherited, capture_output=True, text=True, check=False
+    )
+    # Every plan is printed together with the provider's whole schema.
+    assert done.returncode == 0, [line for line in done.stdout.splitlines() if "rror" in line[:200]] or done.stderr
+    return done.stdout
