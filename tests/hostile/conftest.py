@@ -9,7 +9,6 @@ from typing import Any
 import pymysql
 import pytest
 
-from common import mapping, schema
 from scripts.local.access import Account
 from scripts.local.mariadb import SQL_MODE, MariaDB
 from tests.faults.conftest import log as status_log
@@ -28,7 +27,7 @@ def tables(server: MariaDB) -> Iterator[HostileTables]:
     admin = server.connect(autocommit=True)
     tables = HostileTables(admin)
     tables.drop_all()
-    schema.create_missing(admin, mapping.load())
+    tables.create()
     tables.build()
     yield tables
     tables.drop_all()
