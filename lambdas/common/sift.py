@@ -146,7 +146,9 @@ class _Sifter:
             self._upsert(upserts)
 
     def _refusal(self, change: Change) -> Rejection | None:
-        return MOVED if change.key in self._moved and change.row is not None else self.writer.refusal(change)
+        return (
+            MOVED if change.key in self._moved and change.row is not None else self.writer.refusal(change, foresee=True)
+        )
 
     def look_after_keys(self) -> None:
         """Raises _MovedError."""

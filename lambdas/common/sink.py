@@ -168,7 +168,7 @@ def _write_all(writer: Writer, histories: list[History], *, every_change: bool) 
         for layer in layers(histories):
             outcome.add(writer.write(layer))
     else:
-        outcome = writer.write([_newest(history) for history in histories])
+        outcome = writer.write([history[0] if len(history) == 1 else _newest(history) for history in histories])
         outcome.counts["superseded"] += sum(map(len, histories)) - len(histories)
     return outcome
 

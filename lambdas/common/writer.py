@@ -7,7 +7,10 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import xor
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import pymysql
 from pymysql.connections import Connection
@@ -82,11 +85,11 @@ class Writer:
         outcome = Outcome()
         if not changes:
             return outcome
+        if self.target.checks and any(map(self.refusal, changes)):
+            raise RefusedError
         winners, known = self._claim(changes, outcome)
         deletes = [change for change in winners if change.row is None]
         upserts = [change for change in winners if change.row is not None]
-        if any(self.refusal(change) for change in upserts):
-            raise RefusedError
         try:
             self.delete(deletes)
             self._upsert(upserts, known)
@@ -100,9 +103,9 @@ class Writer:
         outcome.counts["deleted"] += len(deletes)
         return outcome
 
-    def refusal(self, change: Change) -> Rejection | None:
-        """Why a row must not be sent."""
-        return self.target.refusal(change.row) if self.target.checks and change.row is not None else None
+    def refusal(self, change: Change, *, foresee: bool = False) -> Rejection | None:
+        """Why a row must not be sent, or, with `foresee`, need not be."""
+        return self.target.refusal(change.row, foresee=foresee) if change.row is not None else None
 
     def _upsert(self, changes: Sequence[Change], known: bool | None) -> None:
         if known is None:
@@ -177,9 +180,20 @@ class Writer:
 
     def moved(self, changes: Sequence[Change]) -> set[str]:
         """Keys whose rows were written and are not there: a trigger has changed the key."""
-        if self.target.is_plain or not changes:
+        if self.target.is_plain or self._are_there(changes):
             return set()
         return {change.key for change in changes} - self.found(changes).keys()
+
+    def _are_there(self, changes: Sequence[Change]) -> bool:
+        """Whether the rows of all keys are there, by their number and a sum of their keys."""
+        head, tail = self.target.digest
+        with self.connection.cursor() as cursor:
+            for statement, part in chunks(head, [literal(change.key) for change in changes], tail, self.limit):
+                cursor.execute(statement)
+                expected = (len(changes[part]), reduce(xor, (crc32(change.key.encode()) for change in changes[part])))
+                if cursor.fetchall() != (expected,):
+                    return False
+        return True
 
     def rows(self, changes: Sequence[Change]) -> list[str]:
         """The values of each change as SQL."""
