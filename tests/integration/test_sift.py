@@ -138,6 +138,17 @@ def test_a_rotation_larger_than_a_slice_is_written(tables: Tables, connect: Any,
     assert mapped_orders(tables) == [order(f"k{i:04}", status=f"S{(i + 1) % n}") for i in range(n)]
 
 
+def test_a_signalled_duplicate_tells_no_text_of_the_trigger(tables: Tables, connect: Any):
+    """The text may hold a value of the row."""
+    body = "IF NEW.status = 'BAD' THEN SIGNAL SQLSTATE '23000' SET MYSQL_ERRNO = 1062, MESSAGE_TEXT = 'secret'; END IF"
+    tables.run(trigger("BEFORE INSERT", body))
+
+    outcome = Writer(connect())(record("a", 1, status="BAD"), record("b", 1))
+
+    assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.DEFERRED)]
+    assert "secret" not in outcome.parked[0].reason
+
+
 def test_a_loaded_row_beside_poison_is_written(refusing: Writer, tables: Tables):
     """The lowest version wins where nothing was ever written."""
     loaded = changes_of(record("a", 1))[0]._replace(version=LOWEST_VERSION, source_time=0)
