@@ -24,14 +24,17 @@ from itertools import accumulate, chain
 from typing import Any
 
 import pymysql
+from pymysql.constants import ER
 
 from common import unique
-from common.changes import Change, Kind, Parked
+from common.changes import LOWEST_VERSION, Change, Kind, Parked
 from common.target import MOVED, Rejection
 from common.writer import Outcome, Statement, Stored, Writer, count_loser, layers
 
-# So many keys are decided before the next: where time runs out, these are done; at least so many, however short it is.
+# So many keys that have something new are decided before the next: where time runs out, these are done; at least so
+# many, however short it is. And so many rows are tried for evidence.
 _SLICE, _LEAST = 500, 10
+_PROBES = 10
 
 History = list[Change]
 Id = tuple[str, str]  # key and version
@@ -59,26 +62,40 @@ def _write(sifter: _Sifter, histories: list[History], *, every_change: bool) -> 
     writer = sifter.writer
     stored = writer.lock([history[0].key for history in histories])
     turns_of = _each if every_change else _newest
+    least, slices = _cuts(histories, stored)
     done = len(histories)
-    for start in range(0, len(histories), _SLICE):
-        some = histories[start : start + _SLICE]
-        if not sifter.finish(turns_of(some, stored, sifter)):
-            done = start or _do_least(sifter, turns_of(some[:_LEAST], stored, sifter))
+    for start, end in slices:
+        if not sifter.finish(turns_of(histories[start:end], stored, sifter)):
+            done = start or _do_least(sifter, turns_of(histories[:least], stored, sifter), least)
             break
     if done == len(histories):
-        sifter.finish(sifter.waiting())
+        sifter.finish(sifter.waiting(in_slices=len(slices) > 1))
     sifter.raise_what_nobody_knows()
     sifter.look_after_keys()
-    writer.claim([sifter.written[key][-1] for key in sorted(sifter.written)])
-    writer.forget([key for key in stored if stored[key].new and key not in sifter.written])
+    newest = [sifter.written[key][-1] for key in sorted(sifter.written)]
+    of_a_load = {change.key for change in newest if change.version == LOWEST_VERSION}
+    writer.forget([key for key in stored if stored[key].new and (key in of_a_load or key not in sifter.written)])
+    writer.claim(newest)
     return sifter.outcome(histories[:done], histories[done:], every_change=every_change)
 
 
-def _do_least(sifter: _Sifter, turns: Iterator[list[Change]]) -> int:
+def _cuts(histories: list[History], stored: dict[str, Stored]) -> tuple[int, list[tuple[int, int]]]:
+    """Where the least ends that is done, and the slices.
+
+    Only what is newer than what is stored counts: what an earlier delivery has written is no step further.
+    """
+    work = [i for i, history in enumerate(histories) if stored[history[0].key].is_older(history[-1])]
+    starts = [0, *work[_SLICE::_SLICE]]
+    return (work[_LEAST] if len(work) > _LEAST else len(histories)), list(
+        zip(starts, [*starts[1:], len(histories)], strict=True)
+    )
+
+
+def _do_least(sifter: _Sifter, turns: Iterator[list[Change]], least: int) -> int:
     """A batch that is too hard for a call must still get smaller with each."""
     with sifter.unhurried():
         sifter.finish(turns)
-    return _LEAST
+    return least
 
 
 def _newest(histories: list[History], stored: dict[str, Stored], sifter: _Sifter) -> Iterator[list[Change]]:
@@ -124,14 +141,15 @@ class _Sifter:
         self._lost: dict[Id, tuple[Change, Stored]] = {}
         self._rejected: dict[Id, tuple[Change, Rejection]] = {}
         self._unknown: pymysql.MySQLError | None = None
+        self._goes_through = False  # some row of the batch, though time may have undone it
         self.written: dict[str, list[Change]] = {}  # of each key, its newest last
 
     def without_losers(self, changes: Sequence[Change], stored: dict[str, Stored]) -> list[Change]:
         """Those that are newer than what is stored of their keys."""
-        newer = [change for change in changes if change.version > stored[change.key].version]
+        newer = [change for change in changes if stored[change.key].is_older(change)]
         if len(newer) < len(changes):
             for change in changes:
-                if change.version <= stored[change.key].version:
+                if not stored[change.key].is_older(change):
                     self._lost[_id(change)] = change, stored[change.key]
         return newer
 
@@ -176,22 +194,45 @@ class _Sifter:
         yield
         self._out_of_time = out_of_time
 
-    def waiting(self) -> Iterator[list[Change]]:
-        """What another row stood in the way of, once more: that one may have moved since."""
+    def waiting(self, *, in_slices: bool) -> Iterator[list[Change]]:
+        """What another row stood in the way of, once more: that one may have moved since.
+
+        Where nothing was written, only rows of several slices may still take each other's values.
+        """
         waiting: dict[str, Change] = {}
         for change, why in self._rejected.values():
             newest = max([change, *self.written.get(change.key, ())], key=lambda one: one.version)
             if why.kind is Kind.DEFERRED and newest is change and change.version >= _version(waiting.get(change.key)):
                 waiting[change.key] = change
-        if waiting and self.written:
+        if not self.written:
+            waiting = {key: change for key, change in waiting.items() if in_slices and self._clashes(change)}
+        if waiting:
             for change in waiting.values():
                 del self._rejected[_id(change)]
             yield [waiting[key] for key in sorted(waiting)]
 
+    def _clashes(self, change: Change) -> bool:
+        return self._rejected[_id(change)][1].errno == ER.DUP_ENTRY
+
     def raise_what_nobody_knows(self) -> None:
         """Where no row goes through it is the database's error, not the row's."""
-        if self._unknown and not self.written:
+        is_open = any(why.kind is Kind.UNKNOWN for _, why in self._rejected.values())
+        if self._unknown and is_open and not self._goes_through and not self._would_go_through():
             raise self._unknown
+
+    def _would_go_through(self) -> bool:
+        """Whether one of a few rows that an earlier delivery has written could be written again. Undone at once."""
+        redelivered = [change for change, at in self._lost.values() if change.version == at.version]
+        for change in redelivered[:_PROBES]:
+            self.writer.connection.query("SAVEPOINT probe")
+            try:
+                self.writer.delete([change]) if change.row is None else self.writer.update([change])
+            except pymysql.MySQLError as error:
+                self._rejection(error)
+                continue
+            self.writer.connection.query("ROLLBACK TO SAVEPOINT probe")
+            return True
+        return False
 
     def outcome(self, decided: list[History], left: list[History], *, every_change: bool) -> Outcome:
         outcome = Outcome(left=list(chain.from_iterable(left)))
@@ -292,6 +333,7 @@ class _Sifter:
                     result.rejected.append((part[0], why))
                 search.failed(len(part), _row_number(error))
             else:
+                self._goes_through = True
                 result.written += part
                 search.went_through(len(part))
             if search.part() and self._out_of_time():

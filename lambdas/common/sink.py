@@ -33,7 +33,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT, SERVER_STATUS
 
 from common import errors, schema, sift
-from common.changes import Change, Parked
+from common.changes import Change
 from common.target import Target
 from common.writer import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, RefusedError, Writer, layers, tripped
 
@@ -69,14 +69,16 @@ def apply(  # noqa: PLR0913 - what differs between its callers
         except (RefusedError, pymysql.MySQLError) as error:
             connection.rollback()
             target = _as_it_is(connection, target, error)
+            known = parked_before()
             outcome = sift.write(
                 Writer(connection, target, statement_bytes),
-                _without(histories, parked_before()),
+                _without(histories, known),
                 every_change=every_change,
                 out_of_time=out_of_time,
             )
+            contradicted = _leave(outcome, [one for one in contradicted if (one.key, one.version) not in known])
         connection.commit()
-        outcome.parked += contradicted
+        outcome.parked += map(tripped, contradicted)
         outcome.counts["redelivered"] += repeats
         outcome.counts = +outcome.counts
     except BaseException:
@@ -107,6 +109,13 @@ def _without(histories: list[History], parked: Container[tuple[str, str]]) -> li
     return [history for history in left if history]
 
 
+def _leave(outcome: Outcome, contradicted: list[Change]) -> list[Change]:
+    """All changes of a key are left, if any is: those of `contradicted` go there; gives back the others."""
+    keys = {change.key for change in outcome.left}
+    outcome.left = sorted([*outcome.left, *(c for c in contradicted if c.key in keys)], key=itemgetter(0, 1))
+    return [change for change in contradicted if change.key not in keys]
+
+
 def _demand(connection: Connection[Any]) -> None:
     if connection.client_flag & CLIENT.FOUND_ROWS:
         raise ValueError("CLIENT_FOUND_ROWS makes the server's row counts lie; connect without it")
@@ -126,7 +135,7 @@ def _rollback(connection: Connection[Any]) -> None:
 History = list[Change]
 
 
-def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Parked]]:
+def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Change]]:
     """The history of each key; how many changes repeated a version; what the clock contradicts.
 
     Sorted by key, as writers that lock keys in one order never deadlock.
@@ -135,7 +144,7 @@ def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Park
     if len({change.key for change in changes}) == len(changes):  # nearly every batch
         return [[change] for change in sorted(changes, key=itemgetter(0))], 0, []
     histories: list[History] = []
-    parked: list[Parked] = []
+    all_contradicted: list[Change] = []
     repeats = 0
     ordered = sorted(changes, key=itemgetter(0, 1))  # key, version
     for _, same_key in groupby(ordered, key=itemgetter(0)):
@@ -146,9 +155,9 @@ def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Park
         distinct = list({change.version: change for change in given}.values())
         repeats += len(given) - len(distinct)
         contradicted = _contradicted(distinct)
-        parked += map(tripped, contradicted)
+        all_contradicted += contradicted
         histories.append([change for change in distinct if change not in contradicted])
-    return histories, repeats, parked
+    return histories, repeats, all_contradicted
 
 
 def _contradicted(changes: list[Change]) -> list[Change]:

@@ -231,5 +231,9 @@ _NAMES = {number: name for name, number in vars(ER).items() if isinstance(number
 
 
 def _clashing_key(message: str) -> str:
-    """`Duplicate entry '...' for key 'name'`, in MySQL 8 'table.name'; the value before it may hold anything."""
-    return message.rpartition(" for key ")[2].strip("'`\"").rpartition(".")[2]
+    """`Duplicate entry '...' for key 'name'`, in MySQL 8 'table.name'; the value before it may hold anything.
+
+    So may the whole text that a trigger signals.
+    """
+    _, found, name = message.rpartition(" for key ")
+    return name.strip("'`\"").rpartition(".")[2] if found else "a unique key"

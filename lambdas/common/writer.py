@@ -58,6 +58,10 @@ class Stored(NamedTuple):
     source_time: int
     new: bool
 
+    def is_older(self, change: Change) -> bool:
+        """A loaded row has the lowest version, and wins where nothing was ever written."""
+        return self.new or change.version > self.version
+
 
 @dataclass(frozen=True)
 class Statement:

@@ -1,0 +1,207 @@
+"""What the search for refused rows promises where its time runs out, and what it takes for evidence."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pymysql
+import pytest
+
+from common import errors
+from common.changes import LOWEST_VERSION, Kind
+from common.sink import Outcome, apply
+from tests.support.legacy import mapped_orders, orders_table, signal, trigger
+from tests.support.records import record
+from tests.support.tables import Tables, order
+from tests.support.writes import Writer, changes_of
+
+
+def fuse(calls: int) -> Callable[[], bool]:
+    """False for the first `calls` calls, then true."""
+    count = itertools.count()
+    return lambda: next(count) >= calls
+
+
+@pytest.fixture
+def refusing(tables: Tables, connect: Any) -> Writer:
+    """A target whose triggers signal 31001, which nobody knows, for the status ODD, and 45000 for BAD."""
+    for event in ("INSERT", "UPDATE"):
+        refusals = signal("NEW.status = 'ODD'", 31001), signal("NEW.status = 'BAD'")
+        tables.run(trigger(f"BEFORE {event}", f"BEGIN {'; '.join(refusals)}; END"))
+    return Writer(connect())
+
+
+def redeliver(writer: Writer, records: list[dict[str, Any]], calls: int = 0, limit: int = 200) -> list[Outcome]:
+    """The whole batch again and again, as Lambda does, each time with what was parked before, until nothing is left."""
+    outcomes: list[Outcome] = []
+    known: set[tuple[Any, Any]] = set()
+    while not outcomes or outcomes[-1].left:
+        assert len(outcomes) < limit, f"{len(outcomes[-1].left)} changes are left for ever"
+        outcomes.append(
+            apply(
+                writer.connection,
+                writer.target,
+                changes_of(*records),
+                out_of_time=fuse(calls),
+                parked_before=lambda: frozenset(known),
+            )
+        )
+        now = [(one.key, one.version) for one in outcomes[-1].parked]
+        assert not known & set(now), "a record is parked twice"
+        known.update(now)
+    return outcomes
+
+
+@pytest.mark.parametrize("calls", [0, 1, 30])
+def test_every_delivery_of_a_hard_batch_gets_further(refusing: Writer, tables: Tables, calls: int):
+    """The rows that the deliveries before have written take none of the time."""
+    records = [record(f"k{i:03}", 1, status="BAD" if i % 2 else "NEW") for i in range(300)]
+
+    outcomes = redeliver(refusing, records, calls)
+
+    lefts = [len(outcome.left) for outcome in outcomes]
+    assert all(after < before for before, after in itertools.pairwise(lefts)), lefts
+    assert sorted(p.key for outcome in outcomes for p in outcome.parked) == [f"k{i:03}" for i in range(1, 300, 2)]
+    assert tables.orders() == [order(f"k{i:03}") for i in range(0, 300, 2)]
+
+
+def test_a_slice_of_what_was_written_before_is_no_progress(refusing: Writer, tables: Tables):
+    good = [record(f"a{i:03}", 1) for i in range(520)]
+    refusing(*good)
+    hard = [record(f"b{i:03}", 1, status="BAD" if i % 2 else "NEW") for i in range(60)]
+
+    outcomes = redeliver(refusing, good + hard)
+
+    lefts = [len(outcome.left) for outcome in outcomes]
+    assert all(after < before for before, after in itertools.pairwise(lefts)), lefts
+    assert len(tables.orders()) == 520 + 30
+
+
+@pytest.mark.parametrize("every_change", [False, True])
+def test_a_rest_that_was_written_before_is_evidence(refusing: Writer, tables: Tables, *, every_change: bool):
+    """A delivery that could not park its record comes again, and nothing else is left to be written."""
+    batch = [record("a", 1), record("b", 1, status="ODD"), record("c", 1)]
+    first = refusing(*batch, every_change=every_change)
+
+    again = refusing(*batch, every_change=every_change)
+
+    assert again.parked == first.parked
+    assert [p.kind for p in again.parked] == [Kind.UNKNOWN]
+    assert again.counts == Counter(redelivered=2)
+    assert tables.orders() == [order("a"), order("c")]
+
+
+def test_an_unknown_error_in_what_is_left_stops_nothing(refusing: Writer, tables: Tables):
+    """The first ten are poison, and the unknown error came where time ran out."""
+    batch = [record(f"k{i:03}", 1, status="ODD" if i == 10 else "BAD") for i in range(200)]
+
+    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), out_of_time=fuse(60))
+
+    assert [p.key for p in outcome.parked] == [f"k{i:03}" for i in range(10)]
+    assert len(outcome.left) == 190
+
+
+def test_rows_that_went_through_before_time_ran_out_are_evidence(refusing: Writer, tables: Tables):
+    batch = [record(f"k{i:03}", 1, status="ODD" if i < 10 else "NEW") for i in range(200)]
+
+    outcomes = redeliver(refusing, batch, calls=19)
+
+    assert sorted(p.key for outcome in outcomes for p in outcome.parked) == [f"k{i:03}" for i in range(10)]
+    assert {p.kind for outcome in outcomes for p in outcome.parked} == {Kind.UNKNOWN}
+    assert len(tables.orders()) == 190
+
+
+def test_an_unknown_error_on_letting_go_of_a_value_only_defers(tables: Tables, connect: Any):
+    tables.replace_target(orders_table("UNIQUE KEY uq_status (status)", status="VARCHAR(32) NULL"))
+    tables.run(trigger("BEFORE UPDATE", signal("NEW.status IS NULL", 31001)))
+    writer = Writer(connect())
+    writer(record("a", 1, status="ONE"), record("b", 1, status="TWO"))
+
+    outcome = writer(record("a", 2, status="TWO"), record("b", 2, status="ONE"))
+
+    assert sorted((p.key, p.kind) for p in outcome.parked) == [("a", Kind.DEFERRED), ("b", Kind.DEFERRED)]
+    assert tables.sidecar() == [("a", 1, 0), ("b", 1, 0)]
+
+
+@pytest.mark.parametrize("n", [501, 1000])
+def test_a_rotation_larger_than_a_slice_is_written(tables: Tables, connect: Any, n: int):
+    tables.replace_target(orders_table("UNIQUE KEY uq_status (status)"))
+    writer = Writer(connect())
+    writer(*(record(f"k{i:04}", 1, status=f"S{i}") for i in range(n)))
+
+    outcome = writer(*(record(f"k{i:04}", 2, status=f"S{(i + 1) % n}") for i in range(n)))
+
+    assert outcome == Outcome(Counter(upserted=n))
+    assert mapped_orders(tables) == [order(f"k{i:04}", status=f"S{(i + 1) % n}") for i in range(n)]
+
+
+def test_a_signalled_duplicate_tells_no_text_of_the_trigger(tables: Tables, connect: Any):
+    """The text may hold a value of the row."""
+    body = "IF NEW.status = 'BAD' THEN SIGNAL SQLSTATE '23000' SET MYSQL_ERRNO = 1062, MESSAGE_TEXT = 'secret'; END IF"
+    tables.run(trigger("BEFORE INSERT", body))
+
+    outcome = Writer(connect())(record("a", 1, status="BAD"), record("b", 1))
+
+    assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.DEFERRED)]
+    assert "secret" not in outcome.parked[0].reason
+
+
+def test_a_loaded_row_beside_poison_is_written(refusing: Writer, tables: Tables):
+    """The lowest version wins where nothing was ever written."""
+    loaded = changes_of(record("a", 1))[0]._replace(version=LOWEST_VERSION, source_time=0)
+
+    outcome = apply(refusing.connection, refusing.target, [loaded, *changes_of(record("b", 1, status="BAD"))])
+
+    assert outcome.counts == Counter(upserted=1)
+    assert tables.orders() == [order("a")]
+    assert [row[:2] for row in tables.run("SELECT item_key, version FROM replication_versions")] == [("a", "")]
+
+
+def test_what_the_clock_contradicts_is_parked_once(refusing: Writer):
+    records = [record("a", 1, time=100), record("a", 2, time=50)]
+    records += [record(f"k{i:03}", 1, status="BAD") for i in range(30)]
+
+    outcomes = redeliver(refusing, records)
+
+    assert sorted(p.key for outcome in outcomes for p in outcome.parked) == ["a", *(f"k{i:03}" for i in range(30))]
+
+
+def test_what_the_clock_contradicts_is_left_with_its_key(refusing: Writer):
+    records = [record(f"k{i:03}", 1, status="BAD") for i in range(30)]
+    changes = changes_of(*records, record("z", 1, time=100), record("z", 2, time=50))
+
+    outcome = apply(refusing.connection, refusing.target, changes, out_of_time=fuse(0))
+
+    assert outcome.counts.total() + len(outcome.parked) + len(outcome.left) == len(changes)
+    assert outcome.left[-2:] == changes[-2:]
+    assert "z" not in {p.key for p in outcome.parked}
+
+
+def test_what_was_written_before_is_no_evidence_if_it_fails_now(refusing: Writer, tables: Tables):
+    """The database refuses every row by now, those that it took before too."""
+    batch = [record("a", 1), record("b", 1, status="ODD"), record("c", 1)]
+    refusing(*batch)
+    before = tables.orders(), tables.whole_sidecar()
+    tables.run("DROP TRIGGER before_update", trigger("BEFORE UPDATE", signal("1 = 1", 31001)))
+
+    with pytest.raises(pymysql.MySQLError) as raised:
+        refusing(*batch)
+
+    assert errors.number(raised.value) == 31001
+    assert (tables.orders(), tables.whole_sidecar()) == before
+    tables.assert_unlocked()
+
+
+def test_evidence_changes_nothing(refusing: Writer, tables: Tables):
+    """A row that others have changed since is not written again to find out whether it could be."""
+    batch = [record("a", 1), record("b", 1, status="ODD")]
+    refusing(*batch)
+    tables.run("UPDATE tbl_orders SET currency = 'EUR'")
+    before = tables.orders(), tables.whole_sidecar()
+
+    refusing(*batch)
+
+    assert (tables.orders(), tables.whole_sidecar()) == before
