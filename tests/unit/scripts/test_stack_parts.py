@@ -54,7 +54,7 @@ def terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terraform:
     return terraform
 
 
-def test_a_deployment_is_there_from_its_first_apply_until_forgotten(terraform: Terraform, tmp_path: Path):
+def test_deployed_from_the_first_good_apply_until_forgotten(terraform: Terraform, tmp_path: Path):
     """A later apply that fails leaves it there."""
     (tmp_path / "code").write_text("1")
     with pytest.raises(StackError, match="no such thing"):
@@ -98,7 +98,7 @@ def test_a_first_deployment_that_failed_starts_over(tmp_path: Path):
     assert stack.done == ["apply", "start over", "apply"]
 
 
-def test_a_deployment_that_was_complete_survives_an_apply_that_fails(tmp_path: Path):
+def test_a_complete_deployment_survives_a_failed_apply(tmp_path: Path):
     stack = FailingStack(tmp_path, deployed=True)
     with pytest.raises(StackError) as failed:
         stack.apply_again()
