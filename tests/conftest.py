@@ -8,6 +8,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
@@ -32,7 +33,8 @@ def connect(server: MariaDB) -> Iterator[Any]:
     opened: list[pymysql.Connection[Any]] = []
 
     def connect(**options: Any) -> pymysql.Connection[Any]:
-        opened.append(server.connect(server.app, sql_mode=SQL_MODE, **options))
+        given = {"sql_mode": SQL_MODE, "client_flag": CLIENT.MULTI_STATEMENTS} | options
+        opened.append(server.connect(server.app, **given))
         return opened[-1]
 
     yield connect

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import certifi
 import pymysql
 from pymysql.connections import Connection
-from pymysql.constants import CR, ER
+from pymysql.constants import CLIENT, CR, ER
 
 from common import config, errors, registry, schema
 from common.mapping import Table
@@ -211,6 +211,8 @@ class Database:
             password=who["password"].encode(),  # else the driver takes it for Latin-1
             charset="utf8mb4",
             sql_mode=SQL_MODE,
+            # Rows that are refused are found in fewer round trips; every value is escaped, here as elsewhere.
+            client_flag=CLIENT.MULTI_STATEMENTS,
             connect_timeout=self._settings.connect_timeout,
             read_timeout=self._settings.read_timeout,
             write_timeout=self._settings.read_timeout,

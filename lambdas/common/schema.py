@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pymysql.connections import Connection
+from pymysql.constants import ER
 
 from common.changes import EPOCH_DIGITS, Value
 from common.errors import MisfitError
@@ -124,7 +126,8 @@ def describe(connection: Connection[Any], table: Table) -> Target:
         ),
         own_keys=tuple(own),
         numbered_keys=tuple(counted),
-        checks=tuple(_checks(table, columns)),
+        checks=tuple(_told(table, columns, _changes)),
+        limits=tuple(_told(table, columns, _refuses)),
         vacant=tuple((c.name, how) for c in table.columns if c.name in columns and (how := _vacancy(columns[c.name]))),
         packet_bytes=packet_bytes,
         row_word="" if "MariaDB" in version else "ROW",
@@ -290,33 +293,72 @@ def _server(connection: Connection[Any]) -> tuple[int, str]:
 # What the server would store otherwise than it was sent, or refuse, told before it is sent.
 
 
-def _checks(table: Table, columns: dict[str, _Actual]) -> Iterator[ValueCheck]:
+_Told = Callable[[Column, _Actual], Iterator[tuple[Check, str, int | None]]]
+
+
+def _told(table: Table, columns: dict[str, _Actual], by: _Told) -> Iterator[ValueCheck]:
     for index, column in enumerate(table.columns):
-        if column.name in columns and (found := _check(column, columns[column.name])):
-            yield ValueCheck(column.name, columns[column.name].full_type, index, *found)
+        if column.name in columns:
+            actual = columns[column.name]
+            for fits, problem, errno in by(column, actual):
+                yield ValueCheck(column.name, actual.full_type, index, fits, problem, errno)
 
 
-def _check(column: Column, actual: _Actual) -> tuple[Check, str] | None:
-    """A function that is false for such a value, and what to say of the column then."""
-    if column.type == "epoch":
-        return _range_check(actual)
-    if actual.type == "enum":
+def _changes(column: Column, actual: _Actual) -> Iterator[tuple[Check, str, int | None]]:
+    """What the server would store otherwise, without an error."""
+    if column.type == "string" and actual.type == "enum":
         # It takes '2' for its second value, and 'paid' for PAID: https://dev.mysql.com/doc/refman/8.4/en/enum.html
-        return enum_values(actual.full_type).__contains__, "is an ENUM without this value"
-    if actual.type == "char":
+        yield (enum_values(actual.full_type) | {None}).__contains__, "is an ENUM without this value", None
+    if column.type == "string" and actual.type == "char":
         # https://dev.mysql.com/doc/refman/8.4/en/char.html
-        return lambda value: not str(value).endswith(" "), "is a CHAR, which drops the blanks at the end of this value"
-    return None
+        problem = "is a CHAR, which drops the blanks at the end of this value"
+        yield lambda value: not str(value).endswith(" "), problem, None
+    if column.type == "epoch" and (highest := _highest(actual)):
+        yield _is_at_most(highest), f"is {actual.full_type}, which ends at {highest}", None
 
 
-def _range_check(actual: _Actual) -> tuple[Check, str] | None:
+def _refuses(column: Column, actual: _Actual) -> Iterator[tuple[Check, str, int | None]]:
+    """What the server would refuse, with its error number."""
+    if not actual.nullable:
+        yield lambda value: value is not None, "", ER.BAD_NULL_ERROR
+    if column.type == "string" and actual.type in ("char", "varchar"):
+        yield _is_short(actual), "", ER.DATA_TOO_LONG
+    if column.type == "string" and actual.charset in _HIGHEST_CHARACTER:
+        yield _has_characters(_HIGHEST_CHARACTER[actual.charset]), "", ER.TRUNCATED_WRONG_VALUE_FOR_FIELD
+    if column.type == "decimal" and actual.type == "decimal":
+        yield _is_small(actual), "", ER.WARN_DATA_OUT_OF_RANGE
+
+
+def _is_at_most(highest: int) -> Check:
+    return lambda value: value is None or int(value) <= highest
+
+
+def _is_short(actual: _Actual) -> Check:
+    most = actual.length or 0
+    return lambda value: value is None or len(str(value).rstrip(" ")) <= most  # blanks at the end are cut
+
+
+def _has_characters(highest: str) -> Check:
+    return lambda value: value is None or max(str(value), default="") <= highest
+
+
+def _is_small(actual: _Actual) -> Check:
+    bound = Decimal(10) ** ((actual.precision or 0) - (actual.scale or 0))
+    least = Decimal(0) if actual.unsigned else -bound
+    return lambda value: value is None or (least <= Decimal(value) < bound and Decimal(value) != -bound)
+
+
+# The last one that the character set has.
+_HIGHEST_CHARACTER = {"ascii": "\x7f", "utf8": "\uffff", "utf8mb3": "\uffff", "ucs2": "\uffff"}
+
+
+def _highest(actual: _Actual) -> int | None:
+    """The last time that the column can hold; None where it holds every one that a record can have."""
     if actual.type not in _INTEGER_BITS:
         return None
     bits = _INTEGER_BITS[actual.type]
-    highest = 2 ** (bits if actual.unsigned else bits - 1) - 1
-    if highest >= 10**EPOCH_DIGITS - 1:
-        return None
-    return lambda value: int(value or 0) <= highest, f"is {actual.full_type}, which ends at {highest}"
+    highest = int(2 ** (bits if actual.unsigned else bits - 1)) - 1
+    return highest if highest < 10**EPOCH_DIGITS - 1 else None
 
 
 def enum_values(enum: str) -> frozenset[Value]:

@@ -7,9 +7,9 @@ The batch is written once more, row by row only where it must be, in one transac
    The server rolls back a single refused statement by itself, so no savepoints are needed.
 3. Claim the versions of what was written, remove the rows that only locked a key, commit.
 
-Which row of a statement is refused: the server often says *at row N*; otherwise halves of halves tell. How far apart
-the last two were is how large the next statement is. Rows that take each other's unique values go in the order in
-which these become free (unique.py).
+Which row of a statement is refused: the server often says *at row N*; otherwise parts of it tell, several in one round
+trip where the connection allows that. How far apart the last two were is how large the next statement is. Rows that
+take each other's unique values go in the order in which these become free (unique.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pymysql.constants import ER
 from common import unique
 from common.changes import LOWEST_VERSION, Change, Kind, Parked
 from common.target import MOVED, Rejection
-from common.writer import Outcome, Statement, Stored, Writer, count_loser, layers
+from common.writer import Outcome, PartError, Statement, Stored, Writer, count_loser, layers
 
 # So many keys that have something new are decided before the next: where time runs out, these are done; at least so
 # many, however short it is. And so many rows are tried for evidence.
@@ -40,16 +40,23 @@ History = list[Change]
 Id = tuple[str, str]  # key and version
 
 
-def write(writer: Writer, histories: list[History], *, every_change: bool, out_of_time: Callable[[], bool]) -> Outcome:
+def write(
+    writer: Writer,
+    histories: list[History],
+    *,
+    every_change: bool,
+    out_of_time: Callable[[], bool],
+    was_parked: Callable[[Change], bool],
+) -> Outcome:
     """Write what can be written of `histories`, each the changes of one key, oldest first, in the order of the keys.
 
     Does not commit. Raises pymysql.MySQLError for anything that is not about single rows; also for an error number
-    that nobody knows, unless some other row was written.
+    that nobody knows, unless some other row was written, or its row `was_parked` before.
     """
     moved: set[str] = set()
     while True:
         try:
-            return _write(_Sifter(writer, out_of_time, moved), histories, every_change=every_change)
+            return _write(_Sifter(writer, out_of_time, was_parked, moved), histories, every_change=every_change)
         except _MovedError as error:
             writer.connection.rollback()
             moved |= error.keys
@@ -136,8 +143,10 @@ class _MovedError(Exception):
 class _Sifter:
     """`moved` names keys that a trigger changes: nothing of them is tried."""
 
-    def __init__(self, writer: Writer, out_of_time: Callable[[], bool], moved: set[str]) -> None:
-        self.writer, self._out_of_time, self._moved = writer, out_of_time, moved
+    def __init__(
+        self, writer: Writer, out_of_time: Callable[[], bool], was_parked: Callable[[Change], bool], moved: set[str]
+    ) -> None:
+        self.writer, self._out_of_time, self._was_parked, self._moved = writer, out_of_time, was_parked, moved
         self._lost: dict[Id, tuple[Change, Stored]] = {}
         self._rejected: dict[Id, tuple[Change, Rejection]] = {}
         self._unknown: pymysql.MySQLError | None = None
@@ -164,7 +173,9 @@ class _Sifter:
             self._upsert(upserts)
 
     def _refusal(self, change: Change) -> Rejection | None:
-        return MOVED if change.key in self._moved and change.row is not None else self.writer.refusal(change)
+        return (
+            MOVED if change.key in self._moved and change.row is not None else self.writer.refusal(change, foresee=True)
+        )
 
     def look_after_keys(self) -> None:
         """Raises _MovedError."""
@@ -214,7 +225,9 @@ class _Sifter:
 
     def raise_what_nobody_knows(self) -> None:
         """Where no row goes through it is the database's error, not the row's."""
-        is_open = any(why.kind is Kind.UNKNOWN for _, why in self._rejected.values())
+        is_open = any(
+            why.kind is Kind.UNKNOWN and not self._was_parked(change) for change, why in self._rejected.values()
+        )
         if self._unknown and is_open and not self._goes_through and not self._would_go_through():
             raise self._unknown
 
@@ -321,20 +334,21 @@ class _Sifter:
 
     def _isolate(self, statement: Statement) -> _Result:
         """Write all but the rows that are refused by themselves. Raises _TimeUpError where time runs out before."""
-        result, search = _Result(), _Search(statement)
-        while part := search.part():
+        result, search = _Result(), _Search(statement, self.writer.at_once)
+        while parts := search.parts():
+            refused: Sequence[Change] = ()
+            row_number = None
             try:
-                statement.send(part)
-            except pymysql.MySQLError as error:
-                why = self._rejection(error)
-                if len(part) == 1:
-                    result.rejected.append((part[0], why))
-                search.failed(len(part), _row_number(error))
-            else:
-                self._goes_through = True
-                result.written += part
-                search.went_through(len(part))
-            if search.part() and self._out_of_time():
+                statement.send(parts)
+            except PartError as error:
+                why, row_number = self._rejection(error.cause), _row_number(error.cause)
+                parts, refused = parts[: error.done], parts[error.done]
+                if len(refused) == 1:
+                    result.rejected.append((refused[0], why))
+            self._goes_through = self._goes_through or bool(parts)
+            result.written += chain.from_iterable(parts)
+            search.note(sum(map(len, parts)), len(refused), row_number)
+            if search.parts() and self._out_of_time():
                 raise _TimeUpError(result)
         return result
 
@@ -348,37 +362,60 @@ class _Sifter:
 
 
 class _Search:
-    """Which rows go into the next statement."""
+    """Which rows go next, in how many statements: the server stops at the first that it refuses.
 
-    def __init__(self, statement: Statement) -> None:
-        self._changes = statement.changes
+    `at_once` is how many statements may go in one round trip.
+    """
+
+    def __init__(self, statement: Statement, at_once: int) -> None:
+        self._changes, self._statement, self._at_once = statement.changes, statement, at_once
         self._ends = list(accumulate(statement.sizes, initial=0))  # of each row's text, the sum of those before
-        self._room = statement.room
         self._start, self._size = 0, len(statement.changes)
         self._bad_end = 0  # before here some row is refused, from `_start` on
+        self._suspect: int | None = None  # and it is this one, as the server says
         self._last_refused = -1
 
-    def part(self) -> Sequence[Change]:
-        fitting = bisect_right(self._ends, self._ends[self._start] + self._room) - 1
-        end = min(self._start + self._size, max(fitting, self._start + 1))
-        return self._changes[self._start : end]
+    def parts(self) -> list[Sequence[Change]]:
+        parts: list[Sequence[Change]] = []
+        start, room = self._start, self._statement.limit
+        while start < len(self._changes) and len(parts) < self._at_once:
+            end = self._end(start, room - self._statement.fixed)
+            if end <= start and parts:
+                break
+            end = max(end, start + 1)  # a row that is larger than the limit goes alone
+            parts.append(self._changes[start:end])
+            room -= self._ends[end] - self._ends[start] + self._statement.fixed
+            start = end
+        return parts
 
-    def failed(self, rows: int, row_number: int | None) -> None:
-        if rows == 1:
+    def _end(self, start: int, room: int) -> int:
+        """Of the part that begins at `start`."""
+        fitting = bisect_right(self._ends, self._ends[start] + room) - 1
+        if self._suspect is not None and start <= self._suspect:
+            return min(fitting, max(self._suspect, start + (start == self._suspect)))
+        return min(fitting, start + self._size)
+
+    def note(self, through: int, refused: int, row_number: int | None) -> None:
+        """So many rows went through, and then a statement of `refused` rows did not."""
+        self._start += through
+        self._suspect = None
+        if refused == 1:
             self._size = max(1, self._start - self._last_refused)
             self._last_refused = self._start
             self._start += 1
-        elif row_number and row_number <= rows:
-            self._bad_end = self._start + row_number
-            self._size = max(1, row_number - 1)
+            self._bad_end = 0
+        elif refused:
+            self._bad_end = self._start + refused
+            self._narrow()
+            if row_number and row_number <= refused:
+                self._suspect = self._start + row_number - 1
+        elif self._start < self._bad_end:
+            self._narrow()
         else:
-            self._bad_end = self._start + rows
-            self._size = rows // 2
+            self._size *= 2
 
-    def went_through(self, rows: int) -> None:
-        self._start += rows
-        left = self._bad_end - self._start
-        self._size = max(1, left // 2) if left > 0 else 2 * rows
+    def _narrow(self) -> None:
+        self._size = -(-(self._bad_end - self._start) // max(2, self._at_once))
 
 
 def _row_number(error: pymysql.MySQLError) -> int | None:

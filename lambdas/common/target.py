@@ -66,13 +66,24 @@ class UniqueKey(NamedTuple):
 
 @dataclass(frozen=True)
 class ValueCheck:
-    """What a column would store otherwise than it was sent, without an error: `fits` is false for such a value."""
+    """What a column would not store as it was sent: `fits` is false for such a value.
+
+    `problem` says so where the server would not; `errno` is the error that it would give.
+    """
 
     column: str
     type: str
     index: int
     fits: Check = field(compare=False)
-    problem: str
+    problem: str = ""
+    errno: int | None = None
+
+    @property
+    def rejection(self) -> Rejection:
+        if self.errno is None:
+            return Rejection(f"column {self.column} {self.problem}", _CORRECT, None, Kind.POISON)
+        reason = f"MySQL error {self.errno} ({_NAMES[self.errno]}) on column {self.column}"
+        return Rejection(reason, errors.RULES[self.errno].hint, self.errno, Kind.POISON)
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,7 @@ class Target:
 
     `charset` and `collation` are the key column's. `own_keys` names the unique keys on the key column alone,
     `numbered_keys` those of an AUTO_INCREMENT column;
+    `checks` find values that the server would change without a word, `limits` those that it would refuse;
     `vacant` says with what a column may be filled to free its unique value for a moment: "null", "text" or nothing.
     `is_plain` says that the table looks like one that the schema step makes: nothing but mapped columns under their own
     primary key, and no trigger. What a trigger does to the key of a row is looked at on all others.
@@ -95,6 +107,7 @@ class Target:
     own_keys: tuple[str, ...] = ("PRIMARY",)
     numbered_keys: tuple[str, ...] = ()
     checks: tuple[ValueCheck, ...] = ()
+    limits: tuple[ValueCheck, ...] = field(default=(), compare=False)
     vacant: tuple[tuple[str, str], ...] = ()
     packet_bytes: int = 2**24
     row_word: str = ""
@@ -161,12 +174,23 @@ class Target:
         names = ", ".join(f"`{name}`" for name in [self.table.key.name, *columns])
         return f"SELECT {names} FROM `{self.table.name}` WHERE `{self.table.key.name}` IN (", ")"
 
-    def refusal(self, row: Row) -> Rejection | None:
-        """Why `row` must not be sent, as the server would store something else without saying so."""
-        for check in self.checks:
-            value = row[check.index]
-            if value is not None and not check.fits(value):
-                return Rejection(f"column {check.column} {check.problem}", _CORRECT, None, Kind.POISON)
+    @cached_property
+    def digest(self) -> tuple[str, str]:
+        """Head and tail of a statement that counts the rows of keys and sums the keys up."""
+        key = f"`{self.table.key.name}`"
+        return (
+            f"SELECT COUNT(*), BIT_XOR(CRC32(CONVERT({key} USING utf8mb4))) FROM `{self.table.name}` WHERE {key} IN (",
+            ")",
+        )
+
+    def refusal(self, row: Row, *, foresee: bool = False) -> Rejection | None:
+        """Why `row` must not be sent, as the server would store something else without saying so.
+
+        With `foresee` also what the server would refuse, as far as the columns' types tell: that costs no round trip.
+        """
+        for check in (*self.checks, *self.limits) if foresee else self.checks:
+            if not check.fits(row[check.index]):
+                return check.rejection
         return None
 
     def rejection(self, error: pymysql.MySQLError) -> Rejection | None:

@@ -7,11 +7,14 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import xor
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import pymysql
 from pymysql.connections import Connection
-from pymysql.constants import ER
+from pymysql.constants import CLIENT, ER
 
 from common import errors, schema
 from common.changes import Change, Parked
@@ -22,6 +25,7 @@ from common.target import CLAIM_HEAD, CLAIM_TAIL, LOCK_TAIL, READ_HEAD, READ_TAI
 CLOCK_SLACK_SECONDS = 2
 CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
 _PACKET_OVERHEAD = 16
+_AT_ONCE = 10
 # An insert of a row that is there may meet its key, or ask for a number where none is left.
 _PERHAPS_THERE = (ER.DUP_ENTRY, 167, 1467)
 
@@ -48,6 +52,13 @@ class RefusedError(Exception):
     """Some row of the batch is refused; sift.py tells which."""
 
 
+class PartError(Exception):
+    """The server refused a statement with `cause`; the `done` ones before it went through, no later one was run."""
+
+    def __init__(self, done: int, cause: pymysql.MySQLError) -> None:
+        self.done, self.cause = done, cause
+
+
 class Stored(NamedTuple):
     """A row of the sidecar. `new`: this transaction made it, to lock its key."""
 
@@ -62,12 +73,16 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True)
 class Statement:
-    """A kind of statement for `changes`: `sizes` are the bytes of each one's text, of which `room` go into one."""
+    """A kind of statement for `changes`: `sizes` are the bytes of each one's text, `fixed` those of the rest.
+
+    `send` sends parts of `changes`, each as a statement, in one round trip of at most `limit` bytes. Raises PartError.
+    """
 
     changes: Sequence[Change]
     sizes: list[int]
-    room: int
-    send: Callable[[Sequence[Change]], None]
+    fixed: int
+    limit: int
+    send: Callable[[Sequence[Sequence[Change]]], None]
 
 
 class Writer:
@@ -86,11 +101,11 @@ class Writer:
         outcome = Outcome()
         if not changes:
             return outcome
+        if self.target.checks and any(map(self.refusal, changes)):
+            raise RefusedError
         winners, known = self._claim(changes, outcome)
         deletes = [change for change in winners if change.row is None]
         upserts = [change for change in winners if change.row is not None]
-        if any(self.refusal(change) for change in upserts):
-            raise RefusedError
         try:
             self.delete(deletes)
             self._upsert(upserts, known)
@@ -104,9 +119,9 @@ class Writer:
         outcome.counts["deleted"] += len(deletes)
         return outcome
 
-    def refusal(self, change: Change) -> Rejection | None:
-        """Why a row must not be sent."""
-        return self.target.refusal(change.row) if self.target.checks and change.row is not None else None
+    def refusal(self, change: Change, *, foresee: bool = False) -> Rejection | None:
+        """Why a row must not be sent, or, with `foresee`, need not be."""
+        return self.target.refusal(change.row, foresee=foresee) if change.row is not None else None
 
     def _upsert(self, changes: Sequence[Change], known: bool | None) -> None:
         if known is None:
@@ -150,40 +165,73 @@ class Writer:
 
     # The same for a search of the rows that are refused: which rows are there is known, nothing is corrected.
 
+    @property
+    def at_once(self) -> int:
+        """How many statements may go in one round trip."""
+        return _AT_ONCE if self.connection.client_flag & CLIENT.MULTI_STATEMENTS else 1
+
     def deletes(self, changes: Sequence[Change]) -> Statement:
         texts = [f"{self.target.row_word}({literal(change.key)})" for change in changes]
-        return self._statement(changes, texts, self.target.delete_head, self.target.delete_tail, self.delete)
+        return self._statement(changes, texts, self.target.delete_head, self.target.delete_tail)
 
     def updates(self, changes: Sequence[Change]) -> Statement:
-        def send(part: Sequence[Change]) -> None:
-            if self.update(part):
-                raise _changed_meanwhile()
-
-        return self._statement(changes, self.rows(changes), self.target.update_head, self.target.update_tail, send)
+        """Their rows are there: one that is not has vanished since they were looked up."""
+        head, tail = self.target.update_head, self.target.update_tail
+        return self._statement(changes, self.rows(changes), head, tail, is_update=True)
 
     def inserts(self, changes: Sequence[Change]) -> Statement:
-        def send(part: Sequence[Change]) -> None:
-            for statement, _ in chunks(self.target.insert_head, self.rows(part), self.target.insert_tail, self.limit):
-                self._send(statement)
-
-        return self._statement(changes, self.rows(changes), self.target.insert_head, self.target.insert_tail, send)
+        return self._statement(changes, self.rows(changes), self.target.insert_head, self.target.insert_tail)
 
     def _statement(
-        self,
-        changes: Sequence[Change],
-        texts: list[str],
-        head: str,
-        tail: str,
-        send: Callable[[Sequence[Change]], None],
+        self, changes: Sequence[Change], texts: list[str], head: str, tail: str, *, is_update: bool = False
     ) -> Statement:
+        text_of = {change.key: text for change, text in zip(changes, texts, strict=True)}
+
+        def send(parts: Sequence[Sequence[Change]]) -> None:
+            statements = [f"{head}{','.join(text_of[change.key] for change in part)}{tail}" for part in parts]
+            for part, matched in zip(parts, self._send_together(statements), strict=True):
+                if is_update and matched != len(part) and (matched is not None or self._missing(part, None)):
+                    raise _changed_meanwhile()
+
         sizes = [len(text.encode()) + 1 for text in texts]
-        return Statement(changes, sizes, self.limit - len(head.encode()) - len(tail.encode()) + 1, send)
+        return Statement(changes, sizes, len(head.encode()) + len(tail.encode()) + 1, self.limit, send)
+
+    def _send_together(self, statements: Sequence[str]) -> list[int | None]:
+        """How many rows each one met. Raises PartError, or MisfitError where the server has made a value fit."""
+        matched: list[int | None] = []
+        is_warned = False
+        try:
+            for i, statement in enumerate(statements):
+                self._refuse_too_large(statement)
+                if i == 0:
+                    self.connection.query(";".join(statements))
+                else:
+                    self.connection.next_result()
+                matched.append(self._matched())
+                is_warned = is_warned or bool(self._result.warning_count)
+        except pymysql.MySQLError as error:
+            raise PartError(len(matched), error) from None
+        if is_warned and not self._inspected:
+            schema.inspect(self.connection, self.target.table)
+            self._inspected = True
+        return matched
 
     def moved(self, changes: Sequence[Change]) -> set[str]:
         """Keys whose rows were written and are not there: a trigger has changed the key."""
-        if self.target.is_plain or not changes:
+        if self.target.is_plain or self._are_there(changes):
             return set()
         return {change.key for change in changes} - self.found(changes).keys()
+
+    def _are_there(self, changes: Sequence[Change]) -> bool:
+        """Whether the rows of all keys are there, by their number and a sum of their keys."""
+        head, tail = self.target.digest
+        with self.connection.cursor() as cursor:
+            for statement, part in chunks(head, [literal(change.key) for change in changes], tail, self.limit):
+                cursor.execute(statement)
+                expected = (len(changes[part]), reduce(xor, (crc32(change.key.encode()) for change in changes[part])))
+                if cursor.fetchall() != (expected,):
+                    return False
+        return True
 
     def rows(self, changes: Sequence[Change]) -> list[str]:
         """The values of each change as SQL."""

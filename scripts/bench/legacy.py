@@ -82,7 +82,7 @@ def _hostile(server: Server) -> Iterator[Row]:
 
 
 def _write(connection: pymysql.Connection, target: Target, keys: list[str], limit: int) -> Callable[[], object]:  # type: ignore[type-arg]
-    given = _distinct(changes(TABLE, random.sample(keys, COUNT)))
+    given = _settled(changes(TABLE, random.sample(keys, COUNT)))
     return partial(apply, connection, target, given, statement_bytes=limit)
 
 
@@ -134,16 +134,17 @@ def _fill(where: Where) -> list[str]:
     with where.connect() as connection:
         target = schema.inspect(connection, TABLE)
         for start in range(0, KNOWN, 5_000):
-            apply(connection, target, _distinct(changes(TABLE, keys[start : start + 5_000])), statement_bytes=UNSPLIT)
+            apply(connection, target, _settled(changes(TABLE, keys[start : start + 5_000])), statement_bytes=UNSPLIT)
     return keys
 
 
-_created = iter(range(10**9, 10**10))
-
-
-def _distinct(given: list[Change]) -> list[Change]:
-    """Each with a created_at of its own, as the hostile table's second unique key wants."""
-    return [_with(change, "created_at", next(_created)) for change in given]
+def _settled(given: list[Change]) -> list[Change]:
+    """What an order keeps for life, its merchant and when it was created; the latter is the second unique key."""
+    numbers = (int(change.key[:8] + change.key[9:13], 16) for change in given)
+    return [
+        _with(_with(change, "created_at", number), "merchant_id", f"merchant-{number % 1000}")
+        for change, number in zip(given, numbers, strict=True)
+    ]
 
 
 def _with(change: Change, column: str, value: object) -> Change:

@@ -8,7 +8,7 @@ from typing import Any
 from pymysql.constants import COMMAND
 
 from scripts.bench.consumer import database, function
-from scripts.bench.orders import Event, delivered, records, removals
+from scripts.bench.orders import Event, delivered, new_keys, records, removals
 from scripts.bench.rows import Row, exactly
 from scripts.bench.server import UNSPLIT, Server
 from stream_consumer.consume import consume
@@ -20,6 +20,10 @@ def rows(server: Server) -> Iterator[Row]:
     keys = server.known_keys(COUNT)
     clean = "2 statements and a commit"
     yield exactly("round trips of a clean batch", _sent(server, delivered(records(keys))), clean)
+    new = delivered(records(new_keys(COUNT), modify=False))
+    yield exactly("round trips of a clean batch of new keys", _sent(server, new), clean)
+    mixed = delivered(records(keys[1:]) + records(new_keys(1), modify=False))
+    yield exactly("round trips of new and known keys together", _sent(server, mixed), "3 statements and a commit")
     deleting = delivered(records(keys[1:]) + removals(keys[:1]))
     yield exactly("round trips with a delete", _sent(server, deleting), "3 statements and a commit")
     late = records(keys[:1])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+from pymysql.constants import CLIENT
 
 from common import mapping, registry, schema
 from common.mysql import SQL_MODE
@@ -49,6 +50,7 @@ class Where:
             password=self.password,
             charset="utf8mb4",
             ssl_disabled=True,
+            client_flag=CLIENT.MULTI_STATEMENTS,
             **{"sql_mode": SQL_MODE, **options},
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
 from scripts.local.access import Account
 from scripts.local.mariadb import SQL_MODE, MariaDB
@@ -44,7 +45,8 @@ def connect(server: MariaDB, least: Account) -> Iterator[Any]:
     opened: list[pymysql.Connection[Any]] = []
 
     def connect(**options: Any) -> pymysql.Connection[Any]:
-        opened.append(server.connect(least, sql_mode=SQL_MODE, **options))
+        given = {"sql_mode": SQL_MODE, "client_flag": CLIENT.MULTI_STATEMENTS} | options
+        opened.append(server.connect(least, **given))
         return opened[-1]
 
     yield connect

@@ -8,12 +8,13 @@ from typing import Any
 import pymysql
 import pytest
 
-from common import errors
+from common import errors, schema
 from common.errors import MisfitError
-from common.sink import Outcome
+from common.sink import Outcome, apply
+from common.sql import tuples
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order, without_width
-from tests.support.writes import WriteLog, Writer
+from tests.support.writes import TABLE, WriteLog, Writer, changes_of, round_trips
 
 both_ways = pytest.mark.parametrize("every_change", [False, True], ids=["last change", "every change"])
 CHECK = (3819, 4025)  # MySQL's number and MariaDB's
@@ -219,6 +220,48 @@ def test_the_reason_is_that_of_the_table_as_it_is_now(writer: Writer, tables: Ta
     outcome = writer(record("a", 1, status="ok ", created_at=2**31))
 
     assert [without_width(parked.reason) for parked in outcome.parked] == [reason]
+
+
+FORESEEN = [
+    ("amount DECIMAL(6,2) NOT NULL", "amount", ["9999.99", "-9999.99", "10000", "-10000", "0"]),
+    ("amount DECIMAL(6,2) UNSIGNED NOT NULL", "amount", ["9999.99", "-0.01", "10000", "0"]),
+    ("status VARCHAR(4) NOT NULL", "status", ["abcd", "abcde", "abcd  ", "😀😀😀😀", "😀😀😀😀😀", ""]),
+    ("status VARCHAR(32) CHARACTER SET ascii NOT NULL", "status", ["abc", "é", "\x7f", "\x80"]),
+    ("status VARCHAR(32) CHARACTER SET utf8mb3 NOT NULL", "status", ["é", "\uffff", "😀"]),
+    ("status VARCHAR(32) CHARACTER SET latin1 NOT NULL", "status", ["é", "ł"]),
+]
+
+
+@pytest.mark.parametrize(("ddl", "column", "values"), FORESEEN, ids=[case[0] for case in FORESEEN])
+def test_what_is_foreseen_is_what_the_server_would_say(
+    connect: Any, tables: Tables, ddl: str, column: str, values: list[str]
+):
+    tables.run(f"ALTER TABLE tbl_orders MODIFY {ddl}")
+    connection = connect()
+    target = schema.describe(connection, TABLE)
+
+    for i, value in enumerate(values):
+        (change,) = changes_of(record(f"k{i}", 1, **{column: value}))
+        foreseen = target.refusal(change.row, foresee=True)
+        said = None
+        try:
+            connection.query(f"{target.insert_head}{tuples(zip(change.row))[0]}")
+        except pymysql.MySQLError as error:
+            said = target.rejection(error)
+        connection.rollback()
+        if foreseen or "latin1" not in ddl:
+            assert foreseen == said, value
+
+
+def test_a_thousand_values_that_do_not_fit_cost_few_round_trips(connect: Any, tables: Tables):
+    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(3) NOT NULL")
+    connection = connect()
+    target = schema.describe(connection, TABLE)
+    sent = round_trips(connection)
+
+    outcome = apply(connection, target, changes_of(*(record(f"k{i}", 1, status="PAID") for i in range(1000))))
+
+    assert (len(outcome.parked), outcome.counts, len(sent) < 60) == (1000, Counter(), True)
 
 
 def test_a_value_that_an_altered_column_takes_is_not_refused(connect: Any, tables: Tables):

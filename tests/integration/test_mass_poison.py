@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pymysql.constants import CLIENT
 
 from common.changes import Change, Kind
 from common.sink import Outcome, apply
@@ -53,9 +54,10 @@ def refusal(request: Any, tables: Tables) -> Refusal:
     return request.param
 
 
-@pytest.fixture
-def writer(refusal: Refusal, tables: Tables, connect: Any) -> Writer:
-    writer = Writer(connect())
+@pytest.fixture(params=[CLIENT.MULTI_STATEMENTS, 0], ids=["together", "one by one"])
+def writer(request: Any, refusal: Refusal, tables: Tables, connect: Any) -> Writer:
+    """Whether the connection takes several statements in one round trip."""
+    writer = Writer(connect(client_flag=request.param))
     tables.run(*refusal.after)
     return writer
 

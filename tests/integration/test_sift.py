@@ -10,7 +10,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from common import errors
+from common import errors, writer
 from common.changes import LOWEST_VERSION, Kind
 from common.sink import Outcome, apply
 from tests.support.legacy import mapped_orders, orders_table, signal, trigger
@@ -205,3 +205,24 @@ def test_evidence_changes_nothing(refusing: Writer, tables: Tables):
     refusing(*batch)
 
     assert (tables.orders(), tables.whole_sidecar()) == before
+
+
+def test_a_server_that_counts_nothing_is_asked(refusing: Writer, tables: Tables, monkeypatch: pytest.MonkeyPatch):
+    """Something between may leave out the counts in its answers."""
+    refusing(record("a", 1), record("b", 1))
+    monkeypatch.setattr(writer.Writer, "_info", lambda _: "")
+
+    outcome = refusing(record("a", 2, status="PAID"), record("b", 2, status="BAD"), record("c", 2))
+
+    assert [p.key for p in outcome.parked] == ["b"]
+    assert outcome.counts == Counter(upserted=2)
+    assert tables.orders() == [order("a", status="PAID"), order("b"), order("c")]
+
+
+def test_a_change_that_was_parked_before_is_decided(refusing: Writer, tables: Tables):
+    (change,) = changes_of(record("a", 1, status="ODD"))
+
+    outcome = apply(refusing.connection, refusing.target, [change], was_parked=lambda _: True)
+
+    assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.UNKNOWN)]
+    assert (tables.orders(), tables.whole_sidecar()) == ([], [])
