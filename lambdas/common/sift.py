@@ -40,16 +40,23 @@ History = list[Change]
 Id = tuple[str, str]  # key and version
 
 
-def write(writer: Writer, histories: list[History], *, every_change: bool, out_of_time: Callable[[], bool]) -> Outcome:
+def write(
+    writer: Writer,
+    histories: list[History],
+    *,
+    every_change: bool,
+    out_of_time: Callable[[], bool],
+    was_parked: Callable[[Change], bool],
+) -> Outcome:
     """Write what can be written of `histories`, each the changes of one key, oldest first, in the order of the keys.
 
     Does not commit. Raises pymysql.MySQLError for anything that is not about single rows; also for an error number
-    that nobody knows, unless some other row was written.
+    that nobody knows, unless some other row was written, or its row `was_parked` before.
     """
     moved: set[str] = set()
     while True:
         try:
-            return _write(_Sifter(writer, out_of_time, moved), histories, every_change=every_change)
+            return _write(_Sifter(writer, out_of_time, was_parked, moved), histories, every_change=every_change)
         except _MovedError as error:
             writer.connection.rollback()
             moved |= error.keys
@@ -136,8 +143,10 @@ class _MovedError(Exception):
 class _Sifter:
     """`moved` names keys that a trigger changes: nothing of them is tried."""
 
-    def __init__(self, writer: Writer, out_of_time: Callable[[], bool], moved: set[str]) -> None:
-        self.writer, self._out_of_time, self._moved = writer, out_of_time, moved
+    def __init__(
+        self, writer: Writer, out_of_time: Callable[[], bool], was_parked: Callable[[Change], bool], moved: set[str]
+    ) -> None:
+        self.writer, self._out_of_time, self._was_parked, self._moved = writer, out_of_time, was_parked, moved
         self._lost: dict[Id, tuple[Change, Stored]] = {}
         self._rejected: dict[Id, tuple[Change, Rejection]] = {}
         self._unknown: pymysql.MySQLError | None = None
@@ -216,7 +225,9 @@ class _Sifter:
 
     def raise_what_nobody_knows(self) -> None:
         """Where no row goes through it is the database's error, not the row's."""
-        is_open = any(why.kind is Kind.UNKNOWN for _, why in self._rejected.values())
+        is_open = any(
+            why.kind is Kind.UNKNOWN and not self._was_parked(change) for change, why in self._rejected.values()
+        )
         if self._unknown and is_open and not self._goes_through and not self._would_go_through():
             raise self._unknown
 

@@ -49,6 +49,7 @@ def apply(  # noqa: PLR0913 - what differs between its callers
     every_change: bool = False,
     out_of_time: Callable[[], bool] = lambda: False,
     parked_before: Callable[[], Container[tuple[str, str]]] = frozenset,
+    was_parked: Callable[[Change], bool] = lambda _: False,
 ) -> Outcome:
     """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
 
@@ -58,6 +59,7 @@ def apply(  # noqa: PLR0913 - what differs between its callers
 
     Only where rows are refused, `out_of_time` is asked after each statement; what is not done then is in `left`, and
     changes whose (key, version) are in `parked_before`, by an earlier call that ran out of time, are passed over.
+    An unknown error on a change that `was_parked` is its own: that was decided when it was parked.
 
     Raises pymysql.MySQLError or OSError for anything that is not about single rows, with nothing written.
     """
@@ -75,6 +77,7 @@ def apply(  # noqa: PLR0913 - what differs between its callers
                 _without(histories, known),
                 every_change=every_change,
                 out_of_time=out_of_time,
+                was_parked=was_parked,
             )
             contradicted = _leave(outcome, [one for one in contradicted if (one.key, one.version) not in known])
         connection.commit()

@@ -190,7 +190,7 @@ class Writer:
         def send(parts: Sequence[Sequence[Change]]) -> None:
             statements = [f"{head}{','.join(text_of[change.key] for change in part)}{tail}" for part in parts]
             for part, matched in zip(parts, self._send_together(statements), strict=True):
-                if is_update and matched != len(part):
+                if is_update and matched != len(part) and (matched is not None or self._missing(part, None)):
                     raise _changed_meanwhile()
 
         sizes = [len(text.encode()) + 1 for text in texts]

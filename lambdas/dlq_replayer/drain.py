@@ -117,6 +117,7 @@ class Drainer:
                 statement_bytes=self.statement_bytes,
                 every_change=self.every_change,
                 out_of_time=out_of_time,
+                was_parked=lambda change: is_parked(change.record["source"]),
             ),
         )
 

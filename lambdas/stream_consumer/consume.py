@@ -67,7 +67,7 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
             ),
         )
         counts += outcome.counts
-        parked += outcome.parked
+        parked = [one for one in parked if (one.key, one.version) not in frozenset().union(*known)] + outcome.parked
         left = outcome.left
     quarantine.park(parked)
     counts["parked"] = len(parked)

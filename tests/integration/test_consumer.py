@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,6 +41,26 @@ def start(world: FunctionWorld, tables: Tables) -> Iterator[Callable[..., Consum
         module = world.cold_start(CONSUMER, **environ)
         started.append(module)
         return lambda *records: module.handler({"Records": list(records)}, Context())
+
+    yield start
+    for module in started:
+        module.DATABASE.drop()
+
+
+@pytest.fixture
+def start_late(world: FunctionWorld, tables: Tables) -> Iterator[Callable[..., Consume]]:
+    """Start an execution environment whose invocations have no time left once they have begun."""
+    started = []
+
+    def start(**environ: str | None) -> Consume:
+        module = world.cold_start(CONSUMER, **environ)
+        started.append(module)
+
+        def deliver(*records: Any) -> dict[str, int]:
+            remaining = itertools.chain([60_000], itertools.repeat(0))
+            return module.handler({"Records": list(records)}, Context(lambda: next(remaining)))
+
+        return deliver
 
     yield start
     for module in started:
@@ -246,6 +267,43 @@ class TestQuarantine:
         world.s3.create_bucket(Bucket=BUCKET)
         assert consume(poison, record("b", 1)) == {"redelivered": 1, "parked": 1}
         assert [parked["record"] for parked in world.objects().values()] == [poison]
+
+    def test_a_batch_too_hard_for_one_invocation_ends(
+        self, world: FunctionWorld, start_late: Callable[..., Consume], tables: Tables, capsys: Any
+    ):
+        """Each delivery gets further; nothing is parked or counted twice; another batch's note is left alone."""
+        tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
+        deliver = start_late()
+        batch = [record("unreadable", 1, amount="x")]
+        batch += [record(f"k{i:02}", 1, amount="-1" if i % 2 else "1") for i in range(60)]
+
+        lefts = []
+        for _ in range(60):
+            try:
+                deliver(*batch)
+            except HoldError as error:
+                lefts.append(int(str(error).split(", ")[1].split(" ")[0]))
+            else:
+                break
+
+        assert lefts == sorted(set(lefts), reverse=True)
+        assert 2 < len(lefts) < 60
+        sums = metrics_of(capsys.readouterr().out)
+        assert {name: sums[name] for name in ("held", "parked", "upserted")} == {
+            "held": len(lefts),
+            "parked": 31,
+            "upserted": 30,
+        }
+        assert tables.orders() == [order(f"k{i:02}", amount="1") for i in range(0, 60, 2)]
+        bad = [f"k{i:02}" for i in range(1, 60, 2)]
+        names = [name for name in world.objects() if not name.startswith("unfinished/")]
+        assert names == [object_name(key, 1) for key in [*bad, "unreadable"]]
+        assert len(world.objects()) == len(names) + 1
+
+        with pytest.raises(HoldError):
+            deliver(*batch[2:])
+
+        assert metrics_of(capsys.readouterr().out)["parked"] > 0, "it has a note of its own"
 
     @pytest.mark.parametrize("thing", [None, "record", {}, {"dynamodb": {"Keys": []}}], ids=repr)
     def test_whatever_the_stream_holds_blocks_nobody(

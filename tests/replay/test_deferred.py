@@ -13,6 +13,7 @@ from common.changes import Kind, Parked, version
 from common.quarantine import DEFERRED, Quarantine
 from dlq_replayer import drain
 from dlq_replayer.bucket import REPLAYED
+from tests.support.legacy import signal, trigger
 from tests.support.records import ARN, remove
 from tests.support.replay import BUCKET, Execution, World, applied, change
 
@@ -207,6 +208,25 @@ def test_quarantined_and_deferred_at_once_it_waits_since_the_first_time(world: W
     world.replay({"include_quarantine": True})
     assert (world.keys(DEFERRED), world.keys("quarantine/")) == ([waiting], [])
     assert world.bucket.read_json(waiting)["since"] == since
+
+
+@pytest.fixture
+def odd(world: World) -> Iterator[None]:
+    """A trigger signals a number that nobody knows for the status ODD."""
+    world.tables.run(trigger("BEFORE INSERT", signal("NEW.status = 'ODD'", 31001)))
+    yield
+    world.tables.run("DROP TRIGGER before_insert")
+
+
+@pytest.mark.usefixtures("odd")
+def test_an_unknown_error_is_decided_once(world: World):
+    """The replay after has nothing beside it that could go through: the first evidence still holds."""
+    world.put_batch([change("a", 5, status="ODD"), change("b", 6)])
+    for attempt in range(3):
+        report = world.replay()
+        assert counts(report, "parked", "unknown", "applied") == ("complete", 1, 1, int(attempt == 0))
+    assert world.bucket.read_json(name_of("a", 5))["kind"] == "unknown"
+    assert world.tables.orders() == [applied("b", 6)]
 
 
 def test_an_unknown_error_is_tried_again_for_ever(world: World, monkeypatch: pytest.MonkeyPatch):

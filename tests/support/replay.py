@@ -367,7 +367,12 @@ _TRIGGERS = (
     *(
         f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {statement}"
         for name, event, table, statement in (
-            ("log_claim", "INSERT", "replication_versions", f"{_LOG_VERSION} VALUES ({_NEW})"),
+            (  # a key that is only locked has no version yet
+                "log_claim",
+                "INSERT",
+                "replication_versions",
+                f"{_LOG_VERSION} SELECT {_NEW} FROM DUAL WHERE NEW.version <> ''",
+            ),
             (
                 "log_newer",
                 "UPDATE",
