@@ -67,7 +67,8 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
             ),
         )
         counts += outcome.counts
-        parked = [one for one in parked if (one.key, one.version) not in frozenset().union(*known)] + outcome.parked
+        before = known[0] if known else frozenset()
+        parked = [one for one in parked if (one.key, one.version) not in before] + outcome.parked
         left = outcome.left
     quarantine.park(parked)
     counts["parked"] = len(parked)
@@ -75,7 +76,7 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
         counts[str(kind)] = sum(record.kind == kind for record in parked)
     counts["clock_tripped"] = sum(record.reason == CLOCK_REASON for record in parked)
     if left:
-        unfinished.note(records, frozenset().union(*known), parked)
+        unfinished.note(records, known[0] if known else frozenset(), parked)
         raise OutOfTimeError(len(batch.changes), left, +counts)
     return +counts
 

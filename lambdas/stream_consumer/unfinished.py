@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from common.changes import Parked, Record
+from common.quarantine import ParkError
 
 PREFIX = "unfinished/"
 Known = frozenset[tuple[str, str]]
@@ -30,19 +31,32 @@ class Unfinished:
     bucket: str
 
     def parked_before(self, records: Sequence[Record]) -> Known:
-        """(key, version) of what earlier invocations have parked of the batch."""
+        """(key, version) of what earlier invocations have parked of the batch. Raises ParkError."""
+        name = _name(records)
         try:
-            body = self.s3().get_object(Bucket=self.bucket, Key=_name(records))["Body"].read()
+            body = self.s3().get_object(Bucket=self.bucket, Key=name)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 return frozenset()
-            raise
+            raise self._error("read", name, error) from error
+        except BotoCoreError as error:
+            raise self._error("read", name, error) from error
         return frozenset((key, version) for key, version in json.loads(body))
 
     def note(self, records: Sequence[Record], known: Known, parked: Iterable[Parked]) -> None:
+        """Raises ParkError."""
         now = {(one.key, one.version) for one in parked if one.key is not None and one.version is not None}
-        body = json.dumps(sorted(known | now), separators=(",", ":"))
-        self.s3().put_object(Bucket=self.bucket, Key=_name(records), Body=body.encode(), ContentType="application/json")
+        body, name = json.dumps(sorted(known | now), separators=(",", ":")), _name(records)
+        try:
+            self.s3().put_object(Bucket=self.bucket, Key=name, Body=body.encode(), ContentType="application/json")
+        except (ClientError, BotoCoreError) as error:
+            raise self._error("write", name, error) from error
+
+    def _error(self, verb: str, name: str, error: Exception) -> ParkError:
+        return ParkError(
+            f"cannot {verb} s3://{self.bucket}/{name}, what was parked of the batch: {type(error).__name__}: check that"
+            " the bucket exists and that the function may read and write there; the batch is retried"
+        )
 
 
 def _name(records: Sequence[Record]) -> str:

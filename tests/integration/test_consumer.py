@@ -305,6 +305,19 @@ class TestQuarantine:
 
         assert metrics_of(capsys.readouterr().out)["parked"] > 0, "it has a note of its own"
 
+    def test_a_note_that_cannot_be_read_leaves_the_batch(
+        self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
+    ):
+        """What was parked of the batch before is not known then; nothing is written."""
+        tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
+        world.s3.delete_bucket(Bucket=BUCKET)
+
+        with pytest.raises(ParkError, match="cannot read s3://failures/unfinished/"):
+            consume(record("a", 1, amount="-1"), record("b", 1))
+
+        assert (tables.orders(), tables.sidecar()) == ([], [])
+        assert metrics_of(capsys.readouterr().out) == {"held": 1}
+
     @pytest.mark.parametrize("thing", [None, "record", {}, {"dynamodb": {"Keys": []}}], ids=repr)
     def test_whatever_the_stream_holds_blocks_nobody(
         self, consume: Consume, tables: Tables, world: FunctionWorld, thing: Any
