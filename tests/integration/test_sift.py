@@ -226,3 +226,36 @@ def test_a_change_that_was_parked_before_is_decided(refusing: Writer, tables: Ta
 
     assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.UNKNOWN)]
     assert (tables.orders(), tables.whole_sidecar()) == ([], [])
+
+
+def test_rows_that_time_undoes_are_undone(refusing: Writer, tables: Tables):
+    """The last of the rows is refused when all others have been written, and only the first ten are done in the end."""
+    batch = [record(f"k{i:02}", 1, status="BAD" if i == 29 else "NEW") for i in range(30)]
+
+    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), out_of_time=fuse(1))
+
+    assert [change.key for change in outcome.left] == [f"k{i:02}" for i in range(10, 30)]
+    assert tables.orders() == [order(f"k{i:02}") for i in range(10)]
+    assert [row[0] for row in tables.sidecar()] == [f"k{i:02}" for i in range(10)]
+
+
+def test_a_second_try_that_time_undoes_claims_nothing(tables: Tables, connect: Any):
+    """`a` waits until `b` has let go of its value, and `c` for an outsider; time may run out at any moment."""
+    tables.replace_target(orders_table("UNIQUE KEY uq_status (status)"))
+    writer = Writer(connect())
+    batch = [record("a", 2, status="A2"), record("a", 3, status="B2"), *(record(f"c{i}", 2, status="O") for i in "12")]
+    batch += [record("b", 2, status="B2"), record("b", 3, status="B2"), record("b", 4, status="B4")]
+    seen = set()
+    for calls in range(30):
+        tables.clear()
+        writer(record("outsider", 1, status="O"), record("b", 1, status="B2"), record("a", 1, status="A1"))
+
+        apply(writer.connection, writer.target, changes_of(*batch), out_of_time=fuse(calls), every_change=True)
+
+        state = tables.run(
+            "SELECT status, RIGHT(version, 1) FROM tbl_orders JOIN replication_versions ON item_key = order_id"
+            " WHERE order_id = 'a'"
+        )
+        assert state in ([("A1", "1")], [("A2", "2")], [("B2", "3")])
+        seen.update(state)
+    assert ("B2", "3") in seen
