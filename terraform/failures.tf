@@ -1,5 +1,6 @@
 # What could not be written to MySQL: whole batches by the event source mapping (aws/lambda/...), single records by the
-# consumer: poison (quarantine/...), and those that wait for another row (deferred/...).
+# consumer: poison (quarantine/...), and those that wait for another row (deferred/...). The consumer also notes there what
+# it has parked of a batch that did not fit one invocation (unfinished/...).
 
 locals {
   failures_bucket     = "${local.prefix}-failures-${local.account_id}-${var.aws_region}"
@@ -76,6 +77,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "failures" {
 
     filter {
       prefix = "replay/"
+    }
+
+    expiration {
+      days = var.replayed_retention_days
+    }
+  }
+
+  # What a batch that did not fit one invocation has parked; it is delivered again for a day at most.
+  rule {
+    id     = "unfinished"
+    status = "Enabled"
+
+    filter {
+      prefix = "unfinished/"
     }
 
     expiration {

@@ -31,6 +31,20 @@ data "aws_iam_policy_document" "stream_consumer" {
     }
   }
 
+  # What an earlier invocation has parked of the same batch.
+  statement {
+    sid       = "ReadUnfinished"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.failures_bucket_arn}/unfinished/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "s3:ResourceAccount"
+      values   = [local.account_id]
+    }
+  }
+
+  # Without it S3 would answer 403, not 404, where there is no such object yet.
   statement {
     sid       = "ListFailures"
     actions   = ["s3:ListBucket"]

@@ -10,9 +10,8 @@ variable "env" {
   type        = string
 
   validation {
-    # RDS Proxy refuses two hyphens in a row.
-    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env)) && !strcontains(var.env, "--")
-    error_message = "env must be 2 to 15 lower-case letters, digits and single hyphens, starting with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env))
+    error_message = "env must be 2 to 15 lower-case letters, digits and hyphens, starting with a letter."
   }
 
   validation {
@@ -49,16 +48,6 @@ variable "rds_connection_param_name" {
     condition     = !can(regex("(?i)^/?(aws|ssm)", var.rds_connection_param_name))
     error_message = "rds_connection_param_name must not begin with aws or ssm: SSM reserves these."
   }
-
-  validation {
-    condition     = startswith(var.rds_connection_param_name, "/") || !strcontains(var.rds_connection_param_name, "/")
-    error_message = "rds_connection_param_name must begin with / when it holds one: SSM takes only full paths."
-  }
-
-  validation {
-    condition     = !can(regex("(?i)^/?(aws|ssm)", var.rds_connection_param_name))
-    error_message = "rds_connection_param_name must not begin with aws or ssm: SSM keeps such names for itself."
-  }
 }
 
 # General
@@ -70,13 +59,8 @@ variable "name" {
 
   validation {
     # The failures bucket's name also holds env, account and Region, and ends at 63 characters.
-    condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name)) && !strcontains(var.name, "--")
-    error_message = "name must be 2 to 10 lower-case letters, digits and single hyphens, starting with a letter."
-  }
-
-  validation {
-    condition     = !can(regex("^(sg|sthree|amzn-s3)(-|$)", var.name))
-    error_message = "name must not be or begin with sg, sthree or amzn-s3: EC2 and S3 keep names that begin so for themselves."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 10 lower-case letters, digits and hyphens, starting with a letter."
   }
 
   validation {
@@ -506,14 +490,15 @@ variable "mysql_tls" {
 }
 
 variable "mysql_ca_pem" {
-  description = "PEM of a private certificate authority to trust instead of the public ones, at most 3 KB."
+  description = "PEM of a private certificate authority to trust instead of the public ones, at most 2560 bytes."
   type        = string
   default     = null
 
   validation {
-    # All of a function's environment together may have 4 KB.
-    condition     = length(coalesce(var.mysql_ca_pem, " ")) <= 3072
-    error_message = "mysql_ca_pem must not be longer than 3072 bytes: a function's whole environment holds 4 KB. Give one certificate, not a bundle."
+    # All of a function's environment together may have 4 KB. The replayer's needs up to 1.1 KB besides, and the names of
+    # secret and parameter may be long.
+    condition     = length(coalesce(var.mysql_ca_pem, " ")) <= 2560
+    error_message = "mysql_ca_pem must not be longer than 2560 bytes: a function's whole environment holds 4 KB. Give one certificate, not a bundle."
   }
 }
 

@@ -149,14 +149,20 @@ class Target:
         return f"(WITH n ({', '.join(f'c{i}' for i in range(len(columns)))}) AS (VALUES "
 
     def _join(self, key: int) -> str:
-        # By the column's own collation, so that its index is used, and by the exact bytes, as a collation may take
-        # letters of another case, or with blanks behind, for equal. In UTF-8 on both sides: the column may be UTF-16.
         column = f"t.`{self.table.key.name}`"
         return (
             f") SELECT * FROM n) n STRAIGHT_JOIN `{self.table.name}` t"
+            # By the column's own collation, so that its index is used.
             f" ON {column} = CONVERT(n.c{key} USING {self.charset}) COLLATE {self.collation}"
-            f" AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST(n.c{key} AS BINARY)"
+            f" AND {self._is_exact(column, f'n.c{key}')}"
         )
+
+    def _is_exact(self, column: str, key: str) -> str:
+        """A collation may take blanks at the end, or letters of another case, for equal; a binary one only blanks."""
+        if self.collation.endswith("_bin"):
+            return f"CHAR_LENGTH({column}) = CHAR_LENGTH({key})"
+        # In UTF-8 on both sides: the column may be UTF-16.
+        return f"CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({key} AS BINARY)"
 
     @cached_property
     def plain_keys(self) -> list[UniqueKey]:

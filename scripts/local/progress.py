@@ -30,7 +30,7 @@ def step(name: str) -> Iterator[None]:
     try:
         yield
     except StackError as error:
-        raise StackError(f"{name}: {error.reason}", error.log) from error
+        raise StackError(f"{name}: {error.reason.removeprefix(f'{name}: ')}", error.log) from error
     say(f"  ok   {name} ({time.monotonic() - started:.1f} s)")
 
 

@@ -25,6 +25,7 @@ from scripts.local.terraform import Terraform, demand_terraform
 API_ACCOUNT = Account("foo", "bar")
 RECORD_AGE = 60  # the least that AWS allows, so that an outage can be seen through in minutes
 RETRIES = 5
+STAYS = "What was deployed before stays. Mend the cause and run make up again; make down first starts with nothing."
 
 
 class Stack:
@@ -140,10 +141,15 @@ class Stack:
             self._apply(access, mark)
 
     def _apply_or_start_over(self, access: Access, mark: str) -> None:
-        """A run that was killed leaves things that Terraform has not written down, and cannot make again."""
+        """A first run that was killed leaves things that Terraform has not written down, and cannot make again.
+
+        A deployment that was complete stays as it is: it holds orders, and its old code goes on.
+        """
         try:
             self._apply(access, mark)
         except StackError as error:
+            if self._terraform.deployed:
+                raise StackError(f"{error.reason}\n{STAYS}", error.log) from error
             say(f"         {error.reason}")
             say("         starting over with nothing deployed")
             self._start_over()

@@ -69,8 +69,18 @@ class Terraform:
     def has_state(self) -> bool:
         return (self.folder / "terraform.tfstate").exists()
 
+    @property
+    def deployed(self) -> bool:
+        """Whether an apply has succeeded since there was nothing: what is there may hold somebody's data."""
+        return self._deployed.exists()
+
+    @property
+    def _deployed(self) -> Path:
+        return self.home / "deployed"
+
     def forget(self) -> None:
         """For when the emulator has lost everything that the state speaks of."""
+        self._deployed.unlink(missing_ok=True)
         for file in self.folder.glob("*.tfstate*"):
             file.unlink()
 
@@ -93,6 +103,7 @@ class Terraform:
     def apply(self, variables: Mapping[str, Any]) -> None:
         (self.folder / "local.auto.tfvars.json").write_text(json.dumps(variables, indent=2))
         self._run("apply", "-auto-approve")
+        self._deployed.touch()
 
     def destroy(self) -> None:
         self._run("destroy", "-auto-approve")

@@ -324,13 +324,30 @@ run "the_failures_bucket_is_private_and_encrypted" {
   }
 
   assert {
-    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.failures["failures"].rule : rule.expiration[0].days if rule.id == "replayed"] == [30]
-    error_message = "Replayed batches are kept for 30 days."
+    condition     = { for rule in aws_s3_bucket_lifecycle_configuration.failures["failures"].rule : rule.filter[0].prefix => rule.expiration[0].days if rule.id != "leftovers" } == { for folder in ["replay/", "replayed/", "unfinished/"] : folder => 30 }
+    error_message = "Replayed batches, and what replays and unfinished batches leave, are kept for 30 days; all else stays until it is settled."
   }
 
   assert {
     condition     = alltrue([for statement in data.aws_iam_policy_document.stream_consumer.statement : anytrue([for condition in statement.condition : condition.variable == "s3:ResourceAccount"]) if anytrue([for action in statement.actions : startswith(action, "s3:")])])
     error_message = "The consumer must never write into another account's bucket."
+  }
+}
+
+run "the_consumer_reads_back_its_notes_and_nothing_else" {
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:GetObject")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/unfinished/*"]
+    error_message = "The consumer must be able to read what it has noted of an unfinished batch, and no failed batch."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:PutObject")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/*"]
+    error_message = "It writes what it parks and notes, and the mapping writes failed batches with the same role."
+  }
+
+  assert {
+    condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:ListBucket")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1"]
+    error_message = "Without s3:ListBucket a note that is not there is a 403, which holds the shard."
   }
 }
 

@@ -6,10 +6,13 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.local.failure import StackError
+from scripts.local.settings import Settings
+from scripts.local.stack import STAYS, Stack
 from scripts.local.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
@@ -31,6 +34,18 @@ def with_another_column(build: Path, folder: Path) -> Path:
         manifest["zips"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+class StackOfTomorrow(Stack):
+    """The same stack, brought up with a build of tomorrow's code."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        super().__init__(settings)
+        self._folder = folder
+
+    def _variables(self, *arguments: Any) -> dict[str, Any]:
+        build = with_another_column(self.settings.build_folder, self._folder)
+        return {**super()._variables(*arguments), "build_dir": str(build)}
 
 
 def functions(stack: Deployed) -> list[str]:
@@ -65,12 +80,17 @@ def test_a_second_plan_changes_nothing(stack: Deployed):
 
 
 def test_code_whose_schema_step_fails_does_not_go_live(stack: Deployed, tmp_path: Path):
-    """The alias stays where it is, and the mapping goes on with the old code; the next apply that succeeds moves it."""
-    before = live(stack)
-    with pytest.raises(StackError, match=r"schema"):
-        stack.stack.redeploy(build_dir=str(with_another_column(stack.stack.settings.build_folder, tmp_path)))
+    """The alias stays where it is, and the mapping goes on with the old code; the next apply that succeeds moves it.
+
+    `make up` leaves the deployment and its orders where they are.
+    """
+    before, orders = live(stack), stack.table_orders()
+    with pytest.raises(StackError, match=r"does not fit the mapping: column note is missing") as refused:
+        StackOfTomorrow(stack.stack.settings, tmp_path).up()
     try:
+        assert refused.value.reason.endswith(STAYS)
         assert live(stack) == before
+        assert stack.table_orders() == orders
         assert set(deployed(stack).values()).isdisjoint(before.values()), "the new code is there, and waits"
         assert called_by_the_mapping(stack) == f"{stack.outputs['consumer_function_name']}:live"
         order = stack.create()

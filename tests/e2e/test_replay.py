@@ -287,6 +287,31 @@ def test_a_quarantined_record_is_retried_by_its_key_after_its_cause_is_mended(st
     assert operator.replay("list", refused, "--json").report == []
 
 
+def test_an_order_is_written_once_its_parent_row_has_come(stack: Deployed, operator: Operator):
+    execute(
+        stack,
+        "CREATE TABLE merchants AS SELECT DISTINCT merchant_id FROM tbl_orders",
+        "ALTER TABLE merchants ADD PRIMARY KEY (merchant_id)",
+        "ALTER TABLE tbl_orders ADD CONSTRAINT of_merchant FOREIGN KEY (merchant_id) REFERENCES merchants"
+        " (merchant_id)",
+    )
+    try:
+        early = stack.create(merchant="merchant-late")
+        assert poll(lambda: operator.replay("list", early, "--json").report, ARRIVAL, interval=1)
+        (parked,) = operator.replay("list", early, "--json").report
+        assert (parked["kind"], parked["object"].split("/")[:2]) == ("deferred", ["deferred", early])
+        tried = operator.replay("--json")
+        assert (tried.code, tried.report["counts"].get("deferred"), stack.mysql_order(early)) == (0, 1, None), tried
+        execute(stack, "INSERT INTO merchants VALUES ('merchant-late')")
+        written = operator.replay("--json")
+        assert (written.code, written.report["counts"]["applied"]) == (0, 1), written
+        assert stack.mysql_order(early) == stack.table_order(early)
+        assert operator.replay("list", early, "--json").report == []
+    finally:
+        execute(stack, "ALTER TABLE tbl_orders DROP FOREIGN KEY of_merchant", "DROP INDEX of_merchant ON tbl_orders")
+        execute(stack, "DROP TABLE merchants")
+
+
 def test_wrong_input_is_refused_with_the_reason(operator: Operator):
     refused = operator.replay("--concurrency", "0")
     assert refused.code == 2

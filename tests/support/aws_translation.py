@@ -130,6 +130,7 @@ TRANSLATIONS: dict[str, tuple[Target, ...]] = {
     "aws_iam_role": (Target("AWS::IAM::Role", ROLE), Target("iam.CreateRole", ROLE)),
     "aws_iam_role_policy": (Target("AWS::IAM::RolePolicy", POLICY), Target("iam.PutRolePolicy", POLICY)),
     "aws_iam_role_policy_attachment": (Target("iam.AttachRolePolicy", {"role": "RoleName"}),),
+    "aws_lambda_alias": (Target("AWS::Lambda::Alias"), Target("lambda.CreateAlias")),
     "aws_lambda_event_source_mapping": (
         Target("AWS::Lambda::EventSourceMapping", TAGS),
         Target("lambda.CreateEventSourceMapping", TAGS),
@@ -240,6 +241,7 @@ UNTRANSLATED = {
     ("aws_lambda_invocation", "triggers"),
     ("aws_s3_bucket", "force_destroy"),
     ("aws_security_group", "revoke_rules_on_delete"),
+    ("aws_security_group", "timeouts"),
 }
 
 # What the provider plans for an attribute that is not set, and does not send.
@@ -266,6 +268,10 @@ DOCUMENTED = {
     ("aws_db_proxy_default_target_group", "connection_pool_config.max_connections_percent"): Documented(
         {"minimum": 1, "maximum": 100},
         f"{API}/AmazonRDS/latest/APIReference/API_ConnectionPoolConfiguration.html",
+    ),
+    ("aws_dynamodb_table", "name"): Documented(
+        {"minLength": 3, "maxLength": 255, "pattern": r"^[a-zA-Z0-9_.-]*\Z"},
+        f"{API}/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html",
     ),
     ("aws_lambda_function", "environment.variables"): Documented(
         {"maxJsonBytes": 4096},  # Lambda's refusal says "string measured", and shows the variables as JSON

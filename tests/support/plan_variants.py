@@ -11,6 +11,7 @@ SMALLEST: Variables = {
     "api_timeout_seconds": 1,
     "auto_replay_schedule_minutes": 1,
     "consumer_memory_mb": 128,
+    "consumer_reserved_concurrency": 1,  # -1 is not sent
     "consumer_timeout_seconds": 3,  # above the two timeouts of MySQL
     "idempotency_ttl_hours": 1,
     "log_retention_days": 1,
@@ -25,8 +26,10 @@ SMALLEST: Variables = {
     "replay_database_wait_seconds": 0,
     "replayed_retention_days": 1,  # 0 leaves the rules out
     "replayer_memory_mb": 512,
+    "replayer_reserved_concurrency": 2,  # above replay_concurrency
     "stream_batch_size": 1,
     "stream_batching_window_seconds": 0,
+    "stream_generation": 0,
     "stream_maximum_record_age_seconds": 60,
     "stream_maximum_retry_attempts": -1,
     "stream_parallelization_factor": 1,
@@ -38,6 +41,7 @@ LARGEST: Variables = {
     "api_timeout_seconds": 29,
     "auto_replay_schedule_minutes": 1440,
     "consumer_memory_mb": 10240,
+    "consumer_reserved_concurrency": 900,  # of an account's usual 1000, of which AWS keeps 100
     "consumer_timeout_seconds": 900,
     "idempotency_ttl_hours": 8760,
     "log_retention_days": 3653,
@@ -52,13 +56,23 @@ LARGEST: Variables = {
     "replay_database_wait_seconds": 86400,
     "replayed_retention_days": 36500,
     "replayer_memory_mb": 10240,
+    "replayer_reserved_concurrency": 900,
     "stream_batch_size": 10000,
     "stream_batching_window_seconds": 300,
+    "stream_generation": 9999,
     "stream_maximum_record_age_seconds": 82800,
     "stream_maximum_retry_attempts": 10000,
     "stream_parallelization_factor": 10,
 }
 PROXY: Variables = {"rds_instance_identifier": "orders", "rds_database": "legacy"}
+LONGEST: Variables = LARGEST | {
+    "name": "abcdefghij",
+    "env": "abcdefghijklmno",
+    "aws_region": "ap-southeast-2",  # no Region's name is longer
+    "mysql_ca_pem": ("x" * 63 + "\n") * 40,  # lines as a certificate has them
+    "rds_cluster_identifier": "orders",
+    "rds_database": "legacy",
+}
 VARIANTS: dict[str, Variables] = {
     "defaults": {},
     "smallest": SMALLEST
@@ -73,18 +87,19 @@ VARIANTS: dict[str, Variables] = {
         "manage_api_gateway_account": True,
         "xray_tracing": False,
     },
-    "largest": LARGEST
+    "largest": LONGEST
     | {
-        "name": "abcdefghij",
-        "env": "abcdefghijklmno",
-        "aws_region": "ap-southeast-2",  # no Region's name is longer
         "api_password": "given",
         "auto_replay": True,
         "manage_api_gateway_account": True,
-        "mysql_ca_pem": ("x" * 63 + "\n") * 48,  # lines as a certificate has them
-        "rds_cluster_identifier": "orders",
-        "rds_database": "legacy",
         "rds_secret_kms_key_arn": "arn:aws:kms:eu-west-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef",
+    },
+    # Both are in the replayer's environment.
+    "largest_with_queue_and_endpoint": LONGEST
+    | {
+        "create_vpc_endpoints": ["dynamodb-streams"],
+        "failure_destination": "sqs",
+        "stream_maximum_record_age_seconds": 43200,
     },
     "odd_percent": PROXY | {"rds_proxy_max_connections_percent": 49},
 }

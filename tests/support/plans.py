@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from scripts.local.settings import REPOSITORY
@@ -50,6 +51,15 @@ DATA = {
     "aws_vpc.endpoints": {"cidr_block_associations": [{"cidr_block": "10.0.0.0/16"}]},
     "aws_vpc_endpoint_service.interface": {"availability_zones": ["eu-west-1a"]},
 }
+# What AWS makes up, as long as it gets, in place of the references to it: one of these unknown hides a whole map.
+_SECRET = "arn:aws:secretsmanager:${var.aws_region}:123456789012:secret:${local.prefix}-api-AbCdEf"
+_STREAM = "arn:aws:dynamodb:${var.aws_region}:123456789012:table/${local.prefix}-orders/stream/2026-11-25T12:34:56.789"
+_STREAMS_HOST = "vpce-0123456789abcdef0-01234567.streams.dynamodb.${var.aws_region}.vpce.amazonaws.com"
+MADE_UP = {
+    '"API_SECRET_ARN" => secret.arn': f'"API_SECRET_ARN" => "{_SECRET}"',
+    "aws_dynamodb_table.orders.stream_arn": f'"{_STREAM}"',
+    "endpoint.dns_entry[0].dns_name": f'"{_STREAMS_HOST}"',
+}
 # The provider would have Step Functions check its definition.
 RESOURCES = {"aws_sfn_state_machine.replay": {"arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:planned"}}
 
@@ -66,8 +76,10 @@ def copy_configuration(home: Path) -> Path:
     """A copy that `plan` can plan; nothing is written into the sources."""
     folder = home / "terraform"
     shutil.copytree(REPOSITORY / "terraform" / "tests" / "fixture", folder / "tests" / "fixture")
-    for source in (REPOSITORY / "terraform").glob("*.tf"):
-        shutil.copy(source, folder)
+    sources = {source.name: source.read_text() for source in (REPOSITORY / "terraform").glob("*.tf")}
+    assert [reference for reference in MADE_UP if not any(reference in text for text in sources.values())] == []
+    for name, text in sources.items():
+        (folder / name).write_text(reduce(lambda text, made: text.replace(*made), MADE_UP.items(), text))
     for neighbour in NEIGHBOURS:
         (home / neighbour).symlink_to(REPOSITORY / neighbour)
     (folder / "provider_override.tf").write_text(PROVIDER)

@@ -55,6 +55,14 @@ def test_every_declared_rule_meets_a_planned_value(planned: list[Planned]) -> No
     assert set(DOCUMENTED) | set(UNSET) <= met
 
 
+def test_every_functions_environment_is_measured(planned: list[Planned]) -> None:
+    """One value in it that is only known after apply would hide the whole from the rule about its size."""
+    functions = [resource for resource in planned if resource.type == "aws_lambda_function"]
+    hidden = [one for one in functions if "environment.variables" not in dict(attributes(one.values))]
+    assert {one.plan for one in functions} == set(VARIANTS)
+    assert hidden == []
+
+
 @pytest.fixture(scope="module")
 def errors_put_back(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The configuration with the errors that once made every first apply fail."""
@@ -130,6 +138,25 @@ WRONG = {
         "does not match",
     ),
     "a documented size": ("aws_lambda_function", {"environment": [LONG_DOCUMENT]}, "gettingstarted-limits", "of 4096"),
+    "a table's documented name": (
+        "aws_dynamodb_table",
+        {"name": "orders!"},
+        "HowItWorks.NamingRules",
+        "does not match",
+    ),
+    "an alias made of digits": ("aws_lambda_alias", {"name": "1"}, "AWS::Lambda::Alias", "does not match"),
+    "an alias of no version": (
+        "aws_lambda_alias",
+        {"function_version": "newest"},
+        "lambda.CreateAlias",
+        "does not match",
+    ),
+    "a reserved concurrency below 0": (
+        "aws_lambda_function",
+        {"reserved_concurrent_executions": -2},
+        "lambda.PutFunctionConcurrency",
+        "minimum of 0",
+    ),
     "a documented name": ("aws_ssm_parameter", {"name": "test/mysql"}, "API_PutParameter", "does not match"),
     "a relation": (
         "aws_db_proxy_default_target_group",

@@ -9,7 +9,12 @@ import subprocess
 import pytest
 from hcl_blocks import TERRAFORM, blocks, lists
 
+from common.quarantine import DEFERRED
+from common.quarantine import PREFIX as QUARANTINE
+from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED
+from dlq_replayer.run import Run
 from scripts.build import ROOT
+from stream_consumer.unfinished import PREFIX as UNFINISHED
 
 # What AWS leaves no other way for; each has its reason beside it.
 WILDCARD_RESOURCES = {
@@ -21,6 +26,7 @@ WILDCARD_RESOURCES = {
     ("vpc_access", "*"),  # network interfaces
     ("failures_bucket", "${local.failures_bucket_arn}/*"),  # a bucket policy that denies
     ("stream_consumer", "${local.failures_bucket_arn}/*"),  # keys that Lambda makes up
+    ("stream_consumer", "${local.failures_bucket_arn}/unfinished/*"),  # one object a batch
     ("stream_consumer", "${local.orders_arn}/stream/*"),  # ListStreams
     ("dlq_replayer", "${local.orders_arn}/stream/*"),  # a pointer may be into an earlier stream
     ("dlq_replayer", "${local.replay_executions_arn}:*"),  # whoever holds the lock
@@ -128,6 +134,36 @@ def test_roles_get_exact_actions() -> None:
         if "*" in action
     }
     assert wild == {("failures_bucket", "s3:*")}  # denied without TLS, whatever it is
+
+
+def granted(role: str, action: str) -> set[str]:
+    """The folders of the failures bucket for which a role has `action`."""
+    (document,) = blocks("data", "aws_iam_policy_document", role)
+    statements = re.split(r"^ +(?:statement|content) \{$", document.body, flags=re.MULTILINE)
+    found = {
+        text for one in statements if f'"{action}"' in one for text in re.findall(r"failures_bucket_arn\}/(.*)\*", one)
+    }
+    assert found, (role, action)
+    return found
+
+
+def test_the_consumer_may_read_what_it_has_noted() -> None:
+    """It is asked for in the middle of an outage of many rows: a refusal would hold the shard."""
+    assert granted("stream_consumer", "s3:GetObject") == {UNFINISHED}
+    assert granted("stream_consumer", "s3:PutObject") == {""}
+
+
+def test_the_replayer_may_use_the_folders_that_its_code_names() -> None:
+    """A conditional delete takes the right to read, too.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-delete-enforce.html
+    """
+    work = Run("name", "arn", "started", {}).prefix.removesuffix("name/")
+    moved = {FAILED, DEFERRED, QUARANTINE}
+    assert granted("dlq_replayer", "s3:DeleteObject") == moved
+    assert granted("dlq_replayer", "s3:GetObject") == moved | {EXPIRED, REPLAYED, work}
+    written = {DEFERRED, QUARANTINE, REPLAYED, work, f"{FAILED}hydrated/", EXPIRED}
+    assert granted("dlq_replayer", "s3:PutObject") == written
 
 
 def test_policies_are_written_as_policy_documents() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from scripts.local.failure import StackError
 from scripts.local.first_order import _curl, _printable, as_table
 from scripts.local.ports import LOOPBACK, free_port, is_free, remember, same_or_free
 from scripts.local.progress import side_by_side, step
+from scripts.local.settings import read_settings
 from scripts.local.sql_client import client_command
-from scripts.local.stack import _fingerprint, _reachable
+from scripts.local.stack import STAYS, Stack, _fingerprint, _reachable
+from scripts.local.terraform import Terraform
 
 
 def access(**options: Any) -> Access:
@@ -36,6 +39,70 @@ def client_called(tmp_path: Path, version: str) -> Path:
     program.write_text(f"#!/bin/sh\necho '{version}'\n")
     program.chmod(0o755)
     return program
+
+
+@pytest.fixture
+def terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terraform:
+    """A working copy, whose program ends with the code in the file `code`."""
+    program = tmp_path / "terraform"
+    program.write_text(f"#!/bin/sh\necho 'Error: no such thing'\nexit $(cat {tmp_path / 'code'})\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "code").write_text("0")
+    terraform = Terraform(tmp_path / "home", tmp_path / "cache", "http://127.0.0.1:1")
+    terraform.folder.mkdir(parents=True)
+    return terraform
+
+
+def test_deployed_from_the_first_good_apply_until_forgotten(terraform: Terraform, tmp_path: Path):
+    """A later apply that fails leaves it there."""
+    (tmp_path / "code").write_text("1")
+    with pytest.raises(StackError, match="no such thing"):
+        terraform.apply({})
+    assert not terraform.deployed
+    (tmp_path / "code").write_text("0")
+    terraform.apply({})
+    (tmp_path / "code").write_text("1")
+    with pytest.raises(StackError, match="no such thing"):
+        terraform.apply({})
+    assert terraform.deployed
+    terraform.forget()
+    assert not terraform.deployed
+
+
+class FailingStack(Stack):
+    """Whose next apply fails, and the one after that does not."""
+
+    def __init__(self, home: Path, *, deployed: bool) -> None:
+        super().__init__(read_settings({"BACKSTREAM_HOME": str(home), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}))
+        self.failures, self.done = [StackError("no such thing")], list[str]()
+        self.settings.stack_home.mkdir(parents=True)
+        if deployed:
+            (self.settings.stack_home / "deployed").touch()
+
+    def apply_again(self) -> None:
+        self._apply_or_start_over(access(), "mark")
+
+    def _apply(self, *_: Any) -> None:
+        self.done.append("apply")
+        if self.failures:
+            raise self.failures.pop()
+
+    def _start_over(self) -> None:
+        self.done.append("start over")
+
+
+def test_a_first_deployment_that_failed_starts_over(tmp_path: Path):
+    stack = FailingStack(tmp_path, deployed=False)
+    stack.apply_again()
+    assert stack.done == ["apply", "start over", "apply"]
+
+
+def test_a_complete_deployment_survives_a_failed_apply(tmp_path: Path):
+    stack = FailingStack(tmp_path, deployed=True)
+    with pytest.raises(StackError) as failed:
+        stack.apply_again()
+    assert (stack.done, failed.value.reason) == (["apply"], f"no such thing\n{STAYS}")
 
 
 def test_an_api_is_reached_at_the_emulator():
@@ -115,6 +182,12 @@ def test_a_port_is_kept_until_somebody_else_takes_it(tmp_path: Path):
         taken.listen()
         assert not is_free(port)
         assert same_or_free(file) != port
+
+
+def test_a_failure_that_names_its_step_is_not_named_twice():
+    with pytest.raises(StackError) as caught, step("terraform apply"):
+        raise StackError("terraform apply: no such thing")
+    assert caught.value.reason == "terraform apply: no such thing"
 
 
 def test_a_failure_names_its_step_and_shows_the_end_of_its_log(tmp_path: Path):
