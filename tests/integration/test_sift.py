@@ -259,3 +259,28 @@ def test_a_second_try_that_time_undoes_claims_nothing(tables: Tables, connect: A
         assert state in ([("A1", "1")], [("A2", "2")], [("B2", "3")])
         seen.update(state)
     assert ("B2", "3") in seen
+
+
+@pytest.mark.parametrize("third", ["A3", "B2"], ids=["written", "deferred too"])
+def test_what_waits_never_takes_its_key_back(tables: Tables, connect: Any, third: str):
+    """The second change of `a` waits for a value that is free in the end, when a newer one is written."""
+    tables.replace_target(orders_table("UNIQUE KEY uq_status (status)"))
+    writer = Writer(connect())
+    writer(record("a", 1, status="A1"), record("b", 1, status="B2"))
+    waits = record("a", 2, status="B2")
+    batch = [waits, record("a", 3, status=third), *(record("b", n, status="B4" if n == 4 else "B2") for n in (2, 3, 4))]
+
+    outcome = writer(*batch, every_change=True)
+
+    assert [p.record for p in outcome.parked] == [waits]
+    assert tables.orders() == [order("a", status=third), order("b", status="B4")]
+    assert tables.sidecar() == [("a", 3, 0), ("b", 4, 0)]
+
+
+@pytest.mark.parametrize(("every_change", "upserted"), [(False, 1), (True, 2)])
+def test_each_change_counts_for_what_became_of_it(refusing: Writer, *, every_change: bool, upserted: int):
+    batch = [record("a", 1), record("a", 2), record("a", 3, status="BAD")]
+
+    outcome = refusing(*batch, every_change=every_change)
+
+    assert outcome.counts == +Counter(upserted=upserted, superseded=2 - upserted)
