@@ -26,7 +26,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import ER
 
-from common import unique
+from common import errors, unique
 from common.changes import LOWEST_VERSION, Change, Kind, Parked
 from common.target import MOVED, Rejection
 from common.writer import Outcome, PartError, Statement, Stored, Writer, count_loser, layers
@@ -341,6 +341,9 @@ class _Sifter:
             try:
                 statement.send(parts)
             except PartError as error:
+                if self._are_not_taken_together(parts, error):
+                    search = _Search(statement, self.writer.at_once, done=search.start)
+                    continue
                 why, row_number = self._rejection(error.cause), _row_number(error.cause)
                 parts, refused = parts[: error.done], parts[error.done]
                 if len(refused) == 1:
@@ -351,6 +354,13 @@ class _Sifter:
             if search.parts() and self._out_of_time():
                 raise _TimeUpError(result)
         return result
+
+    def _are_not_taken_together(self, parts: list[Sequence[Change]], error: PartError) -> bool:
+        """A proxy may take one statement at a time only, whatever the connection asks for: then so it goes."""
+        refused = len(parts) > 1 and error.done == 0 and errors.number(error.cause) == ER.PARSE_ERROR
+        if refused:
+            self.writer.at_once = 1
+        return refused
 
     def _rejection(self, error: pymysql.MySQLError) -> Rejection:
         why = self.writer.target.rejection(error)
@@ -364,20 +374,20 @@ class _Sifter:
 class _Search:
     """Which rows go next, in how many statements: the server stops at the first that it refuses.
 
-    `at_once` is how many statements may go in one round trip.
+    `at_once` is how many statements may go in one round trip, `start` the first row that is not decided.
     """
 
-    def __init__(self, statement: Statement, at_once: int) -> None:
+    def __init__(self, statement: Statement, at_once: int, done: int = 0) -> None:
         self._changes, self._statement, self._at_once = statement.changes, statement, at_once
         self._ends = list(accumulate(statement.sizes, initial=0))  # of each row's text, the sum of those before
-        self._start, self._size = 0, len(statement.changes)
+        self.start, self._size = done, len(statement.changes)
         self._bad_end = 0  # before here some row is refused, from `_start` on
         self._suspect: int | None = None  # and it is this one, as the server says
         self._last_refused = -1
 
     def parts(self) -> list[Sequence[Change]]:
         parts: list[Sequence[Change]] = []
-        start, room = self._start, self._statement.limit
+        start, room = self.start, self._statement.limit
         while start < len(self._changes) and len(parts) < self._at_once:
             end = self._end(start, room - self._statement.fixed)
             if end <= start and parts:
@@ -397,25 +407,25 @@ class _Search:
 
     def note(self, through: int, refused: int, row_number: int | None) -> None:
         """So many rows went through, and then a statement of `refused` rows did not."""
-        self._start += through
+        self.start += through
         self._suspect = None
         if refused == 1:
-            self._size = max(1, self._start - self._last_refused)
-            self._last_refused = self._start
-            self._start += 1
+            self._size = max(1, self.start - self._last_refused)
+            self._last_refused = self.start
+            self.start += 1
             self._bad_end = 0
         elif refused:
-            self._bad_end = self._start + refused
+            self._bad_end = self.start + refused
             self._narrow()
             if row_number and row_number <= refused:
-                self._suspect = self._start + row_number - 1
-        elif self._start < self._bad_end:
+                self._suspect = self.start + row_number - 1
+        elif self.start < self._bad_end:
             self._narrow()
         else:
             self._size *= 2
 
     def _narrow(self) -> None:
-        self._size = -(-(self._bad_end - self._start) // max(2, self._at_once))
+        self._size = -(-(self._bad_end - self.start) // max(2, self._at_once))
 
 
 def _row_number(error: pymysql.MySQLError) -> int | None:

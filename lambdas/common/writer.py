@@ -92,6 +92,8 @@ class Writer:
         self.connection, self.target = connection, target
         self.limit = min(statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
         self._inspected = False
+        # How many statements may go in one round trip.
+        self.at_once = _AT_ONCE if connection.client_flag & CLIENT.MULTI_STATEMENTS else 1
 
     def write(self, changes: Sequence[Change]) -> Outcome:
         """Claim the versions of `changes`, sorted by key, and write the rows of those that are newer.
@@ -164,11 +166,6 @@ class Writer:
                 self.insert([change for change in changes[part] if change.key not in there])
 
     # The same for a search of the rows that are refused: which rows are there is known, nothing is corrected.
-
-    @property
-    def at_once(self) -> int:
-        """How many statements may go in one round trip."""
-        return _AT_ONCE if self.connection.client_flag & CLIENT.MULTI_STATEMENTS else 1
 
     def deletes(self, changes: Sequence[Change]) -> Statement:
         texts = [f"{self.target.row_word}({literal(change.key)})" for change in changes]

@@ -62,6 +62,20 @@ def writer(request: Any, refusal: Refusal, tables: Tables, connect: Any) -> Writ
     return writer
 
 
+def test_a_proxy_that_takes_one_statement_at_a_time_is_coped_with(tables: Tables, connect: Any):
+    """The connection asks for several; the server behind says that it cannot parse them."""
+    tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
+    writer = Writer(connect(client_flag=0))
+    writer.connection.client_flag |= CLIENT.MULTI_STATEMENTS
+    batch = [record(f"k{i:03}", 1, amount="-1" if i % 20 == 7 else "1") for i in range(100)]
+
+    outcome = writer(*batch)
+
+    assert sorted(p.key for p in outcome.parked) == [f"k{i:03}" for i in range(100) if i % 20 == 7]
+    assert outcome.counts == Counter(upserted=95)
+    assert tables.orders() == [order(f"k{i:03}", amount="1") for i in range(100) if i % 20 != 7]
+
+
 def assert_parked(outcome: Outcome, poison: list[dict[str, Any]], kind: Kind) -> None:
     """Exactly `poison` is parked, whole, once each."""
     numbers = [(p.key, p.version) for p in outcome.parked]
