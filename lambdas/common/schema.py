@@ -128,7 +128,11 @@ def describe(connection: Connection[Any], table: Table) -> Target:
         numbered_keys=tuple(counted),
         checks=tuple(_told(table, columns, _changes)),
         limits=tuple(_told(table, columns, _refuses)),
-        vacant=tuple((c.name, how) for c in table.columns if c.name in columns and (how := _vacancy(columns[c.name]))),
+        vacant=tuple(
+            (column.name, how)
+            for column in table.columns
+            if column.name in columns and column is not table.key and (how := _vacancy(columns[column.name]))
+        ),
         packet_bytes=packet_bytes,
         row_word="" if "MariaDB" in version else "ROW",
         is_plain=columns.keys() <= {column.name for column in table.columns}

@@ -166,7 +166,8 @@ class Target:
 
     @cached_property
     def plain_keys(self) -> list[UniqueKey]:
-        return [key for key in self.other_unique_keys if key.is_plain]
+        """Those over which rows of different keys can clash, as far as their values can be read."""
+        return [key for key in self.other_unique_keys if key.is_plain and self.table.key.name not in key.columns]
 
     @cached_property
     def vacating(self) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ SHAPES = {
     "nullable": orders_table("UNIQUE KEY uq_status (status)", status="VARCHAR(32) NULL"),
     "not null": orders_table("UNIQUE KEY uq_status (status)"),
     "composite": orders_table("UNIQUE KEY uq_status (merchant_id, status)"),
+    "with the key": orders_table("UNIQUE KEY a_pair (order_id, merchant_id)", "UNIQUE KEY uq_status (status)"),
     "surrogate id": orders_table("UNIQUE KEY uq_status (status)", id_type="INT"),
 }
 SIZES = (10, 40, 160)
