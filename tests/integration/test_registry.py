@@ -246,7 +246,7 @@ def test_a_connection_whose_counts_lie_stops(
         tables.run("DELETE FROM replication_sources")
     before, honest = everything(tables), pymysql.connect
     with monkeypatch.context() as lying:
-        lying.setattr(module.pymysql, "connect", lambda **given: honest(**given, client_flag=CLIENT.FOUND_ROWS))
+        lying.setattr(module.pymysql, "connect", lambda **given: honest(**given | {"client_flag": CLIENT.FOUND_ROWS}))
         problem = "CLIENT_FOUND_ROWS" if is_known or not source else "run the schema step"
         with pytest.raises(StopError, match=problem):
             opened(source).run("writing", lambda *_: pytest.fail("it went on"))
