@@ -18,13 +18,14 @@ from typing import Any
 import pymysql
 from pymysql.constants import ER
 
+from common import schema
 from common.changes import Change, read
 from common.sink import apply
-from common.target import SIDECAR
+from common.target import SIDECAR, Target
 from scripts.bench import obvious
 from scripts.bench.orders import delivered, new_keys, records, removals
 from scripts.bench.rows import Row
-from scripts.bench.server import TABLE, UNSPLIT, Server
+from scripts.bench.server import TABLE, UNSPLIT, Server, Where
 
 WRITERS = 2
 ROUNDS = 40
@@ -97,7 +98,7 @@ def _together(server: Server, isolation: str, write: Write, rounds: list[Round])
     step = forked.Barrier(WRITERS)
     with ProcessPoolExecutor(WRITERS, forked, initializer=_set_step, initargs=(step,)) as pool:
         batches = zip(*rounds, strict=True)
-        writers = [pool.submit(_writer, server, isolation, write, list(own)) for own in batches]
+        writers = [pool.submit(_writer, server.where, isolation, write, list(own)) for own in batches]
         conflicts = sum(writer.result() for writer in writers)
     return _judge(server, conflicts, rounds)
 
@@ -110,20 +111,22 @@ def _set_step(step: Any) -> None:
     _step = step
 
 
-def _writer(server: Server, isolation: str, write: Write, batches: list[list[Change]]) -> int:
+def _writer(where: Where, isolation: str, write: Write, batches: list[list[Change]]) -> int:
     """How many conflicts it met; after each it tries again, as the consumer does."""
     conflicts = 0
-    with server.where.connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") as connection:
+    with where.connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") as connection:
+        target = schema.inspect(connection, TABLE)
+        connection.rollback()
         for batch in batches:
             _step.wait(PATIENCE)
-            while not _written(write, connection, server, batch):
+            while not _written(write, connection, target, batch):
                 conflicts += 1
     return conflicts
 
 
-def _written(write: Write, connection: Any, server: Server, batch: list[Change]) -> bool:
+def _written(write: Write, connection: Any, target: Target, batch: list[Change]) -> bool:
     try:
-        write(connection, server.target, batch)
+        write(connection, target, batch)
     except pymysql.MySQLError as error:
         if error.args[0] not in (ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT):
             raise

@@ -31,7 +31,7 @@ def rows(server: Server) -> Iterator[Row]:
                     {
                         "whole": lambda draw=draw, whole=whole: partial(whole, event(draw())),
                         "split": lambda draw=draw, split=split: partial(split, event(draw())),
-                        "limit": lambda draw=draw: partial(limit, [row for _, _, row, _, _ in changes(TABLE, draw())]),
+                        "limit": lambda draw=draw: partial(limit, [change.row for change in changes(TABLE, draw())]),
                     },
                     repetitions,
                 )
