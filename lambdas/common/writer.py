@@ -25,7 +25,7 @@ from common.target import CLAIM_HEAD, CLAIM_TAIL, LOCK_TAIL, READ_HEAD, READ_TAI
 CLOCK_SLACK_SECONDS = 2
 CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
 _PACKET_OVERHEAD = 16
-_AT_ONCE = 10
+_AT_ONCE = 16
 # An insert of a row that is there may meet its key, or ask for a number where none is left.
 _PERHAPS_THERE = (ER.DUP_ENTRY, 167, 1467)
 
