@@ -110,6 +110,7 @@ RULES: dict[int, Rule] = {
     1969: _BUSY,  # MariaDB: max_statement_time exceeded
     3024: _BUSY,  # max_execution_time exceeded
     # locks
+    1020: _LOCKED,  # MariaDB: changed since the transaction's snapshot; rolls back the transaction
     1099: _LOCKED,  # table locked with a READ lock
     1205: _LOCKED,  # lock wait timeout: rolls back the statement only
     1213: _LOCKED,  # deadlock: rolls back the transaction

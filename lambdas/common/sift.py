@@ -195,6 +195,7 @@ class _Sifter:
             query("ROLLBACK TO SAVEPOINT turns")
             self._rejected, self.written = before
             return False
+        self.writer.release("turns")
         return True
 
     @contextmanager
@@ -381,7 +382,7 @@ class _Search:
         self._changes, self._statement, self._at_once = statement.changes, statement, at_once
         self._ends = list(accumulate(statement.sizes, initial=0))  # of each row's text, the sum of those before
         self.start, self._size = done, len(statement.changes)
-        self._bad_end = 0  # before here some row is refused, from `_start` on
+        self._bad_end = 0  # before here some row is refused, from `start` on
         self._suspect: int | None = None  # and it is this one, as the server says
         self._last_refused = -1
 

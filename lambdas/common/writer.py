@@ -288,6 +288,18 @@ class Writer:
         if len(statement) > room // 4 and len(statement.encode()) > room:
             raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, "a row is larger than max_allowed_packet")
 
+    def release(self, savepoint: str) -> None:
+        """Raises the error of a lost transaction where the server has rolled it back with a statement that it refused.
+
+        What went through before is gone then, though only one row was refused.
+        """
+        try:
+            self.connection.query(f"RELEASE SAVEPOINT {savepoint}")
+        except pymysql.MySQLError as error:
+            if errors.number(error) != ER.SP_DOES_NOT_EXIST:
+                raise
+            raise pymysql.OperationalError(ER.LOCK_DEADLOCK, "the server rolled back the transaction") from None
+
     # The sidecar
 
     def lock(self, keys: Sequence[str]) -> dict[str, Stored]:

@@ -284,3 +284,24 @@ def test_each_change_counts_for_what_became_of_it(refusing: Writer, *, every_cha
     outcome = refusing(*batch, every_change=every_change)
 
     assert outcome.counts == +Counter(upserted=upserted, superseded=2 - upserted)
+
+
+@pytest.mark.parametrize("errno", [31001, 1264], ids=["unknown", "of a row"])
+def test_a_refusal_that_takes_the_transaction_with_it_claims_nothing(tables: Tables, connect: Any, errno: int):
+    """Some errors roll back everything: what went through before is gone, and must be tried again as a whole."""
+    writer = Writer(connect(client_flag=0))
+    send = writer.connection.query
+
+    def query(sql: str, *args: Any) -> Any:
+        if "tbl_orders" in sql and "'bad'" in sql and not sql.startswith("SELECT"):
+            send("ROLLBACK")
+            raise pymysql.InternalError(errno, "refused, and rolled back")
+        return send(sql, *args)
+
+    writer.connection.query = query  # type: ignore[method-assign]
+
+    with pytest.raises(pymysql.MySQLError) as raised:
+        writer(record("a", 1), record("bad", 1), record("c", 1))
+
+    assert raised.value.args[0] == 1213
+    assert (tables.orders(), tables.whole_sidecar()) == ([], [])
