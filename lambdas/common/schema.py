@@ -186,35 +186,30 @@ def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:
 
 
 def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
-    columns = _columns(connection, SIDECAR)
-    if not columns:
-        yield "it does not exist; run the schema step"
-        return
-    yield from _engine_misfits(connection, SIDECAR)
-    yield from (f"column {name} is missing" for name in _SIDECAR_COLUMNS if name not in columns)
-    for name, length in _SIDECAR_TEXTS.items():
-        if name in columns and columns[name].collation != "ascii_bin":
-            yield f"column {name} must have the collation ascii_bin"
-        if name in columns and (columns[name].length or 0) < length:
-            yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
-    if not _is_unique(_unique_keys(connection, SIDECAR), "item_key"):
-        yield "item_key is not its primary key"
+    return _own_misfits(connection, SIDECAR, _SIDECAR_COLUMNS, _SIDECAR_TEXTS)
 
 
 def _sources_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
-    columns = _columns(connection, SOURCES)
+    return _own_misfits(connection, SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS)
+
+
+def _own_misfits(
+    connection: Connection[Any], table: str, needed: tuple[str, ...], texts: dict[str, int]
+) -> Iterator[str]:
+    """Of a table of Backstream's own, whose key is the first of the `needed` columns."""
+    columns = _columns(connection, table)
     if not columns:
         yield "it does not exist; run the schema step"
         return
-    yield from _engine_misfits(connection, SOURCES)
-    yield from (f"column {name} is missing" for name in SOURCES_COLUMNS if name not in columns)
-    for name, length in SOURCES_TEXTS.items():
+    yield from _engine_misfits(connection, table)
+    yield from (f"column {name} is missing" for name in needed if name not in columns)
+    for name, length in texts.items():
         if name in columns and columns[name].collation != "ascii_bin":
             yield f"column {name} must have the collation ascii_bin"
         if name in columns and (columns[name].length or 0) < length:
             yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
-    if not _is_unique(_unique_keys(connection, SOURCES), "generation"):
-        yield "generation is not its primary key"
+    if not _is_unique(_unique_keys(connection, table), needed[0]):
+        yield f"{needed[0]} is not its primary key"
 
 
 def _engine_misfits(connection: Connection[Any], table: str) -> Iterator[str]:
