@@ -28,10 +28,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from backstream.execution import Execution
 from backstream.reach import Reach, UsageError, reach
 from backstream.replay import ATTENTION, DONE, as_text, follow, verdict
-from scripts.local_stack.aws import no_proxy
-from scripts.local_stack.failure import StackError
+from scripts.local_stack.emulator import no_proxy
+from scripts.local_stack.process import poll
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.terminal import StackError
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 # Short enough to see an outage through; the least that AWS takes.

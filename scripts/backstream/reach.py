@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from scripts.local_stack import aws
+from scripts.local_stack import emulator
 from scripts.local_stack.settings import read_settings
 from scripts.local_stack.stack import Stack
 
@@ -29,7 +29,7 @@ class Reach:
         """With the credentials of the person at the terminal; an emulator must not be shown real ones."""
         endpoint = self.outputs.get("endpoint_url")
         if endpoint:
-            return aws.client(service, endpoint)
+            return emulator.client(service, endpoint)
         return boto3.Session(region_name=self.state_machine.split(":")[3]).client(service)
 
     @property

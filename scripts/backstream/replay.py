@@ -22,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from backstream.execution import Ended, Execution, Progress
 from backstream.quarantine import DEFERRED, Quarantine
 from backstream.reach import Reach, UsageError, reach
-from scripts.local_stack.aws import no_proxy
-from scripts.local_stack.failure import StackError
+from scripts.local_stack.emulator import no_proxy
+from scripts.local_stack.terminal import StackError
 
 DONE, FAILED, WRONG, RUNNING, ATTENTION = range(5)
 INTERRUPTED = 130

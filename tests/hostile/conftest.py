@@ -10,7 +10,7 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
-from scripts.local_stack.access import Account
+from scripts.local_stack.database import Account
 from scripts.local_stack.mariadb import SQL_MODE, MariaDB
 from tests.faults.conftest import log as status_log
 from tests.faults.conftest import new_consumer, parked, proxy, s3

@@ -19,7 +19,7 @@ from common.mysql.errors import StopError
 from common.mysql.registry import SourceError, check, register
 from common.source import Source
 from scripts.local_stack.mariadb import MariaDB
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import poll
 from tests.support.deliveries import Parameters
 from tests.support.functions import Context, FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record

@@ -15,7 +15,7 @@ from moto import mock_aws
 from backstream import replay
 from backstream.execution import Ended, Execution, Progress
 from backstream.reach import Reach, UsageError, reach
-from scripts.local_stack.failure import StackError
+from scripts.local_stack.terminal import StackError
 
 BUCKET = "failures"
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:bs-replay"
