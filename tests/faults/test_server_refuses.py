@@ -189,7 +189,7 @@ def test_a_number_nobody_knows_holds_and_its_text_which_may_quote_a_row_is_told_
         " SET MYSQL_ERRNO = 31999, MESSAGE_TEXT = 'not for merchant-102'"
     )
 
-    with pytest.raises(HoldError, match="MySQL error 31999: an error Backstream does not know"):
+    with pytest.raises(HoldError, match="MySQL error 31999: Backstream does not know this error"):
         consumer.deliver(record("a", 1), record("b", 2))
     assert (tables.orders(), tables.sidecar(), parked()) == ([], [], [])
     tables.run("DROP TRIGGER whim")
@@ -225,7 +225,7 @@ def test_a_full_disk_holds_with_nothing_half_written_until_it_is_enlarged(small_
     batch = [record(f"k{n:04}", n, **wide) for n in range(2, 4000)]
 
     for _ in range(2):
-        with pytest.raises(HoldError, match="MySQL error 1114: the server has no room left"):
+        with pytest.raises(HoldError, match="MySQL error 1114: the server has no storage left"):
             consumer.deliver(*batch)
         assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0)])
 

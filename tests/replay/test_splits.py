@@ -119,8 +119,8 @@ def test_a_split_longer_than_a_call_goes_on_where_time_ran_out(world: World, mon
     execution = Execution(world, {"concurrency": 1})
     counts = execution.resume()["counts"]
     assert [operation for operation in asked if "replaying" in operation] == [
-        "replaying 10 changes of tbl_orders", *["replaying 10 changes of tbl_orders"] * 4,
-        "replaying 5 changes of tbl_orders",
+        "replaying 10 changes to tbl_orders", *["replaying 10 changes to tbl_orders"] * 4,
+        "replaying 5 changes to tbl_orders",
     ]  # fmt: skip
     assert (counts["changes"], counts["keys"]) == (whole["changes"], whole["keys"]) == (55, 21)
     assert (counts["applied"], counts["superseded"], counts["redelivered"]) == (24, 31, 0)
