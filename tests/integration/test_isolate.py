@@ -292,7 +292,7 @@ def test_each_change_counts_for_what_became_of_it(refusing: Writer, *, every_cha
 
 
 @pytest.mark.parametrize("errno", [31001, 1264], ids=["unknown", "of a row"])
-def test_a_refusal_that_takes_the_transaction_with_it_claims_nothing(tables: Tables, connect: Any, errno: int):
+def test_a_refusal_that_ends_the_transaction_claims_nothing(tables: Tables, connect: Any, errno: int):
     """Some errors roll back everything: what went through before is gone, and must be tried again as a whole."""
     writer = Writer(connect(client_flag=0))
     send = writer.connection.query
