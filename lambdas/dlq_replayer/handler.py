@@ -9,11 +9,11 @@ import boto3
 from botocore.config import Config
 
 from common import config, mapping
+from common.bucket import Bucket
 from common.mysql.database import Database, SourceSettings
 from common.parameters import AwsParameters
 from common.quarantine import Quarantine
 from common.telemetry import logger, traced
-from dlq_replayer.bucket import FAILED, Bucket
 from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
@@ -95,7 +95,6 @@ def _hydrator(run: Run) -> Hydrator | None:
         queue_url=SETTINGS.failures_queue_url,
         bucket=BUCKET,
         source=SETTINGS.source,
-        prefix=run.prefix if run.dry else FAILED,
         keep=run.dry,
         shards=tuple(run.input.get("shards", ())),
         execution=run.name,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from common.changes import read
+from common.layout import FAILED, REPLAYED
 from common.mysql.apply import apply
 from dlq_replayer import drain
-from dlq_replayer.bucket import FAILED, REPLAYED
 from tests.support.records import remove
 from tests.support.replay import (
     CHILD,

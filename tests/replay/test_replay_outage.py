@@ -9,8 +9,8 @@ import pymysql
 import pytest
 
 from common import mapping
+from common.layout import REPLAYED
 from common.mysql.database import Database, MySQLSettings
-from dlq_replayer.bucket import REPLAYED
 from dlq_replayer.splits import split_of
 from tests.support.deliveries import Parameters
 from tests.support.fake_mysql import FakeMySQL
