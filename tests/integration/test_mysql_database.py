@@ -77,13 +77,13 @@ def test_versions_of_rows_and_tombstones_are_read(database: MySQLDatabase, table
 
 def test_what_is_read_is_the_state_of_now(database: MySQLDatabase, tables: Tables):
     """An open read view would show the tables as they were, and hold back the server's purge."""
-    for read, write in (
+    for ask, write in (
         (database.rows, "INSERT INTO tbl_orders VALUES ('a', 'm', 1, 'INR', 'NEW', 1, 1)"),
         (database.versions, "INSERT INTO replication_versions VALUES ('a', 'v', 0, 1, 0)"),
     ):
-        assert read(["a"]) == {}
+        assert ask(["a"]) == {}
         tables.run(write)
-        assert list(read(["a"])) == ["a"]
+        assert list(ask(["a"])) == ["a"]
 
 
 def test_a_ping_leaves_no_transaction_open(database: MySQLDatabase):
