@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from api.messages import Request
+from api.gateway import Request
 from api.problems import Problem
 
 # How long a rotated secret may go unnoticed, and how often a wrong password may make us look again.

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from api import aws, messages
+from api import aws, gateway
 from api.auth import Secret, basic
 from api.problems import Problem
 from common.config import env, load
@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
     Raises Unauthorized for missing or wrong credentials.
     """
-    asked = messages.request(event)
+    asked = gateway.request(event)
     try:
         username = _authenticate(asked)
     except Problem:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from api import aws, wiring
-from api.serving import serve
+from api import aws, bootstrap
+from api.app import serve
 from common.telemetry import traced
 
-_api = wiring.api(wiring.config(os.environ), *aws.clients())
+_api = bootstrap.api(bootstrap.config(os.environ), *aws.clients())
 
 
 @traced

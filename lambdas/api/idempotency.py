@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from api import money
+from api.payloads import NewOrder
 from api.problems import bad_request
-from api.requests import NewOrder
 
 HEADER = "idempotency-key"
 MAX_LENGTH = 255

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
-from api.messages import Response
+from api.gateway import Response
 
 SHOWN_ERRORS = 10
 SHOWN_NAME = 64

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from api import idempotency, preconditions, requests
+from api import idempotency, payloads, preconditions
 from api.auth import Authenticate
+from api.gateway import Request, Response
 from api.listing import Listing
-from api.messages import Request, Response
 from api.order import NEW, Order, to_json
 from api.orders import Orders, Stored
+from api.payloads import OrderPatch
 from api.problems import Problem, not_found
-from api.requests import OrderPatch
 
 JSON: Mapping[str, str] = {"content-type": "application/json"}
 EMPTY: Mapping[str, str] = {}
@@ -77,8 +77,8 @@ class Api:
         return endpoints[request.method](Call(request, client, order_id))
 
     def _create(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
-        wanted = requests.new_order(call.request)
+        payloads.query(call.request, allowed=())
+        wanted = payloads.new_order(call.request)
         claim = idempotency.claim(call.request.headers, call.client, wanted)
         now = self._now()
         order = Order(self._new_id(), wanted.merchant_id, wanted.amount, wanted.currency, NEW, now, now)
@@ -89,7 +89,7 @@ class Api:
         return _created(order_id) if order_id == order.order_id else _created_before(order_id)
 
     def _read(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
+        payloads.query(call.request, allowed=())
         preconditions.check_syntax(call.request.headers)
         stored = self._orders.read(call.order_id)
         preconditions.require_match(call.request.headers, stored.etag)
@@ -98,16 +98,16 @@ class Api:
         return Outcome(_representation(stored), "", call.order_id)
 
     def _list(self, call: Call) -> Outcome:
-        query = requests.order_query(call.request)
+        query = payloads.order_query(call.request)
         page = self._listing.page(query.merchant_id, query.limit, query.cursor)
         orders = ", ".join(to_json(order) for order in page.orders)
         cursor = f', "next_cursor": {json.dumps(page.next_cursor)}' if page.next_cursor else ""
         return Outcome(Response(HTTPStatus.OK, f'{{"orders": [{orders}]{cursor}}}', JSON))
 
     def _change(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
+        payloads.query(call.request, allowed=())
         preconditions.check_syntax(call.request.headers)
-        patch = requests.order_patch(call.request)
+        patch = payloads.order_patch(call.request)
 
         def edit(stored: Stored) -> Order:
             preconditions.require_match(call.request.headers, stored.etag)
@@ -117,7 +117,7 @@ class Api:
         return Outcome(_representation(stored), "OrdersUpdated", call.order_id)
 
     def _remove(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
+        payloads.query(call.request, allowed=())
         preconditions.check_syntax(call.request.headers)
         self._orders.remove(
             call.order_id,
@@ -137,7 +137,7 @@ def patched(order: Order, patch: OrderPatch, now: int) -> Order:
     )
     if patch.amount is not None or patch.currency is not None:
         field = "/currency" if patch.amount is None else "/amount"
-        requests.require_fit(changed.amount, changed.currency, field=field)
+        payloads.require_fit(changed.amount, changed.currency, field=field)
     return changed
 
 

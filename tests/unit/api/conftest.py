@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from moto import mock_aws
 
-from tests.unit.api.world import Client, Clock, World, basic, build_api, make_tables
+from tests.unit.api.harness import ApiHarness, Client, Clock, basic, build_api, make_tables
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -27,15 +27,15 @@ def dynamodb(aws_environment):
 
 
 @pytest.fixture
-def world(dynamodb):
-    return World(dynamodb, Clock())
+def harness(dynamodb):
+    return ApiHarness(dynamodb, Clock())
 
 
 @pytest.fixture
-def make_api(world):
-    """Build the API on `world`; a client that misbehaves or another way to authenticate may be passed in."""
+def make_api(harness):
+    """Build the API on `harness`; a client that misbehaves or another way to authenticate may be passed in."""
 
-    return partial(build_api, world)
+    return partial(build_api, harness)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from api import auth
-from tests.unit.api.world import Client, Clock, basic
+from tests.unit.api.harness import Client, Clock, basic
 
 SECRET = '{"username": "foo", "password": "bar"}'
 
@@ -31,8 +31,8 @@ def vault():
 
 
 @pytest.fixture
-def guarded(make_api, world, vault):
-    return Client(make_api(authenticate=auth.basic(auth.Secret(vault, world.clock))), basic())
+def guarded(make_api, harness, vault):
+    return Client(make_api(authenticate=auth.basic(auth.Secret(vault, harness.clock))), basic())
 
 
 def encoded(raw: bytes) -> str:
@@ -79,41 +79,41 @@ def test_scheme_and_header_may_be_written_in_any_case(client, scheme, header):
     assert client.post(**{header: f"{scheme} {encoded(b'foo:bar')}"}).status == 201
 
 
-def test_a_password_may_hold_colons_and_any_unicode(make_api, world):
+def test_a_password_may_hold_colons_and_any_unicode(make_api, harness):
     vault = Vault('{"username": "foo", "password": "b:ä:✓"}')
-    client = Client(make_api(authenticate=auth.basic(auth.Secret(vault, world.clock))), basic("foo", "b:ä:✓"))
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(vault, harness.clock))), basic("foo", "b:ä:✓"))
     assert client.post().status == 201
 
 
-def test_the_secret_is_read_once_for_many_requests(guarded, vault, world):
+def test_the_secret_is_read_once_for_many_requests(guarded, vault, harness):
     for _ in range(20):
         assert guarded.post().status == 201
-        world.clock.now += 14
+        harness.clock.now += 14
     assert vault.reads == 1
 
 
-def test_a_rotated_secret_is_noticed_by_its_first_use(guarded, vault, world):
+def test_a_rotated_secret_is_noticed_by_its_first_use(guarded, vault, harness):
     assert guarded.post().status == 201
     vault.text = SECRET.replace("bar", "new")
-    world.clock.now += 15
+    harness.clock.now += 15
     guarded.authorization = basic("foo", "new")
     assert guarded.post().status == 201
     guarded.authorization = basic()
     assert guarded.post().status == 401
 
 
-def test_an_old_secret_is_forgotten_in_five_minutes(guarded, vault, world):
+def test_an_old_secret_is_forgotten_in_five_minutes(guarded, vault, harness):
     assert guarded.post().status == 201
     vault.text = SECRET.replace("bar", "new")
-    world.clock.now += 300
+    harness.clock.now += 300
     assert guarded.post().status == 401
 
 
-def test_wrong_passwords_do_not_make_us_read_the_secret_each_time(guarded, vault, world):
+def test_wrong_passwords_do_not_make_us_read_the_secret_each_time(guarded, vault, harness):
     guarded.authorization = basic("foo", "wrong")
     for _ in range(30):
         assert guarded.post().status == 401
-        world.clock.now += 1
+        harness.clock.now += 1
     assert vault.reads == 2
 
 
@@ -148,7 +148,7 @@ def test_secrets_manager_out_of_order_is_a_503(make_api):
     assert client.post().status == 503
 
 
-def test_with_iam_the_gateway_has_already_let_the_client_in(make_api, world):
+def test_with_iam_the_gateway_has_already_let_the_client_in(make_api, harness):
     client = Client(make_api(authenticate=auth.iam), None)
     assert client.post().status == 201
 
@@ -161,7 +161,7 @@ def test_with_iam_the_gateway_has_already_let_the_client_in(make_api, world):
         (["arn:aws:iam::1:user/team/a", "arn:aws:iam::1:user/team/b"], 2),
     ],
 )
-def test_with_iam_a_key_belongs_to_the_user_or_role_not_to_its_session(make_api, world, arns, orders):
+def test_with_iam_a_key_belongs_to_the_user_or_role_not_to_its_session(make_api, harness, arns, orders):
     client = Client(make_api(authenticate=auth.iam), None)
     for arn in arns:
         context = {"requestId": "r", "identity": {"userArn": arn}}
@@ -174,4 +174,4 @@ def test_with_iam_a_key_belongs_to_the_user_or_role_not_to_its_session(make_api,
             ).status
             == 201
         )
-    assert len(world.items()) == orders
+    assert len(harness.items()) == orders

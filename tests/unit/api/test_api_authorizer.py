@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.unit.api.world import basic
+from tests.unit.api.harness import basic
 
 METHOD = "arn:aws:execute-api:eu-west-1:123456789012:api1234567/live/GET/v1/orders"
 

@@ -6,15 +6,15 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.api.contract import ask, contract
-from tests.unit.api.gateway import gateway
-from tests.unit.api.world import Clock, World, build_api, make_tables
+from tests.unit.api.harness import ApiHarness, Clock, build_api, make_tables
+from tests.unit.api.local_gateway import gateway
 
 schema = contract(examples=40)
 
 
 @pytest.fixture(scope="module")
 def api_url(aws_environment):
-    with mock_aws(), gateway(build_api(World(make_tables(), Clock()))) as url:
+    with mock_aws(), gateway(build_api(ApiHarness(make_tables(), Clock()))) as url:
         yield url
 
 

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 import api
-from api import requests
+from api import payloads
 from api.money import MINOR_DIGITS
 from api.problems import TITLES
 from api.validation import MESSAGES
@@ -87,8 +87,8 @@ def test_the_openapi_document_holds_the_schemas_that_requests_are_checked_with()
 
 def test_the_openapi_document_has_the_limits_of_the_code():
     limit = OPENAPI["components"]["parameters"]["Limit"]["schema"]
-    assert (limit["default"], limit["maximum"]) == (requests.DEFAULT_LIMIT, requests.MAX_LIMIT)
-    assert f"{requests.MAX_BODY_BYTES} bytes" in OPENAPI["components"]["responses"]["ContentTooLarge"]["description"]
+    assert (limit["default"], limit["maximum"]) == (payloads.DEFAULT_LIMIT, payloads.MAX_LIMIT)
+    assert f"{payloads.MAX_BODY_BYTES} bytes" in OPENAPI["components"]["responses"]["ContentTooLarge"]["description"]
 
 
 def test_every_problem_has_a_title_and_a_place_in_the_document():

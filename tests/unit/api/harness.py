@@ -13,10 +13,10 @@ from typing import Any
 import boto3
 
 from api import auth
+from api.app import serve
 from api.listing import Listing
 from api.orders import Orders, Tables
 from api.routes import Api
-from api.serving import serve
 
 TABLE, INDEX, CLAIMS = "orders", "merchant_id-created_at-index", "idempotency"
 NOW = 1_770_000_000
@@ -48,7 +48,7 @@ class Answer:
 
 
 @dataclass
-class World:
+class ApiHarness:
     """Everything a test sees of the outside."""
 
     dynamodb: Any
@@ -197,16 +197,16 @@ class Atomic:
         return call
 
 
-def build_api(world: World, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> Api:
-    """Put the API together on `world`; a client that misbehaves or another way to authenticate may be passed in."""
-    client = dynamodb or world.dynamodb
-    secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', world.clock)
+def build_api(harness: ApiHarness, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> Api:
+    """Put the API together on `harness`; a client that misbehaves or another way to authenticate may be passed in."""
+    client = dynamodb or harness.dynamodb
+    secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', harness.clock)
     return Api(
         authenticate=authenticate or auth.basic(secret),
-        orders=Orders(client, Tables(TABLE, CLAIMS, THREE_DAYS, 86_400), world.clock, world.pauses.append),
-        listing=Listing(client, TABLE, INDEX, world.clock),
-        now=world.clock,
-        new_id=world.new_id,
+        orders=Orders(client, Tables(TABLE, CLAIMS, THREE_DAYS, 86_400), harness.clock, harness.pauses.append),
+        listing=Listing(client, TABLE, INDEX, harness.clock),
+        now=harness.clock,
+        new_id=harness.new_id,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
 from api import auth
-from tests.unit.api.world import GOOD_ORDER, Client, Wrapped, basic
+from tests.unit.api.harness import GOOD_ORDER, Client, Wrapped, basic
 
 
 def failing(error: Exception) -> Any:
@@ -37,10 +37,10 @@ def client_error(code: str, status: int = 400) -> ClientError:
         ("", "/v1/orders/order-1", "DELETE, GET, PATCH"),
     ],
 )
-def test_another_method_is_refused_with_those_that_are_allowed(client, world, method, path, allow):
+def test_another_method_is_refused_with_those_that_are_allowed(client, harness, method, path, allow):
     answer = client(method, path, GOOD_ORDER)
     assert (answer.status, answer.headers["allow"]) == (405, allow)
-    assert world.everything() == ([], [])
+    assert harness.everything() == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -77,19 +77,19 @@ def test_an_unknown_path_is_a_404(client, method, path):
         ReadTimeoutError(endpoint_url="x"),
     ],
 )
-def test_an_outage_of_the_table_is_a_503_that_says_when_to_come_back(make_api, world, error):
-    client = Client(make_api(Wrapped(world.dynamodb, put_item=failing(error))), basic())
+def test_an_outage_of_the_table_is_a_503_that_says_when_to_come_back(make_api, harness, error):
+    client = Client(make_api(Wrapped(harness.dynamodb, put_item=failing(error))), basic())
     answer = client.post()
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-    assert world.everything() == ([], [])
+    assert harness.everything() == ([], [])
 
 
 @pytest.mark.parametrize(
     "error",
     [RuntimeError("merchant-102"), client_error("AccessDeniedException"), client_error("ResourceNotFoundException")],
 )
-def test_an_unexpected_error_is_a_500_with_an_id_and_no_internals(make_api, world, caplog, error):
-    client = Client(make_api(Wrapped(world.dynamodb, put_item=failing(error))), basic())
+def test_an_unexpected_error_is_a_500_with_an_id_and_no_internals(make_api, harness, caplog, error):
+    client = Client(make_api(Wrapped(harness.dynamodb, put_item=failing(error))), basic())
     answer = client.post()
     assert (answer.status, answer.json["request_id"], answer.headers["x-request-id"]) == (500, "request-1", "request-1")
     assert set(answer.json) == {"type", "title", "status", "detail", "request_id"}
@@ -119,8 +119,8 @@ def test_a_request_leaves_one_line_without_content_or_credentials(client, caplog
         (lambda c: (c.post(Idempotency_Key="k"), c.post(Idempotency_Key="k")), "OrdersReplayed"),
     ],
 )
-def test_what_was_done_is_counted(client, world, capsys, act, metric):
-    world.put()
+def test_what_was_done_is_counted(client, harness, capsys, act, metric):
+    harness.put()
     act(client)
     assert f'"{metric}":[1.0]' in capsys.readouterr().out
 
@@ -152,14 +152,14 @@ def test_an_event_may_lack_whatever_the_gateway_leaves_out(make_api):
     ],
 )
 @pytest.mark.parametrize("base", ["", "/shop"])
-def test_resources_and_base_paths_may_be_cut_in_any_way(client, world, resource, parameters, base):
-    world.put()
+def test_resources_and_base_paths_may_be_cut_in_any_way(client, harness, resource, parameters, base):
+    harness.put()
     answer = client("GET", f"{base}/v1/orders/order-1", resource=resource, pathParameters=parameters)
     assert answer.status == 200
 
 
-def test_headers_of_several_lines_are_one_list(client, world):
-    world.put()
+def test_headers_of_several_lines_are_one_list(client, harness):
+    harness.put()
     tag = client.get("order-1").headers["etag"]
     lines = {"authorization": [basic()], "If-Match": ['"x"', tag]}
     assert client("DELETE", "/v1/orders/order-1", multiValueHeaders=lines).status == 204

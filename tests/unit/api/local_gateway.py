@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from api.app import serve
 from api.routes import Api
-from api.serving import serve
-from tests.unit.api.world import rest_event
+from tests.unit.api.harness import rest_event
 
 STAGE = "/dev"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")

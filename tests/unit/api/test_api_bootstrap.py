@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from api import wiring
+from api import bootstrap
 from common.config import ConfigError
 
 REQUIRED = {
@@ -19,7 +19,7 @@ REQUIRED = {
 
 
 def test_only_what_has_no_default_is_required():
-    config = wiring.config(REQUIRED)
+    config = bootstrap.config(REQUIRED)
     assert (config.merchant_index_name, config.auth) == ("merchant_id-created_at-index", "basic")
     assert (config.order_ttl_days, config.idempotency_ttl_hours) == (3, 24)
 
@@ -27,18 +27,18 @@ def test_only_what_has_no_default_is_required():
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_variable_is_named(name):
     with pytest.raises(ConfigError, match=f"{name} is not set"):
-        wiring.config({key: value for key, value in REQUIRED.items() if key != name})
+        bootstrap.config({key: value for key, value in REQUIRED.items() if key != name})
 
 
 def test_everything_missing_or_bad_is_named_in_one_message():
     with pytest.raises(ConfigError) as raised:
-        wiring.config({"ORDER_TTL_DAYS": "0", "IDEMPOTENCY_TTL_HOURS": "many", "API_AUTH": "none"})
+        bootstrap.config({"ORDER_TTL_DAYS": "0", "IDEMPOTENCY_TTL_HOURS": "many", "API_AUTH": "none"})
     for name in [*REQUIRED, "ORDER_TTL_DAYS", "IDEMPOTENCY_TTL_HOURS", "API_AUTH"]:
         assert name in str(raised.value)
 
 
 def test_with_iam_there_is_no_secret_to_name():
-    config = wiring.config({"TABLE_NAME": "a", "IDEMPOTENCY_TABLE_NAME": "b", "API_AUTH": "iam"})
+    config = bootstrap.config({"TABLE_NAME": "a", "IDEMPOTENCY_TABLE_NAME": "b", "API_AUTH": "iam"})
     assert not hasattr(config, "secret_arn")
 
 

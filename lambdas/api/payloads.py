@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 
 from api import validation
-from api.messages import Request
+from api.gateway import Request
 from api.money import misfit
 from api.problems import FieldError, Problem, bad_request, pointer, unprocessable
 

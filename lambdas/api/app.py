@@ -7,7 +7,7 @@ import traceback
 from typing import Any
 
 from api import aws, problems
-from api.messages import Event, Request, reply, request
+from api.gateway import Event, Request, reply, request
 from api.problems import Problem
 from api.routes import Api, Outcome
 from common.telemetry import logger, metrics
