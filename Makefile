@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
-export PYTHONPATH := $(CURDIR)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas:$(CURDIR)/scripts
 # A venv whose interpreter has been removed or upgraded away is made anew.
 BROKEN := $(shell [ -x $(PYTHON) ] || echo broken)
 
@@ -16,10 +16,10 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up: $(INSTALLED) ## From nothing to a running stack and a first order in MySQL; safe to repeat
-	@$(PYTHON) -m scripts.stack up
+	@$(PYTHON) -m scripts.local_stack up
 
 down: $(INSTALLED) ## Stop what `up` started
-	@$(PYTHON) -m scripts.stack down
+	@$(PYTHON) -m scripts.local_stack down
 
 test: $(INSTALLED) ## Run every test: unit, integration, faults, wiring, end to end
 	@$(PYTHON) -m pytest $(ARGS)
@@ -41,28 +41,28 @@ build: $(INSTALLED) ## Build the functions' zips into build/
 	@$(PYTHON) scripts/build.py
 
 outputs: $(INSTALLED) ## Print the running stack's Terraform outputs as one JSON object
-	@$(PYTHON) -m scripts.stack outputs
+	@$(PYTHON) -m scripts.local_stack outputs
 
 mysql: $(INSTALLED) ## Open a SQL client on the stack's database; reads standard input when that is no terminal
-	@$(PYTHON) -m scripts.stack mysql
+	@$(PYTHON) -m scripts.local_stack mysql
 
 db-stop: $(INSTALLED) ## Stop the database server: an outage
-	@$(PYTHON) -m scripts.stack db-stop
+	@$(PYTHON) -m scripts.local_stack db-stop
 
 db-start: $(INSTALLED) ## Start the database server again
-	@$(PYTHON) -m scripts.stack db-start
+	@$(PYTHON) -m scripts.local_stack db-start
 
 simulate: $(INSTALLED) ## Change orders on the running stack: make simulate ARGS="--rate 20 --count 1000"
-	@$(PYTHON) -m scripts.simulate $(ARGS)
+	@$(PYTHON) -m scripts.local_stack.simulate $(ARGS)
 
 replay: $(INSTALLED) ## Drain what failed, and see to quarantined records: make replay ARGS="--dry-run", ARGS=list
-	@$(PYTHON) -m scripts.replay $(ARGS)
+	@$(PYTHON) -m backstream.replay $(ARGS)
 
 demo-outage: $(INSTALLED) ## Watch an outage on the running stack, from the first failure to the replay
-	@$(PYTHON) -m scripts.demo_outage $(ARGS)
+	@$(PYTHON) -m scripts.local_stack.demo_outage $(ARGS)
 
 bench: $(INSTALLED) ## Measure against the goals
-	@$(PYTHON) scripts/bench.py $(ARGS)
+	@$(PYTHON) -m scripts.bench $(ARGS)
 
 clean: down ## Stop the stack and remove its state; downloaded packages stay
 	@find .backstream -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +

@@ -9,10 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.local.aws import aws_environment
-from scripts.local.settings import REPOSITORY, read_settings
-from scripts.local.terraform import NEIGHBOURS, plugin_cache
-from scripts.tf_mirror import link_mirror
+from scripts.local_stack.aws import aws_environment
+from scripts.local_stack.settings import REPOSITORY, read_settings
+from scripts.local_stack.terraform import NEIGHBOURS, plugin_cache
+from scripts.local_stack.tf_mirror import link_mirror
 
 SOURCE = REPOSITORY / "terraform"
 

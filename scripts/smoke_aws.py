@@ -25,13 +25,13 @@ from typing import Any
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.local.aws import no_proxy
-from scripts.local.failure import StackError
-from scripts.local.settings import REPOSITORY
-from scripts.local.waiting import poll
-from scripts.ops.execution import Execution
-from scripts.ops.reach import Reach, UsageError, reach
-from scripts.replay import ATTENTION, DONE, as_text, follow, verdict
+from backstream.execution import Execution
+from backstream.reach import Reach, UsageError, reach
+from backstream.replay import ATTENTION, DONE, as_text, follow, verdict
+from scripts.local_stack.aws import no_proxy
+from scripts.local_stack.failure import StackError
+from scripts.local_stack.settings import REPOSITORY
+from scripts.local_stack.waiting import poll
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 # Short enough to see an outage through; the least that AWS takes.

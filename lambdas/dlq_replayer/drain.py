@@ -14,12 +14,12 @@ from pymysql.connections import Connection
 
 from common.changes import Change, Kind, Parked
 from common.mapping import Table
-from common.mysql import Database
+from common.mysql.apply import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, apply
+from common.mysql.database import Database
+from common.mysql.sql import chunks, literal
+from common.mysql.target import SIDECAR
 from common.quarantine import Quarantine
-from common.sink import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, apply
 from common.source import Source
-from common.sql import chunks, literal
-from common.target import SIDECAR
 from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch
 from dlq_replayer.bucket import Bucket, GoneError, UnreadableError

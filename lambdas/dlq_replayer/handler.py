@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from common import config, mapping
-from common.mysql import Database, SourceSettings
+from common.mysql.database import Database, SourceSettings
 from common.parameters import AwsParameters
 from common.quarantine import Quarantine
 from common.telemetry import logger, traced

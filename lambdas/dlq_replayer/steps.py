@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from common.config import ConfigError
-from common.errors import DatabaseError, StopError
+from common.mysql.errors import DatabaseError, StopError
 from common.telemetry import logger
 from dlq_replayer import collect, report, settle, survey
 from dlq_replayer.bucket import Bucket, GoneError

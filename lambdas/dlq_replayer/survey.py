@@ -7,7 +7,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from common.target import SIDECAR, Target
+from common.mysql.target import SIDECAR, Target
 from dlq_replayer.drain import Drainer, stored_versions
 from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from common.changes import Change, Kind, Record, read
-from common.errors import HoldError
 from common.mapping import Table
-from common.mysql import Database
+from common.mysql.apply import CLOCK_REASON, apply
+from common.mysql.database import Database
+from common.mysql.errors import HoldError
 from common.quarantine import Quarantine
-from common.sink import CLOCK_REASON, apply
 from common.source import Source
 from stream_consumer.unfinished import Known, Unfinished
 

@@ -13,8 +13,8 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from common import config, mapping
-from common.errors import DatabaseError, StopError
-from common.mysql import Database, SourceSettings
+from common.mysql.database import Database, SourceSettings
+from common.mysql.errors import DatabaseError, StopError
 from common.parameters import AWS_CONFIG, AwsParameters
 from common.quarantine import ParkError, Quarantine
 from common.telemetry import logger, metrics, traced

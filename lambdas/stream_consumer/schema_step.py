@@ -8,9 +8,10 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from common import config, mapping, registry, schema
-from common.errors import DatabaseError, HoldError
-from common.mysql import Database, SourceSettings
+from common import config, mapping
+from common.mysql import registry, schema
+from common.mysql.database import Database, SourceSettings
+from common.mysql.errors import DatabaseError, HoldError
 from common.parameters import AwsParameters
 from common.telemetry import logger, traced
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from common.mysql import Database
+from common.mysql.database import Database
 from scripts.bench.nowhere import silence
 from scripts.bench.orders import Event
 from scripts.bench.server import Where

@@ -16,10 +16,10 @@ from statistics import median
 
 import pymysql
 
-from common import schema
 from common.changes import Change
-from common.sink import apply
-from common.target import Target
+from common.mysql import schema
+from common.mysql.apply import apply
+from common.mysql.target import Target
 from scripts.bench.distance import away
 from scripts.bench.orders import changes, new_keys
 from scripts.bench.rows import Row, at_least, at_most, information

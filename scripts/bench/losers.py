@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from common.changes import Change
-from common.sink import apply
+from common.mysql.apply import apply
 from scripts.bench.orders import changes
 from scripts.bench.rows import Row, at_least
 from scripts.bench.server import TABLE, UNSPLIT, Server

@@ -11,8 +11,8 @@ from typing import Any
 import pymysql
 
 from common.changes import Change
-from common.sql import literal
-from common.target import SIDECAR, Target
+from common.mysql.sql import literal
+from common.mysql.target import SIDECAR, Target
 from scripts.bench.unguarded import one_upsert, sidecar_row, sidecar_upsert
 
 

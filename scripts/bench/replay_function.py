@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common.mysql import Database
+from common.mysql.database import Database
+from common.mysql.target import SIDECAR
 from common.quarantine import Quarantine
-from common.target import SIDECAR
 from dlq_replayer import handler as function
 from dlq_replayer.bucket import Bucket
 from scripts.bench.consumer import Fixed

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from common.changes import Change
-from common.sink import apply
+from common.mysql.apply import apply
 from scripts.bench.orders import new_keys
 from scripts.bench.replay_backlog import bucket_in, in_memory
 from scripts.bench.replay_bucket import FolderBucket

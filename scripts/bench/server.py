@@ -11,12 +11,13 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
-from common import mapping, registry, schema
-from common.mysql import SQL_MODE
-from common.sink import apply
-from common.target import Target
+from common import mapping
+from common.mysql import registry, schema
+from common.mysql.apply import apply
+from common.mysql.database import SQL_MODE
+from common.mysql.target import Target
 from scripts.bench.orders import SOURCE, STREAM, changes, new_keys
-from scripts.local.mariadb import MariaDB
+from scripts.local_stack.mariadb import MariaDB
 
 OPTIONS = (
     "--innodb-buffer-pool-size=1G",

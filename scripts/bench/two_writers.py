@@ -18,10 +18,10 @@ from typing import Any
 import pymysql
 from pymysql.constants import ER
 
-from common import schema
 from common.changes import Change, read
-from common.sink import apply
-from common.target import SIDECAR, Target
+from common.mysql import schema
+from common.mysql.apply import apply
+from common.mysql.target import SIDECAR, Target
 from scripts.bench import obvious
 from scripts.bench.orders import delivered, new_keys, records, removals
 from scripts.bench.rows import Row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from common.sink import apply
+from common.mysql.apply import apply
 from scripts.bench.orders import changes, new_keys
 from scripts.bench.rows import Row, at_least, information
 from scripts.bench.server import TABLE, UNSPLIT, Server

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.access import Account
-from scripts.local.given_server import drop
-from scripts.local.settings import read_settings
-from scripts.local.stack import Stack
+from scripts.local_stack.access import Account
+from scripts.local_stack.given_server import drop
+from scripts.local_stack.settings import read_settings
+from scripts.local_stack.stack import Stack
 from tests.e2e.deployed import Deployed, own_environment
 
 

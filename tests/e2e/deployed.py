@@ -15,13 +15,13 @@ from typing import Any
 import pymysql
 import urllib3
 
-from scripts.local.access import Account
-from scripts.local.aws import client
-from scripts.local.settings import REPOSITORY
-from scripts.local.simulation import Operation, Target
-from scripts.local.stack import API_ACCOUNT, Stack
-from scripts.local.waiting import poll
-from scripts.local.write_targets import ApiTarget, TableTarget
+from scripts.local_stack.access import Account
+from scripts.local_stack.aws import client
+from scripts.local_stack.settings import REPOSITORY
+from scripts.local_stack.simulation import Operation, Target
+from scripts.local_stack.stack import API_ACCOUNT, Stack
+from scripts.local_stack.waiting import poll
+from scripts.local_stack.write_targets import ApiTarget, TableTarget
 
 # How long a change may take to arrive when the machine is busy: emulators poll streams, and retry with pauses.
 ARRIVAL = 90

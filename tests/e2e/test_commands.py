@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.settings import REPOSITORY
-from scripts.local.waiting import poll
+from scripts.local_stack.settings import REPOSITORY
+from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 PROMISED = {

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from scripts.local.failure import StackError
-from scripts.local.settings import Settings
-from scripts.local.stack import STAYS, Stack
-from scripts.local.waiting import poll
+from scripts.local_stack.failure import StackError
+from scripts.local_stack.settings import Settings
+from scripts.local_stack.stack import STAYS, Stack
+from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 MAPPING = "common/tables/orders.json"

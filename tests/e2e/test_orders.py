@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.local.simulation import Pace, Simulation, run
-from scripts.local.waiting import poll
+from scripts.local_stack.simulation import Pace, Simulation, run
+from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 ORDER_LIFE = 3 * 24 * 3600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from scripts.local.waiting import poll
+from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import Deployed
 
 NOTICED = 25

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from scripts.local.settings import REPOSITORY
-from scripts.local.simulation import Operation, Pace, Simulation, run
-from scripts.local.waiting import poll
+from scripts.local_stack.settings import REPOSITORY
+from scripts.local_stack.simulation import Operation, Pace, Simulation, run
+from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 # Until a batch has left the stream: sixty seconds of record age, or five retries with pauses between them.
@@ -137,7 +137,7 @@ class Operator:
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "scripts.replay", *arguments],
+            [sys.executable, "-m", "backstream.replay", *arguments],
             cwd=REPOSITORY,
             env=dict(self._stack.environment),
             stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ import moto
 import pymysql
 import pytest
 
-from scripts.local.mariadb import MariaDB
+from scripts.local_stack.mariadb import MariaDB
 from tests.support.deliveries import BUCKET, PLAIN, Consumer, Parameters, tells_nothing
 from tests.support.fake_mysql import FakeMySQL
 from tests.support.proxy import Proxy

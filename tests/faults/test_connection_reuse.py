@@ -7,9 +7,9 @@ import time
 import pymysql
 import pytest
 
-from common.errors import HoldError, StopError
-from common.mysql import CONNECTION_SECONDS
-from scripts.local.waiting import poll
+from common.mysql.database import CONNECTION_SECONDS
+from common.mysql.errors import HoldError, StopError
+from scripts.local_stack.waiting import poll
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
 from tests.support.tables import order

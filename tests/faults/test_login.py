@@ -8,8 +8,8 @@ import boto3
 import pytest
 
 from common.config import ConfigError
-from common.errors import StopError
-from common.mysql import Database, MySQLSettings
+from common.mysql.database import Database, MySQLSettings
+from common.mysql.errors import StopError
 from common.parameters import AwsParameters
 from tests.support.deliveries import PLAIN
 from tests.support.records import record

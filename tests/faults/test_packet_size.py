@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from common import mapping
-from common.mysql import Database
+from common.mysql.database import Database
 from tests.support.records import record
 from tests.support.tables import order
 

@@ -8,9 +8,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from common.errors import HoldError
-from scripts.local.mariadb import MariaDB
-from scripts.local.waiting import poll
+from common.mysql.errors import HoldError
+from scripts.local_stack.mariadb import MariaDB
+from scripts.local_stack.waiting import poll
 from tests.support.records import record
 from tests.support.tables import Tables, order
 

@@ -8,9 +8,10 @@ import pymysql
 import pytest
 import trustme
 
-from common import config, errors
-from common.errors import StopError
-from common.mysql import MySQLSettings
+from common import config
+from common.mysql import errors
+from common.mysql.database import MySQLSettings
+from common.mysql.errors import StopError
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
 from tests.support.tables import order

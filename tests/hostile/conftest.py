@@ -10,8 +10,8 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
-from scripts.local.access import Account
-from scripts.local.mariadb import SQL_MODE, MariaDB
+from scripts.local_stack.access import Account
+from scripts.local_stack.mariadb import SQL_MODE, MariaDB
 from tests.faults.conftest import log as status_log
 from tests.faults.conftest import new_consumer, parked, proxy, s3
 from tests.support.deliveries import Consumer

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.changes import LOWEST_VERSION, Change
-from common.sink import CLOCK_REASON, Outcome, apply
+from common.mysql.apply import CLOCK_REASON, Outcome, apply
 from tests.support.records import ARN, START, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import WriteLog, Writer, changes_of

@@ -8,10 +8,10 @@ from typing import Any
 import pymysql
 import pytest
 
-from common import errors, schema
-from common.errors import MisfitError
-from common.sink import Outcome, apply
-from common.sql import tuples
+from common.mysql import errors, schema
+from common.mysql.apply import Outcome, apply
+from common.mysql.errors import SchemaMismatchError
+from common.mysql.sql import tuples
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order, without_width
 from tests.support.writes import TABLE, WriteLog, Writer, changes_of, round_trips
@@ -280,7 +280,7 @@ def test_a_value_that_an_altered_column_rounds_stops(writer: Writer, tables: Tab
     tables.run("ALTER TABLE tbl_orders MODIFY amount DECIMAL(19,2) NOT NULL")
 
     for change in (record("a", 1, amount="1.2345"), record("b", 2, amount="1.2345")):
-        with pytest.raises(MisfitError, match=r"column amount is decimal\(19,2\)"):
+        with pytest.raises(SchemaMismatchError, match=r"column amount is decimal\(19,2\)"):
             writer(change)
     assert tables.orders() == [order("b", amount="1.23")]
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymysql.constants import CLIENT, SERVER_STATUS
 
-from common.mysql import SQL_MODE
-from common.sink import Outcome
-from common.sql import literal
+from common.mysql.apply import Outcome
+from common.mysql.database import SQL_MODE
+from common.mysql.sql import literal
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import Writer, changes_of, round_trips

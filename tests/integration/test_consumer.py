@@ -14,10 +14,10 @@ from moto import mock_aws
 
 from common.changes import Kind, Parked, version
 from common.config import ConfigError
-from common.errors import HoldError, StopError
+from common.mysql.apply import Outcome
+from common.mysql.errors import HoldError, StopError
 from common.quarantine import ParkError
-from common.sink import Outcome
-from scripts.local.mariadb import MariaDB
+from scripts.local_stack.mariadb import MariaDB
 from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, metrics_of
 from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record, remove
 from tests.support.tables import Tables, order

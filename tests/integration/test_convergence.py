@@ -13,8 +13,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis.errors import Flaky
 
-from common.sink import CLOCK_REASON, Outcome
-from common.sql import literal
+from common.mysql.apply import CLOCK_REASON, Outcome
+from common.mysql.sql import literal
 from tests.support.convergence import (
     PROPERTY,
     World,

@@ -9,8 +9,8 @@ import pymysql
 import pytest
 
 from common.changes import Kind
-from common.errors import MisfitError
-from common.sink import Outcome
+from common.mysql.apply import Outcome
+from common.mysql.errors import SchemaMismatchError
 from tests.support.legacy import KEY_CHARSETS, mapped_orders, orders_table, trigger
 from tests.support.records import START, record, remove
 from tests.support.tables import Rows, Tables, order
@@ -388,5 +388,5 @@ class TestStoredIsSent:
     def test_a_generated_column_in_the_mapping_is_refused(self, tables: Tables, connect: Any, stored: str):
         tables.replace_target(orders_table(status=f"VARCHAR(32) AS (currency) {stored}"))
 
-        with pytest.raises(MisfitError, match=r"\bstatus\b.*generated"):
+        with pytest.raises(SchemaMismatchError, match=r"\bstatus\b.*generated"):
             Writer(connect())

@@ -12,7 +12,7 @@ import pytest
 from pymysql.constants import CLIENT
 
 from common.changes import Change, Kind
-from common.sink import Outcome, apply
+from common.mysql.apply import Outcome, apply
 from tests.support.legacy import MERCHANT_KEY, MERCHANTS, signal, trigger
 from tests.support.records import record
 from tests.support.tables import Tables, order

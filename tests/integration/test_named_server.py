@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import server_binary
-from scripts.local.mariadb import MariaDB
+from scripts.local_stack import server_binary
+from scripts.local_stack.mariadb import MariaDB
 
 
 def test_the_named_server_is_started_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,14 +11,15 @@ import pytest
 from moto import mock_aws
 from pymysql.constants import CLIENT
 
-from common import mapping, registry
-from common import mysql as module
-from common.errors import StopError
-from common.mysql import Database, MySQLSettings
-from common.registry import SourceError, check, register
+from common import mapping
+from common.mysql import database as module
+from common.mysql import registry
+from common.mysql.database import Database, MySQLSettings
+from common.mysql.errors import StopError
+from common.mysql.registry import SourceError, check, register
 from common.source import Source
-from scripts.local.mariadb import MariaDB
-from scripts.local.waiting import poll
+from scripts.local_stack.mariadb import MariaDB
+from scripts.local_stack.waiting import poll
 from tests.support.deliveries import Parameters
 from tests.support.functions import Context, FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record

@@ -10,9 +10,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from common import errors, writer
 from common.changes import LOWEST_VERSION, Kind
-from common.sink import Outcome, apply
+from common.mysql import errors, writer
+from common.mysql.apply import Outcome, apply
 from tests.support.legacy import mapped_orders, orders_table, signal, trigger
 from tests.support.records import record
 from tests.support.tables import Tables, order

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import errors, sift
 from common.changes import Change
-from common.sink import Outcome, apply
+from common.mysql import errors, sift
+from common.mysql.apply import Outcome, apply
 from tests.support.convergence import PROPERTY
 from tests.support.legacy import orders_table, signal, trigger
 from tests.support.records import START, record, remove

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.changes import read
-from common.sink import apply
+from common.mysql.apply import apply
 from dlq_replayer import drain
 from dlq_replayer.bucket import FAILED, REPLAYED
 from tests.support.records import remove

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from common import sink
 from common.changes import Change, Kind, Parked, read
-from common.sink import Outcome
+from common.mysql.apply import CLOCK_REASON, Outcome
+from common.mysql.apply import apply as apply_changes
 from dlq_replayer import collect, drain, notes
 from dlq_replayer.steps import Steps
 from tests.support.replay import Execution, Killed, LazyDatabase, World, change, last_states
@@ -41,7 +41,7 @@ class SlowServer:
         self.world.clock.advance(sum(self.seconds(change.key) for change in changes))
         if self._spent() > CALL_SECONDS:
             raise Killed
-        return sink.apply(connection, target, changes, **options)
+        return apply_changes(connection, target, changes, **options)
 
 
 def keys(count: int) -> list[dict[str, Any]]:
@@ -163,7 +163,7 @@ class LeavesSome:
         self.given.append([change.key for change in changes])
         done = sorted({change.key for change in changes})[: self.most] if out_of_time() else None
         taken = [change for change in changes if done is None or change.key in done]
-        outcome = sink.apply(connection, target, taken, **options)
+        outcome = apply_changes(connection, target, taken, **options)
         outcome.left = [change for change in changes if change not in taken]
         return outcome
 
@@ -219,7 +219,7 @@ def test_stored_versions_are_those_of_now(world: World):
     before = world.database.run("first", lambda link, _: drain.stored_versions(link, ["a"]))
     consumer = LazyDatabase(world.server, world.database.inner._settings.ca_pem)  # noqa: SLF001
     consumer.run(
-        "consuming", lambda link, target: sink.apply(link, target, read([change("a", 1)], world.table).changes)
+        "consuming", lambda link, target: apply_changes(link, target, read([change("a", 1)], world.table).changes)
     )
     consumer.inner.drop()
     after = world.database.run("then", lambda link, _: drain.stored_versions(link, ["a"]))
@@ -291,7 +291,7 @@ def test_kinds_of_parked_records_are_counted_apart(world: World, monkeypatch: py
     kinds = {"a": Kind.DEFERRED, "b": Kind.UNKNOWN, "c": Kind.POISON, "d": Kind.POISON}
 
     def park_all(_connection: Any, _target: Any, changes: list[Change], **_: Any) -> Outcome:
-        reasons = {"d": sink.CLOCK_REASON}
+        reasons = {"d": CLOCK_REASON}
         parked = [Parked(*c[:2], reasons.get(c.key, "r"), "", None, c.record, kinds[c.key]) for c in changes]
         return Outcome(parked=parked)
 

@@ -9,7 +9,7 @@ import pymysql
 import pytest
 
 from common import mapping
-from common.mysql import Database, MySQLSettings
+from common.mysql.database import Database, MySQLSettings
 from dlq_replayer.bucket import REPLAYED
 from dlq_replayer.splits import split_of
 from tests.support.deliveries import Parameters

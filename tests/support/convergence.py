@@ -11,7 +11,7 @@ from typing import Any
 import pymysql
 from hypothesis import HealthCheck, settings
 
-from common.sink import Outcome, apply
+from common.mysql.apply import Outcome, apply
 from tests.support.histories import DELETE, UPSERT, Delivery, Plan
 from tests.support.records import START
 from tests.support.tables import Tables

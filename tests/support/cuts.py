@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.errors import HoldError
-from scripts.local.waiting import poll
+from common.mysql.errors import HoldError
+from scripts.local_stack.waiting import poll
 from tests.support.deliveries import Consumer
 from tests.support.proxy import Proxy
 from tests.support.records import START, record, remove

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common import mapping
-from common.mysql import Database, MySQLSettings
+from common.mysql.database import Database, MySQLSettings
 from common.quarantine import Quarantine
 from stream_consumer.consume import Options, consume
 from stream_consumer.unfinished import Unfinished

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.changes import read
-from scripts.local.mariadb import MariaDB
+from scripts.local_stack.mariadb import MariaDB
 from tests.support.aws import S3, Streams
 from tests.support.long_outage import peak_mb
 from tests.support.replay import World, change

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from scripts.local.mariadb import MariaDB
+from scripts.local_stack.mariadb import MariaDB
 from tests.support.records import ARN
 
 PARAMETER, BUCKET = "/orders/rds", "failures"

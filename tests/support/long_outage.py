@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from common.changes import read
-from scripts.local.mariadb import MariaDB
+from scripts.local_stack.mariadb import MariaDB
 from tests.support.aws import S3
 from tests.support.records import remove
 from tests.support.replay import Execution, World, change

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from scripts.local.settings import REPOSITORY
-from scripts.local.terraform import NEIGHBOURS
-from scripts.tf_mirror import link_mirror
+from scripts.local_stack.settings import REPOSITORY
+from scripts.local_stack.terraform import NEIGHBOURS
+from scripts.local_stack.tf_mirror import link_mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from typing import Any
 
 from common import changes, mapping
 from common.changes import Change, Kind, Parked
-from common.mysql import Database, MySQLSettings
+from common.mysql.database import Database, MySQLSettings
 from common.quarantine import Quarantine, object_key
 from dlq_replayer.batches import parse_lean
 from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED, Bucket

@@ -8,7 +8,8 @@ from typing import Any
 
 import pymysql
 
-from common import mapping, registry, schema
+from common import mapping
+from common.mysql import registry, schema
 from tests.support.records import SOURCE, START, STREAM
 
 Rows = list[tuple[Any, ...]]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pymysql
 
-from common import mapping, schema
+from common import mapping
 from common.changes import Change, read
-from common.sink import Outcome, apply
+from common.mysql import schema
+from common.mysql.apply import Outcome, apply
 from tests.support.tables import Rows, Tables
 
 TABLE = mapping.load()

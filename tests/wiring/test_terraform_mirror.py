@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import tf_mirror
+from scripts.local_stack import tf_mirror
 
 
 @pytest.fixture

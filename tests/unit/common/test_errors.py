@@ -8,8 +8,8 @@ import ssl
 import pymysql
 import pytest
 
-from common import errors
-from common.errors import RULES, UNKNOWN, HoldError, Verdict, number, rule
+from common.mysql import errors
+from common.mysql.errors import RULES, UNKNOWN, HoldError, Verdict, number, rule
 
 # Written down a second time on purpose: to move a number from one line to another must be deliberate.
 EXPECTED = {
@@ -140,7 +140,7 @@ def test_a_database_error_says_what_happened_and_what_to_do_but_no_value():
 
 
 def test_a_misfit_names_every_problem():
-    error = errors.MisfitError("tbl_orders", ["column a is missing", "column b is missing"])
+    error = errors.SchemaMismatchError("tbl_orders", ["column a is missing", "column b is missing"])
 
     assert str(error) == "table tbl_orders does not fit the mapping: column a is missing; column b is missing"
     assert error.problems == ["column a is missing", "column b is missing"]

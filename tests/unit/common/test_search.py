@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.changes import Change
-from common.sift import _row_number, _Search
-from common.writer import PartError, Statement
+from common.mysql.sift import _row_number, _Search
+from common.mysql.writer import PartError, Statement
 
 FIXED = 100
 

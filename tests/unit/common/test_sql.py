@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.changes import Value
-from common.sql import chunks, literal
+from common.mysql.sql import chunks, literal
 
 items = st.lists(st.text(min_size=1, max_size=40), max_size=40)
 separators = st.sampled_from([",", " OR "])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.sql import literal, tuples
+from common.mysql.sql import literal, tuples
 
 texts = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["it's", "100%", "%s", "back\\slash", "\0"])
 values = texts | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.none()

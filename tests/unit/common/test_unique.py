@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.unique import Knot, Move, Plan, comparable, plan
+from common.mysql.unique import Knot, Move, Plan, comparable, plan
 
 
 def move(key: str, held: Any, wanted: Any) -> Move:

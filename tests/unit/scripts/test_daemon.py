@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.daemon import Daemon
-from scripts.local.waiting import poll
+from scripts.local_stack.daemon import Daemon
+from scripts.local_stack.waiting import poll
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 

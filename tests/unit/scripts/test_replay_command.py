@@ -12,10 +12,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from scripts import replay
-from scripts.local.failure import StackError
-from scripts.ops.execution import Ended, Execution, Progress
-from scripts.ops.reach import Reach, UsageError, reach
+from backstream import replay
+from backstream.execution import Ended, Execution, Progress
+from backstream.reach import Reach, UsageError, reach
+from scripts.local_stack.failure import StackError
 
 BUCKET = "failures"
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:bs-replay"

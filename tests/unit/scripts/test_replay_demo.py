@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts import demo_outage
-from scripts.demo_outage import DemoError, Teller, _as_row
-from scripts.local.failure import StackError
+from scripts.local_stack import demo_outage
+from scripts.local_stack.demo_outage import DemoError, Teller, _as_row
+from scripts.local_stack.failure import StackError
 
 ITEM = {
     "p_key": {"S": "a"}, "s_key": {"S": "ORDER"}, "merchant_id": {"S": "m"}, "amount": {"N": "1.50"},

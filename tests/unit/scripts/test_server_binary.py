@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import server_binary
-from scripts.local.failure import StackError
-from scripts.local.mariadb import SQL_MODE, MariaDB
+from scripts.local_stack import server_binary
+from scripts.local_stack.failure import StackError
+from scripts.local_stack.mariadb import SQL_MODE, MariaDB
 
 MYSQL = "/usr/sbin/mysqld  Ver 8.4.3 for Linux on x86_64 (MySQL Community Server - GPL)"
 UBUNTU = "/usr/sbin/mysqld  Ver 8.0.40-0ubuntu0.24.04.1 for Linux on x86_64 ((Ubuntu))"

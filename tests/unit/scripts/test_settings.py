@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.access import Account
-from scripts.local.failure import StackError
-from scripts.local.settings import GivenServer, read_settings
+from scripts.local_stack.access import Account
+from scripts.local_stack.failure import StackError
+from scripts.local_stack.settings import GivenServer, read_settings
 
 
 def test_without_anything_set_all_state_is_in_the_repository():

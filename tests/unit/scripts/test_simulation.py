@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from scripts.local.simulation import Operation, Pace, Simulation, run
-from scripts.simulate import _mix
+from scripts.local_stack.simulate import _mix
+from scripts.local_stack.simulation import Operation, Pace, Simulation, run
 
 
 def first(simulation: Simulation, count: int = 500) -> list[Operation]:

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from backstream.reach import Reach
 from scripts import smoke_aws
-from scripts.ops.reach import Reach
 
 OUTPUTS = {
     "replay_state_machine_arn": "arn:aws:states:eu-central-1:123456789012:stateMachine:bs-replay",

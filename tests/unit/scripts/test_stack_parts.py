@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from scripts.local.access import Access, Account
-from scripts.local.aws import aws_environment
-from scripts.local.failure import StackError
-from scripts.local.first_order import _curl, _printable, as_table
-from scripts.local.ports import LOOPBACK, free_port, is_free, remember, same_or_free
-from scripts.local.progress import side_by_side, step
-from scripts.local.settings import read_settings
-from scripts.local.sql_client import client_command
-from scripts.local.stack import STAYS, Stack, _fingerprint, _reachable
-from scripts.local.terraform import Terraform
+from scripts.local_stack.access import Access, Account
+from scripts.local_stack.aws import aws_environment
+from scripts.local_stack.failure import StackError
+from scripts.local_stack.first_order import _curl, _printable, as_table
+from scripts.local_stack.ports import LOOPBACK, free_port, is_free, remember, same_or_free
+from scripts.local_stack.progress import side_by_side, step
+from scripts.local_stack.settings import read_settings
+from scripts.local_stack.sql_client import client_command
+from scripts.local_stack.stack import STAYS, Stack, _fingerprint, _reachable
+from scripts.local_stack.terraform import Terraform
 
 
 def access(**options: Any) -> Access:

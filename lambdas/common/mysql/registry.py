@@ -1,0 +1,173 @@
+"""Whose versions the sidecar holds: one row of `replication_sources` for each generation.
+
+Versions of two tables mean nothing to each other. Compared all the same, newer changes would count as stale and be
+lost. So the schema step registers its source, or refuses it, and every connection checks that its own is registered.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import ER
+
+from common.mysql import errors
+from common.mysql.errors import SchemaMismatchError
+from common.mysql.sql import literal
+from common.mysql.target import SIDECAR
+from common.source import Source
+
+SOURCES = "replication_sources"
+SOURCES_DDL = f"""CREATE TABLE IF NOT EXISTS {SOURCES} (
+  generation INT NOT NULL COMMENT 'stream_generation of the deployment',
+  table_arn VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'DynamoDB table of the changes',
+  stream_label VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'its stream that was deployed last',
+  registered_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  PRIMARY KEY (generation)
+) ENGINE=InnoDB COMMENT='Backstream: where the versions come from'"""
+SOURCES_COLUMNS = ("generation", "table_arn", "stream_label", "registered_at")
+SOURCES_TEXTS = {"table_arn": 512, "stream_label": 32}
+
+_TRIES = 5
+_LOST_RACE = (ER.LOCK_DEADLOCK, ER.DUP_ENTRY)
+
+Registered = dict[int, tuple[str, str]]  # table ARN and stream label of each generation
+
+
+class SourceError(SchemaMismatchError):
+    """Changes of this source must not meet the versions that are there; the message says what to do about it."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(SIDECAR, [problem])
+        self.args = (problem,)
+
+
+def register(connection: Connection[Any], source: Source, label: str) -> str:
+    """Register `source` with the label of its stream: "registered", "renewed" for a later label, or "known".
+
+    Raises SourceError, with nothing changed, when versions of this stream could be lower than what was applied.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            connection.begin()
+            answer = _register(connection, source, label)
+            connection.commit()
+        except SourceError:
+            connection.rollback()
+            raise
+        except pymysql.MySQLError as error:
+            if not tries_left or errors.number(error) not in _LOST_RACE:
+                raise
+            connection.rollback()  # another schema step was faster: see what it has registered
+        else:
+            return answer
+    raise AssertionError("the last try answers or raises")
+
+
+def check(connection: Connection[Any], source: Source | None) -> bool:
+    """Whether the server's counts are seen to be right, on a row that is left as it is. False: the caller must probe.
+
+    The statement commits by itself. A lock on this row that outlived its client would stop every new connection.
+
+    Raises SchemaMismatchError when `source` is not registered, or when rows that are left as they are count as written.
+    """
+    where = f"generation = {source.generation} AND table_arn = {literal(source.table_arn)}" if source else "TRUE"
+    connection.autocommit(True)
+    affected = connection.query(f"UPDATE {SOURCES} SET table_arn = table_arn WHERE {where}")
+    matched = _rows_matched(connection)
+    connection.autocommit(False)
+    if affected:
+        raise SchemaMismatchError(
+            SOURCES, ["a row that is left as it is counts as written: something on the way sets CLIENT_FOUND_ROWS"]
+        )
+    if source and not (_is_there(connection, where) if matched is None else matched):
+        raise SourceError(
+            f"{SOURCES} does not know {source.table_arn} as generation {source.generation}; run the schema step"
+        )
+    return bool(matched)
+
+
+def _register(connection: Connection[Any], source: Source, label: str) -> str:
+    known = _registered(connection)
+    problem = _problem(known, source, label) if known else _unregistered_problem(connection, source, label)
+    if problem:
+        raise SourceError(problem)
+    with connection.cursor() as cursor:
+        if source.generation not in known:
+            cursor.execute(
+                f"INSERT INTO {SOURCES} (generation, table_arn, stream_label) VALUES (%s, %s, %s)",
+                (source.generation, source.table_arn, label),
+            )
+            return "registered"
+        if known[source.generation][1] == label:
+            return "known"
+        cursor.execute(
+            f"UPDATE {SOURCES} SET stream_label = %s, registered_at = CURRENT_TIMESTAMP WHERE generation = %s",
+            (label, source.generation),
+        )
+    return "renewed"
+
+
+def _registered(connection: Connection[Any]) -> Registered:
+    """Every row, locked: schema steps register one after the other."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT generation, table_arn, stream_label FROM {SOURCES} ORDER BY generation FOR UPDATE")
+        return {generation: (table_arn, label) for generation, table_arn, label in cursor.fetchall()}
+
+
+def _problem(known: Registered, source: Source, label: str) -> str | None:
+    highest = max(known)
+    raise_it = f"set stream_generation to {highest + 1}"
+    if highest > source.generation:
+        return (
+            f"generation {highest} is registered for {known[highest][0]}, so changes of generation {source.generation}"
+            f" from {source.table_arn} would count as stale: {raise_it}"
+        )
+    if source.generation not in known:
+        return None
+    known_arn, known_label = known[source.generation]
+    if known_arn != source.table_arn:
+        return (
+            f"{SIDECAR} belongs to {known_arn}, and this deployment's changes come from {source.table_arn}:"
+            f" give this deployment a database of its own, or, if this table replaces that one, {raise_it}"
+        )
+    if label < known_label:
+        return (
+            f"the stream {label} of {source.table_arn} is older than its stream {known_label}, so its changes would"
+            f" count as stale: {raise_it}"
+        )
+    return None
+
+
+def _unregistered_problem(connection: Connection[Any], source: Source, label: str) -> str | None:
+    """The sidecar was made before sources were registered: only its versions tell what was applied."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT MAX(version) FROM {SIDECAR}")
+        highest = str(cursor.fetchall()[0][0] or "")
+    begin = f"{source.prefix}{label}_"
+    if highest[: len(begin)] <= begin:
+        return None
+    generation = int(highest[1:5]) if highest.startswith("g") else 0
+    return (
+        f"{SIDECAR} holds versions up to {highest}, so changes of the stream {label} of {source.table_arn} would count"
+        f" as stale: give this deployment a database of its own, or set stream_generation to {generation + 1}"
+    )
+
+
+def _rows_matched(connection: Connection[Any]) -> int | None:
+    """From `Rows matched: 1  Changed: 0  Warnings: 0`; None where the server gave no such text.
+
+    The driver has no public name for it: https://dev.mysql.com/doc/c-api/8.4/en/mysql-info.html
+    """
+    message = getattr(getattr(connection, "_result", None), "message", None) or b""
+    text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
+    match = re.search(r"Rows matched: (\d+)", text)
+    return int(match[1]) if match else None
+
+
+def _is_there(connection: Connection[Any], where: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {SOURCES} WHERE {where}")
+        return bool(cursor.fetchall())

@@ -1,0 +1,406 @@
+"""The tables that the writer needs: created where absent, checked where they exist, never altered."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from pymysql.connections import Connection
+from pymysql.constants import ER
+
+from common.changes import EPOCH_DIGITS, Value
+from common.mapping import Column, Table
+from common.mysql.errors import SchemaMismatchError
+from common.mysql.registry import SOURCES, SOURCES_COLUMNS, SOURCES_DDL, SOURCES_TEXTS
+from common.mysql.target import CLAIM_HEAD, SIDECAR, Check, Target, UniqueKey, ValueCheck
+
+_DDL_TYPES = {
+    "key": "VARCHAR({0.length}) CHARACTER SET ascii COLLATE ascii_bin",
+    "string": "VARCHAR({0.length})",
+    "decimal": "DECIMAL({0.precision},{0.scale})",
+    "epoch": "BIGINT",
+}
+_TEXT_TYPES = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+
+# Keys are printable ASCII and versions are digits and punctuation, so ascii_bin order is their order in Python.
+_SIDECAR_DDL = f"""CREATE TABLE IF NOT EXISTS {SIDECAR} (
+  item_key VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'key of the item, one row each',
+  version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'stream label _ digits _ sequence number',
+  deleted TINYINT NOT NULL COMMENT '1: a tombstone, the item is gone',
+  source_time BIGINT NOT NULL COMMENT 'clock of the stream, epoch seconds',
+  token INT UNSIGNED NOT NULL COMMENT 'tells a writer which rows it won',
+  PRIMARY KEY (item_key)
+) ENGINE=InnoDB COMMENT='Backstream: the version of each key that was applied last'"""
+_SIDECAR_COLUMNS = ("item_key", "version", "deleted", "source_time", "token")
+_SIDECAR_TEXTS = {"item_key": 255, "version": 160}
+
+
+class _Actual(NamedTuple):
+    """A column as information_schema has it."""
+
+    name: str
+    type: str
+    full_type: str
+    length: int | None
+    precision: int | None
+    scale: int | None
+    nullable: bool
+    charset: str
+    collation: str
+    has_default: bool
+    extra: str
+
+    @property
+    def numbered(self) -> bool:
+        return "AUTO_INCREMENT" in self.extra
+
+    @property
+    def generated(self) -> bool:
+        """DEFAULT_GENERATED is MySQL's word for a default that is an expression."""
+        return "GENERATED" in self.extra.replace("DEFAULT_GENERATED", "")
+
+    @property
+    def unsigned(self) -> bool:
+        return "unsigned" in self.full_type
+
+    @property
+    def optional(self) -> bool:
+        """Filled by the server when a statement leaves it out."""
+        return self.nullable or self.has_default or self.numbered or "GENERATED" in self.extra
+
+
+class _Part(NamedTuple):
+    """A column of a unique key; `length` in characters where the key is on the first ones only."""
+
+    column: str
+    length: int | None
+
+
+def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
+    """Create the target, the sidecar and the table of its sources where absent; an existing table is left as it is.
+
+    Answers `{"target": "created" | "fits", "sidecar": "created" | "fits"}`.
+    Raises SchemaMismatchError naming every reason why an existing table does not fit, before anything is created.
+    """
+    absent = [name for name in (table.name, SIDECAR, SOURCES) if not _columns(connection, name)]
+    _refuse_misfits(connection, table, absent)
+    with connection.cursor() as cursor:
+        if table.name in absent:
+            cursor.execute(_target_ddl(table))
+        if SIDECAR in absent:
+            cursor.execute(_SIDECAR_DDL)
+        if SOURCES in absent:
+            cursor.execute(SOURCES_DDL)
+    inspect(connection, table)
+    refuse_wrong_counts(connection)
+    return {
+        name: "created" if which in absent else "fits" for name, which in (("target", table.name), ("sidecar", SIDECAR))
+    }
+
+
+def inspect(connection: Connection[Any], table: Table) -> Target:
+    """The target as the server has it. Read-only. Raises SchemaMismatchError naming every misfit."""
+    _refuse_misfits(connection, table, absent=[])
+    return describe(connection, table)
+
+
+def describe(connection: Connection[Any], table: Table) -> Target:
+    """The same without a word on what does not fit. Raises KeyError where the key column is gone."""
+    columns = _columns(connection, table.name)
+    key, keys = columns[table.key.name], _unique_keys(connection, table.name)
+    numbered = {name for name, column in columns.items() if column.numbered}
+    own = [name for name, parts in keys.items() if [part.column for part in parts] == [table.key.name]]
+    counted = [name for name, parts in keys.items() if parts[0].column in numbered and len(parts) == 1]
+    packet_bytes, version = _server(connection)
+    return Target(
+        table,
+        charset=key.charset,
+        collation=key.collation,
+        other_unique_keys=tuple(
+            UniqueKey(name, tuple(part.column for part in parts), tuple(part.length for part in parts))
+            for name, parts in sorted(keys.items())
+            if name not in own + counted
+        ),
+        own_keys=tuple(own),
+        numbered_keys=tuple(counted),
+        checks=tuple(_told(table, columns, _changes)),
+        limits=tuple(_told(table, columns, _refuses)),
+        vacant=tuple(
+            (column.name, how)
+            for column in table.columns
+            if column.name in columns and column is not table.key and (how := _vacancy(columns[column.name]))
+        ),
+        packet_bytes=packet_bytes,
+        row_word="" if "MariaDB" in version else "ROW",
+        is_plain=columns.keys() <= {column.name for column in table.columns}
+        and own == list(keys) == ["PRIMARY"]
+        and key.collation.endswith("_bin")
+        and not _has_triggers(connection, table.name),
+    )
+
+
+def _refuse_misfits(connection: Connection[Any], table: Table, absent: list[str]) -> None:
+    checks = ((table.name, _target_misfits), (SIDECAR, _sidecar_misfits), (SOURCES, _sources_misfits))
+    for name, misfits in checks:
+        if name not in absent and (problems := list(misfits(connection, table))):
+            raise SchemaMismatchError(name, problems)
+
+
+def refuse_wrong_counts(connection: Connection[Any]) -> None:
+    """By the server's counts the writer knows who has won. A proxy may have set CLIENT_FOUND_ROWS behind our back.
+
+    Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-affected-rows.html
+    """
+    probe = f"{CLAIM_HEAD} ('?{secrets.token_hex(8)}', 0, 0, 0, '') ON DUPLICATE KEY UPDATE token = token"
+    connection.begin()
+    with connection.cursor() as cursor:
+        counts = [cursor.execute(probe), cursor.execute(probe)]
+    connection.rollback()
+    if counts != [1, 0]:
+        problem = (
+            "a row that is left as it is counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"
+        )
+        raise SchemaMismatchError(SIDECAR, [problem])
+
+
+def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:
+    columns = _columns(connection, table.name)
+    if not columns:
+        yield "it does not exist; run the schema step"
+        return
+    yield from _engine_misfits(connection, table.name)
+    for column in table.columns:
+        if column.name not in columns:
+            yield f"column {column.name} is missing"
+        elif problem := _column_misfit(column, columns[column.name]):
+            yield problem
+    mapped = {column.name for column in table.columns}
+    for actual in columns.values():
+        if actual.name not in mapped and not actual.optional:
+            yield f"column {actual.name} is NOT NULL without a default, and the mapping does not fill it"
+    if table.key.name in columns and not _is_unique(_unique_keys(connection, table.name), table.key.name):
+        yield f"column {table.key.name} is neither the primary key nor a unique key by itself"
+
+
+def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
+    return _own_misfits(connection, SIDECAR, _SIDECAR_COLUMNS, _SIDECAR_TEXTS)
+
+
+def _sources_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
+    return _own_misfits(connection, SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS)
+
+
+def _own_misfits(
+    connection: Connection[Any], table: str, needed: tuple[str, ...], texts: dict[str, int]
+) -> Iterator[str]:
+    """Of a table of Backstream's own, whose key is the first of the `needed` columns."""
+    columns = _columns(connection, table)
+    if not columns:
+        yield "it does not exist; run the schema step"
+        return
+    yield from _engine_misfits(connection, table)
+    yield from (f"column {name} is missing" for name in needed if name not in columns)
+    for name, length in texts.items():
+        if name in columns and columns[name].collation != "ascii_bin":
+            yield f"column {name} must have the collation ascii_bin"
+        if name in columns and (columns[name].length or 0) < length:
+            yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
+    if not _is_unique(_unique_keys(connection, table), needed[0]):
+        yield f"{needed[0]} is not its primary key"
+
+
+def _engine_misfits(connection: Connection[Any], table: str) -> Iterator[str]:
+    rows = _query(connection, "SELECT ENGINE FROM information_schema.TABLES", table)
+    if rows and rows[0][0] != "InnoDB":
+        yield f"its engine is {rows[0][0] or 'a view'}; only InnoDB commits both tables together"
+
+
+def _column_misfit(column: Column, actual: _Actual) -> str | None:
+    """Why values that the mapping lets through would not fit, be rounded or be cut; None when they fit."""
+    if actual.generated:
+        return f"column {column.name} is generated by the server; the mapping must not write it"
+    if column.nullable and not actual.nullable:
+        return f"column {column.name} is NOT NULL, the mapping lets it be null"
+    need = _NEEDS[column.type](column, actual)
+    return f"column {column.name} is {actual.full_type}; the mapping needs {need}" if need else None
+
+
+def _text_need(column: Column, actual: _Actual) -> str | None:
+    if actual.type == "enum" and column.type == "string":
+        return None
+    fits = actual.type in _TEXT_TYPES and (actual.length or 0) >= column.length
+    return None if fits else f"a text of at least {column.length} characters"
+
+
+def _decimal_need(column: Column, actual: _Actual) -> str | None:
+    digits, scale = (actual.precision or 0) - (actual.scale or 0), actual.scale or 0
+    fits = actual.type == "decimal" and scale >= column.scale and digits >= column.precision - column.scale
+    return None if fits else f"DECIMAL({column.precision},{column.scale}) or wider"
+
+
+def _epoch_need(_: Column, actual: _Actual) -> str | None:
+    return None if actual.type in ("int", "bigint") else "INT or BIGINT for epoch seconds"
+
+
+_NEEDS = {"key": _text_need, "string": _text_need, "decimal": _decimal_need, "epoch": _epoch_need}
+
+
+def _columns(connection: Connection[Any], table: str) -> dict[str, _Actual]:
+    rows = _query(
+        connection,
+        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE,"
+        " IS_NULLABLE, CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_DEFAULT, EXTRA FROM information_schema.COLUMNS",
+        table,
+    )
+    return {
+        name: _Actual(
+            name, kind.lower(), full, length, precision, scale, nullable == "YES", charset or "", collation or "",
+            default is not None, extra.upper(),
+        )
+        for name, kind, full, length, precision, scale, nullable, charset, collation, default, extra in rows
+    }  # fmt: skip
+
+
+def _unique_keys(connection: Connection[Any], table: str) -> dict[str, list[_Part]]:
+    """The parts of each unique key, an expression as a column that no mapping can name."""
+    keys: dict[str, list[_Part]] = {}
+    for name, column, prefix in _query(
+        connection,
+        "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS",
+        table,
+        " AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX",
+    ):
+        keys.setdefault(name, []).append(_Part(column or "(expression)", prefix))
+    return keys
+
+
+def _is_unique(keys: dict[str, list[_Part]], column: str) -> bool:
+    return [_Part(column, None)] in keys.values()
+
+
+def _server(connection: Connection[Any]) -> tuple[int, str]:
+    """max_allowed_packet in bytes, and the version."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet, @@version")
+        rows = cursor.fetchall()
+    return int(rows[0][0]), str(rows[0][1])
+
+
+# What the server would store otherwise than it was sent, or refuse, told before it is sent.
+
+
+_Told = Callable[[Column, _Actual], Iterator[tuple[Check, str, int | None]]]
+
+
+def _told(table: Table, columns: dict[str, _Actual], by: _Told) -> Iterator[ValueCheck]:
+    for index, column in enumerate(table.columns):
+        if column.name in columns:
+            actual = columns[column.name]
+            for fits, problem, errno in by(column, actual):
+                yield ValueCheck(column.name, actual.full_type, index, fits, problem, errno)
+
+
+def _changes(column: Column, actual: _Actual) -> Iterator[tuple[Check, str, int | None]]:
+    """What the server would store otherwise, without an error."""
+    if column.type == "string" and actual.type == "enum":
+        # It takes '2' for its second value, and 'paid' for PAID: https://dev.mysql.com/doc/refman/8.4/en/enum.html
+        yield (enum_values(actual.full_type) | {None}).__contains__, "is an ENUM without this value", None
+    if column.type == "string" and actual.type == "char":
+        # https://dev.mysql.com/doc/refman/8.4/en/char.html
+        problem = "is a CHAR, which drops the blanks at the end of this value"
+        yield lambda value: not str(value).endswith(" "), problem, None
+    if column.type == "epoch" and (highest := _highest(actual)):
+        yield _is_at_most(highest), f"is {actual.full_type}, which ends at {highest}", None
+
+
+def _refuses(column: Column, actual: _Actual) -> Iterator[tuple[Check, str, int | None]]:
+    """What the server would refuse, with its error number."""
+    if not actual.nullable:
+        yield lambda value: value is not None, "", ER.BAD_NULL_ERROR
+    if column.type == "string" and actual.type in ("char", "varchar"):
+        yield _is_short(actual), "", ER.DATA_TOO_LONG
+    if column.type == "string" and actual.charset in _HIGHEST_CHARACTER:
+        yield _has_characters(_HIGHEST_CHARACTER[actual.charset]), "", ER.TRUNCATED_WRONG_VALUE_FOR_FIELD
+    if column.type == "decimal" and actual.type == "decimal":
+        yield _is_small(actual), "", ER.WARN_DATA_OUT_OF_RANGE
+
+
+def _is_at_most(highest: int) -> Check:
+    return lambda value: value is None or int(value) <= highest
+
+
+def _is_short(actual: _Actual) -> Check:
+    most = actual.length or 0
+    return lambda value: value is None or len(str(value).rstrip(" ")) <= most  # blanks at the end are cut
+
+
+def _has_characters(highest: str) -> Check:
+    return lambda value: value is None or max(str(value), default="") <= highest
+
+
+def _is_small(actual: _Actual) -> Check:
+    bound = Decimal(10) ** ((actual.precision or 0) - (actual.scale or 0))
+    least = Decimal(0) if actual.unsigned else -bound
+    return lambda value: value is None or (least <= Decimal(value) < bound and Decimal(value) != -bound)
+
+
+# The last one that the character set has.
+_HIGHEST_CHARACTER = {"ascii": "\x7f", "utf8": "\uffff", "utf8mb3": "\uffff", "ucs2": "\uffff"}
+
+
+def _highest(actual: _Actual) -> int | None:
+    """The last time that the column can hold; None where it holds every one that a record can have."""
+    if actual.type not in _INTEGER_BITS:
+        return None
+    bits = _INTEGER_BITS[actual.type]
+    highest = int(2 ** (bits if actual.unsigned else bits - 1)) - 1
+    return highest if highest < 10**EPOCH_DIGITS - 1 else None
+
+
+def enum_values(enum: str) -> frozenset[Value]:
+    r"""The values of `enum('a','it''s')`; the server writes a quote twice and escapes with backslashes."""
+    texts = re.findall(r"'((?:[^'\\]|''|\\.)*)'", enum, re.DOTALL)
+    return frozenset(re.sub(r"\\(.)|''", lambda found: _ESCAPED.get(found[1], found[1] or "'"), text) for text in texts)
+
+
+_ESCAPED = {"n": "\n", "r": "\r", "0": "\0", "Z": "\x1a"}
+_INTEGER_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32}
+
+
+_VACANT_CHARACTERS = 16
+
+
+def _vacancy(actual: _Actual) -> str:
+    """With what the column may be filled for a moment, so that another row can take its unique value."""
+    if actual.nullable:
+        return "null"
+    is_text = actual.type in _TEXT_TYPES and (actual.length or 0) >= _VACANT_CHARACTERS
+    return "text" if is_text else ""
+
+
+def _has_triggers(connection: Connection[Any], table: str) -> bool:
+    """As far as this user may see them, which takes the TRIGGER privilege."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM information_schema.TRIGGERS"
+            " WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = %s",
+            (table,),
+        )
+        return bool(cursor.fetchall()[0][0])
+
+
+def _query(connection: Connection[Any], select: str, table: str, tail: str = "") -> tuple[tuple[Any, ...], ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{select} WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s{tail}", (table,))
+        return tuple(cursor.fetchall())
+
+
+def _target_ddl(table: Table) -> str:
+    columns = [
+        f"  `{c.name}` {_DDL_TYPES[c.type].format(c)} {'NULL' if c.nullable else 'NOT NULL'}" for c in table.columns
+    ]
+    body = ",\n".join([*columns, f"  PRIMARY KEY (`{table.key.name}`)"])
+    return f"CREATE TABLE IF NOT EXISTS `{table.name}` (\n{body}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"

@@ -1,0 +1,246 @@
+"""The target table as a server has it, and the statements that write it.
+
+No statement here can reach the row of another key, whatever unique keys, triggers or collations the table has or
+gets under an open connection: rows are inserted without any `ON DUPLICATE KEY`, and changed and deleted by a join on
+the exact key. Which rows exist is a guess that the server's answer confirms; see apply.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import pymysql
+from pymysql.constants import ER
+
+from common.changes import Kind, Row, Value
+from common.mapping import Table
+from common.mysql import errors, unique
+
+SIDECAR = "replication_versions"
+
+# Assignments run from left to right, so `version`, which all others compare with, comes last:
+# https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html (MariaDB has no row alias, hence VALUES()).
+_NEWER = "IF(VALUES(version) > version, VALUES({0}), {0})"
+CLAIM_HEAD = f"INSERT INTO {SIDECAR} (item_key, deleted, source_time, token, version) VALUES "
+CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
+    f"{name} = {_NEWER.format(name)}" for name in ("deleted", "source_time", "token", "version")
+)
+# Takes the lock of every key and changes no row that is there; a new row has the token and the lowest version.
+LOCK_TAIL = " ON DUPLICATE KEY UPDATE token = token"
+# Locks nothing new: the claim holds these rows already. A plain SELECT could read from an older snapshot.
+READ_HEAD = f"SELECT item_key, version, source_time, token FROM {SIDECAR} WHERE item_key IN ("
+READ_TAIL = ") FOR UPDATE"
+UNLOCK_HEAD = f"DELETE FROM {SIDECAR} WHERE version = '' AND item_key IN ("
+
+Check = Callable[[Value], bool]
+
+
+class Rejection(NamedTuple):
+    """Why a row is not written: what a parked record says of it."""
+
+    reason: str
+    hint: str
+    errno: int | None
+    kind: Kind
+
+
+class UniqueKey(NamedTuple):
+    """A unique key besides the one on the key column. `lengths` has the characters of a prefix key, else None."""
+
+    name: str
+    columns: tuple[str, ...]
+    lengths: tuple[int | None, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        return "(expression)" not in self.columns
+
+    def values(self, row: dict[str, Any]) -> unique.Values | None:
+        """What a row holds of it, in a form that can be compared."""
+        return unique.comparable((row[name] for name in self.columns), self.lengths)
+
+
+@dataclass(frozen=True)
+class ValueCheck:
+    """What a column would not store as it was sent: `fits` is false for such a value.
+
+    `problem` says so where the server would not; `errno` is the error that it would give.
+    """
+
+    column: str
+    type: str
+    index: int
+    fits: Check = field(compare=False)
+    problem: str = ""
+    errno: int | None = None
+
+    @property
+    def rejection(self) -> Rejection:
+        if self.errno is None:
+            return Rejection(f"column {self.column} {self.problem}", _CORRECT, None, Kind.POISON)
+        reason = f"MySQL error {self.errno} ({_NAMES[self.errno]}) on column {self.column}"
+        return Rejection(reason, errors.RULES[self.errno].hint, self.errno, Kind.POISON)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A mapped table as a server has it.
+
+    `charset` and `collation` are the key column's. `own_keys` names the unique keys on the key column alone,
+    `numbered_keys` those of an AUTO_INCREMENT column;
+    `checks` find values that the server would change without a word, `limits` those that it would refuse;
+    `vacant` says with what a column may be filled to free its unique value for a moment: "null", "text" or nothing.
+    `is_plain` says that the table looks like one that the schema step makes: nothing but mapped columns under their own
+    primary key, and no trigger. What a trigger does to the key of a row is looked at on all others.
+    `packet_bytes` is what the server takes at once, its max_allowed_packet. `row_word` goes before each row of a
+    table value constructor, which MySQL wants and MariaDB does not know.
+    """
+
+    table: Table
+    charset: str = "ascii"
+    collation: str = "ascii_bin"
+    other_unique_keys: tuple[UniqueKey, ...] = ()
+    own_keys: tuple[str, ...] = ("PRIMARY",)
+    numbered_keys: tuple[str, ...] = ()
+    checks: tuple[ValueCheck, ...] = ()
+    limits: tuple[ValueCheck, ...] = field(default=(), compare=False)
+    vacant: tuple[tuple[str, str], ...] = ()
+    packet_bytes: int = 2**24
+    row_word: str = ""
+    is_plain: bool = True
+
+    @cached_property
+    def insert_head(self) -> str:
+        return f"INSERT INTO `{self.table.name}` ({', '.join(f'`{c.name}`' for c in self.table.columns)}) VALUES "
+
+    @property
+    def insert_tail(self) -> str:
+        return ""
+
+    @cached_property
+    def update_head(self) -> str:
+        return f"UPDATE {self._rows([c.name for c in self.table.columns])}"
+
+    @cached_property
+    def update_tail(self) -> str:
+        names = [c.name for c in self.table.columns]
+        sets = [f"t.`{name}` = n.c{i}" for i, name in enumerate(names) if name != self.table.key.name]
+        return f"{self._join(names.index(self.table.key.name))} SET {', '.join(sets)}"
+
+    def patch(self, columns: list[str]) -> tuple[str, str]:
+        """Head and tail of a statement that changes `columns` alone; its rows are the key and their values."""
+        sets = ", ".join(f"t.`{name}` = n.c{i}" for i, name in enumerate(columns, 1))
+        return f"UPDATE {self._rows([self.table.key.name, *columns])}", f"{self._join(0)} SET {sets}"
+
+    @cached_property
+    def delete_head(self) -> str:
+        return f"DELETE t FROM {self._rows([self.table.key.name])}"
+
+    @cached_property
+    def delete_tail(self) -> str:
+        return self._join(0)
+
+    def _rows(self, columns: list[str]) -> str:
+        # A common table expression names the columns in both dialects; a derived table does in MySQL alone.
+        return f"(WITH n ({', '.join(f'c{i}' for i in range(len(columns)))}) AS (VALUES "
+
+    def _join(self, key: int) -> str:
+        column = f"t.`{self.table.key.name}`"
+        return (
+            f") SELECT * FROM n) n STRAIGHT_JOIN `{self.table.name}` t"
+            # By the column's own collation, so that its index is used.
+            f" ON {column} = CONVERT(n.c{key} USING {self.charset}) COLLATE {self.collation}"
+            f" AND {self._is_exact(column, f'n.c{key}')}"
+        )
+
+    def _is_exact(self, column: str, key: str) -> str:
+        """A collation may take blanks at the end, or letters of another case, for equal; a binary one only blanks."""
+        if self.collation.endswith("_bin"):
+            return f"CHAR_LENGTH({column}) = CHAR_LENGTH({key})"
+        # In UTF-8 on both sides: the column may be UTF-16.
+        return f"CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({key} AS BINARY)"
+
+    @cached_property
+    def plain_keys(self) -> list[UniqueKey]:
+        """Those over which rows of different keys can clash, as far as their values can be read."""
+        return [key for key in self.other_unique_keys if key.is_plain and self.table.key.name not in key.columns]
+
+    @cached_property
+    def vacating(self) -> list[tuple[str, str]]:
+        """A column of each other unique key that can be filled so that the row lets go of its value, and with what."""
+        vacant = dict(self.vacant)
+        chosen = (next((name for name in key.columns if name in vacant), None) for key in self.plain_keys)
+        return [(name, vacant[name]) for name in dict.fromkeys(chosen) if name]
+
+    def found(self, columns: list[str]) -> tuple[str, str]:
+        """Head and tail of a statement that reads the key and `columns` of rows. It locks nothing."""
+        names = ", ".join(f"`{name}`" for name in [self.table.key.name, *columns])
+        return f"SELECT {names} FROM `{self.table.name}` WHERE `{self.table.key.name}` IN (", ")"
+
+    @cached_property
+    def digest(self) -> tuple[str, str]:
+        """Head and tail of a statement that counts the rows of keys and sums the keys up."""
+        key = f"`{self.table.key.name}`"
+        return (
+            f"SELECT COUNT(*), BIT_XOR(CRC32(CONVERT({key} USING utf8mb4))) FROM `{self.table.name}` WHERE {key} IN (",
+            ")",
+        )
+
+    def refusal(self, row: Row, *, foresee: bool = False) -> Rejection | None:
+        """Why `row` must not be sent, as the server would store something else without saying so.
+
+        With `foresee` also what the server would refuse, as far as the columns' types tell: that costs no round trip.
+        """
+        for check in (*self.checks, *self.limits) if foresee else self.checks:
+            if not check.fits(row[check.index]):
+                return check.rejection
+        return None
+
+    def rejection(self, error: pymysql.MySQLError) -> Rejection | None:
+        """The server's reason to refuse a row: error name, column and unique key, but no value.
+
+        None for an error that is not about a row: the database, the path to it, configuration or schema.
+        """
+        rule, errno, message = errors.rule(error), errors.number(error), str(error.args[-1])
+        if errno == ER.DUP_ENTRY:
+            return self._clash(message, rule.hint)
+        if rule is errors.UNKNOWN:
+            reason = f"unknown error {errno}: the rest of its batch was written without it"
+            return Rejection(reason, rule.hint, errno, Kind.UNKNOWN)
+        if rule.verdict not in errors.OF_A_ROW:
+            return None
+        columns = [column.name for column in self.table.columns if re.search(rf"\b{column.name}['`]", message)]
+        on = f" on column {', '.join(columns)}" if columns else ""
+        kind = Kind.DEFERRED if rule.verdict is errors.Verdict.DEFER else Kind.POISON
+        return Rejection(f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", rule.hint, errno, kind)
+
+    def _clash(self, message: str, hint: str) -> Rejection:
+        name = _clashing_key(message)
+        if name in self.numbered_keys:  # MySQL proposes the last number again and again
+            reason = f"the number that the server gives a new row is taken in {name}"
+            return Rejection(reason, errors.EXHAUSTED.hint, ER.DUP_ENTRY, Kind.DEFERRED)
+        what = "its key, but for upper and lower case or blanks" if name in self.own_keys else name
+        return Rejection(f"another row holds the same value of {what}", hint, ER.DUP_ENTRY, Kind.DEFERRED)
+
+
+MOVED = Rejection(
+    "the row is not there under its key after it was written: a trigger changes the key",
+    "change the trigger, then retry the record",
+    None,
+    Kind.POISON,
+)
+_CORRECT = "the value does not fit its column; correct the item, its next version supersedes"
+_NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
+
+
+def _clashing_key(message: str) -> str:
+    """`Duplicate entry '...' for key 'name'`, in MySQL 8 'table.name'; the value before it may hold anything.
+
+    So may the whole text that a trigger signals.
+    """
+    _, found, name = message.rpartition(" for key ")
+    return name.strip("'`\"").rpartition(".")[2] if found else "a unique key"

@@ -1,0 +1,96 @@
+"""What the person at the terminal chose: read once from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.local_stack.access import Account
+from scripts.local_stack.failure import StackError
+from scripts.local_stack.mariadb import DATABASE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+TLS_MODES = ("verify", "require", "off")
+DESTINATIONS = ("s3", "sqs")
+DEFAULT_MYSQL_PORT = 3306
+
+
+@dataclass(frozen=True)
+class GivenServer:
+    """A MySQL server that is not ours: MYSQL_HOST and its siblings."""
+
+    host: str
+    port: int
+    account: Account
+    database: str
+    tls: str | None
+    host_for_lambda: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    home: Path
+    cache: Path
+    env: str
+    endpoint: str | None
+    server: GivenServer | None
+    failure_destination: str
+
+    @property
+    def stack_home(self) -> Path:
+        """One folder per emulator: deployments never share Terraform state."""
+        return self.home / "stacks" / re.sub(r"\W+", "-", f"{self.endpoint or 'ministack'} {self.env}")
+
+    @property
+    def build_folder(self) -> Path:
+        """Its own: `make build` in the meantime does not change what a running apply reads."""
+        return self.stack_home / "work" / "build"
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    endpoint = environment.get("AWS_ENDPOINT_URL") or None
+    default_home = REPOSITORY / ".backstream"
+    return Settings(
+        home=Path(environment.get("BACKSTREAM_HOME") or default_home).resolve(),
+        cache=Path(environment.get("BACKSTREAM_CACHE") or default_home / "cache").resolve(),
+        env=environment.get("BACKSTREAM_ENV") or "local",
+        endpoint=endpoint.rstrip("/") if endpoint else None,
+        server=_given_server(environment),
+        # MiniStack knows the queue only; the bucket holds whole events and is what AWS deployments use.
+        failure_destination=_choice(environment, "FAILURE_DESTINATION", DESTINATIONS, "s3" if endpoint else "sqs"),
+    )
+
+
+def _given_server(environment: Mapping[str, str]) -> GivenServer | None:
+    host = environment.get("MYSQL_HOST")
+    if not host:
+        return None
+    return GivenServer(
+        host=host,
+        port=_port(environment.get("MYSQL_PORT") or str(DEFAULT_MYSQL_PORT)),
+        account=Account(environment.get("MYSQL_USER") or "root", environment.get("MYSQL_PASSWORD", "")),
+        database=environment.get("MYSQL_DATABASE") or DATABASE,
+        tls=_choice(environment, "MYSQL_TLS", TLS_MODES, "") or None,
+        # Inside a container 127.0.0.1 is the container: there the functions need another name for the same server.
+        host_for_lambda=environment.get("MYSQL_HOST_FOR_LAMBDA") or host,
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal():
+        raise StackError(f"MYSQL_PORT must be a number, not {text!r}")
+    return int(text)
+
+
+def _choice(environment: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = environment.get(name) or default
+    if value and value not in allowed:
+        raise StackError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    return value
