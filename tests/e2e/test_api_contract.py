@@ -19,7 +19,7 @@ def test_the_deployed_api_keeps_its_contract(case, stack):
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("credentials", [None, ("foo", "baz"), ("bar", "bar")])
-def test_a_stranger_gets_a_challenge_and_nothing_else(stack, credentials):
+def test_wrong_credentials_get_a_401_from_api_gateway(stack, credentials):
     answer = requests.get(f"{stack.outputs['api_url']}/v1/orders?merchant_id=m", auth=credentials, timeout=30)
 
     assert answer.status_code == 401

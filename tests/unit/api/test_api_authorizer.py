@@ -27,7 +27,7 @@ def event(authorization):
     return {"type": "REQUEST", "methodArn": METHOD, "headers": {"Authorization": authorization}}
 
 
-def test_the_right_credentials_open_every_path_of_the_stage(authorize):
+def test_right_credentials_allow_every_path_of_the_stage(authorize):
     answer = authorize(event(basic()), None)
 
     allow = {
@@ -39,12 +39,12 @@ def test_the_right_credentials_open_every_path_of_the_stage(authorize):
 
 
 @pytest.mark.parametrize("wrong", ["Basic Zm9vOmJheg==", "Basic ?", "Bearer Zm9vOmJhcg==", ""])
-def test_anything_else_is_the_word_that_api_gateway_makes_a_401_of(authorize, wrong):
+def test_wrong_credentials_raise_unauthorized(authorize, wrong):
     with pytest.raises(Exception, match=r"^Unauthorized$"):
         authorize(event(wrong), None)
 
 
-def test_a_secret_that_cannot_be_read_is_no_refusal(authorize):
+def test_an_unreadable_secret_is_not_a_401(authorize):
     """It would tell a client with the right password that it is wrong; API Gateway makes a 500 of it."""
     boto3.client("secretsmanager").delete_secret(SecretId="api", ForceDeleteWithoutRecovery=True)
 

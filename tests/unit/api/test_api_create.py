@@ -27,7 +27,7 @@ def refused(client, harness, status, sent: str | bytes | None, **headers) -> Ans
     return answer
 
 
-def test_an_order_is_stored_with_these_attributes_and_no_other(client, harness):
+def test_a_new_order_has_exactly_these_attributes(client, harness):
     answer = client.post()
     order_id = "00000000-0000-4000-8000-000000000001"
     assert (answer.status, answer.json) == (201, {"order_id": order_id})
@@ -54,7 +54,7 @@ def test_an_order_is_stored_with_these_attributes_and_no_other(client, harness):
         "http://localhost:4566/_aws/execute-api/abc/dev",
     ],
 )
-def test_location_leads_to_the_order_behind_any_prefix(client, base):
+def test_location_resolves_behind_any_url_prefix(client, base):
     """The handler cannot know stage, base path and emulator prefix, so the reference is relative."""
     answer = client.post()
     expected = f"{base}/v1/orders/{answer.json['order_id']}"
@@ -86,7 +86,7 @@ def test_order_ids_are_random_uuids(dynamodb, monkeypatch):
         ("900719925474099", "JPY", "900719925474099"),
     ],
 )
-def test_amounts_stay_exact_and_have_the_decimals_of_their_currency(client, harness, amount, currency, stored):
+def test_amounts_are_exact_with_the_decimals_of_the_currency(client, harness, amount, currency, stored):
     answer = client.post(body(amount=amount, currency=f'"{currency}"'))
     if stored is None:
         assert (answer.status, answer.fields, harness.items()) == (422, ["/amount"], [])
@@ -126,7 +126,7 @@ def test_amounts_stay_exact_and_have_the_decimals_of_their_currency(client, harn
         (None, "INR"),
     ],
 )
-def test_an_amount_that_does_not_fit_is_refused_by_name(client, harness, amount, currency):
+def test_an_invalid_amount_is_refused_by_name(client, harness, amount, currency):
     answer = refused(client, harness, 422, body(amount=amount, currency=f'"{currency}"'))
     assert set(answer.fields) == {"/amount"}
 
@@ -163,7 +163,7 @@ def test_a_number_that_is_not_json_is_refused(client, harness, number):
         ("amount/x~y", "1"),
     ],
 )
-def test_a_field_that_is_wrong_missing_or_unknown_is_named(client, harness, field, text):
+def test_a_wrong_missing_or_unknown_field_is_named(client, harness, field, text):
     answer = refused(client, harness, 422, body(**{field: text}))
     assert set(answer.fields) == {"/" + field.replace("~", "~0").replace("/", "~1")}
 
@@ -173,7 +173,7 @@ def test_all_wrong_fields_are_named_at_once(client, harness):
     assert sorted(answer.fields) == ["/amount", "/currency", "/extra", "/merchant_id"]
 
 
-def test_answers_never_repeat_what_was_sent(client, harness):
+def test_problems_never_repeat_what_was_sent(client, harness):
     secret = "4111111111111111"
     answer = refused(
         client, harness, 422, body(merchant_id=f'"\\u0000{secret}"', amount=secret + "00", currency=f'"{secret}"')
@@ -198,16 +198,16 @@ def test_answers_never_repeat_what_was_sent(client, harness):
         "\ud800",
     ],
 )
-def test_a_body_that_is_no_json_is_refused(client, harness, sent):
+def test_a_body_that_is_not_json_is_refused(client, harness, sent):
     refused(client, harness, 400, sent)
 
 
 @pytest.mark.parametrize("sent", ["null", "[]", "1", '"order"', "true", "[" * 200 + "]" * 200, "1e400"])
-def test_a_body_that_is_no_object_is_refused(client, harness, sent):
+def test_a_body_that_is_not_an_object_is_refused(client, harness, sent):
     assert refused(client, harness, 422, sent).fields == [""]
 
 
-def test_a_field_given_twice_is_refused(client, harness):
+def test_a_repeated_field_is_refused(client, harness):
     """Parsers disagree on which one counts, so somebody in the chain would see another order."""
     answer = refused(client, harness, 400, GOOD_ORDER[:-1] + ', "amount": 1}')
     assert answer.fields == ["/amount"]
@@ -215,12 +215,12 @@ def test_a_field_given_twice_is_refused(client, harness):
 
 @pytest.mark.parametrize("size", [16_385, 100_000])
 @pytest.mark.parametrize("kind", [str, bytes])
-def test_a_large_body_is_refused(client, harness, size, kind):
+def test_a_body_over_the_limit_is_refused(client, harness, size, kind):
     sent = GOOD_ORDER.ljust(size)
     refused(client, harness, 413, sent if kind is str else sent.encode())
 
 
-def test_the_largest_body_is_accepted(client):
+def test_a_body_at_the_limit_is_accepted(client):
     assert client.post(GOOD_ORDER.ljust(16_384).encode()).status == 201
     assert client.post(GOOD_ORDER.ljust(16_384)).status == 201
 
@@ -253,7 +253,7 @@ def test_another_content_type_is_refused(client, harness, content_type):
         "application/json;",
     ],
 )
-def test_json_in_utf8_may_say_so(client, content_type):
+def test_content_type_may_state_the_charset_utf8(client, content_type):
     assert client.post(Content_Type=content_type).status == 201
 
 
@@ -263,7 +263,7 @@ def test_a_missing_content_type_and_a_missing_body_are_refused(client, harness):
     assert harness.everything() == ([], [])
 
 
-def test_a_body_in_base64_is_the_same_body(client, harness):
+def test_a_base64_body_is_decoded(client, harness):
     assert client.post(GOOD_ORDER.encode()).status == 201
     assert client("POST", body="%%%", isBase64Encoded=True).status == 400
     assert len(harness.items()) == 1
@@ -274,6 +274,6 @@ def test_query_parameters_are_refused(client, harness):
     assert harness.everything() == ([], [])
 
 
-def test_nothing_is_written_for_strangers(make_api, client, harness):
+def test_nothing_is_written_without_credentials(make_api, client, harness):
     client.authorization = basic("foo", "wrong")
     refused(client, harness, 401, GOOD_ORDER)

@@ -26,7 +26,7 @@ COLUMNS = {
 }
 
 
-def test_currencies_are_those_of_iso_4217_that_have_a_minor_unit():
+def test_currencies_are_those_of_iso_4217_with_a_minor_unit():
     standard = {currency.code: currency.exponent for currency in iso4217.Currency if currency.exponent is not None}
     assert standard == MINOR_DIGITS
 
@@ -76,7 +76,7 @@ def test_the_openapi_document_is_valid():
     validate(OPENAPI)
 
 
-def test_the_openapi_document_holds_the_schemas_that_requests_are_checked_with():
+def test_the_openapi_document_has_the_schemas_of_the_requests():
     published = OPENAPI["components"]["schemas"]
     assert {schema["title"]: schema for schema in SCHEMAS.values()} == {
         schema["title"]: published[schema["title"]] for schema in SCHEMAS.values()

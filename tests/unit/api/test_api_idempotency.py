@@ -30,7 +30,7 @@ def test_the_same_key_and_body_give_the_same_order(client, harness):
     assert harness.everything() == before
 
 
-def test_a_key_is_remembered_without_anything_that_was_sent(client, harness):
+def test_a_key_record_contains_only_hashes(client, harness):
     client.post(Idempotency_Key='"key-1"')
     (claim,) = harness.items(CLAIMS)
     assert claim["order_id"] == harness.items()[0]["p_key"]
@@ -47,7 +47,7 @@ def test_a_key_is_remembered_without_anything_that_was_sent(client, harness):
         GOOD_ORDER.encode(),
     ],
 )
-def test_the_same_order_written_otherwise_is_the_same_body(client, harness, same):
+def test_equal_orders_match_however_their_json_is_written(client, harness, same):
     first = client.post(Idempotency_Key="k")
     assert client.post(same, Idempotency_Key="k").json == first.json
     assert len(harness.items()) == 1
@@ -62,7 +62,7 @@ def test_the_same_key_with_another_body_is_refused(client, harness, other):
     assert harness.everything() == before
 
 
-def test_a_refused_body_does_not_use_the_key_up(client, harness):
+def test_a_refused_body_does_not_use_up_the_key(client, harness):
     assert client.post("{}", Idempotency_Key="k").status == 422
     assert client.post(Idempotency_Key="k").status == 201
 
@@ -104,14 +104,14 @@ def test_the_longest_key_is_accepted(client):
     assert client.post(Idempotency_Key="k" * 255).status == 201
 
 
-def test_keys_of_different_clients_are_different_keys(make_api, harness):
+def test_clients_do_not_share_keys(make_api, harness):
     names = iter(["alice", "bob"])
     client = Client(make_api(authenticate=lambda _: next(names)), None)
     assert client.post(Idempotency_Key="k").json != client.post(Idempotency_Key="k").json
     assert len(harness.items()) == 2
 
 
-def test_no_client_and_key_make_up_those_of_others(make_api, harness):
+def test_a_client_and_key_never_match_another_pair(make_api, harness):
     """`a` with key `bk` is not `ab` with key `k`."""
     names = iter(["a", "ab"])
     client = Client(make_api(authenticate=lambda _: next(names)), None)
@@ -119,7 +119,7 @@ def test_no_client_and_key_make_up_those_of_others(make_api, harness):
     assert len(harness.items()) == len(harness.items(CLAIMS)) == 2
 
 
-def test_a_key_that_has_run_out_is_not_met_in_a_conflict(make_api, client, harness):
+def test_a_conflict_does_not_return_the_order_of_an_expired_key(make_api, client, harness):
     """A transaction may fail for another reason while the old claim is still there: its order is not the answer."""
     first = client.post(Idempotency_Key="k")
     harness.clock.now += 86_400
@@ -137,7 +137,7 @@ def test_a_key_that_has_run_out_is_not_met_in_a_conflict(make_api, client, harne
     assert len(harness.items()) == 2
 
 
-def test_a_key_that_has_run_out_is_a_new_key(client, harness):
+def test_an_expired_key_is_a_new_key(client, harness):
     """The TTL process comes late; until it does, the time stamp decides."""
     first = client.post(Idempotency_Key="k")
     harness.clock.now += 86_399
@@ -148,7 +148,7 @@ def test_a_key_that_has_run_out_is_a_new_key(client, harness):
     assert "idempotency-replayed" not in second.headers
 
 
-def test_sent_at_once_by_many_there_is_one_order(client, harness):
+def test_concurrent_requests_with_one_key_create_one_order(client, harness):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.post(Idempotency_Key="k"), range(24)))
     assert {answer.status for answer in answers} == {201}
@@ -156,7 +156,7 @@ def test_sent_at_once_by_many_there_is_one_order(client, harness):
     assert len(harness.items()) == len(harness.items(CLAIMS)) == 1
 
 
-def test_at_once_with_different_bodies_one_wins_and_the_others_are_told(client, harness):
+def test_concurrent_requests_with_different_bodies_create_one(client, harness):
     bodies = [GOOD_ORDER, OTHER_ORDER] * 8
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda body: client.post(body, Idempotency_Key="k"), bodies))
@@ -165,7 +165,7 @@ def test_at_once_with_different_bodies_one_wins_and_the_others_are_told(client, 
 
 
 @pytest.mark.parametrize("codes", [("None", "TransactionConflict"), ()])
-def test_whoever_meets_a_request_under_way_gets_its_order(make_api, harness, codes):
+def test_a_request_waits_for_one_in_progress_with_the_same_key(make_api, harness, codes):
     """The other transaction holds the key but has not committed: nothing to read yet, so ask again."""
     rival = Client(make_api(), basic())
     conflicts = iter([canceled(*codes), canceled(*codes)])
@@ -184,7 +184,7 @@ def test_whoever_meets_a_request_under_way_gets_its_order(make_api, harness, cod
     assert harness.pauses == [0.05, 0.1]
 
 
-def test_a_conflict_that_does_not_end_is_a_409(make_api, harness):
+def test_an_endless_conflict_is_a_409(make_api, harness):
     def transact(**_: Any) -> Any:
         raise canceled("None", "TransactionConflict")
 

@@ -101,6 +101,6 @@ def test_any_authorization_but_the_right_one_is_refused(make_api, harness, autho
     assert (answer.status, harness.items()) == (401, [])
 
 
-def test_the_right_one_is_accepted(make_api):
+def test_the_right_authorization_is_accepted(make_api):
     assert Client(make_api(), basic()).post().status == 201
     assert stored_item()["created_at"] == {"N": str(NOW)}
