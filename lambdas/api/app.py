@@ -1,4 +1,4 @@
-"""One event in, one answer out, one line in the log."""
+"""Handles one event: calls the API, turns errors into responses, writes the log line and the metric."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ import traceback
 from typing import Any
 
 from api import aws, problems
-from api.gateway import Event, Request, reply, request
+from api.gateway import Event, Request, parse_event, to_result
 from api.problems import Problem
-from api.routes import Api, Outcome
+from api.routes import Handled, OrdersApi
 from common.telemetry import logger, metrics
 
 
-def serve(api: Api, event: Event, request_id: str = "") -> dict[str, Any]:
-    """Answer an event of API Gateway, whatever happens, and leave one line in the log about it."""
+def serve(api: OrdersApi, event: Event, request_id: str = "") -> dict[str, Any]:
+    """Return API Gateway's result for `event`; every error becomes a response, and every request one log line."""
     started = time.perf_counter()
-    asked = request(event, request_id)
-    outcome, failure = _outcome(api, asked)
-    _report(asked, outcome, failure, time.perf_counter() - started)
-    return reply(outcome.response, asked.request_id)
+    request = parse_event(event, request_id)
+    handled, failure = _handle(api, request)
+    _report(request, handled, failure, time.perf_counter() - started)
+    return to_result(handled.response, request.request_id)
 
 
-def _outcome(api: Api, asked: Request) -> tuple[Outcome, Exception | None]:
+def _handle(api: OrdersApi, request: Request) -> tuple[Handled, Exception | None]:
     try:
-        return api.answer(asked), None
+        return api.handle(request), None
     except Problem as problem:
-        return Outcome(problems.response(problem, asked.request_id)), None
-    except Exception as error:  # noqa: BLE001 - the last resort: the client gets an id, the log the rest
-        return _failed(error, asked.request_id), error
+        return Handled(problems.response(problem, request.request_id)), None
+    except Exception as error:  # noqa: BLE001 - the client gets the request id, the log gets the error
+        return _failed(error, request.request_id), error
 
 
-def _failed(error: Exception, request_id: str) -> Outcome:
+def _failed(error: Exception, request_id: str) -> Handled:
     if aws.unavailable(error):
-        return Outcome(problems.response(problems.unavailable(), request_id), "Unavailable")
-    return Outcome(problems.response(problems.internal(), request_id), "UnexpectedErrors")
+        return Handled(problems.response(problems.unavailable(), request_id), "Unavailable")
+    return Handled(problems.response(problems.internal(), request_id), "UnexpectedErrors")
 
 
-def _report(asked: Request, outcome: Outcome, failure: Exception | None, seconds: float) -> None:
+def _report(request: Request, handled: Handled, failure: Exception | None, seconds: float) -> None:
     fields = {
-        "method": asked.method,
-        "resource": asked.resource,
-        "status": int(outcome.response.status),
-        "order_id": outcome.order_id,
-        "request_id": asked.request_id,
+        "method": request.method,
+        "resource": request.resource,
+        "status": int(handled.response.status),
+        "order_id": handled.order_id,
+        "request_id": request.request_id,
         "latency_ms": round(seconds * 1000, 1),
     }
     if failure is None:
         logger.info("request", extra=fields)
     else:
         logger.error("request failed", extra=fields | _failure(failure))
-    if outcome.metric:
-        metrics.add_metric(outcome.metric, "Count", 1)
+    if handled.metric:
+        metrics.add_metric(handled.metric, "Count", 1)
         metrics.flush_metrics()
 
 
 def _failure(error: Exception) -> dict[str, Any]:
-    """Where and what. Of messages only our own, which are hints: libraries put values into theirs."""
+    """Type, code, hint and stack of an error, but not its message: libraries put values into theirs."""
     frames = [f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
     return {
         "error": type(error).__qualname__,

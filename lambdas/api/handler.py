@@ -1,4 +1,4 @@
-"""The API function: everything is made once at cold start, then one request at a time."""
+"""Lambda entry point of the API; clients and configuration are created once, at cold start."""
 
 from __future__ import annotations
 

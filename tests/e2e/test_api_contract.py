@@ -1,4 +1,4 @@
-"""The deployed API, gateway and all, keeps what its OpenAPI document says."""
+"""The deployed API, with API Gateway, keeps its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import requests
 
 from tests.unit.api.contract import ask, contract
 
-# Probing credentials with every request would have MiniStack start the authorizer anew each time it refuses.
+# MiniStack restarts the authorizer after each refusal, so credentials are not probed with every request.
 schema = contract(examples=15, probe_auth=False)
 
 

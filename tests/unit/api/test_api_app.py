@@ -1,4 +1,4 @@
-"""What holds for every request: routing, failures, the log, the shape of the gateway's events."""
+"""Every request: routing, errors, logs, metrics, and the forms of API Gateway's events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
 from api import auth
-from tests.unit.api.harness import GOOD_ORDER, Client, Wrapped, basic
+from tests.unit.api.harness import GOOD_ORDER, Client, PatchedClient, basic
 
 
 def failing(error: Exception) -> Any:
@@ -78,7 +78,7 @@ def test_an_unknown_path_is_a_404(client, method, path):
     ],
 )
 def test_a_dynamodb_outage_is_a_503_with_retry_after(make_api, harness, error):
-    client = Client(make_api(Wrapped(harness.dynamodb, put_item=failing(error))), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, put_item=failing(error))), basic())
     answer = client.post()
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert harness.everything() == ([], [])
@@ -89,7 +89,7 @@ def test_a_dynamodb_outage_is_a_503_with_retry_after(make_api, harness, error):
     [RuntimeError("merchant-102"), client_error("AccessDeniedException"), client_error("ResourceNotFoundException")],
 )
 def test_an_unexpected_error_is_a_500_without_internals(make_api, harness, caplog, error):
-    client = Client(make_api(Wrapped(harness.dynamodb, put_item=failing(error))), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, put_item=failing(error))), basic())
     answer = client.post()
     assert (answer.status, answer.json["request_id"], answer.headers["x-request-id"]) == (500, "request-1", "request-1")
     assert set(answer.json) == {"type", "title", "status", "detail", "request_id"}

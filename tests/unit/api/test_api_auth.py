@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Authentication by HTTP Basic or AWS_IAM."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from api import auth
-from tests.unit.api.harness import Client, Clock, basic
+from tests.unit.api.harness import Client, SettableClock, basic
 
 SECRET = '{"username": "foo", "password": "bar"}'
 
 
-class Vault:
-    """A secret that counts how often it is read."""
+class CountingSecret:
+    """Returns the text of a secret and counts the reads."""
 
     def __init__(self, text: str = SECRET) -> None:
         self.text = text
@@ -26,13 +26,13 @@ class Vault:
 
 
 @pytest.fixture
-def vault():
-    return Vault()
+def secret():
+    return CountingSecret()
 
 
 @pytest.fixture
-def guarded(make_api, harness, vault):
-    return Client(make_api(authenticate=auth.basic(auth.Secret(vault, harness.clock))), basic())
+def guarded(make_api, harness, secret):
+    return Client(make_api(authenticate=auth.basic(auth.Secret(secret, harness.clock))), basic())
 
 
 def encoded(raw: bytes) -> str:
@@ -80,21 +80,21 @@ def test_scheme_and_header_name_are_case_insensitive(client, scheme, header):
 
 
 def test_a_password_may_contain_colons_and_unicode(make_api, harness):
-    vault = Vault('{"username": "foo", "password": "b:ä:✓"}')
-    client = Client(make_api(authenticate=auth.basic(auth.Secret(vault, harness.clock))), basic("foo", "b:ä:✓"))
+    secret = CountingSecret('{"username": "foo", "password": "b:ä:✓"}')
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(secret, harness.clock))), basic("foo", "b:ä:✓"))
     assert client.post().status == 201
 
 
-def test_the_secret_is_cached(guarded, vault, harness):
+def test_the_secret_is_cached(guarded, secret, harness):
     for _ in range(20):
         assert guarded.post().status == 201
         harness.clock.now += 14
-    assert vault.reads == 1
+    assert secret.reads == 1
 
 
-def test_a_rotated_secret_is_read_at_its_first_use(guarded, vault, harness):
+def test_a_rotated_secret_is_read_at_its_first_use(guarded, secret, harness):
     assert guarded.post().status == 201
-    vault.text = SECRET.replace("bar", "new")
+    secret.text = SECRET.replace("bar", "new")
     harness.clock.now += 15
     guarded.authorization = basic("foo", "new")
     assert guarded.post().status == 201
@@ -102,19 +102,19 @@ def test_a_rotated_secret_is_read_at_its_first_use(guarded, vault, harness):
     assert guarded.post().status == 401
 
 
-def test_a_cached_secret_expires_after_five_minutes(guarded, vault, harness):
+def test_a_cached_secret_expires_after_five_minutes(guarded, secret, harness):
     assert guarded.post().status == 201
-    vault.text = SECRET.replace("bar", "new")
+    secret.text = SECRET.replace("bar", "new")
     harness.clock.now += 300
     assert guarded.post().status == 401
 
 
-def test_wrong_passwords_read_the_secret_every_15_s_at_most(guarded, vault, harness):
+def test_wrong_passwords_read_the_secret_every_15_s_at_most(guarded, secret, harness):
     guarded.authorization = basic("foo", "wrong")
     for _ in range(30):
         assert guarded.post().status == 401
         harness.clock.now += 1
-    assert vault.reads == 2
+    assert secret.reads == 2
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_wrong_passwords_read_the_secret_every_15_s_at_most(guarded, vault, harn
     ],
 )
 def test_a_malformed_secret_is_a_500_with_a_hint_in_the_log(make_api, text, caplog):
-    client = Client(make_api(authenticate=auth.basic(auth.Secret(lambda: text, Clock()))), basic("foo", ""))
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(lambda: text, SettableClock()))), basic("foo", ""))
     answer = client.post()
     assert answer.status == 500
     assert (caplog.records[-1].error, caplog.records[-1].hint) == ("SecretError", auth.SecretError.hint)
@@ -144,7 +144,7 @@ def test_a_secrets_manager_outage_is_a_503(make_api):
     def read() -> str:
         raise ClientError({"Error": {"Code": "InternalServiceError"}}, "GetSecretValue")
 
-    client = Client(make_api(authenticate=auth.basic(auth.Secret(read, Clock()))), basic())
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(read, SettableClock()))), basic())
     assert client.post().status == 503
 
 

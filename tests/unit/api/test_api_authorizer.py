@@ -1,4 +1,4 @@
-"""API Gateway asks the authorizer first, so that its own 401 carries the challenge."""
+"""The authorizer, which lets API Gateway send a 401 with a challenge."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_wrong_credentials_raise_unauthorized(authorize, wrong):
 
 
 def test_an_unreadable_secret_is_not_a_401(authorize):
-    """It would tell a client with the right password that it is wrong; API Gateway makes a 500 of it."""
+    """API Gateway turns the error into a 500; a 401 would tell a client that its right password is wrong."""
     boto3.client("secretsmanager").delete_secret(SecretId="api", ForceDeleteWithoutRecovery=True)
 
     with pytest.raises(Exception, match="ResourceNotFound"):

@@ -1,4 +1,4 @@
-"""Cold start: the whole environment is checked at once, and no more is imported than is needed."""
+"""Cold start: the environment is validated, and nothing unused is imported."""
 
 from __future__ import annotations
 

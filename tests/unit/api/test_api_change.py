@@ -1,4 +1,4 @@
-"""PATCH and DELETE: no order changes between read and write unseen."""
+"""PATCH and DELETE: preconditions, and no lost update."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.api.harness import NOW, THREE_DAYS, Client, Wrapped, basic, stored_item
+from tests.unit.api.harness import NOW, THREE_DAYS, Client, PatchedClient, basic, stored_item
 
 PAID = '{"status": "PAID"}'
 
@@ -150,8 +150,8 @@ class TestIfMatch:
         assert len(harness.items()) == 1
 
 
-class Rival:
-    """Changes the order after it was read and before it is written, a number of times."""
+class RacingWriter:
+    """Changes the order between the API's read and its write, `times` times."""
 
     def __init__(self, harness: Any, times: int) -> None:
         self.harness = harness
@@ -167,19 +167,19 @@ class Rival:
         return call
 
     def client(self, make_api: Any) -> Client:
-        names = ("update_item", "delete_item")
-        return Client(make_api(Wrapped(self.harness.dynamodb, **{name: self.before(name) for name in names})), basic())
+        methods = {name: self.before(name) for name in ("update_item", "delete_item")}
+        return Client(make_api(PatchedClient(self.harness.dynamodb, **methods)), basic())
 
 
 def test_a_patch_that_loses_a_race_is_applied_to_the_newer_order(make_api, harness):
     harness.put()
-    answer = Rival(harness, 3).client(make_api).patch("order-1", PAID)
+    answer = RacingWriter(harness, 3).client(make_api).patch("order-1", PAID)
     assert answer.status == 200
     assert harness.items() == [item(status={"S": "PAID"}, currency={"S": "USD"}, amount={"N": "1000"})]
 
 
 def test_a_patch_that_loses_a_race_is_validated_again(make_api, harness):
-    """Alone each change is right; together they would leave an amount that its currency cannot have."""
+    """Each change is valid alone; together they would leave an amount that its currency does not allow."""
     harness.put()
     changed = item(currency={"S": "JPY"})
 
@@ -187,14 +187,14 @@ def test_a_patch_that_loses_a_race_is_validated_again(make_api, harness):
         harness.put(currency={"S": "JPY"})
         return harness.dynamodb.update_item(**request)
 
-    client = Client(make_api(Wrapped(harness.dynamodb, update_item=update)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, update_item=update)), basic())
     assert client.patch("order-1", '{"amount": 10.50}').fields == ["/amount"]
     assert harness.items() == [changed]
 
 
 def test_a_delete_that_loses_a_race_is_repeated(make_api, harness):
     harness.put()
-    assert Rival(harness, 3).client(make_api).delete("order-1").status == 204
+    assert RacingWriter(harness, 3).client(make_api).delete("order-1").status == 204
     assert harness.items() == []
 
 
@@ -203,7 +203,7 @@ def test_a_delete_that_loses_a_race_is_repeated(make_api, harness):
 )
 def test_with_if_match_a_lost_race_is_a_412(make_api, harness, change):
     harness.put()
-    client = Rival(harness, 1).client(make_api)
+    client = RacingWriter(harness, 1).client(make_api)
     assert change(client, If_Match=client.get("order-1").headers["etag"]).status == 412
     assert harness.items() == [item(currency={"S": "USD"}, amount={"N": "1000"})]
 
@@ -211,7 +211,7 @@ def test_with_if_match_a_lost_race_is_a_412(make_api, harness, change):
 @pytest.mark.parametrize("change", [lambda c: c.patch("order-1", PAID), lambda c: c.delete("order-1")])
 def test_a_race_that_is_always_lost_is_a_409(make_api, harness, change):
     harness.put()
-    assert change(Rival(harness, 99).client(make_api)).status == 409
+    assert change(RacingWriter(harness, 99).client(make_api)).status == 409
     assert harness.items()[0]["status"] == {"S": "NEW"}
 
 
@@ -222,7 +222,7 @@ def test_a_patch_does_not_recreate_a_deleted_order(make_api, harness):
         harness.clear()
         return harness.dynamodb.update_item(**request)
 
-    client = Client(make_api(Wrapped(harness.dynamodb, update_item=update)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, update_item=update)), basic())
     assert client.patch("order-1", PAID).status == 404
     assert harness.items() == []
 
@@ -236,12 +236,12 @@ def test_a_transaction_on_the_same_order_is_a_lost_race(make_api, harness):
             raise error
         return harness.dynamodb.update_item(**request)
 
-    client = Client(make_api(Wrapped(harness.dynamodb, update_item=update)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, update_item=update)), basic())
     assert client.patch("order-1", PAID).status == 200
 
 
-class LostAnswer:
-    """Carries the first write out, and answers as botocore's own retry of it would: the condition fails."""
+class LostResponse:
+    """Executes the write, then fails as botocore's retry of it would: the condition is no longer met."""
 
     def __init__(self, harness: Any) -> None:
         self.harness = harness
@@ -254,12 +254,12 @@ class LostAnswer:
         return call
 
     def client(self, make_api: Any) -> Client:
-        names = ("put_item", "update_item", "delete_item")
-        return Client(make_api(Wrapped(self.harness.dynamodb, **{name: self.once(name) for name in names})), basic())
+        methods = {name: self.once(name) for name in ("put_item", "update_item", "delete_item")}
+        return Client(make_api(PatchedClient(self.harness.dynamodb, **methods)), basic())
 
 
 def test_a_write_whose_response_was_lost_is_recognised(make_api, harness):
-    client = LostAnswer(harness).client(make_api)
+    client = LostResponse(harness).client(make_api)
     order_id = client.post().json["order_id"]
     assert [found["p_key"]["S"] for found in harness.items()] == [order_id]
     tag = client.get(order_id).headers["etag"]

@@ -1,4 +1,4 @@
-"""POST /v1/orders: what becomes an order, and what leaves no trace."""
+"""POST /v1/orders: what is stored, and what is refused without a write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.api.harness import GOOD_ORDER, NOW, THREE_DAYS, Answer, basic
 
 
 def body(**changes):
-    """GOOD_ORDER with fields replaced by JSON text, so that numbers reach the API exactly as written."""
+    """GOOD_ORDER with fields replaced by JSON text, so numbers reach the API exactly as written."""
     fields = {"merchant_id": '"merchant-102"', "amount": "200.00", "currency": '"INR"'} | changes
     return "{" + ", ".join(f'"{name}": {text}' for name, text in fields.items() if text is not None) + "}"
 
@@ -55,7 +55,7 @@ def test_a_new_order_has_exactly_these_attributes(client, harness):
     ],
 )
 def test_location_resolves_behind_any_url_prefix(client, base):
-    """The handler cannot know stage, base path and emulator prefix, so the reference is relative."""
+    """The function does not know the stage, base path or emulator prefix, so the reference is relative."""
     answer = client.post()
     expected = f"{base}/v1/orders/{answer.json['order_id']}"
     assert urljoin(f"{base}/v1/orders", answer.headers["location"]) == expected
@@ -208,7 +208,7 @@ def test_a_body_that_is_not_an_object_is_refused(client, harness, sent):
 
 
 def test_a_repeated_field_is_refused(client, harness):
-    """Parsers disagree on which one counts, so somebody in the chain would see another order."""
+    """JSON parsers disagree on which value counts, so two systems could see different orders."""
     answer = refused(client, harness, 400, GOOD_ORDER[:-1] + ', "amount": 1}')
     assert answer.fields == ["/amount"]
 

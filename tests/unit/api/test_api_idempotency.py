@@ -1,4 +1,4 @@
-"""Idempotency-Key: one key, one order, however often and from however many clients it is sent."""
+"""Idempotency-Key: one key creates one order, however often it is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.api.harness import CLAIMS, GOOD_ORDER, NOW, Client, Wrapped, basic
+from tests.unit.api.harness import GOOD_ORDER, IDEMPOTENCY_TABLE, NOW, Client, PatchedClient, basic
 
 OTHER_ORDER = GOOD_ORDER.replace("200.00", "200.01")
 
@@ -32,7 +32,7 @@ def test_the_same_key_and_body_give_the_same_order(client, harness):
 
 def test_a_key_record_contains_only_hashes(client, harness):
     client.post(Idempotency_Key='"key-1"')
-    (claim,) = harness.items(CLAIMS)
+    (claim,) = harness.items(IDEMPOTENCY_TABLE)
     assert claim["order_id"] == harness.items()[0]["p_key"]
     assert claim["record_ttl"] == {"N": str(NOW + 86_400)}
     assert sorted(claim) == ["fingerprint", "order_id", "p_key", "record_ttl"]
@@ -112,15 +112,15 @@ def test_clients_do_not_share_keys(make_api, harness):
 
 
 def test_a_client_and_key_never_match_another_pair(make_api, harness):
-    """`a` with key `bk` is not `ab` with key `k`."""
+    """Client `a` with key `bk` is not client `ab` with key `k`."""
     names = iter(["a", "ab"])
     client = Client(make_api(authenticate=lambda _: next(names)), None)
     assert client.post(Idempotency_Key="bk").json != client.post(Idempotency_Key="k").json
-    assert len(harness.items()) == len(harness.items(CLAIMS)) == 2
+    assert len(harness.items()) == len(harness.items(IDEMPOTENCY_TABLE)) == 2
 
 
 def test_a_conflict_does_not_return_the_order_of_an_expired_key(make_api, client, harness):
-    """A transaction may fail for another reason while the old claim is still there: its order is not the answer."""
+    """A transaction may fail for another reason while the expired record still exists."""
     first = client.post(Idempotency_Key="k")
     harness.clock.now += 86_400
     conflicts = iter([canceled("None", "TransactionConflict")])
@@ -130,7 +130,7 @@ def test_a_conflict_does_not_return_the_order_of_an_expired_key(make_api, client
             raise error
         return harness.dynamodb.transact_write_items(**request)
 
-    late = Client(make_api(Wrapped(harness.dynamodb, transact_write_items=transact)), basic())
+    late = Client(make_api(PatchedClient(harness.dynamodb, transact_write_items=transact)), basic())
     second = late.post(OTHER_ORDER, Idempotency_Key="k")
     assert (second.status, second.json == first.json) == (201, False)
     assert "idempotency-replayed" not in second.headers
@@ -138,7 +138,7 @@ def test_a_conflict_does_not_return_the_order_of_an_expired_key(make_api, client
 
 
 def test_an_expired_key_is_a_new_key(client, harness):
-    """The TTL process comes late; until it does, the time stamp decides."""
+    """DynamoDB deletes expired records late; `record_ttl` decides."""
     first = client.post(Idempotency_Key="k")
     harness.clock.now += 86_399
     assert client.post(Idempotency_Key="k").json == first.json
@@ -153,7 +153,7 @@ def test_concurrent_requests_with_one_key_create_one_order(client, harness):
         answers = list(pool.map(lambda _: client.post(Idempotency_Key="k"), range(24)))
     assert {answer.status for answer in answers} == {201}
     assert {answer.json["order_id"] for answer in answers} == {harness.items()[0]["p_key"]["S"]}
-    assert len(harness.items()) == len(harness.items(CLAIMS)) == 1
+    assert len(harness.items()) == len(harness.items(IDEMPOTENCY_TABLE)) == 1
 
 
 def test_concurrent_requests_with_different_bodies_create_one(client, harness):
@@ -166,7 +166,7 @@ def test_concurrent_requests_with_different_bodies_create_one(client, harness):
 
 @pytest.mark.parametrize("codes", [("None", "TransactionConflict"), ()])
 def test_a_request_waits_for_one_in_progress_with_the_same_key(make_api, harness, codes):
-    """The other transaction holds the key but has not committed: nothing to read yet, so ask again."""
+    """Until the other transaction commits there is no record to read, so the request retries."""
     rival = Client(make_api(), basic())
     conflicts = iter([canceled(*codes), canceled(*codes)])
 
@@ -177,7 +177,7 @@ def test_a_request_waits_for_one_in_progress_with_the_same_key(make_api, harness
         rival.post(Idempotency_Key="k")
         return harness.dynamodb.transact_write_items(**request)
 
-    client = Client(make_api(Wrapped(harness.dynamodb, transact_write_items=transact)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, transact_write_items=transact)), basic())
     answer = client.post(Idempotency_Key="k")
     assert (answer.status, answer.headers["idempotency-replayed"]) == (201, "true")
     assert [item["p_key"]["S"] for item in harness.items()] == [answer.json["order_id"]]
@@ -188,7 +188,7 @@ def test_an_endless_conflict_is_a_409(make_api, harness):
     def transact(**_: Any) -> Any:
         raise canceled("None", "TransactionConflict")
 
-    client = Client(make_api(Wrapped(harness.dynamodb, transact_write_items=transact)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, transact_write_items=transact)), basic())
     assert client.post(Idempotency_Key="k").status == 409
     assert harness.everything() == ([], [])
     assert sum(harness.pauses) < 5
@@ -198,6 +198,6 @@ def test_a_throttled_transaction_is_a_503(make_api, harness):
     def transact(**_: Any) -> Any:
         raise canceled("ThrottlingError", "None")
 
-    client = Client(make_api(Wrapped(harness.dynamodb, transact_write_items=transact)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, transact_write_items=transact)), basic())
     assert client.post(Idempotency_Key="k").status == 503
     assert harness.pauses == []

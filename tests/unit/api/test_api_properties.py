@@ -1,4 +1,4 @@
-"""Whatever a client sends: a clear answer, and nothing written unless it says 201."""
+"""Any request gets a clear response, and an order is created only with a 201."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ header_texts = st.text(st.characters(max_codepoint=0x2FF), max_size=40)
 
 @pytest.fixture
 def settled(client, harness):
-    """Send, then check what holds for any request: answered below 500, and written only if it says so."""
+    """Send a request; check that the status is below 500 and that only a success has written anything."""
 
     def send(*call, **event):
         harness.clear()

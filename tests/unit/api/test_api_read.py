@@ -1,4 +1,4 @@
-"""GET: one order, and the orders of a merchant."""
+"""GET: one order, and the pages of a merchant's orders."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def ids(answer) -> list[str]:
 
 
 def fill(harness, count: int, **attributes) -> list[str]:
-    """Orders of one merchant, three in each second; the ids newest first."""
+    """Store orders of one merchant, three a second; return their ids, newest first."""
     for n in range(count):
         harness.put(f"order-{n:03}", created_at={"N": str(NOW + n // 3)}, **attributes)
     return [f"order-{n:03}" for n in reversed(range(count))]
