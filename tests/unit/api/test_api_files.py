@@ -106,3 +106,11 @@ def test_every_problem_has_a_title_and_a_place_in_the_document():
         for status in operation["responses"]
     }
     assert {int(status) for status in TITLES} <= documented
+
+
+def test_the_guide_lists_every_problem_field_and_limit():
+    guide = openapi.OUTPUT.parents[2].joinpath("docs", "api.md").read_text()
+    rows = [f"| {int(status)} | {title} |" for status, title in TITLES.items()]
+    rows += [f"| `{field.name}` |" for field in fields(Order)]
+    rows += [f"| request body | {payloads.MAX_BODY_BYTES} bytes |", f"| {payloads.MAX_LIMIT} orders |"]
+    assert [row for row in rows if row not in guide] == []
