@@ -22,9 +22,11 @@ from typing import Any
 import pymysql
 from botocore.exceptions import BotoCoreError, ClientError
 
+from backstream.deployment import Deployment
+from backstream.errors import ExitCode
 from backstream.execution import Execution
-from backstream.reach import Reach
-from backstream.replay import ATTENTION, DONE, as_text, follow, verdict
+from backstream.progress import follow
+from backstream.report import exit_code, text_report
 from scripts.local_stack.aws import no_proxy
 from scripts.local_stack.failure import StackError
 from scripts.local_stack.settings import read_settings
@@ -120,13 +122,13 @@ class Sides:
 
     stack: Stack
     outputs: dict[str, Any]
-    reach: Reach
+    deployment: Deployment
     ignored: frozenset[str] = frozenset()  # orders that differed before the story began
 
     @classmethod
     def of(cls, stack: Stack) -> Sides:
         outputs = stack.outputs()
-        return cls(stack, outputs, Reach(outputs))
+        return cls(stack, outputs, Deployment(outputs))
 
     def mysql(self) -> dict[str, Row]:
         with self.stack.access.connect() as connection, connection.cursor() as cursor:
@@ -134,7 +136,7 @@ class Sides:
             return {row[0]: row for row in cursor.fetchall()}
 
     def table(self) -> dict[str, Row]:
-        scan = self.reach.client("dynamodb").get_paginator("scan")
+        scan = self.deployment.client("dynamodb").get_paginator("scan")
         pages = scan.paginate(TableName=self.outputs["table_name"], ConsistentRead=True)
         rows = (_as_row(item) for page in pages for item in page["Items"])
         return {row[0]: row for row in rows if row}
@@ -147,8 +149,8 @@ class Sides:
 
     def failed(self) -> int:
         """Batches in the bucket and pointers in the queue."""
-        pages = self.reach.client("s3").get_paginator("list_objects_v2")
-        found = pages.paginate(Bucket=self.reach.bucket, Prefix="aws/lambda/")
+        pages = self.deployment.client("s3").get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self.deployment.bucket, Prefix="aws/lambda/")
         return sum(page.get("KeyCount", 0) for page in found) + self._messages()
 
     def _messages(self) -> int:
@@ -156,7 +158,7 @@ class Sides:
         if not queue:
             return 0
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.reach.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        found = self.deployment.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
 
 
@@ -241,13 +243,13 @@ def _overtaken(teller: Teller, sides: Sides, traffic: Traffic) -> None:
 
 def _replay(teller: Teller, sides: Sides) -> None:
     teller.step("The replay drains them: the state machine, started with {} as from the console or by make replay.")
-    execution = Execution.start(sides.reach, {})
+    execution = Execution.start(sides.deployment, {})
     sys.stdout.flush()
     follow(execution)
-    ended = execution.end()
-    print("\n".join(f"   {line}" for line in as_text(ended).splitlines()), flush=True)
+    result = execution.result()
+    print("\n".join(f"   {line}" for line in text_report(result).splitlines()), flush=True)
     teller.say("Stale and superseded are changes that something newer had overtaken: never written over it.")
-    if verdict(ended) not in (DONE, ATTENTION):
+    if exit_code(result) not in (ExitCode.DONE, ExitCode.NEEDS_ATTENTION):
         raise DemoError("the replay did not get through; nothing is lost: make replay")
 
 
@@ -261,7 +263,7 @@ def _verdict(teller: Teller, sides: Sides) -> int:
     teller.say(
         f"Yes: {len(sides.table())} orders, every column of every row. {sides.failed()} failed batches are left."
     )
-    return DONE
+    return ExitCode.DONE
 
 
 def _batches(count: int) -> str:

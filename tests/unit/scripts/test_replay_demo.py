@@ -47,7 +47,7 @@ class Sides:
     """Both sides are equal until told otherwise; a batch fails during the outage."""
 
     outputs = {"failures_queue_url": ""}  # noqa: RUF012 - never changed
-    reach = None
+    deployment = None
 
     def __init__(self) -> None:
         self.stack = Database()
