@@ -54,7 +54,7 @@ def add_to(commands: Any) -> None:
     watch_ = _add(subcommands, "watch", watch, "follow a replay, or print how it ended")
     watch_.add_argument("execution", nargs="?", metavar="ARN", help="the execution; without it the running one")
     _add(subcommands, "list", list_, "list parked records with their reasons").add_argument("key", nargs="?")
-    _add(subcommands, "show", show, "print the records of a key, whole").add_argument("key")
+    _add(subcommands, "show", show, "print the records of a key, with row values").add_argument("key")
     retry_ = _add(subcommands, "retry", retry, "replay the parked records of keys")
     retry_.add_argument("key", nargs="+")
     _add_run_options(retry_)
