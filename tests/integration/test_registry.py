@@ -1,4 +1,4 @@
-"""The sidecar knows whose versions it holds; whoever does not belong there is refused, and nothing changes."""
+"""The sidecar knows whose versions it holds. Another source is refused, and nothing changes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from moto import mock_aws
 from pymysql.constants import CLIENT
 
 from common import mapping
+from common.database import StopError
+from common.mysql import answers
 from common.mysql import database as module
-from common.mysql import registry
-from common.mysql.database import Database, MySQLSettings
-from common.mysql.errors import StopError
+from common.mysql.database import MySQLDatabase
 from common.mysql.registry import SourceError, check, register
+from common.mysql.settings import MySQLSettings
 from common.source import Source
 from scripts.local_stack.mariadb import MariaDB
 from scripts.local_stack.waiting import poll
@@ -81,7 +82,7 @@ REFUSED = {
 def test_who_could_be_taken_for_stale_is_refused(
     *, registered: Any, version: str, source: Any, label: str, words: list[str], unregistered: Tables, connect: Any
 ):
-    """The message names both sides and what to do; every table is left as it is, with no lock on it."""
+    """The message names both sources and what to do. No table is changed or locked."""
     known(unregistered, *registered)
     if version:
         applied(unregistered, version)
@@ -151,7 +152,7 @@ def test_registered_again_not_even_its_time_changes(tables: Tables, connect: Any
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
 def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connect: Any, isolation: str):
-    """The first one in the order of the commits; the other one is refused, and each of them twice says the same."""
+    """The first to commit wins and the other is refused. Each gives the same answer again."""
     connections = [connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") for _ in range(4)]
 
     def answer(number: int) -> str:
@@ -170,7 +171,7 @@ def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connec
 
 
 def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any):
-    """Else an older stream's label would be written over the newer one that was registered meanwhile."""
+    """Otherwise an older stream's label could replace a newer one that was registered meanwhile."""
     first, second = connect(), connect()
     first.query(f"UPDATE replication_sources SET stream_label = '{NEW}'")
     with ThreadPoolExecutor(1) as pool:
@@ -183,14 +184,14 @@ def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any)
 
 
 @pytest.fixture
-def opened(server: MariaDB) -> Iterator[Callable[[Source | None], Database]]:
-    made: list[Database] = []
+def opened(server: MariaDB) -> Iterator[Callable[[Source | None], MySQLDatabase]]:
+    made: list[MySQLDatabase] = []
     where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
     parameters = Parameters(**where, username=server.app.user, password=server.app.password)
 
-    def open_as(source: Source | None) -> Database:
+    def open_as(source: Source | None) -> MySQLDatabase:
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
-        made.append(Database(settings, parameters, mapping.load(), source=source))
+        made.append(MySQLDatabase(settings, parameters, mapping.load(), source=source))
         return made[-1]
 
     yield open_as
@@ -198,14 +199,14 @@ def opened(server: MariaDB) -> Iterator[Callable[[Source | None], Database]]:
         database.drop()
 
 
-Opened = Callable[[Source | None], Database]
+Opened = Callable[[Source | None], MySQLDatabase]
 
 
 @pytest.mark.parametrize("source", [SOURCE, Source(THERE, 1), None], ids=["older", "newest", "none"])
 def test_a_connection_of_a_registered_source_works(tables: Tables, opened: Opened, source: Source | None):
-    """Older generations too: their late changes compare lower, which is right."""
+    """Older generations as well: their late changes compare lower, which is right."""
     known(tables, (1, THERE, LABEL))
-    assert opened(source).run("asking", lambda *_: tables.assert_unlocked() or "answer") == "answer"
+    assert opened(source).execute("asking", lambda *_: tables.assert_unlocked() or "answer") == "answer"
 
 
 @pytest.mark.parametrize("source", [Source(THERE), Source(HERE, 1), Source(THERE, 1)], ids=repr)
@@ -213,19 +214,19 @@ def test_a_connection_of_a_registered_source_works(tables: Tables, opened: Opene
 def test_a_connection_of_an_unknown_source_stops(
     *, source: Source, tells: bool, tables: Tables, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ):
-    """Until the schema step has registered it; also where the server's answer carries no text."""
+    """It works once the schema step has registered it. The server's answer may carry no text."""
     if not tells:
-        monkeypatch.setattr(registry, "_rows_matched", lambda _: None)
+        monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     before, database = everything(tables), opened(source)
     with pytest.raises(StopError, match=f"does not know {source.table_arn} .*run the schema step"):
-        database.run("writing", lambda connection, _: connection.query("DELETE FROM replication_sources"))
+        database.execute("writing", lambda connection, _: connection.query("DELETE FROM replication_sources"))
     assert everything(tables) == before
     known(tables, (2, source.table_arn, LABEL))
     tables.run(
         f"DELETE FROM replication_sources WHERE generation = {source.generation}",
         f"UPDATE replication_sources SET generation = {source.generation} WHERE generation = 2",
     )
-    assert database.run("asking", lambda *_: "answer") == "answer"
+    assert database.execute("asking", lambda *_: "answer") == "answer"
 
 
 @pytest.mark.parametrize("source", [SOURCE, None], ids=["a source", "none"])
@@ -240,9 +241,9 @@ def test_a_connection_whose_counts_lie_stops(
     opened: Opened,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """As through a proxy that sets CLIENT_FOUND_ROWS: the writer would take a stale change for one that has won."""
+    """A proxy may set CLIENT_FOUND_ROWS. The writer would then take a stale change for a winner."""
     if not tells:
-        monkeypatch.setattr(registry, "_rows_matched", lambda _: None)
+        monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     if not is_known:
         tables.run("DELETE FROM replication_sources")
     before, honest = everything(tables), pymysql.connect
@@ -250,14 +251,14 @@ def test_a_connection_whose_counts_lie_stops(
         lying.setattr(module.pymysql, "connect", lambda **given: honest(**given | {"client_flag": CLIENT.FOUND_ROWS}))
         problem = "CLIENT_FOUND_ROWS" if is_known or not source else "run the schema step"
         with pytest.raises(StopError, match=problem):
-            opened(source).run("writing", lambda *_: pytest.fail("it went on"))
+            opened(source).execute("writing", lambda *_: pytest.fail("it went on"))
     assert everything(tables) == before
     if is_known or not source:
-        assert opened(source).run("asking", lambda *_: "answer") == "answer"
+        assert opened(source).execute("asking", lambda *_: "answer") == "answer"
 
 
 def test_the_check_leaves_no_lock_behind(tables: Tables, connect: Any):
-    """A client that vanishes right behind it must not stop every other one."""
+    """A client that vanishes after the check must not stop the others."""
     connection = connect()
     assert check(connection, SOURCE)
     tables.assert_unlocked()
@@ -265,7 +266,7 @@ def test_the_check_leaves_no_lock_behind(tables: Tables, connect: Any):
 
 
 class TestFailover:
-    """Region to Region and back, through the functions as they are deployed."""
+    """A failover to another Region and back, through the functions as deployed."""
 
     @pytest.fixture
     def world(self, server: MariaDB, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Iterator[FunctionWorld]:
@@ -294,13 +295,13 @@ class TestFailover:
         self.deploy(world, ARN, 0)
         function = world.cold_start(f"{name}.handler", STREAM_GENERATION="5", LOCK_TABLE_NAME="lock")
         with pytest.raises(StopError, match="as generation 5; run the schema step"):
-            function.DATABASE.run("writing", lambda *_: pytest.fail("it went on"))
+            function.DATABASE.execute("writing", lambda *_: pytest.fail("it went on"))
         self.deploy(world, ARN, 5)
-        assert function.DATABASE.run("asking", lambda *_: "answer") == "answer"
+        assert function.DATABASE.execute("asking", lambda *_: "answer") == "answer"
         function.DATABASE.drop()
 
     def test_a_replica_with_an_older_stream_takes_over(self, world: FunctionWorld, tables: Tables):
-        """Refused as it is; one generation later its changes win, and come back the same way."""
+        """It is refused at first. One generation later its changes win. The way back is the same."""
         there = f"{THERE}/stream/{OLD}"
         first = self.deploy(world, ARN, 0)
         assert first(record("a", 9)) == {"upserted": 1}

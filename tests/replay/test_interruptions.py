@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from common.changes import read
+from common.database import ApplyOptions
 from common.layout import FAILED, REPLAYED
-from common.mysql.apply import apply
 from dlq_replayer import drain
 from tests.support.records import remove
 from tests.support.replay import (
@@ -252,14 +252,14 @@ def test_the_consumer_writes_newer_changes_while_the_replay_drains_older_ones(wo
     def consume() -> None:
         for start in range(0, len(new), 10):
             changes = read(new[start : start + 10], world.table).changes
-            consumer.run("consuming", lambda link, target, changes=changes: apply(link, target, changes))
+            consumer.apply(changes, ApplyOptions())
 
     live = threading.Thread(target=consume)
     execution = Execution(world, rng=rng)
     execution.before = lambda action: live.start() if action == "drain" else None
     execution.resume()
     live.join()
-    consumer.inner.drop()
+    consumer.drop()
     world.check()
     assert last_states(old + new) == world.tables.orders()
     assert world.left() == []

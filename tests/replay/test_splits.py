@@ -106,7 +106,7 @@ def one_call_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> list[st
     """Batches of ten changes, and time for one of them a call; gives what MySQL is asked for from now on."""
     monkeypatch.setattr(drain, "_BATCH", 10)
     asked: list[str] = []
-    world.database.before_run = lambda operation: asked.append(operation.partition(",")[0])
+    world.database.before_execute = lambda operation: asked.append(operation.partition(",")[0])
     world.out_of_time = lambda: True
     return asked
 
@@ -120,8 +120,8 @@ def test_a_split_longer_than_a_call_goes_on_where_time_ran_out(world: World, mon
     execution = Execution(world, {"concurrency": 1})
     counts = execution.resume()["counts"]
     assert [operation for operation in asked if "replaying" in operation] == [
-        "replaying 10 changes of tbl_orders", *["replaying 10 changes of tbl_orders"] * 4,
-        "replaying 5 changes of tbl_orders",
+        "replaying 10 changes to tbl_orders", *["replaying 10 changes to tbl_orders"] * 4,
+        "replaying 5 changes to tbl_orders",
     ]  # fmt: skip
     assert (counts["changes"], counts["keys"]) == (whole["changes"], whole["keys"]) == (55, 21)
     assert (counts["applied"], counts["superseded"], counts["redelivered"]) == (24, 31, 0)

@@ -1,4 +1,4 @@
-"""The consumer as its handler puts it together, on parameters and deliveries that a test decides."""
+"""The consumer as its handler builds it, with the parameters and deliveries of a test."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from common import mapping
-from common.mysql.database import Database, MySQLSettings
+from common.changes import read
+from common.database import ApplyOptions
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine
-from stream_consumer.consume import Options, consume
+from stream_consumer.consume import consume
 from stream_consumer.unfinished import Unfinished
 from tests.support.records import SOURCE, item
 
@@ -22,7 +26,7 @@ VALUES = [value for name, typed in item("").items() if name == "merchant_id" for
 
 
 class Parameters:
-    """In the place of `AwsParameters`: what SSM and Secrets Manager hold now, behind a cache that never expires."""
+    """Replaces `AwsParameters`: what SSM and Secrets Manager hold, behind a cache that never expires."""
 
     def __init__(self, **values: Any) -> None:
         """`values` are hostname, port, db, driver, username and password."""
@@ -38,7 +42,7 @@ class Parameters:
         return self._get("credentials", self.stored_credentials, fresh=fresh)
 
     def set(self, **values: Any) -> None:
-        """Store new values in the place of old ones."""
+        """Replace stored values."""
         for name in ("stored_connection", "stored_credentials"):
             stored = json.loads(getattr(self, name))
             setattr(self, name, json.dumps({key: values.get(key, old) for key, old in stored.items()}))
@@ -52,14 +56,14 @@ class Parameters:
 
 
 class Consumer:
-    """One execution environment. `deliver()` is an invocation: it acknowledges by returning."""
+    """One execution environment. `deliver()` is an invocation, which acknowledges by returning."""
 
     def __init__(
         self,
         parameters: Any,
         s3: Callable[[], Any],
         *,
-        statement_bytes: int = 15_000,
+        statement_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         **settings: Any,
     ):
@@ -68,19 +72,19 @@ class Consumer:
         self.parameters = parameters
         self.table = mapping.load()
         self.settings = MySQLSettings(**given | settings)
-        self.database = Database(self.settings, parameters, self.table, clock, SOURCE)
+        self.database = MySQLDatabase(self.settings, parameters, self.table, clock, SOURCE)
         self.quarantine = Quarantine(s3, BUCKET)
-        self.options = Options(statement_bytes=statement_bytes, source=SOURCE)
+        self.options = ApplyOptions(statement_bytes=statement_bytes)
 
     def deliver(self, *records: dict[str, Any]) -> dict[str, int]:
-        """What became of the records. Whatever is raised instead tells neither a password nor a value of a row."""
+        """Returns what became of the records. An error tells neither a password nor a value of a row."""
         try:
             counts = consume(
                 records,
+                parse=partial(read, table=self.table, source=SOURCE),
                 database=self.database,
                 quarantine=self.quarantine,
                 unfinished=Unfinished(self.quarantine.s3, BUCKET),
-                table=self.table,
                 options=self.options,
             )
         except BaseException as error:
@@ -89,7 +93,7 @@ class Consumer:
         return dict(counts)
 
     def connection_id(self) -> int:
-        return self.database.run("asking for the connection's id", lambda connection, _: connection.thread_id())
+        return self.database.execute("asking for the connection's id", lambda connection, _: connection.thread_id())
 
 
 def tells_nothing(text: str, parameters: Any) -> None:

@@ -1,4 +1,4 @@
-"""The writer under test, and everything it does to the target in the order it did it."""
+"""The writer under test, and a log of all that it does to the target."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pymysql
 
 from common import mapping
 from common.changes import Change, read
+from common.database import ApplyOptions, Outcome
 from common.mysql import schema
-from common.mysql.apply import Outcome, apply
+from common.mysql.apply import apply
 from tests.support.tables import Rows, Tables
 
 TABLE = mapping.load()
@@ -33,7 +34,7 @@ class Writer:
         connection.rollback()
 
     def __call__(self, *records: dict[str, Any], **options: Any) -> Outcome:
-        return apply(self.connection, self.target, changes_of(*records), **options)
+        return apply(self.connection, self.target, changes_of(*records), ApplyOptions(**options))
 
 
 class WriteLog:
@@ -60,7 +61,7 @@ class WriteLog:
 
 
 def round_trips(connection: pymysql.Connection[Any]) -> list[str]:
-    """From now on, the text of everything that `connection` sends: statements, commits and rollbacks alike."""
+    """The text of everything that `connection` sends from now on: statements, commits and rollbacks."""
     sent: list[str] = []
     send = connection._execute_command  # noqa: SLF001 - the one way to the server; query() does not see COMMIT
 
