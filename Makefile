@@ -1,5 +1,5 @@
 # Every command of the project. `make help` lists them.
-# GNU Make before 4.4 obeys this only when called in this directory: from elsewhere say make -s -C <directory>.
+# GNU Make before 4.4 ignores this with -C: run make -s -C <directory>.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
@@ -7,15 +7,15 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
 export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas:$(CURDIR)/scripts
-# A venv whose interpreter has been removed or upgraded away is made anew.
+# A venv whose interpreter is gone is created again.
 BROKEN := $(shell [ -x $(PYTHON) ] || echo broken)
 
-.PHONY: help up down test e2e lint format build outputs mysql db-stop db-start simulate replay demo-outage bench clean broken
+.PHONY: help up down test e2e lint format generate build outputs mysql db-stop db-start simulate replay demo-outage bench clean broken
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-up: $(INSTALLED) ## From nothing to a running stack and a first order in MySQL; safe to repeat
+up: $(INSTALLED) ## Start the local stack and follow a first order into MySQL; safe to repeat
 	@$(PYTHON) -m scripts.local_stack up
 
 down: $(INSTALLED) ## Stop what `up` started
@@ -27,15 +27,19 @@ test: $(INSTALLED) ## Run every test: unit, integration, faults, wiring, end to 
 e2e: $(INSTALLED) ## Run the end-to-end tests only; against AWS_ENDPOINT_URL where that is set
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
-lint: $(INSTALLED) ## Check style, types and Terraform
+lint: $(INSTALLED) ## Check style, types, generated files and Terraform
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+	@$(PYTHON) -m scripts.generators --check
 	@$(PYTHON) -m scripts.lint_terraform
 
 format: $(INSTALLED) ## Format Python and Terraform
 	@$(PYTHON) -m ruff format .
 	@terraform fmt -recursive terraform
+
+generate: $(INSTALLED) ## Write the generated files: OpenAPI document, reference of variables, mapping schema
+	@$(PYTHON) -m scripts.generators
 
 build: $(INSTALLED) ## Build the functions' zips into build/
 	@$(PYTHON) scripts/build.py
@@ -43,7 +47,7 @@ build: $(INSTALLED) ## Build the functions' zips into build/
 outputs: $(INSTALLED) ## Print the running stack's Terraform outputs as one JSON object
 	@$(PYTHON) -m scripts.local_stack outputs
 
-mysql: $(INSTALLED) ## Open a SQL client on the stack's database; reads standard input when that is no terminal
+mysql: $(INSTALLED) ## Open a SQL client on the stack's database; without a terminal it reads standard input
 	@$(PYTHON) -m scripts.local_stack mysql
 
 db-stop: $(INSTALLED) ## Stop the database server: an outage
@@ -53,18 +57,18 @@ db-start: $(INSTALLED) ## Start the database server again
 	@$(PYTHON) -m scripts.local_stack db-start
 
 simulate: $(INSTALLED) ## Change orders on the running stack: make simulate ARGS="--rate 20 --count 1000"
-	@$(PYTHON) -m scripts.local_stack.simulate $(ARGS)
+	@$(PYTHON) -m scripts.local_stack simulate $(ARGS)
 
 replay: $(INSTALLED) ## Drain what failed, and see to quarantined records: make replay ARGS="--dry-run", ARGS=list
 	@$(PYTHON) -m backstream replay $(ARGS)
 
-demo-outage: $(INSTALLED) ## Watch an outage on the running stack, from the first failure to the replay
-	@$(PYTHON) -m scripts.local_stack.demo_outage $(ARGS)
+demo-outage: $(INSTALLED) ## Show an outage on the running stack, from the first failure to the replay
+	@$(PYTHON) -m scripts.local_stack demo-outage $(ARGS)
 
 bench: $(INSTALLED) ## Measure against the goals
 	@$(PYTHON) -m scripts.bench $(ARGS)
 
-clean: down ## Stop the stack and remove its state; downloaded packages stay
+clean: down ## Stop the stack and remove its state; keep downloaded packages
 	@find .backstream -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 
 $(INSTALLED): requirements.txt requirements-dev.txt scripts/venv.sh $(BROKEN)

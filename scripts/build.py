@@ -1,10 +1,10 @@
-"""Build one zip per function, with bytecode for its runtime, and prove that the bytecode is used.
+"""Build one zip per function, with bytecode for its runtime, and check that the bytecode is used.
 
     python scripts/build.py [--runtime python3.13] [--architecture x86_64|arm64] [--out build]
 
-A zip holds the function's package, `common` and the third-party code that it needs, without boto3, which is
-part of the runtime. Same input gives same bytes: names are sorted, times and modes are fixed. `manifest.json`
-beside the zips says which runtime they are for; Terraform reads it.
+A zip holds the function's package, `common` and the third-party code that it needs. boto3 is part of the runtime.
+The same input gives the same bytes: names are sorted, times and modes are fixed. `manifest.json` beside the zips
+names their runtime; Terraform reads it.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
 PROOF = Path(__file__).resolve().with_name("prove_bytecode.py")
 
-# What a package needs of requirements.txt; what these need in turn follows by itself. A package that is not
-# listed gets everything.
+# The direct requirements of each package. A package that is not listed gets everything in requirements.txt.
 NEEDS = {
     "api": ("aws-lambda-powertools", "aws-xray-sdk", "jsonschema"),
     "stream_consumer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
     "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "msgspec", "PyMySQL"),
 }
-# boto3, and what only it needs: Lambda's Python runtimes have them.
+# boto3 and its own requirements: Lambda's Python runtimes have them.
 IN_RUNTIME = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3"}
 
-RUNTIMES = ("python3.11", "python3.12", "python3.13")  # the provider of versions.tf knows no later one
+RUNTIMES = ("python3.11", "python3.12", "python3.13")  # the provider in versions.tf has no later one
 WHEEL_PLATFORM = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
 ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 
-# The earliest time that a zip can state, and plain read permissions: nothing of the building machine.
+# The earliest time that a zip can hold, and plain read permissions: nothing depends on the building machine.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 ZIP_MODE = 0o100644 << 16
 
@@ -52,12 +51,12 @@ DROPPED_SUFFIXES = (".pyi", ".pyc", "py.typed", ".c", ".pyx")
 
 
 class BuildError(Exception):
-    """Says which step failed and what to do."""
+    """A step of the build failed; the message says which and what to do."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """The runtime that the zips are for, and the interpreter of the same version that compiles for it."""
+class BuildTarget:
+    """The runtime of the zips, and the interpreter of the same version that compiles for it."""
 
     runtime: str
     architecture: str
@@ -73,7 +72,7 @@ def progress(message: str) -> None:
 
 
 def run(step: str, hint: str, command: list[str], **environment: str) -> str:
-    """Run a command quietly; when it fails, its own words and the hint become the error."""
+    """Run a command and return its output. Raises BuildError with the hint and the output when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
     if done.returncode:
         raise BuildError(f"{step} failed: {hint}\n{done.stdout}{done.stderr}".rstrip())
@@ -102,7 +101,7 @@ def interpreters(version: str) -> Iterable[Path]:
 
 
 def is_version(interpreter: Path, version: str) -> bool:
-    """Ask it, as a shim on the PATH may stand for nothing."""
+    """Runs it: a shim on PATH may have no interpreter behind it."""
     ask = [str(interpreter), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     done = subprocess.run(ask, capture_output=True, text=True, check=False)
     return done.returncode == 0 and done.stdout.strip() == version
@@ -143,24 +142,24 @@ def needs(package: str) -> list[str]:
 
 
 def download(what: list[str], into: Path, *options: str) -> list[Path]:
-    """Wheels of `what` as pip resolves them."""
+    """The wheels of `what` and its requirements, as pip resolves them."""
     into.mkdir(parents=True, exist_ok=True)
-    # As a constraint, requirements.txt also holds pins of what the needed packages need in turn.
+    # As constraints, the pins of requirements.txt also hold for indirect requirements.
     pip = [sys.executable, "-m", "pip", "download", "-q", "-q", "--disable-pip-version-check"]
     pip += ["--only-binary=:all:", "--dest", str(into), "-c", str(REQUIREMENTS), *options, *what]
     run(f"downloading {', '.join(what)}", "pip must be able to reach its index, and find wheels there", pip)
     return sorted(into.glob("*.whl"))
 
 
-def lambda_wheels(target: Target, what: list[str], into: Path) -> list[Path]:
+def lambda_wheels(target: BuildTarget, what: list[str], into: Path) -> list[Path]:
     options = ["--platform", WHEEL_PLATFORM[target.architecture], "--implementation", "cp"]
     return download([*what, pins()["boto3"]], into, *options, "--python-version", target.version)
 
 
-def machine_wheels(target: Target, compiled: list[str], into: Path) -> list[Path]:
-    """Compiled wheels for this machine: emulators run functions here, and the proof imports here.
+def machine_wheels(target: BuildTarget, compiled: list[str], into: Path) -> list[Path]:
+    """Compiled wheels for this machine, where emulators run the functions and the proof imports them.
 
-    Compiled files carry interpreter and platform in their names, so they sit side by side with Lambda's.
+    The names of compiled files contain interpreter and platform, so that they do not replace Lambda's.
     """
     same = platform.system() == "Linux" and machine() == target.architecture
     versions = {own_version(), target.version} - ({target.version} if same else set())
@@ -169,7 +168,7 @@ def machine_wheels(target: Target, compiled: list[str], into: Path) -> list[Path
         try:
             found += download(compiled, into / version, "--no-deps", "--python-version", version)
         except BuildError:
-            progress(f"  no wheels of {', '.join(compiled)} for Python {version} here: not for emulators")
+            progress(f"  no wheels of {', '.join(compiled)} for Python {version} here: emulators cannot run this zip")
     return found
 
 
@@ -187,7 +186,7 @@ def is_pure(wheel: Path) -> bool:
 
 
 def wanted(name: str) -> bool:
-    """Whether a file of a wheel belongs into a zip: code, data, metadata and licences do."""
+    """Whether a file of a wheel goes into a zip: code, data, metadata and licences do."""
     *folders, file = name.split("/")
     if folders and folders[0].endswith(".dist-info"):
         return file == "METADATA" or "licenses" in folders or file.startswith(("LICENSE", "NOTICE"))
@@ -203,15 +202,15 @@ def unpack(wheel: Path, into: Path, keep: Callable[[str], bool]) -> None:
                 archive.extract(name, into)
 
 
-def cache_key(target: Target, what: list[str]) -> str:
-    """Changes with whatever the result depends on, this script included."""
+def cache_key(target: BuildTarget, what: list[str]) -> str:
+    """A hash of everything that the result depends on, this script included."""
     parts = [*what, REQUIREMENTS.read_text(), Path(__file__).read_text(), target.runtime, target.architecture]
     parts += [own_version(), platform.platform(), run("asking", "broken", [str(target.interpreter), "-VV"])]
     return sha256(*(part.encode() for part in parts))[:16]
 
 
-def fill(target: Target, what: list[str], folder: Path) -> None:
-    """`folder/site` becomes what goes into the zip, compiled; `folder/runtime` what Lambda has already."""
+def fill(target: BuildTarget, what: list[str], folder: Path) -> None:
+    """Writes what goes into the zip, compiled, to `folder/site`, and what Lambda has already to `folder/runtime`."""
     with tempfile.TemporaryDirectory() as scratch:
         wheels = lambda_wheels(target, what, Path(scratch, "lambda"))
         for wheel in wheels:
@@ -223,19 +222,19 @@ def fill(target: Target, what: list[str], folder: Path) -> None:
     compile_tree(target, folder / "site")
 
 
-def third_party(target: Target, package: str, cache: Path) -> Path:
-    """The cached folder for a package's needs, filled when it is not there yet."""
+def third_party(target: BuildTarget, package: str, cache: Path) -> Path:
+    """The cached folder of a package's requirements; filled when it does not exist."""
     what = needs(package)
     folder = cache / cache_key(target, what)
     if not folder.exists():
         progress(f"  fetching {', '.join(what)}")
         cache.mkdir(parents=True, exist_ok=True)
-        # Filled aside and renamed: an interrupted build leaves nothing that looks whole.
+        # Filled under another name and renamed: an interrupted build leaves no folder that looks complete.
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             fill(target, what, Path(scratch, "new"))
             try:
                 Path(scratch, "new").rename(folder)
-            except OSError:  # a build at the same time was first
+            except OSError:  # a simultaneous build was first
                 if not folder.exists():
                     raise
     return folder
@@ -244,18 +243,18 @@ def third_party(target: Target, package: str, cache: Path) -> Path:
 # Bytecode and zips
 
 
-def compile_tree(target: Target, tree: Path) -> None:
-    """Compile every module, so that it is loaded without a look at its source (the zip's times mean nothing).
+def compile_tree(target: BuildTarget, tree: Path) -> None:
+    """Compile every module to bytecode that is loaded without checking its source: the zip's times are fixed.
 
-    Names inside the bytecode are Lambda's, and a fixed hash seed fixes the order of constant sets: bytes must
-    not depend on where and when they were made.
+    Paths inside the bytecode are Lambda's, and a fixed hash seed fixes the order of constant sets: the bytes do not
+    depend on when and where they were made.
     """
     command = [str(target.interpreter), "-m", "compileall", "-q", "-f"]
     command += ["--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/var/task", str(tree)]
     run("compiling", "the source does not compile for this runtime", command, PYTHONHASHSEED="0")
 
 
-def stage(target: Target, source: Path, package: str, into: Path) -> None:
+def stage(target: BuildTarget, source: Path, package: str, into: Path) -> None:
     for name in (package, "common"):
         if (source / name).is_dir():
             skip = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "py.typed")
@@ -268,7 +267,7 @@ def files(*trees: Path) -> dict[str, Path]:
 
 
 def write_zip(content: dict[str, Path], destination: Path) -> None:
-    """Replaces the zip in one step: a Terraform run next door never reads half of it."""
+    """Replaces the zip in one step: a simultaneous Terraform run never reads half of it."""
     handle, temporary = tempfile.mkstemp(dir=destination.parent, suffix=".zip")
     os.close(handle)
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
@@ -284,16 +283,16 @@ def sha256(*contents: bytes) -> str:
     return hashlib.sha256(b"\0".join(contents)).hexdigest()
 
 
-def prove_once(target: Target, archive: Path, package: str, libraries: Path) -> None:
-    """A zip that was proven is not proven again: same bytes, same interpreter, same outcome."""
+def prove_once(target: BuildTarget, archive: Path, package: str, libraries: Path) -> None:
+    """Proves a zip once: the same bytes and interpreter give the same result."""
     known = libraries / f"proven-{sha256(archive.read_bytes(), PROOF.read_bytes())}"
     if not known.exists():
         prove(target, archive, package, libraries / "runtime")
         known.touch()
 
 
-def prove(target: Target, archive: Path, package: str, runtime: Path) -> None:
-    """Import the function from its zip, in its runtime's interpreter, with nothing else but boto3."""
+def prove(target: BuildTarget, archive: Path, package: str, runtime: Path) -> None:
+    """Import the function from its zip in the interpreter of its runtime, with boto3 and nothing else."""
     with tempfile.TemporaryDirectory() as scratch:
         with zipfile.ZipFile(archive) as content:
             content.extractall(scratch)
@@ -302,7 +301,7 @@ def prove(target: Target, archive: Path, package: str, runtime: Path) -> None:
         run(f"proving {archive.name}", hint, command)
 
 
-def build_one(target: Target, source: Path, package: str, out: Path, cache: Path) -> str:
+def build_one(target: BuildTarget, source: Path, package: str, out: Path, cache: Path) -> str:
     """The SHA-256 of the zip that was built."""
     libraries = third_party(target, package, cache)
     with tempfile.TemporaryDirectory() as scratch:
@@ -321,7 +320,7 @@ def packages(source: Path) -> list[str]:
     return found
 
 
-def build(target: Target, source: Path, out: Path, cache: Path) -> None:
+def build(target: BuildTarget, source: Path, out: Path, cache: Path) -> None:
     progress(f"building for {target.runtime} on {target.architecture} with {target.interpreter}")
     out.mkdir(parents=True, exist_ok=True)
     zips = {f"{package}.zip": build_one(target, source, package, out, cache) for package in packages(source)}
@@ -347,7 +346,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     try:
-        target = Target(given.runtime, given.architecture, find_interpreter(given.runtime))
+        target = BuildTarget(given.runtime, given.architecture, find_interpreter(given.runtime))
         build(target, given.source.resolve(), given.out.resolve(), given.cache.resolve())
     except BuildError as error:
         progress(f"build: {error}")

@@ -9,27 +9,26 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.local_stack.aws import aws_environment
-from scripts.local_stack.settings import REPOSITORY, read_settings
-from scripts.local_stack.terraform import NEIGHBOURS, plugin_cache
-from scripts.local_stack.tf_mirror import link_mirror
-
-SOURCE = REPOSITORY / "terraform"
+from scripts.local_stack.emulator import aws_environment
+from scripts.local_stack.settings import read_settings
+from scripts.local_stack.terminal import StackError
+from scripts.local_stack.terraform import SOURCE, advice, copy_configuration, plugin_cache
 
 
 def main() -> int:
     formatted = subprocess.run(["terraform", "fmt", "-check", "-diff", "-recursive", SOURCE], check=False)
     with tempfile.TemporaryDirectory() as scratch:
-        return formatted.returncode or _validate(Path(scratch))
+        return formatted.returncode or _validate(Path(scratch, "terraform"))
 
 
-def _validate(scratch: Path) -> int:
+def _validate(folder: Path) -> int:
     """In a copy: nothing is downloaded into the sources."""
-    folder = scratch / "terraform"
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
-    for neighbour in NEIGHBOURS:
-        (scratch / neighbour).symlink_to(REPOSITORY / neighbour)
-    link_mirror(folder)
+    try:
+        copy_configuration(folder)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    shutil.copytree(SOURCE / "tests", folder / "tests")
     for command in (["init", "-backend=false"], ["validate"]):
         code = _quietly(["terraform", *command, "-no-color"], folder)
         if code:
@@ -43,7 +42,7 @@ def _quietly(command: list[str], folder: Path) -> int:
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        print(done.stdout)
+        print(done.stdout + advice(done.stdout))
     return done.returncode
 
 

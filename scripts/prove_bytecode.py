@@ -1,9 +1,9 @@
-"""Run by the runtime's own interpreter: does an unpacked zip load from its bytecode, all of it?
+"""Check that an unpacked zip loads from its bytecode alone. Run by the interpreter of its runtime.
 
     python -I -S prove_bytecode.py <unpacked zip> <function package> <folder with boto3>
 
-Checks every module's cached file, then imports the function's modules, and what they import only when they are
-called, while any compilation of a file of the zip is an error.
+Checks every module's bytecode file. Then imports the function's modules, and the modules that their functions
+import, with an audit hook that makes compiling a file of the zip an error.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import os
 import sys
 from pathlib import Path
 
-UNCHECKED_HASH = 0b01  # PEP 552: made from a hash of the source, which is not looked at when loading
+UNCHECKED_HASH = 0b01  # PEP 552: the bytecode has a hash of its source, which is not checked when it is loaded
 
-# Configuration is read when a handler is loaded; nothing is called with it here.
+# Handlers read their configuration when they are imported; nothing is called with these values.
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "none",
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 
 def fault(source: Path) -> str | None:
-    """What is wrong with a module's cached file."""
+    """What is wrong with a module's bytecode file; None when nothing is."""
     cached = Path(importlib.util.cache_from_source(str(source)))
     if not cached.is_file():
         return "has no bytecode for this interpreter"
@@ -65,7 +65,7 @@ def forbid_compiling(tree: Path) -> None:
 
 
 class Imports(ast.NodeVisitor):
-    """The modules that a source imports, wherever it does, but for those of the type checker alone."""
+    """The modules that a source imports at any level, except under TYPE_CHECKING."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -86,8 +86,8 @@ def loaded_sources(folders: tuple[Path, ...]) -> list[Path]:
     return sorted(file for file in files if any(folder in file.parents for folder in folders))
 
 
-def import_what_calls_import(tree: Path, package: str) -> None:
-    """Imports inside functions would fail, or be slow, only when a request comes that needs them."""
+def import_deferred(tree: Path, package: str) -> None:
+    """Imports inside functions would otherwise fail, or be slow, in the first request that needs them."""
     found = Imports()
     for source in loaded_sources((tree / package, tree / "common")):
         found.visit(ast.parse(source.read_bytes()))
@@ -102,7 +102,7 @@ def import_function(tree: Path, package: str, runtime: str) -> None:
     for source in sorted((tree / package).rglob("*.py")):
         name = ".".join(source.relative_to(tree).with_suffix("").parts)
         importlib.import_module(name.removesuffix(".__init__"))
-    import_what_calls_import(tree, package)
+    import_deferred(tree, package)
 
 
 def main() -> int:

@@ -31,7 +31,7 @@ from backstream.execution import Execution
 from backstream.progress import follow
 from backstream.report import exit_code, text_report
 from common.layout import FAILED
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import poll
 
 RECORD_AGE = 60  # seconds; the least that AWS allows
 ARRIVES_WITHIN, FAILS_WITHIN = 120, 1200

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the venv, or brings it up to date with the requirements: scripts/venv.sh <folder>
+# Creates the venv, or updates it to the requirements: scripts/venv.sh <folder>
 set -eu
 venv=$1
 cd "$(dirname "$0")/.."
-mkdir -p .backstream # all that is not for git in one folder
+mkdir -p .backstream # holds everything that is not in git
 log=.backstream/venv.log
 exec 3>&2
 
@@ -16,8 +16,8 @@ suits() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1
 }
 
-# The first that works of the versions that Lambda runs, newest proven one first. A command on PATH may be the
-# shim of a version manager for a version that is not installed or not chosen, so each is tried.
+# The newest version that works. Each is tried: a command on PATH may be the shim of a version manager for a version
+# that is not installed or not selected.
 find_python() {
     for version in 3.13 3.12 3.11; do
         for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3; do
@@ -35,7 +35,7 @@ apt_install() {
     privileged env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-# Debian and Ubuntu keep what `python3 -m venv` needs in a package of its own.
+# On Debian and Ubuntu `python3 -m venv` needs a separate package.
 install_venv_package() {
     command -v apt-get || return 1
     package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
@@ -43,12 +43,12 @@ install_venv_package() {
 }
 
 make_venv() {
-    python=$(find_python) || fail "Python 3.11, 3.12 or 3.13 is needed, and none was found on PATH"
+    python=$(find_python) || fail "no Python 3.11, 3.12 or 3.13 found on PATH: install one"
     rm -rf "$venv"
     "$python" -m venv "$venv" && return
     rm -rf "$venv"
     install_venv_package "$python" && "$python" -m venv "$venv" ||
-        fail "$python cannot make a venv (Debian, Ubuntu: sudo apt-get install python3-venv)"
+        fail "$python cannot create a venv (Debian, Ubuntu: sudo apt-get install python3-venv)"
 }
 
 works() {
@@ -61,7 +61,7 @@ up_to_date() {
     done
 }
 
-# Two commands started at once take turns, where the system has flock.
+# Commands that start at the same time take turns, where the system has flock.
 exec 9>.backstream/venv.lock
 if command -v flock >/dev/null; then flock 9; fi
 if works >"$log" 2>&1 && up_to_date; then exit 0; fi

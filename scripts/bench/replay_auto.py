@@ -20,12 +20,12 @@ from common.layout import FAILED
 from scripts.bench.environment import ORIGINAL
 from scripts.bench.orders import new_keys, records
 from scripts.bench.rows import Row, at_most, not_measured
-from scripts.local_stack.access import Account
-from scripts.local_stack.aws import no_proxy
-from scripts.local_stack.given_server import drop
+from scripts.local_stack.database import Account
+from scripts.local_stack.emulator import no_proxy
+from scripts.local_stack.external_server import drop
+from scripts.local_stack.process import poll
 from scripts.local_stack.settings import read_settings
 from scripts.local_stack.stack import Stack
-from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import Deployed
 
 WHAT = "the database's return to the first replayed row, auto_replay on, once"

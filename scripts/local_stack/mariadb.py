@@ -1,43 +1,43 @@
-"""A private MySQL or MariaDB server: its own data, port, users and certificates, all in one folder."""
+"""A private MySQL or MariaDB server, with its data, port, accounts and certificates in one folder."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
 
-from scripts.local_stack.access import Access, Account
-from scripts.local_stack.certificates import Certificates
-from scripts.local_stack.daemon import Daemon
-from scripts.local_stack.failure import StackError
-from scripts.local_stack.ports import LOOPBACK, is_free, remembered, same_or_free
-from scripts.local_stack.secrets_file import password, write_privately
+from scripts.local_stack.database import (
+    DATABASE,
+    Account,
+    Certificates,
+    DatabaseAccess,
+    stored_password,
+    write_privately,
+)
+from scripts.local_stack.process import LOOPBACK, Daemon, is_free, poll, same_or_free_port, stored_port
 from scripts.local_stack.server_binary import PACKAGES, VARIABLE, ServerBinary, ensure_installed
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.terminal import StackError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-DATABASE = "backstream"
 START_TIMEOUT = 60
-# The mode of MySQL 8: what does not fit is an error, never rounded or truncated in silence.
+# MySQL 8's mode: a value that does not fit is an error, and is never silently rounded or truncated.
 SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
 
-# Packages have a folder built in that must exist when the server starts; nothing here reads or writes files in SQL.
+# Distribution packages compile in a folder that must exist at start. No SQL here reads or writes files.
 _MYSQL_OPTIONS = ("--secure-file-priv=NULL",)
 
 
 class MariaDB:
-    """Nothing happens before `start`. Every start makes sure of the database and both accounts:
-    `admin` may do everything, `app` is what Backstream's functions use."""
+    """The constructor starts nothing. Every `start` creates the database and both accounts where they are missing:
+    `admin` has all rights, `app` is the account of Backstream's functions."""
 
     host = LOOPBACK
     database = DATABASE
@@ -54,9 +54,9 @@ class MariaDB:
 
     @property
     def port(self) -> int:
-        port = remembered(self._port_file)
+        port = stored_port(self._port_file)
         if port is None:
-            raise StackError("the local database server was never started: make up")
+            raise StackError("the local database server has never been started: make up")
         return port
 
     @property
@@ -65,15 +65,15 @@ class MariaDB:
 
     @cached_property
     def admin(self) -> Account:
-        return Account("backstream_admin", password(self.home / "admin-password"))
+        return Account("backstream_admin", stored_password(self.home / "admin-password"))
 
     @cached_property
     def app(self) -> Account:
-        return Account("backstream", password(self.home / "app-password"))
+        return Account("backstream", stored_password(self.home / "app-password"))
 
     @property
-    def access(self) -> Access:
-        return Access(
+    def access(self) -> DatabaseAccess:
+        return DatabaseAccess(
             host=self.host,
             port=self.port,
             host_for_lambda=self.host,
@@ -89,12 +89,15 @@ class MariaDB:
         return self._daemon.pid() is not None
 
     def connect(self, account: Account | None = None, **options: Any) -> pymysql.Connection[Any]:
-        """A connection over verified TLS, as the administrator unless told otherwise."""
+        """A connection over verified TLS, as the administrator unless `account` is given."""
         return self.access.connect(account, **options)
 
     def start(self, *, move_port: bool = True) -> None:
-        """Returns when the server answers; at once where it already runs. With `move_port` it takes a new port
-        when somebody else sits on its own; without, that is an error, for others have the old port in their books."""
+        """Returns when the server answers; at once when it already runs.
+
+        When another program listens on its port, it takes a new one with `move_port`, and raises StackError without:
+        a deployed stack has the old port in its configuration.
+        """
         if not self.running:
             self.temporary.mkdir(parents=True, exist_ok=True)
             binary = ensure_installed(self.home / "install.log")
@@ -105,13 +108,13 @@ class MariaDB:
             self._daemon.start(self._command(binary), os.environ, self.home)
         poll(lambda: self._answers() or not self.running, START_TIMEOUT)
         if not self._answers():
-            raise StackError(f"the database server does not answer{_confined()}", self.log)
+            raise StackError(f"the database server does not answer{_apparmor_hint()}", self.log)
 
     def stop(self) -> None:
         self._daemon.stop()
 
     def kill(self) -> None:
-        """As a power cut does: no goodbye to clients, nothing flushed that was not flushed."""
+        """SIGKILL, as in a power cut: no connection is closed and nothing is flushed."""
         self._daemon.kill()
 
     def destroy(self) -> None:
@@ -120,9 +123,11 @@ class MariaDB:
 
     def _take_port(self, *, move_port: bool) -> None:
         if move_port:
-            same_or_free(self._port_file)
+            same_or_free_port(self._port_file)
         elif not is_free(self.port):
-            raise StackError(f"port {self.port} of the database server is taken by another program: make up")
+            raise StackError(
+                f"port {self.port} of the database server is used by another program: make up moves the server"
+            )
 
     def _answers(self) -> bool:
         try:
@@ -133,16 +138,16 @@ class MariaDB:
 
     def _initialise(self, binary: ServerBinary) -> None:
         if self.data.exists():
-            _refuse_data_of_another(binary, self.data)
+            _require_same_product(binary, self.data)
             return
-        unfinished = self.home / "data.unfinished"  # renamed when complete: an interrupted one is never mistaken
+        unfinished = self.home / "data.unfinished"  # renamed when complete: an interrupted one is not used
         shutil.rmtree(unfinished, ignore_errors=True)
         with self.log.open("ab") as log:
             done = subprocess.run(
                 _initialise_command(binary, unfinished), stdout=log, stderr=log, check=False, cwd=self.home
             )
         if done.returncode != 0:
-            raise StackError(f"the database server could not make its data directory{_confined()}", self.log)
+            raise StackError(f"the database server could not create its data directory{_apparmor_hint()}", self.log)
         unfinished.rename(self.data)
 
     def _command(self, binary: ServerBinary) -> list[str]:
@@ -152,7 +157,7 @@ class MariaDB:
             f"--datadir={self.data}",
             *_run_as(),
             "--socket=server.sock",  # relative to the data directory: socket paths may not exceed 107 characters
-            f"--tmpdir={self.temporary}",  # a server that starts clears temporary tables there, be they whose they may
+            f"--tmpdir={self.temporary}",  # its own: a starting server removes all temporary tables there
             f"--bind-address={self.host}",
             f"--port={self.port}",
             f"--init-file={self.home / 'first_statements.sql'}",
@@ -165,12 +170,12 @@ class MariaDB:
             "--skip-name-resolve",
             "--innodb-flush-log-at-trx-commit=1",
             "--innodb-buffer-pool-size=64M",
-            *_flavour_options(binary),
+            *_product_options(binary),
             *self.options,
         ]
 
     def _write_first_statements(self) -> None:
-        # One statement per line is what both servers demand of an --init-file.
+        # Both servers read an --init-file line by line: one statement a line.
         admin, app = self.admin, self.app
         statements = [
             f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4",
@@ -178,7 +183,7 @@ class MariaDB:
             f"GRANT ALL PRIVILEGES ON *.* TO '{admin.user}'@'%' WITH GRANT OPTION",
             f"CREATE USER IF NOT EXISTS '{app.user}'@'%' IDENTIFIED BY '{app.password}' REQUIRE SSL",
             f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON `{self.database}`.* TO '{app.user}'@'%'",
-            # The accounts that initialisation leaves open to every user of this machine.
+            # Initialisation leaves these accounts open to every user of this machine.
             f"ALTER USER IF EXISTS 'root'@'localhost' IDENTIFIED BY '{admin.password}'",
             "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1'",
         ]
@@ -186,28 +191,28 @@ class MariaDB:
 
 
 def _run_as() -> list[str]:
-    # Both servers refuse to run as root unless root says so.
+    # As root both servers start only with this option.
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
-def _confined() -> str:
-    """Ubuntu's AppArmor lets its own MySQL write to /var/lib/mysql only; MariaDB is free."""
+def _apparmor_hint() -> str:
+    """Advice for Ubuntu, whose AppArmor profile lets MySQL write to /var/lib/mysql only; MariaDB has none."""
     profile = Path("/etc/apparmor.d/usr.sbin.mysqld")
     if not profile.exists():
         return ""
     return (
-        f" (AppArmor may confine mysqld to its own folders: sudo apparmor_parser -R {profile} frees it until the next"
-        f" boot, and MariaDB is never confined: apt-get install {' '.join(PACKAGES)})"
+        f" (AppArmor may confine mysqld to its own folders: sudo apparmor_parser -R {profile} unloads the profile"
+        f" until the next boot; MariaDB has no profile: apt-get install {' '.join(PACKAGES)})"
     )
 
 
-def _refuse_data_of_another(binary: ServerBinary, data: Path) -> None:
-    made_by_mariadb = not (data / "mysql.ibd").exists()  # MySQL's dictionary since 8.0
-    if binary.is_mariadb != made_by_mariadb:
-        maker = "MariaDB" if made_by_mariadb else "MySQL"
+def _require_same_product(binary: ServerBinary, data: Path) -> None:
+    created_by_mariadb = not (data / "mysql.ibd").exists()  # MySQL's dictionary since 8.0
+    if binary.is_mariadb != created_by_mariadb:
+        maker = "MariaDB" if created_by_mariadb else "MySQL"
         raise StackError(
-            f"{data} was made by {maker}, and {binary.path} is {binary.product}: name {maker}'s server with {VARIABLE},"
-            " or start anew with make clean"
+            f"{data} was created by {maker}, and {binary.path} is {binary.product}: set {VARIABLE} to a {maker} server,"
+            " or remove the data with make clean"
         )
 
 
@@ -241,8 +246,8 @@ def _install_db(binary: ServerBinary) -> Path:
     raise StackError(f"{name} is missing next to {binary.path}: is the server's installation complete?")
 
 
-def _flavour_options(binary: ServerBinary) -> list[str]:
+def _product_options(binary: ServerBinary) -> list[str]:
     if binary.is_mariadb:
         return ["--innodb-log-file-size=32M"]
-    # A server that was built without the X plugin refuses the plain option.
+    # Without the prefix a server built without the X plugin does not start.
     return ["--loose-innodb-redo-log-capacity=64M", "--loose-mysqlx=OFF", "--disable-log-bin", *_MYSQL_OPTIONS]

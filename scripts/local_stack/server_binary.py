@@ -1,6 +1,6 @@
-"""The MySQL or MariaDB server binary: the one that MYSQLD names, else this machine's.
+"""The MySQL or MariaDB server binary: the one that MYSQLD names, else the one installed on this machine.
 
-On Debian and Ubuntu a missing one is installed where that is allowed.
+On Debian and Ubuntu a missing one is installed (root or passwordless sudo).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.local_stack.failure import StackError
+from scripts.local_stack.terminal import StackError
 
 VARIABLE = "MYSQLD"
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")  # the core packages start no system service
@@ -49,7 +49,7 @@ def find_tool(*names: str) -> Path | None:
 
 
 def find_server() -> ServerBinary | None:
-    """Raises StackError where MYSQLD names a file that is no server."""
+    """Raises StackError when MYSQLD names a file that is no server."""
     path = _named_server() or find_tool("mariadbd", "mysqld")
     return ServerBinary(path, is_mariadb="MariaDB" in _version(path)) if path else None
 
@@ -58,18 +58,16 @@ def _named_server() -> Path | None:
     value = os.environ.get(VARIABLE)
     if not value:
         return None
-    path = Path(value).absolute()  # not resolved: a server finds its own files from the name it was called by
+    path = Path(value).absolute()  # not resolved: a server locates its files by the path it is started with
     if not path.is_file():
-        raise StackError(
-            f"{VARIABLE} is {value}, and there is no such file: set it to the path of a mysqld or mariadbd"
-        )
+        raise StackError(f"{VARIABLE} is {value}, which does not exist: set it to the path of a mysqld or mariadbd")
     if not os.access(path, os.X_OK):
-        raise StackError(f"{VARIABLE} is {value}, which may not be executed")
+        raise StackError(f"{VARIABLE} is {value}, which is not executable")
     return path
 
 
 def _version(path: Path) -> str:
-    """As a server of either kind prints it: `Ver` and a number."""
+    """The line that the server prints; both kinds print `Ver` and a number."""
     try:
         printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError as error:
@@ -85,29 +83,29 @@ def find_client() -> Path | None:
 
 def ensure_installed(log: Path) -> ServerBinary:
     server = find_server()
-    # Beside a server that MYSQLD names nothing is installed: the packages would remove another MySQL.
+    # With MYSQLD set nothing is installed: the packages would remove an installed MySQL.
     if server is None or (find_client() is None and not os.environ.get(VARIABLE)):
         _install(log)
         server = find_server()
     if server is None:
-        raise _please_install()
+        raise _not_installed()
     return server
 
 
-def _please_install() -> StackError:
+def _not_installed() -> StackError:
     return StackError(
         "no MySQL or MariaDB server found: install one (Debian, Ubuntu: sudo apt-get install "
         f"{' '.join(PACKAGES)}; macOS: brew install mariadb), set {VARIABLE} to the path of one, or set MYSQL_HOST, "
-        "MYSQL_PORT, MYSQL_USER and MYSQL_PASSWORD to use a server you have"
+        "MYSQL_PORT, MYSQL_USER and MYSQL_PASSWORD to use an existing server"
     )
 
 
 def _install(log: Path) -> None:
     privilege = _privilege()
     if privilege is None or shutil.which("apt-get") is None:
-        raise _please_install()
+        raise _not_installed()
     install = [*privilege, "apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]
-    # Fresh machines have no package lists, stale ones name packages that are gone: update only when needed.
+    # Package lists may be missing or out of date: update them when the first attempt fails.
     if _succeeds(install, log):
         return
     _succeeds([*privilege, "apt-get", "update"], log)
@@ -116,7 +114,7 @@ def _install(log: Path) -> None:
 
 
 def _privilege() -> list[str] | None:
-    """What to put before a command to run it as root; None where this user may not."""
+    """The prefix that runs a command as root; None when this user may not."""
     if os.geteuid() == 0:
         return ["env", "DEBIAN_FRONTEND=noninteractive"]
     if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:

@@ -1,8 +1,9 @@
-"""The whole stack, from nothing to a first order in MySQL, and down again."""
+"""The whole stack: from nothing to a first order in MySQL, and down again."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -10,55 +11,59 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scripts.local_stack.access import Access, Account
+from scripts.local_stack.database import Account, DatabaseAccess
 from scripts.local_stack.emulator import Emulator
-from scripts.local_stack.failure import StackError
-from scripts.local_stack.first_order import Row, demand_curl, first_order
-from scripts.local_stack.given_server import prepare, reach
-from scripts.local_stack.legacy_side import LegacySide, ensure_legacy_side, remove_legacy_side
-from scripts.local_stack.lock import only_one
+from scripts.local_stack.external_server import access_to, prepare
+from scripts.local_stack.first_order import Row, first_order, require_curl
 from scripts.local_stack.mariadb import MariaDB
-from scripts.local_stack.progress import say, side_by_side, step
-from scripts.local_stack.settings import REGION, REPOSITORY, Settings
-from scripts.local_stack.terraform import Terraform, demand_terraform
+from scripts.local_stack.prerequisites import Prerequisites, ensure_prerequisites, remove_prerequisites
+from scripts.local_stack.process import stack_lock
+from scripts.local_stack.settings import REGION, REPOSITORY, StackSettings
+from scripts.local_stack.terminal import StackError, in_parallel, say, step
+from scripts.local_stack.terraform import Terraform, require_terraform
 
 API_ACCOUNT = Account("foo", "bar")
-RECORD_AGE = 60  # the least that AWS allows, so that an outage can be seen through in minutes
+RECORD_AGE = 60  # seconds, the least that AWS allows: an outage produces failed batches within minutes
 RETRIES = 5
-STAYS = "What was deployed before stays. Mend the cause and run make up again; make down first starts with nothing."
+STAYS = "The earlier deployment is unchanged. Fix the cause and run make up again, or make down first to start empty."
 
 
 class Stack:
-    """Repeating any command is safe, also after one that was killed half-way."""
+    """Every command can be repeated, also after one that was killed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StackSettings) -> None:
         self.settings = settings
         self.mariadb = MariaDB(settings.home / "mysql")
         self.emulator = Emulator(settings)
 
     def up(self) -> Row:
-        demand_terraform()
-        demand_curl()
-        with only_one(self.settings.home):
+        require_terraform()
+        require_curl()
+        with stack_lock(self.settings.home):
             self.settings.stack_home.mkdir(parents=True, exist_ok=True)
             interrupted = self._sources.end_interrupted_run()
-            side_by_side(self._start_database, self._start_emulator, self._build, self._fetch_providers)
+            if not self.emulator.running:
+                self._forget_outputs()
+            in_parallel(self._start_database, self._start_emulator, self._build, self._fetch_providers)
             self._deploy(interrupted=interrupted)
+            outputs = self.outputs()
+            _write_outputs(self.settings.outputs_file, outputs)
             with step("first order"):
-                return first_order(self.outputs()["api_url"], API_ACCOUNT, self.access)
+                return first_order(outputs["api_url"], API_ACCOUNT, self.access)
 
     def down(self) -> None:
-        with only_one(self.settings.home):
+        with stack_lock(self.settings.home):
             self._sources.end_interrupted_run()
             if self.settings.endpoint and self._terraform.has_state:
-                with step(f"removing what was deployed to {self.settings.endpoint}"):
+                with step(f"removing the deployment from {self.settings.endpoint}"):
                     self._remove_deployment()
-            with step("stopping what was started here"):
+            with step("stopping the emulator and the database server"):
+                self._forget_outputs()
                 self.emulator.stop()
                 self.mariadb.stop()
 
     def outputs(self) -> dict[str, Any]:
-        """Terraform's outputs, with addresses that work from here."""
+        """Terraform's outputs, with addresses that this machine reaches. Raises StackError when the stack is not up."""
         outputs = self._terraform.outputs() if self.emulator.running else {}
         if not outputs:
             raise StackError("the stack is not up: make up")
@@ -66,17 +71,17 @@ class Stack:
         return {**outputs, "endpoint_url": endpoint, "api_url": _reachable(outputs["api_url"], endpoint)}
 
     @property
-    def access(self) -> Access:
-        return reach(self.settings.server) if self.settings.server else self.mariadb.access
+    def access(self) -> DatabaseAccess:
+        return access_to(self.settings.server) if self.settings.server else self.mariadb.access
 
     def db_stop(self) -> None:
-        self._demand_own_server()
-        with only_one(self.settings.home):
+        self._require_own_server()
+        with stack_lock(self.settings.home):
             self.mariadb.stop()
 
     def db_start(self) -> None:
-        self._demand_own_server()
-        with only_one(self.settings.home):
+        self._require_own_server()
+        with stack_lock(self.settings.home):
             self.mariadb.start(move_port=False)
 
     def planned_changes(self) -> set[str]:
@@ -84,21 +89,21 @@ class Stack:
         return self._terraform.planned_changes()
 
     def redeploy(self, **changed: Any) -> None:
-        """Apply again, with other values for some of Terraform's variables; without any, as `up` does."""
-        legacy = ensure_legacy_side(self.emulator.url, self.emulator.env, self.access)
-        self._terraform.apply({**self._variables(legacy, self.access), **changed})
+        """Applies again, with `changed` values of Terraform's variables; without any, as `up` does."""
+        prerequisites = ensure_prerequisites(self.emulator.url, self.emulator.env, self.access)
+        self._terraform.apply({**self._variables(prerequisites, self.access), **changed})
 
     def destroy(self) -> None:
-        """As `terraform destroy` does, and nothing else."""
+        """`terraform destroy`, and nothing else."""
         self._terraform.destroy()
 
     def resources(self) -> set[str]:
-        """The addresses of all that is deployed."""
+        """The addresses of all deployed resources."""
         return self._terraform.resources()
 
     @property
     def _sources(self) -> Terraform:
-        """For what needs no emulator yet."""
+        """For the steps that need no emulator."""
         return Terraform(self.settings.stack_home, self.settings.cache, endpoint="")
 
     @property
@@ -132,7 +137,7 @@ class Stack:
         mark = _fingerprint(access)
         found = self.emulator.mark()
         if found is None:
-            self._terraform.forget()
+            self._forget_deployment()
             self._apply(access, mark)
         elif found == mark and not interrupted:
             self._apply_or_start_over(access, mark)
@@ -140,10 +145,10 @@ class Stack:
             self._start_over()
             self._apply(access, mark)
 
-    def _apply_or_start_over(self, access: Access, mark: str) -> None:
-        """A first run that was killed leaves things that Terraform has not written down, and cannot make again.
+    def _apply_or_start_over(self, access: DatabaseAccess, mark: str) -> None:
+        """A first run that was killed leaves resources that are not in the state and cannot be created again.
 
-        A deployment that was complete stays as it is: it holds orders, and its old code goes on.
+        A complete deployment is not replaced: it holds orders, and its old code goes on working.
         """
         try:
             self._apply(access, mark)
@@ -157,32 +162,39 @@ class Stack:
 
     def _start_over(self) -> None:
         if self.settings.endpoint and self._terraform.has_state:
-            with suppress(StackError):  # what cannot be removed is left behind under its old name
+            with suppress(StackError):  # what cannot be removed stays, under its old name
                 self._remove_deployment()
         self.emulator.start_over()
-        self._terraform.forget()
+        self._forget_deployment()
 
     def _remove_deployment(self) -> None:
         self._terraform.destroy()
-        remove_legacy_side(self.emulator.url, self.emulator.env)
+        remove_prerequisites(self.emulator.url, self.emulator.env)
         self.emulator.remove_mark()
+        self._forget_deployment()
+
+    def _forget_deployment(self) -> None:
         self._terraform.forget()
+        self._forget_outputs()
 
-    def _apply(self, access: Access, mark: str) -> None:
+    def _forget_outputs(self) -> None:
+        self.settings.outputs_file.unlink(missing_ok=True)
+
+    def _apply(self, access: DatabaseAccess, mark: str) -> None:
         self.emulator.leave_mark(mark)
-        with step("network, secret and address of the database"):
-            legacy = ensure_legacy_side(self.emulator.url, self.emulator.env, access)
+        with step("prerequisites: network, secret and address of the database"):
+            prerequisites = ensure_prerequisites(self.emulator.url, self.emulator.env, access)
         with step("terraform apply"):
-            self._terraform.apply(self._variables(legacy, access))
+            self._terraform.apply(self._variables(prerequisites, access))
 
-    def _variables(self, legacy: LegacySide, access: Access) -> dict[str, Any]:
+    def _variables(self, prerequisites: Prerequisites, access: DatabaseAccess) -> dict[str, Any]:
         return {
             "aws_region": REGION,
             "env": self.emulator.env,
-            "vpc_id": legacy.vpc_id,
-            "rds_sg_id": legacy.security_group_id,
-            "rds_secret_arn": legacy.secret_arn,
-            "rds_connection_param_name": legacy.parameter_name,
+            "vpc_id": prerequisites.vpc_id,
+            "rds_sg_id": prerequisites.security_group_id,
+            "rds_secret_arn": prerequisites.secret_arn,
+            "rds_connection_param_name": prerequisites.parameter_name,
             "build_dir": str(self.settings.build_folder),
             "mysql_port": access.port,
             "mysql_tls": access.tls,
@@ -192,35 +204,44 @@ class Stack:
             "failure_destination": self.settings.failure_destination,
             "stream_maximum_record_age_seconds": RECORD_AGE,
             "stream_maximum_retry_attempts": RETRIES,
-            # An emulator asks for no role of the account; and MiniStack answers a stage without logs as one with some.
+            # Emulators need no account-wide role for them, and MiniStack always reports a stage with logs.
             "api_access_logs": True,
             "deletion_protection": False,
             "failures_bucket_force_destroy": True,
-            # The provider watches a new lifecycle rule for a minute; nothing here lives long enough to need one.
+            # The provider waits a minute for a new lifecycle rule, which this short-lived bucket does not need.
             "replayed_retention_days": 0,
         }
 
-    def _prepared_access(self) -> Access:
+    def _prepared_access(self) -> DatabaseAccess:
         if self.settings.server is None:
             return self.access
         with step(f"database server at {self.settings.server.host}"):
             return prepare(self.access, self.settings.home)
 
-    def _demand_own_server(self) -> None:
+    def _require_own_server(self) -> None:
         if self.settings.server:
-            raise StackError(f"the server at {self.settings.server.host} is not this stack's to stop or start")
+            raise StackError(
+                f"the server at {self.settings.server.host} is external: this stack does not stop or start it"
+            )
 
 
-def _fingerprint(access: Access) -> str:
-    """Another database, or the same one with all its data gone, gets a deployment of its own."""
+def _fingerprint(access: DatabaseAccess) -> str:
+    """It differs for another database, and for one whose data was removed: each gets its own deployment."""
     facts = (access.host_for_lambda, access.port, access.database, access.app, access.tls, access.ca_pem)
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _reachable(api_url: str, endpoint: str) -> str:
-    """An API's address as AWS spells it, `https://<id>.execute-api.<region>.amazonaws.com/<stage>`, at the emulator."""
+    """The emulator's address of an API that AWS has at `https://<id>.execute-api.<region>.amazonaws.com/<stage>`."""
     found = re.match(r"https?://([^./]+)\.execute-api\.[^/]+/([^/]+)", api_url)
     return f"{endpoint}/_aws/execute-api/{found[1]}/{found[2]}" if found else api_url
+
+
+def _write_outputs(file: Path, outputs: dict[str, Any]) -> None:
+    """In one step: a reader never sees half of the file."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(outputs, indent=2) + "\n")
+    partial.replace(file)
 
 
 def _run_logged(command: list[str], log: Path) -> None:

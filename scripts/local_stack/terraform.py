@@ -1,4 +1,4 @@
-"""A working copy of terraform/, applied to the emulator with local state."""
+"""Terraform on a copy of terraform/, with local state: applied to the emulator, its provider cached or mirrored."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scripts.local_stack.aws import CREDENTIALS, aws_environment
-from scripts.local_stack.daemon import Daemon
-from scripts.local_stack.failure import StackError
-from scripts.local_stack.progress import say
+from scripts.local_stack.emulator import CREDENTIALS, aws_environment
+from scripts.local_stack.process import Daemon
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.tf_mirror import link_mirror
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from scripts.local_stack.terminal import StackError, say
 
 OLDEST_TERRAFORM = (1, 5)
-REPORT_EVERY = 10
-# What the configuration names by a path relative to its own folder.
+REPORT_EVERY = 10  # seconds
+SOURCE = REPOSITORY / "terraform"
+LOCK_FILE = ".terraform.lock.hcl"
+MIRROR_VARIABLE = "TF_PLUGIN_MIRROR"
+REGISTRY = "registry.terraform.io"
+NO_PROVIDER = f"""
+Terraform downloads its provider from {REGISTRY}. Without internet access set {MIRROR_VARIABLE} to a folder that
+`terraform providers mirror` wrote, or put the folder's content into ~/.terraform.d/plugins."""
+# The configuration refers to these folders by paths relative to its own.
 NEIGHBOURS = ("lambdas", "statemachines")
 OVERRIDES = {
     "backend_override.tf": 'terraform {\n  backend "local" {}\n}\n',
@@ -35,7 +38,7 @@ OVERRIDES = {
   s3_use_path_style           = true
 }}
 """,
-    # Neither emulator keeps these, so that every plan would set them again.
+    # The emulators do not store these settings: without this every plan would set them again.
     "drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
   lifecycle {
     ignore_changes = [tracing_configuration]
@@ -71,7 +74,7 @@ class Terraform:
 
     @property
     def deployed(self) -> bool:
-        """Whether an apply has succeeded since there was nothing: what is there may hold somebody's data."""
+        """Whether an apply has succeeded since the state was empty: the deployment may hold data."""
         return self._deployed.exists()
 
     @property
@@ -79,25 +82,18 @@ class Terraform:
         return self.home / "deployed"
 
     def forget(self) -> None:
-        """For when the emulator has lost everything that the state speaks of."""
+        """Drops the state, for an emulator that no longer holds what the state describes."""
         self._deployed.unlink(missing_ok=True)
         for file in self.folder.glob("*.tfstate*"):
             file.unlink()
 
     def copy_sources(self) -> None:
-        """As they are now; state and providers of the last time stay."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for old in self.folder.glob("*.tf"):
-            old.unlink()
-        for source in (REPOSITORY / "terraform").glob("*.tf"):
-            shutil.copy(source, self.folder)
-        for neighbour in NEIGHBOURS:
-            _link(self.folder.parent / neighbour, REPOSITORY / neighbour)
+        """Replaces the configuration; the state and the installed provider stay."""
+        copy_configuration(self.folder)
         for name, text in OVERRIDES.items():
             (self.folder / name).write_text(text)
 
     def init(self) -> None:
-        link_mirror(self.folder)
         self._run("init", "-reconfigure")
 
     def apply(self, variables: Mapping[str, Any]) -> None:
@@ -115,7 +111,7 @@ class Terraform:
         return {change["type"] for change in changes if change["change"]["actions"] not in (["no-op"], ["read"])}
 
     def resources(self) -> set[str]:
-        """The addresses of all that is deployed."""
+        """The addresses of all deployed resources."""
         state = json.loads((self.folder / "terraform.tfstate").read_text())
         return {
             f"{resource['type']}.{resource['name']}[{instance.get('index_key', '')}]"
@@ -142,9 +138,9 @@ class Terraform:
         return answer
 
     def end_interrupted_run(self) -> bool:
-        """Whether an earlier run was killed while it changed things, so that the state may not know of them all.
+        """Whether an earlier run was killed during a change, so that the state may lack resources.
 
-        A Terraform that has outlived its run is ended: it would go on creating beside ours.
+        A Terraform process that outlived its run is killed: it would create resources beside the new one's.
         """
         interrupted = any(self._process(verb).pid_file.exists() for verb in ("apply", "destroy"))
         for verb in ("init", "apply", "destroy"):
@@ -152,7 +148,7 @@ class Terraform:
         return interrupted
 
     def _process(self, verb: str) -> Daemon:
-        """The pid file is there from the start of a run until somebody has seen its end."""
+        """The pid file exists from the start of a run until its end has been handled."""
         return Daemon(self.home / f"terraform-{verb}.pid", self.log, marker=f"-chdir={self.folder}")
 
     def _run(self, verb: str, *arguments: str) -> None:
@@ -172,7 +168,7 @@ class Terraform:
                 done = len(re.findall(r"(?:Creation|Destruction) complete", self._written_since(start)))
                 say(f"         {done} resources done")
             except KeyboardInterrupt:
-                say("         letting Terraform write down what it has made")
+                say("         waiting for Terraform to write its state")
                 process.interrupt()
                 child.wait()
                 process.pid_file.unlink(missing_ok=True)
@@ -187,33 +183,64 @@ class Terraform:
         return {**aws_environment(self.endpoint, os.environ), **plugin_cache(self.cache)}
 
 
+def copy_configuration(folder: Path) -> None:
+    """Copies the configuration and its lock file into `folder`, which Terraform may write to, unlike the sources."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.tf"):
+        old.unlink()
+    for source in (*SOURCE.glob("*.tf"), SOURCE / LOCK_FILE):
+        shutil.copy(source, folder)
+    for neighbour in NEIGHBOURS:
+        _link(folder.parent / neighbour, REPOSITORY / neighbour)
+    link_mirror(folder)
+
+
+def link_mirror(folder: Path) -> None:
+    """Makes TF_PLUGIN_MIRROR a source of providers for the configuration in `folder`.
+
+    Terraform searches `terraform.d/plugins` of the current folder, as it searches `~/.terraform.d/plugins` and the
+    other implied mirror directories of its CLI configuration. Raises StackError when the variable names no mirror.
+    """
+    link = folder / "terraform.d" / "plugins"
+    link.unlink(missing_ok=True)
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    if not mirror:
+        return
+    if not Path(mirror, REGISTRY).is_dir():
+        raise StackError(
+            f"{MIRROR_VARIABLE} is {mirror}, which has no folder {REGISTRY}: unset it, or set it to a mirror"
+        )
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(Path(mirror).resolve(), target_is_directory=True)
+
+
 def plugin_cache(cache: Path) -> dict[str, str]:
-    """Providers are downloaded once per machine; a cache that its user has set up already is left in charge."""
+    """The variables that make Terraform download each provider once; a cache that the user has set up is kept."""
     plugins = Path(os.environ.get("TF_PLUGIN_CACHE_DIR") or cache / "terraform-plugins")
     plugins.mkdir(parents=True, exist_ok=True)
-    return {
-        "TF_PLUGIN_CACHE_DIR": str(plugins),
-        # Without a committed lock file Terraform would otherwise download what the cache holds.
-        "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "true",
-        "TF_IN_AUTOMATION": "true",
-    }
+    return {"TF_PLUGIN_CACHE_DIR": str(plugins), "TF_IN_AUTOMATION": "true"}
 
 
-def demand_terraform() -> None:
+def require_terraform() -> None:
     oldest = ".".join(map(str, OLDEST_TERRAFORM))
-    wanted = f"Terraform {oldest} or newer is needed: https://developer.hashicorp.com/terraform/install"
+    needed = f"Terraform {oldest} or newer is needed: https://developer.hashicorp.com/terraform/install"
     try:
         done = subprocess.run(["terraform", "version", "-json"], capture_output=True, text=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        raise StackError(wanted) from error
+        raise StackError(needed) from error
     found = str(json.loads(done.stdout)["terraform_version"])
     if tuple(int(number) for number in re.findall(r"\d+", found)[:2]) < OLDEST_TERRAFORM:
-        raise StackError(f"{wanted} (found {found})")
+        raise StackError(f"{needed} (found {found})")
 
 
 def _first_error(text: str) -> str:
     found = re.search(r"Error: (.+)", text)
-    return found.group(1).strip() if found else "failed"
+    return (found.group(1).strip() if found else "failed") + advice(text)
+
+
+def advice(text: str) -> str:
+    """What to do, for output of `terraform init` that says that the provider could not be had; else empty."""
+    return NO_PROVIDER if re.search(r"Error: Failed to (query available|install) provider", text) else ""
 
 
 def _link(link: Path, target: Path) -> None:

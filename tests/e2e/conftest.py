@@ -1,4 +1,4 @@
-"""One stack for all end-to-end tests: its own home, ports and name, so that a stack in use is left alone."""
+"""One stack for all end-to-end tests, with its own home, ports and name: a stack in use is not touched."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local_stack.access import Account
-from scripts.local_stack.given_server import drop
+from scripts.local_stack.database import Account
+from scripts.local_stack.external_server import drop
 from scripts.local_stack.settings import read_settings
 from scripts.local_stack.stack import Stack
 from tests.e2e.deployed import Deployed, own_environment
 
 
-def _as_by_hand(*_: object) -> None:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-# A run that is ended from outside, by a timeout for instance, takes its servers with it as one ended with Ctrl-C does.
-signal.signal(signal.SIGTERM, _as_by_hand)
+# A run that is terminated, by a timeout for instance, stops its servers as Ctrl-C does.
+signal.signal(signal.SIGTERM, _interrupt)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """As `make up` makes it; stopped and removed at the end, also when it did not come up."""
+    """A stack as `make up` deploys it; stopped and removed at the end, also when `up` fails."""
     environment = own_environment(tmp_path_factory.mktemp("stack"), secrets.token_hex(3))
     stack = Stack(read_settings(environment))
     try:
@@ -48,4 +48,4 @@ def _remove_database(stack: Stack) -> None:
     if stack.settings.server:
         drop(stack.access, Account(f"{stack.access.database}_app", ""))
     else:
-        shutil.rmtree(stack.mariadb.data, ignore_errors=True)  # the logs beside it stay to be read
+        shutil.rmtree(stack.mariadb.data, ignore_errors=True)  # the logs stay

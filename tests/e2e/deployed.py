@@ -1,4 +1,4 @@
-"""A deployed stack as its users and operators meet it: HTTP, SQL, AWS calls and commands."""
+"""A deployed stack as its users and operators see it: HTTP, SQL, AWS calls and commands."""
 
 from __future__ import annotations
 
@@ -15,45 +15,44 @@ from typing import Any
 import pymysql
 import urllib3
 
-from scripts.local_stack.access import Account
-from scripts.local_stack.aws import client
+from scripts.local_stack.database import Account
+from scripts.local_stack.emulator import client
+from scripts.local_stack.process import poll
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.simulation import Operation, Target
+from scripts.local_stack.simulation import ApiOrderClient, Operation, OrderClient, TableOrderClient
 from scripts.local_stack.stack import API_ACCOUNT, Stack
-from scripts.local_stack.waiting import poll
-from scripts.local_stack.write_targets import ApiTarget, TableTarget
 
-# How long a change may take to arrive when the machine is busy: emulators poll streams, and retry with pauses.
+# Seconds until a change arrives on a busy machine: emulators poll streams and pause between retries.
 ARRIVAL = 90
-SHOWN_WITHIN = 5  # seconds; a change that changes nothing has no record
+SHOWN_WITHIN = 5  # seconds; an update without an effect has no record
 COLUMNS = json.loads((REPOSITORY / "lambdas/common/tables/orders.json").read_text())["columns"]
 TYPES = {"key": "S", "string": "S", "decimal": "N", "epoch": "N"}
-READ: dict[str, Callable[[str], Any]] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
+PARSERS: dict[str, Callable[[str], Any]] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
 Row = dict[str, Any]
 
 
 class InStreamOrder:
-    """Sends a change when the record of the one before it is in the stream.
+    """Sends each change when the record of the previous one is in the stream.
 
-    LocalStack puts records into its stream in ten threads and numbers them there: of two changes of an order, 0.7 s
-    apart, the second came first, so that its stream itself ends with another state than its table.
+    LocalStack writes stream records in ten threads and numbers them there. Two changes of one order, 0.7 s apart,
+    came in the wrong order, so that its stream ended with another state than its table.
     """
 
-    def __init__(self, target: Target, stack: Deployed) -> None:
-        self._target, self._arn = target, stack.outputs["stream_arn"]
+    def __init__(self, orders: OrderClient, stack: Deployed) -> None:
+        self._orders, self._arn = orders, stack.outputs["stream_arn"]
         self._streams = stack.client("dynamodbstreams")
         self._turn = Lock()
 
     def send(self, operation: Operation) -> None:
         with self._turn:
             iterator = self._latest()
-            self._target.send(operation)
+            self._orders.send(operation)
             poll(lambda: self._streams.get_records(ShardIterator=iterator)["Records"], SHOWN_WITHIN, interval=0.02)
 
     def _latest(self) -> str:
         (shard,) = self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
-        where = {"StreamArn": self._arn, "ShardId": shard["ShardId"], "ShardIteratorType": "LATEST"}
-        return self._streams.get_shard_iterator(**where)["ShardIterator"]
+        position = {"StreamArn": self._arn, "ShardId": shard["ShardId"], "ShardIteratorType": "LATEST"}
+        return self._streams.get_shard_iterator(**position)["ShardIterator"]
 
 
 class Deployed:
@@ -68,7 +67,7 @@ class Deployed:
         return urllib3.PoolManager(timeout=30, retries=False)
 
     def api(self, method: str, path: str, body: Any = None, **headers: str) -> urllib3.BaseHTTPResponse:
-        """A request as foo:bar. A body that is text goes as it is."""
+        """A request as foo:bar. A body that is text is sent unchanged."""
         text = body if body is None or isinstance(body, str) else json.dumps(body)
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         own = urllib3.make_headers(basic_auth=f"{API_ACCOUNT.user}:{API_ACCOUNT.password}")
@@ -101,7 +100,7 @@ class Deployed:
         return found[0] if found else None
 
     def table_orders(self) -> dict[str, Row]:
-        """What MySQL should hold: every item that fits its columns, as its row."""
+        """The rows that MySQL should hold: of every item that fits the columns."""
         pages = (
             self.client("dynamodb")
             .get_paginator("scan")
@@ -113,17 +112,17 @@ class Deployed:
     def table_order(self, order_id: str) -> Row | None:
         return self.table_orders().get(order_id)
 
-    def target(self, via: str = "table") -> Target:
-        """Where a simulation sends its changes: `api` or `table`."""
-        target: Target = (
-            ApiTarget(self.outputs["api_url"], API_ACCOUNT.user, API_ACCOUNT.password)
+    def order_client(self, via: str = "table") -> OrderClient:
+        """Sends the changes of a simulation to the `api` or the `table`."""
+        orders: OrderClient = (
+            ApiOrderClient(self.outputs["api_url"], API_ACCOUNT.user, API_ACCOUNT.password)
             if via == "api"
-            else TableTarget(self.outputs["table_name"], self.outputs["endpoint_url"])
+            else TableOrderClient(self.outputs["table_name"], self.outputs["endpoint_url"])
         )
-        return InStreamOrder(target, self) if self.is_localstack else target
+        return InStreamOrder(orders, self) if self.is_localstack else orders
 
     def settles(self) -> bool:
-        """MySQL comes to equal the table. Nobody else may be writing."""
+        """Whether MySQL becomes equal to the table. No other writer may be active."""
         expected = self.table_orders()
         return poll(lambda: self.mysql_orders() == expected, ARRIVAL, interval=0.2)
 
@@ -152,13 +151,13 @@ class Deployed:
         )
 
     def application_account(self) -> Account:
-        """What the functions log in with."""
+        """The account of the functions."""
         manager = self.client("secretsmanager")
         login = json.loads(manager.get_secret_value(SecretId=self.outputs["rds_secret_arn"])["SecretString"])
         return Account(login["username"], login["password"])
 
     def _shut_out(self) -> None:
-        """An outage of a server that is not ours to stop: the functions' account is locked and cut off."""
+        """An outage of an external server: the functions' account is locked and its connections are closed."""
         name = self.application_account().user
         with self.mysql() as connection, connection.cursor() as cursor:
             cursor.execute(f"ALTER USER '{name}'@'%' ACCOUNT LOCK")
@@ -177,17 +176,18 @@ def _fits(item: Mapping[str, Any]) -> bool:
 
 def as_row(item: Mapping[str, Any]) -> Row:
     return {
-        column["column"]: READ[column["type"]](item[column["attribute"]][TYPES[column["type"]]]) for column in COLUMNS
+        column["column"]: PARSERS[column["type"]](item[column["attribute"]][TYPES[column["type"]]])
+        for column in COLUMNS
     }
 
 
 def own_environment(home: Path, token: str) -> dict[str, str]:
-    """Names of the tests' own, also on an emulator or a database server that others use."""
+    """Names that no other stack uses, on a shared emulator or database server too."""
     own = {
         "BACKSTREAM_HOME": str(home),
         "BACKSTREAM_ENV": f"e2e-{token}",
         "MYSQL_DATABASE": f"backstream_e2e_{token}",
     }
-    # Variables given to the make that runs these tests are not for those that they call.
+    # The variables of the make that runs these tests do not apply to the ones that they run.
     of_make = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"}
     return {name: value for name, value in os.environ.items() if name not in of_make} | own

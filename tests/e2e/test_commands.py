@@ -1,4 +1,4 @@
-"""What the make targets print, for people and for scripts."""
+"""The output of the make targets, for people and for scripts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.local_stack.process import poll
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 PROMISED = {
@@ -36,9 +36,10 @@ def test_outputs_prints_one_flat_json_object_and_nothing_else(stack: Deployed):
     assert PROMISED - set(outputs) == set()
     assert {type(value) for value in outputs.values()} == {str}
     assert outputs["api_url"].startswith(outputs["endpoint_url"])
+    assert json.loads(stack.stack.settings.outputs_file.read_text()) == outputs, "the operator's tool reads this file"
 
 
-def test_mysql_reads_statements_from_a_pipe_and_prints_plain_rows(stack: Deployed):
+def test_mysql_reads_a_pipe_and_prints_plain_rows(stack: Deployed):
     order_id = stack.create(merchant="merchant-pipe", amount="1.50", currency="EUR")
     assert poll(lambda: stack.mysql_order(order_id), ARRIVAL)
     sql = f"SELECT merchant_id, amount, currency FROM tbl_orders WHERE order_id = '{order_id}'; SELECT 1"

@@ -1,4 +1,4 @@
-"""What was deployed stays as it was deployed."""
+"""A deployment does not change by itself, and a failed one leaves the live code in place."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from scripts.local_stack.failure import StackError
-from scripts.local_stack.settings import Settings
+from scripts.local_stack.process import poll
+from scripts.local_stack.settings import StackSettings
 from scripts.local_stack.stack import STAYS, Stack
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.terminal import StackError
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 MAPPING = "common/tables/orders.json"
 
 
 def with_another_column(build: Path, folder: Path) -> Path:
-    """A build of tomorrow's code, whose mapping wants a column that the table does not have."""
+    """A build of the next code, whose mapping has a column that the table lacks."""
     manifest = json.loads((build / "manifest.json").read_text())
     for name in manifest["zips"]:
         with zipfile.ZipFile(build / name) as old, zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as new:
@@ -36,10 +36,10 @@ def with_another_column(build: Path, folder: Path) -> Path:
     return folder
 
 
-class StackOfTomorrow(Stack):
-    """The same stack, brought up with a build of tomorrow's code."""
+class StackWithNextCode(Stack):
+    """The same stack, with a build of the next code."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: StackSettings, folder: Path) -> None:
         super().__init__(settings)
         self._folder = folder
 
@@ -61,7 +61,7 @@ def code(stack: Deployed, function: str, version: str) -> str:
 
 
 def live(stack: Deployed) -> dict[str, str]:
-    """By function, the code that its alias stands for. LocalStack tells it of the version alone."""
+    """By function, the code that its alias points to. LocalStack returns it for a version only."""
     return {function: code(stack, function, live_version(stack, function)) for function in functions(stack)}
 
 
@@ -80,18 +80,18 @@ def test_a_second_plan_changes_nothing(stack: Deployed):
 
 
 def test_code_whose_schema_step_fails_does_not_go_live(stack: Deployed, tmp_path: Path):
-    """The alias stays where it is, and the mapping goes on with the old code; the next apply that succeeds moves it.
+    """The alias does not move and the mapping continues with the old code, until an apply succeeds.
 
-    `make up` leaves the deployment and its orders where they are.
+    `make up` keeps the deployment and its orders.
     """
     before, orders = live(stack), stack.table_orders()
     with pytest.raises(StackError, match=r"does not fit the mapping: column note is missing") as refused:
-        StackOfTomorrow(stack.stack.settings, tmp_path).up()
+        StackWithNextCode(stack.stack.settings, tmp_path).up()
     try:
         assert refused.value.reason.endswith(STAYS)
         assert live(stack) == before
         assert stack.table_orders() == orders
-        assert set(deployed(stack).values()).isdisjoint(before.values()), "the new code is there, and waits"
+        assert set(deployed(stack).values()).isdisjoint(before.values()), "the new code is deployed and not live"
         assert called_by_the_mapping(stack) == f"{stack.outputs['consumer_function_name']}:live"
         order = stack.create()
         assert poll(lambda: stack.mysql_order(order), ARRIVAL, interval=0.2)
@@ -112,16 +112,16 @@ def test_a_change_that_fits_goes_live(stack: Deployed):
 
 
 def test_a_protected_deployment_is_not_destroyed(stack: Deployed):
-    """Refused before anything is deleted."""
+    """It is refused before anything is deleted."""
     if stack.is_localstack:
-        pytest.skip("LocalStack's DynamoDB knows no deletion protection")
+        pytest.skip("LocalStack's DynamoDB has no deletion protection")
     stack.stack.redeploy(deletion_protection=True)
     before = stack.stack.resources()
     try:
         with pytest.raises(StackError, match=r"deletion-guard"):
             stack.stack.destroy()
         assert stack.stack.resources() == before
-        assert stack.stack.planned_changes() == set(), "everything is still there, as it was"
+        assert stack.stack.planned_changes() == set(), "nothing was changed"
     finally:
         stack.stack.redeploy()
 
@@ -131,7 +131,7 @@ def test_the_schema_step_finds_that_the_tables_fit(stack: Deployed):
     assert json.load(answer["Payload"]) == {"target": "fits", "sidecar": "fits", "source": "known"}
 
 
-def test_the_functions_account_can_do_no_more_than_they_need(stack: Deployed):
+def test_the_functions_account_has_only_the_rights_it_needs(stack: Deployed):
     access = stack.stack.access
     with access.connect(stack.application_account()) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW GRANTS")

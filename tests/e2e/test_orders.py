@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from scripts.local_stack.process import poll
 from scripts.local_stack.simulation import Pace, Simulation, run
-from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
 ORDER_LIFE = 3 * 24 * 3600
@@ -58,7 +58,7 @@ def test_a_deleted_order_leaves_a_tombstone_and_no_row(stack: Deployed):
 @pytest.mark.parametrize("keys", [None, 5], ids=["many orders", "few hot orders"])
 @pytest.mark.parametrize("via", ["api", "table"])
 def test_after_many_changes_mysql_equals_the_table(stack: Deployed, via: str, keys: int | None):
-    summary = run(Simulation(seed=7, keys=keys), stack.target(via), Pace(count=150), workers=4)
+    summary = run(Simulation(seed=7, keys=keys), stack.order_client(via), Pace(count=150), workers=4)
     assert summary.failures == ()
     assert stack.settles()
     assert stack.mysql_orders() == stack.table_orders()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import poll
 from tests.e2e.deployed import Deployed
 
-NOTICED = 25
+NOTICED = 25  # seconds
 
 
 def consumer_failed_since(stack: Deployed, started: float) -> bool:

@@ -1,4 +1,4 @@
-"""An outage outlasts the record age; a replay drains what failed, MySQL ends as the table, and no key went back."""
+"""After an outage longer than the record age a replay makes MySQL equal to the table, and no key goes back."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from scripts.local_stack.process import poll
 from scripts.local_stack.settings import REPOSITORY
 from scripts.local_stack.simulation import Operation, Pace, Simulation, run
-from scripts.local_stack.waiting import poll
 from tests.e2e.deployed import ARRIVAL, Deployed
 
-# Until a batch has left the stream: sixty seconds of record age, or five retries with pauses between them.
+# Seconds until Lambda gives a batch up: a record age of 60 s, or five retries with pauses between them.
 FAILED_WITHIN = 300
 ENDS_WITHIN = 180
 DRAINED = "aws/lambda/"
@@ -34,16 +34,16 @@ LOG = (
 )
 
 
-class Traffic:
-    """Changes on a few orders until told to stop. The amount counts on, so that a row that goes back shows."""
+class CountedTraffic:
+    """Changes of a few orders. Their amounts grow, so that a row that goes back is visible."""
 
     def __init__(self, stack: Deployed) -> None:
-        self._target = stack.target()
+        self._orders = stack.order_client()
         self._operations = iter(Simulation(seed=uuid.uuid4().int, keys=12))
         self._going_on = threading.Event()
 
     def send(self, count: int, rate: float | None = None) -> None:
-        summary = run((self._counted(number) for number in range(count)), self._target, Pace(rate=rate))
+        summary = run((self._counted(number) for number in range(count)), self._orders, Pace(rate=rate))
         assert summary.failures == ()
 
     def __enter__(self) -> None:
@@ -62,13 +62,13 @@ class Traffic:
             self.send(3, rate=3)
 
     def _counted(self, number: int) -> Operation:
-        """Numbered from 0 at each turn, which the pace goes by."""
+        """Numbered from 0 in each call: the pace depends on the number."""
         operation = next(self._operations)
         return replace(operation, number=number, amount=Decimal(operation.number + 1))
 
 
 class Failures:
-    """What waits to be replayed: batches in the bucket, pointers in the queue."""
+    """The failed batches: objects in the bucket, pointers in the queue."""
 
     def __init__(self, stack: Deployed) -> None:
         self._s3, self._sqs = stack.client("s3"), stack.client("sqs")
@@ -89,7 +89,7 @@ class Failures:
         return len(self.objects(DRAINED)) + self.messages()
 
     def put_back(self) -> int:
-        """Batches that were settled fail once more, as when somebody copies them back to be sure."""
+        """Copies settled batches back, as an operator may do, so that they are replayed again."""
         settled = self.objects(f"replayed/{DRAINED}")
         for name in settled:
             source = {"Bucket": self.bucket, "Key": name}
@@ -109,7 +109,7 @@ class Command:
 
 
 class Operator:
-    """Whoever is on call: at the console, or at a terminal."""
+    """The operator, at the console or at a terminal."""
 
     def __init__(self, stack: Deployed) -> None:
         self._stack = stack
@@ -151,7 +151,7 @@ class Operator:
 
 @pytest.fixture(scope="module")
 def logged(stack: Deployed) -> Iterator[Deployed]:
-    """Triggers write down every state that a row passes through."""
+    """Triggers log every state of every row."""
     execute(stack, *LOG)
     yield stack
     execute(stack, "DROP TRIGGER row_log_INSERT", "DROP TRIGGER row_log_UPDATE", "DROP TRIGGER row_log_DELETE")
@@ -159,8 +159,8 @@ def logged(stack: Deployed) -> Iterator[Deployed]:
 
 
 @pytest.fixture(scope="module")
-def traffic(logged: Deployed) -> Traffic:
-    return Traffic(logged)
+def traffic(logged: Deployed) -> CountedTraffic:
+    return CountedTraffic(logged)
 
 
 @pytest.fixture(scope="module")
@@ -179,14 +179,14 @@ def execute(stack: Deployed, *statements: str) -> None:
             cursor.execute(statement)
 
 
-def demand_equal_sides(stack: Deployed) -> None:
-    """With the rows that differ, where they do not come to be equal."""
+def require_equality(stack: Deployed) -> None:
+    """Fails with the rows that differ when MySQL does not become equal to the table."""
     stack.settles()
     assert stack.mysql_orders() == stack.table_orders()
 
 
 def gone_back(stack: Deployed) -> list[str]:
-    """Orders that were seen older after newer, or back from their removal with what they were before it."""
+    """The orders whose row was older after newer, or came back after its removal as it was before."""
     found, last = [], dict[str, tuple[Decimal, int]]()
     for row in stack.rows("SELECT order_id, amount, gone FROM row_log ORDER BY id"):
         amount, was_gone = last.get(row["order_id"], (Decimal(0), 0))
@@ -196,18 +196,18 @@ def gone_back(stack: Deployed) -> list[str]:
     return found
 
 
-def newer_traffic_has_arrived(stack: Deployed) -> bool:
-    """An order made last is there: all that the stream still held before it has been applied, or has failed."""
+def stream_is_drained(stack: Deployed) -> bool:
+    """Whether the last order arrives: every record before it was applied or has failed."""
     marker = stack.create(merchant="merchant-marker")
     return bool(poll(lambda: stack.mysql_order(marker), FAILED_WITHIN, interval=0.5))
 
 
-def test_what_an_outage_left_behind_is_drained_and_no_key_goes_back(
-    logged: Deployed, traffic: Traffic, failures: Failures, operator: Operator
+def test_a_replay_drains_an_outage_and_no_key_goes_back(
+    logged: Deployed, traffic: CountedTraffic, failures: Failures, operator: Operator
 ):
     stack = logged
     traffic.send(60)
-    demand_equal_sides(stack)
+    require_equality(stack)
     stack.db_stop()
     try:
         left_behind = stack.create(merchant="merchant-left-behind")
@@ -216,7 +216,7 @@ def test_what_an_outage_left_behind_is_drained_and_no_key_goes_back(
     finally:
         stack.db_start()
     traffic.send(40)
-    assert newer_traffic_has_arrived(stack)
+    assert stream_is_drained(stack)
     waiting, before = failures.count(), stack.mysql_orders()
     assert before != stack.table_orders()
     assert left_behind not in before
@@ -239,8 +239,8 @@ def test_what_an_outage_left_behind_is_drained_and_no_key_goes_back(
     assert gone_back(stack) == []
 
 
-def test_a_replay_waits_for_the_database_and_a_second_one_names_it(
-    logged: Deployed, traffic: Traffic, failures: Failures, operator: Operator
+def test_a_replay_waits_for_the_database_and_is_the_only_one(
+    logged: Deployed, traffic: CountedTraffic, failures: Failures, operator: Operator
 ):
     stack = logged
     assert failures.put_back()
@@ -261,12 +261,12 @@ def test_a_replay_waits_for_the_database_and_a_second_one_names_it(
         stdout, stderr = first.communicate(timeout=ENDS_WITHIN)
     counts = json.loads(stdout)["counts"]
     assert (first.returncode, counts["applied"], counts["parked"]) == (0, 0, 0), stderr
-    demand_equal_sides(stack)
+    require_equality(stack)
     assert failures.count() == 0
     assert gone_back(stack) == []
 
 
-def test_a_quarantined_record_is_retried_by_its_key_after_its_cause_is_mended(stack: Deployed, operator: Operator):
+def test_a_quarantined_record_is_retried_by_its_key(stack: Deployed, operator: Operator):
     execute(
         stack,
         "CREATE TRIGGER refuse BEFORE INSERT ON tbl_orders FOR EACH ROW"
@@ -287,7 +287,7 @@ def test_a_quarantined_record_is_retried_by_its_key_after_its_cause_is_mended(st
     assert operator.replay("list", refused, "--json").report == []
 
 
-def test_an_order_is_written_once_its_parent_row_has_come(stack: Deployed, operator: Operator):
+def test_an_order_is_written_once_its_parent_row_exists(stack: Deployed, operator: Operator):
     execute(
         stack,
         "CREATE TABLE merchants AS SELECT DISTINCT merchant_id FROM tbl_orders",
@@ -318,7 +318,7 @@ def test_wrong_input_is_refused_with_the_reason(operator: Operator):
     assert "concurrency: 0 is less than the minimum of 1" in refused.stdout
 
 
-def test_nothing_to_do_is_done(stack: Deployed, failures: Failures, operator: Operator):
+def test_a_replay_without_failed_batches_succeeds(stack: Deployed, failures: Failures, operator: Operator):
     assert failures.count() == 0
     replayed = operator.replay()
     assert (replayed.code, "nothing to do" in replayed.stdout) == (0, True), replayed

@@ -9,7 +9,7 @@ import pytest
 
 from common.database import HoldError, StopError
 from common.mysql.database import CONNECTION_SECONDS
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import poll
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
 from tests.support.tables import order

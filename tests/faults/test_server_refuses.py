@@ -10,7 +10,7 @@ import pytest
 
 from common.database import HoldError
 from scripts.local_stack.mariadb import MariaDB
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import poll
 from tests.support.records import record
 from tests.support.tables import Tables, order
 

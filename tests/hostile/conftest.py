@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_stack.access import Account
+from scripts.local_stack.database import Account
 from scripts.local_stack.mariadb import MariaDB
 from tests.faults.conftest import log as status_log
 from tests.faults.conftest import new_consumer, parked, proxy, s3

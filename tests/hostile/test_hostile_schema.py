@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from common.changes import Kind
-from scripts.local_stack.access import Account
+from scripts.local_stack.database import Account
 from tests.support.backlogs import Backlog, backlogs
 from tests.support.convergence import (
     PROPERTY,

@@ -20,7 +20,7 @@ from common.mysql.registry import SourceError, check, register
 from common.mysql.settings import MySQLSettings
 from common.source import Source
 from scripts.local_stack.mariadb import MariaDB
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import poll
 from tests.support.deliveries import Parameters
 from tests.support.functions import Context, FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.local_stack.aws import client
+from scripts.local_stack.emulator import client
+from scripts.local_stack.process import poll
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.waiting import poll
 
 DEFINITION = REPOSITORY / "statemachines" / "replay.asl.json"
 STUB = Path(__file__).parent / "stub" / "handler.py"

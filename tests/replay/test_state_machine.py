@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from machine import Machine, Walk, definition, lane_definition
 
-from scripts.local_stack.ministack import MiniStack
+from scripts.local_stack.emulator import MiniStack
 
 CRASH = "crash"
 TRIES = 7  # the first, and six retries

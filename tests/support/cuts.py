@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.database import HoldError
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import poll
 from tests.support.deliveries import Consumer
 from tests.support.proxy import Proxy
 from tests.support.records import START, record, remove

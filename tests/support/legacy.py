@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.local_stack.access import Account
+from scripts.local_stack.database import Account
 from tests.support.tables import Rows, Tables
 from tests.support.writes import TABLE
 

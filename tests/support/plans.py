@@ -14,8 +14,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.terraform import NEIGHBOURS
-from scripts.local_stack.tf_mirror import link_mirror
+from scripts.local_stack.terraform import NEIGHBOURS, link_mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

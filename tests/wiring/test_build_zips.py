@@ -1,4 +1,4 @@
-"""What the zips hold, and that the same input gives the same bytes."""
+"""The zips hold what their functions need and nothing else; the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARED = {
     "__pycache__",
     "wrapt",
 }
-# All that a zip may hold at its top, but for metadata: no boto3, no tests and nothing of requirements-dev.txt.
+# The top level of each zip without metadata: no boto3, no tests, nothing of requirements-dev.txt.
 CONTENTS = {
     "api": SHARED | {"api", "attr", "attrs", "jsonschema", "jsonschema_specifications", "referencing", "rpds"},
     "dlq_replayer": SHARED
@@ -49,7 +49,7 @@ def test_a_zip_holds_its_function_and_what_that_needs(built: Path, package: str)
 
 
 @pytest.mark.parametrize("package", CONTENTS)
-def test_a_zip_holds_no_tests_and_no_installers_files(built: Path, package: str) -> None:
+def test_a_zip_holds_no_tests_and_no_installer_files(built: Path, package: str) -> None:
     parts = {part for name in names(built / f"{package}.zip") for part in name.split("/")}
     assert not parts & {"tests", "test", "benchmarks", "RECORD", "INSTALLER", "WHEEL", "direct_url.json"}
 
@@ -64,7 +64,7 @@ def test_every_module_of_a_zip_has_bytecode(built: Path, package: str) -> None:
 
 
 @pytest.mark.parametrize("package", CONTENTS)
-def test_a_zip_keeps_the_licences_of_others(built: Path, package: str) -> None:
+def test_a_zip_holds_the_licences_of_third_party_code(built: Path, package: str) -> None:
     inside = names(built / f"{package}.zip")
     described = {name.split("/")[0] for name in inside if name.endswith(".dist-info/METADATA")}
     licensed = {name.split("/")[0] for name in inside if ".dist-info/" in name and "METADATA" not in name}
@@ -73,7 +73,7 @@ def test_a_zip_keeps_the_licences_of_others(built: Path, package: str) -> None:
 
 
 @pytest.mark.parametrize("package", CONTENTS)
-def test_a_zip_says_nothing_of_when_and_by_whom_it_was_built(built: Path, package: str) -> None:
+def test_a_zip_does_not_depend_on_the_building_machine(built: Path, package: str) -> None:
     inside = entries(built / f"{package}.zip")
     assert [entry.filename for entry in inside] == sorted(entry.filename for entry in inside)
     assert {entry.date_time for entry in inside} == {(1980, 1, 1, 0, 0, 0)}
@@ -81,7 +81,7 @@ def test_a_zip_says_nothing_of_when_and_by_whom_it_was_built(built: Path, packag
 
 
 def test_the_same_input_gives_the_same_bytes(built: Path, build: Callable[..., Path], tmp_path: Path) -> None:
-    """From another directory, with nothing cached, under another hash seed."""
+    """From another folder, with an empty cache and another hash seed."""
     again = build("--cache", str(tmp_path / "cache"), cwd=tmp_path)
     for file in ("api.zip", "dlq_replayer.zip", "stream_consumer.zip", "manifest.json"):
         assert (again / file).read_bytes() == (built / file).read_bytes(), file
@@ -105,7 +105,7 @@ def test_a_runtime_without_interpreter_says_what_to_do() -> None:
         find_interpreter("python3.10")
 
 
-def test_a_need_that_is_not_pinned_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requirement_that_is_not_pinned_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.build.NEEDS", {"api": ("no-such-thing",)})
     with pytest.raises(BuildError, match=r"requirements\.txt does not pin"):
         needs("api")

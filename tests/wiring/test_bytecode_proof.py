@@ -1,4 +1,4 @@
-"""The build's proof sees bytecode that would not be used, and imports that would fail."""
+"""The build's proof finds bytecode that would not be used and imports that would fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH
 
 
 def prove(tree: Path, package: str = "function") -> str:
-    """The proof's complaint; empty when there is none."""
+    """What the proof reports; empty when it passes."""
     command = [sys.executable, "-I", "-S", str(PROOF), str(tree), package, str(tree)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert bool(done.returncode) == bool(done.stderr)
@@ -37,7 +37,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_build_that_fails_its_proof_fails(tmp_path: Path) -> None:
-    """And leaves no manifest, so that Terraform refuses the zip."""
+    """It writes no manifest, so that Terraform refuses the zip."""
     for name in ("stream_consumer/handler.py", "common/late.py"):
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "source" / "stream_consumer" / "handler.py").write_text("import common.late\n")
@@ -61,13 +61,13 @@ def test_missing_bytecode_fails(tree: Path) -> None:
 
 
 def test_bytecode_checked_against_times_fails(tree: Path) -> None:
-    """A zip's times mean nothing, so such bytecode would be thrown away."""
+    """The zip's times are fixed, so such bytecode would not be used."""
     compiled(tree / "function" / "late.py", "", py_compile.PycInvalidationMode.TIMESTAMP)
     assert "function/late.py has bytecode that is checked" in prove(tree)
 
 
 def test_bytecode_of_another_source_fails(tree: Path) -> None:
-    """It would run, as nobody looks at the source: the old code, under the new code's name."""
+    """It would run the old code: the source is not checked."""
     (tree / "common" / "__init__.py").write_text("VALUE = 2\n")
     assert "common/__init__.py has bytecode of another source" in prove(tree)
 

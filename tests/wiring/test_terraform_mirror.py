@@ -1,4 +1,4 @@
-"""A local mirror becomes the source of providers; without one nothing changes."""
+"""Where Terraform gets its provider from: TF_PLUGIN_MIRROR, an implied mirror folder, or the registry."""
 
 from __future__ import annotations
 
@@ -6,29 +6,77 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local_stack import tf_mirror
+from scripts.local_stack.terminal import StackError
+from scripts.local_stack.terraform import (
+    LOCK_FILE,
+    NO_PROVIDER,
+    REGISTRY,
+    SOURCE,
+    Terraform,
+    advice,
+    copy_configuration,
+    link_mirror,
+)
 
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "mirror"
-    (folder / tf_mirror.REGISTRY).mkdir(parents=True)
+    (folder / REGISTRY).mkdir(parents=True)
     monkeypatch.setenv("TF_PLUGIN_MIRROR", str(folder))
     return folder
 
 
 def test_the_named_mirror_is_linked(mirror: Path, tmp_path: Path) -> None:
-    tf_mirror.link_mirror(tmp_path)
+    link_mirror(tmp_path)
     assert (tmp_path / "terraform.d" / "plugins").resolve() == mirror
 
 
 def test_linking_again_changes_nothing(mirror: Path, tmp_path: Path) -> None:
-    tf_mirror.link_mirror(tmp_path)
-    tf_mirror.link_mirror(tmp_path)
+    link_mirror(tmp_path)
+    link_mirror(tmp_path)
     assert (tmp_path / "terraform.d" / "plugins").resolve() == mirror
 
 
-def test_a_folder_that_is_no_mirror_is_not_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_mirror_that_is_no_longer_named_is_unlinked(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    """Nothing else is searched: Terraform uses its implied mirror folders and the registry."""
+    link_mirror(tmp_path)
+    if value is None:
+        monkeypatch.delenv("TF_PLUGIN_MIRROR")
+    else:
+        monkeypatch.setenv("TF_PLUGIN_MIRROR", value)
+    link_mirror(tmp_path)
+    assert not (tmp_path / "terraform.d" / "plugins").is_symlink()
+
+
+def test_a_folder_that_is_no_mirror_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_PLUGIN_MIRROR", str(tmp_path))
-    tf_mirror.link_mirror(tmp_path)
+    with pytest.raises(StackError, match=r"TF_PLUGIN_MIRROR is .*, which has no folder registry"):
+        link_mirror(tmp_path)
     assert not (tmp_path / "terraform.d").exists()
+
+
+def test_a_copy_of_the_configuration_has_its_lock_file(tmp_path: Path) -> None:
+    """The copy's provider is checked against the hashes of the committed file."""
+    copy_configuration(tmp_path / "terraform")
+    assert (tmp_path / "terraform" / LOCK_FILE).read_bytes() == (SOURCE / LOCK_FILE).read_bytes()
+
+
+def test_without_a_provider_init_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    config = tmp_path / "terraformrc"
+    config.write_text(f'provider_installation {{ filesystem_mirror {{ path = "{tmp_path / "empty"}" }} }}\n')
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(config))
+    monkeypatch.delenv("TF_PLUGIN_MIRROR", raising=False)
+    terraform = Terraform(tmp_path / "home", tmp_path / "cache", endpoint="")
+    terraform.copy_sources()
+    with pytest.raises(StackError) as failed:
+        terraform.init()
+    assert failed.value.reason.endswith(NO_PROVIDER)
+
+
+def test_another_failure_gets_no_advice_about_providers() -> None:
+    assert advice("Error: Unsupported Terraform Core version") == ""

@@ -13,8 +13,7 @@ import pytest
 from hcl_blocks import TERRAFORM
 
 from scripts.build import ROOT
-from scripts.local_stack.terraform import NEIGHBOURS
-from scripts.local_stack.tf_mirror import link_mirror
+from scripts.local_stack.terraform import NEIGHBOURS, link_mirror
 
 # The first version that mocks providers; the configuration itself needs 1.5.
 MOCKS_SINCE = (1, 7)

@@ -1,4 +1,4 @@
-"""MYSQLD names the server; what it says its version is decides how it is called."""
+"""MYSQLD names the server binary; its version decides the options it is started with."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from scripts.local_stack import server_binary
-from scripts.local_stack.failure import StackError
 from scripts.local_stack.mariadb import SQL_MODE, MariaDB
+from scripts.local_stack.terminal import StackError
 
 MYSQL = "/usr/sbin/mysqld  Ver 8.4.3 for Linux on x86_64 (MySQL Community Server - GPL)"
 UBUNTU = "/usr/sbin/mysqld  Ver 8.0.40-0ubuntu0.24.04.1 for Linux on x86_64 ((Ubuntu))"
 MARIADB = "/opt/mysqld  Ver 10.11.6-MariaDB for debian-linux-gnu on x86_64 (Debian 12)"
 AS_ROOT = ["--user=root"] if os.geteuid() == 0 else []
 
-# Writes down how it is called, makes the data directory as the real one does, and ends.
+# Records its options, creates the data directory as the real server does, and ends.
 PROGRAM = """#!/bin/sh
 if [ "$1" = --version ]; then echo '{version}'; exit; fi
 echo "$@" >> '{calls}'
@@ -34,7 +34,7 @@ def program(folder: Path, version: str) -> Path:
 
 
 @pytest.mark.parametrize(("version", "is_mariadb"), [(MYSQL, False), (UBUNTU, False), (MARIADB, True)])
-def test_the_named_server_is_found_and_its_version_decides(
+def test_the_version_of_the_named_server_is_recognised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, *, is_mariadb: bool
 ):
     named = program(tmp_path, version)
@@ -43,7 +43,7 @@ def test_the_named_server_is_found_and_its_version_decides(
     assert server_binary.find_server() == server_binary.ServerBinary(named, is_mariadb)
 
 
-def test_an_empty_name_counts_as_none(monkeypatch: pytest.MonkeyPatch):
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("MYSQLD", raising=False)
     found = server_binary.find_server()
     monkeypatch.setenv("MYSQLD", "")
@@ -51,7 +51,7 @@ def test_an_empty_name_counts_as_none(monkeypatch: pytest.MonkeyPatch):
     assert server_binary.find_server() == found
 
 
-def test_a_relative_name_holds_whatever_folder_it_is_called_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The server is started in its own folder."""
     named = program(tmp_path, MYSQL)
     monkeypatch.chdir(tmp_path)
@@ -60,8 +60,8 @@ def test_a_relative_name_holds_whatever_folder_it_is_called_from(tmp_path: Path,
     assert server_binary.find_server() == server_binary.ServerBinary(named, is_mariadb=False)
 
 
-def test_a_name_without_a_server_behind_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The server that is on the machine does not take its place."""
+def test_a_path_that_is_no_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The server installed on the machine is not used instead."""
     plain = tmp_path / "plain"
     plain.write_text("no program")
     broken = program(tmp_path, "usage: something else")
@@ -69,9 +69,9 @@ def test_a_name_without_a_server_behind_it_is_refused(tmp_path: Path, monkeypatc
     nothing.write_text("\0")
     nothing.chmod(0o755)
     refusals = {
-        tmp_path / "absent": f"MYSQLD is {tmp_path}/absent, and there is no such file",
-        tmp_path: f"MYSQLD is {tmp_path}, and there is no such file",
-        plain: f"MYSQLD is {plain}, which may not be executed",
+        tmp_path / "absent": f"MYSQLD is {tmp_path}/absent, which does not exist",
+        tmp_path: f"MYSQLD is {tmp_path}, which does not exist",
+        plain: f"MYSQLD is {plain}, which is not executable",
         broken: f"{broken} --version prints no version",
         nothing: f"{nothing} --version: Exec format error",
     }
@@ -82,7 +82,7 @@ def test_a_name_without_a_server_behind_it_is_refused(tmp_path: Path, monkeypatc
         assert str(refused.value).startswith(refusal)
 
 
-def test_nothing_is_installed_beside_a_named_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_with_a_named_server_nothing_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The packages of MariaDB would remove a MySQL; only `make mysql` needs a client."""
     named = program(tmp_path, MYSQL)
     monkeypatch.setenv("MYSQLD", str(named))
@@ -92,7 +92,7 @@ def test_nothing_is_installed_beside_a_named_server(tmp_path: Path, monkeypatch:
     assert server_binary.ensure_installed(tmp_path / "log").path == named
 
 
-def test_mysql_is_initialised_and_started_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_mysql_is_started_with_its_own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MYSQLD", str(program(tmp_path, MYSQL)))
     server = MariaDB(tmp_path / "home", ["--max-connections=5"])
 
@@ -122,20 +122,20 @@ def test_mysql_is_initialised_and_started_in_its_own_words(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("version", "made_by", "told"),
+    ("version", "created_by", "told"),
     [
-        (MARIADB, "MySQL", "was made by MySQL, and {} is MariaDB: name MySQL's server with MYSQLD"),
-        (MYSQL, "MariaDB", "was made by MariaDB, and {} is MySQL: name MariaDB's server with MYSQLD"),
+        (MARIADB, "MySQL", "was created by MySQL, and {} is MariaDB: set MYSQLD to a MySQL server"),
+        (MYSQL, "MariaDB", "was created by MariaDB, and {} is MySQL: set MYSQLD to a MariaDB server"),
     ],
 )
-def test_data_of_the_other_server_is_refused(
-    *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, made_by: str, told: str
+def test_data_of_the_other_product_is_refused(
+    *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, created_by: str, told: str
 ):
     named = program(tmp_path, version)
     monkeypatch.setenv("MYSQLD", str(named))
     server = MariaDB(tmp_path / "home")
     server.data.mkdir(parents=True)
-    if made_by == "MySQL":
+    if created_by == "MySQL":
         (server.data / "mysql.ibd").touch()
 
     with pytest.raises(StackError) as refused:

@@ -1,4 +1,4 @@
-"""The simulator makes the same changes for the same seed, and only changes that can be made."""
+"""The simulator makes the same changes for the same seed, and only possible ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from scripts.local_stack.simulate import _mix
+from scripts.local_stack.__main__ import _mix
 from scripts.local_stack.simulation import Operation, Pace, Simulation, run
 
 
@@ -15,8 +15,8 @@ def first(simulation: Simulation, count: int = 500) -> list[Operation]:
     return list(itertools.islice(simulation, count))
 
 
-class Journal:
-    """A target that notes what it is sent, and refuses what it is told to."""
+class RecordingClient:
+    """An order client that keeps what it is sent and refuses one operation."""
 
     def __init__(self, refuse: int | None = None) -> None:
         self.sent: list[Operation] = []
@@ -34,7 +34,7 @@ def test_the_same_seed_makes_the_same_operations():
 
 
 @pytest.mark.parametrize("keys", [None, 1, 7])
-def test_an_order_is_created_before_it_is_changed_and_not_twice(keys: int | None):
+def test_an_order_is_created_once_before_it_is_changed(keys: int | None):
     living: set[int] = set()
     for operation in first(Simulation(seed=5, keys=keys)):
         assert (operation.slot in living) == (operation.kind != "create")
@@ -44,7 +44,7 @@ def test_an_order_is_created_before_it_is_changed_and_not_twice(keys: int | None
             living.remove(operation.slot)
 
 
-def test_hot_keys_take_all_changes():
+def test_with_keys_all_changes_are_of_that_many_orders():
     assert len({operation.order_id for operation in first(Simulation(keys=3))}) == 3
 
 
@@ -54,22 +54,22 @@ def test_the_mix_is_kept():
     assert 0.4 < kinds["update"] / 2000 < 0.6
 
 
-def test_changes_of_one_order_are_sent_in_sequence_by_many_workers():
-    journal = Journal()
-    summary = run(Simulation(keys=4), journal, Pace(count=300), workers=3)
+def test_many_workers_keep_the_sequence_of_each_order():
+    client = RecordingClient()
+    summary = run(Simulation(keys=4), client, Pace(count=300), workers=3)
     assert (sum(summary.sent.values()), summary.failures) == (300, ())
-    by_slot = {slot: [each.number for each in journal.sent if each.slot == slot] for slot in range(4)}
+    by_slot = {slot: [each.number for each in client.sent if each.slot == slot] for slot in range(4)}
     assert all(numbers == sorted(numbers) for numbers in by_slot.values())
 
 
-def test_a_refused_write_is_reported_and_the_rest_goes_on():
-    journal = Journal(refuse=2)
-    assert run(Simulation(), journal, Pace(count=5)).failures == ("refused",)
-    assert [each.number for each in journal.sent] == [0, 1, 3, 4]
+def test_a_refused_write_is_reported_and_the_rest_is_sent():
+    client = RecordingClient(refuse=2)
+    assert run(Simulation(), client, Pace(count=5)).failures == ("refused",)
+    assert [each.number for each in client.sent] == [0, 1, 3, 4]
 
 
-def test_a_duration_ends_it():
-    summary = run(Simulation(), Journal(), Pace(duration=0.05, rate=100))
+def test_the_simulation_ends_after_its_duration():
+    summary = run(Simulation(), RecordingClient(), Pace(duration=0.05, rate=100))
     assert sum(summary.sent.values()) == 5
 
 

@@ -1,27 +1,24 @@
-"""The small decisions of the local stack."""
+"""Decisions of the local stack that need no running servers."""
 
 from __future__ import annotations
 
+import json
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.local_stack.access import Access, Account
-from scripts.local_stack.aws import aws_environment
-from scripts.local_stack.failure import StackError
-from scripts.local_stack.first_order import _curl, _printable, as_table
-from scripts.local_stack.ports import LOOPBACK, free_port, is_free, remember, same_or_free
-from scripts.local_stack.progress import side_by_side, step
+from scripts.local_stack.database import Account, DatabaseAccess, client_command
+from scripts.local_stack.emulator import aws_environment
+from scripts.local_stack.first_order import _curl, _printable
 from scripts.local_stack.settings import read_settings
-from scripts.local_stack.sql_client import client_command
-from scripts.local_stack.stack import STAYS, Stack, _fingerprint, _reachable
+from scripts.local_stack.stack import STAYS, Stack, _fingerprint, _reachable, _write_outputs
+from scripts.local_stack.terminal import StackError, as_table, in_parallel, step
 from scripts.local_stack.terraform import Terraform
 
 
-def access(**options: Any) -> Access:
+def access(**options: Any) -> DatabaseAccess:
     given = {
         "host": "db",
         "port": 3307,
@@ -31,7 +28,7 @@ def access(**options: Any) -> Access:
         "app": Account("app", "hidden"),
         "tls": "off",
     }
-    return Access(**{**given, **options})
+    return DatabaseAccess(**{**given, **options})
 
 
 def client_called(tmp_path: Path, version: str) -> Path:
@@ -43,7 +40,7 @@ def client_called(tmp_path: Path, version: str) -> Path:
 
 @pytest.fixture
 def terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terraform:
-    """A working copy, whose program ends with the code in the file `code`."""
+    """A working copy whose `terraform` exits with the code in the file `code`."""
     program = tmp_path / "terraform"
     program.write_text(f"#!/bin/sh\necho 'Error: no such thing'\nexit $(cat {tmp_path / 'code'})\n")
     program.chmod(0o755)
@@ -54,8 +51,8 @@ def terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terraform:
     return terraform
 
 
-def test_deployed_from_the_first_good_apply_until_forgotten(terraform: Terraform, tmp_path: Path):
-    """A later apply that fails leaves it there."""
+def test_deployed_holds_from_the_first_apply_to_forget(terraform: Terraform, tmp_path: Path):
+    """An apply that fails later does not change it."""
     (tmp_path / "code").write_text("1")
     with pytest.raises(StackError, match="no such thing"):
         terraform.apply({})
@@ -71,7 +68,7 @@ def test_deployed_from_the_first_good_apply_until_forgotten(terraform: Terraform
 
 
 class FailingStack(Stack):
-    """Whose next apply fails, and the one after that does not."""
+    """Its first apply fails, later ones succeed."""
 
     def __init__(self, home: Path, *, deployed: bool) -> None:
         super().__init__(read_settings({"BACKSTREAM_HOME": str(home), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}))
@@ -105,12 +102,12 @@ def test_a_complete_deployment_survives_a_failed_apply(tmp_path: Path):
     assert (stack.done, failed.value.reason) == (["apply"], f"no such thing\n{STAYS}")
 
 
-def test_an_api_is_reached_at_the_emulator():
+def test_api_urls_point_to_the_emulator():
     aws = "https://abc123.execute-api.us-east-1.amazonaws.com/local"
     assert _reachable(aws, "http://127.0.0.1:4566") == "http://127.0.0.1:4566/_aws/execute-api/abc123/local"
 
 
-def test_the_first_order_is_shown_as_one_would_type_it():
+def test_the_first_order_is_printed_as_a_curl_command():
     assert _printable(_curl("http://127.0.0.1:1/api", Account("foo", "bar"))) == (
         "curl --location 'http://127.0.0.1:1/api/v1/orders' \\\n"
         "  --header 'Content-Type: application/json' \\\n"
@@ -119,7 +116,7 @@ def test_the_first_order_is_shown_as_one_would_type_it():
     )
 
 
-def test_a_row_is_shown_as_a_table():
+def test_a_row_is_printed_as_a_table():
     assert as_table({"order_id": "a", "amount": "200.0000"}) == (
         "+----------+----------+\n"
         "| order_id | amount   |\n"
@@ -140,18 +137,18 @@ def test_a_row_is_shown_as_a_table():
         ("client Ver 8.4.0 for Linux", "off", "--ssl-mode=DISABLED"),
     ],
 )
-def test_each_sql_client_is_told_about_tls_in_its_own_words(tmp_path: Path, version: str, tls: str, option: str):
+def test_each_sql_client_gets_its_own_tls_options(tmp_path: Path, version: str, tls: str, option: str):
     assert option in client_command(client_called(tmp_path, version), access(tls=tls), plain=True)
 
 
-def test_the_sql_client_gets_no_password_on_its_command_line(tmp_path: Path):
+def test_the_password_is_not_on_the_clients_command_line(tmp_path: Path):
     command = client_command(client_called(tmp_path, "MariaDB"), access(), plain=True)
     assert "secret" not in " ".join(command)
     assert {"--batch", "--skip-column-names", "--host=db", "--port=3307", "--user=admin"} <= set(command)
     assert "--batch" not in client_command(client_called(tmp_path, "MariaDB"), access(), plain=False)
 
 
-def test_another_database_or_an_emptied_one_is_another_deployment():
+def test_another_or_emptied_database_is_another_deployment():
     prints = {
         _fingerprint(access()),
         _fingerprint(access(port=3308)),
@@ -162,7 +159,7 @@ def test_another_database_or_an_emptied_one_is_another_deployment():
     assert _fingerprint(access()) == _fingerprint(access())
 
 
-def test_terraform_sees_nothing_of_the_callers_own_account():
+def test_terraform_gets_nothing_of_the_users_own_account():
     mine = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "t", "TF_VAR_env": "prod", "TF_CLI_ARGS": "-x", "PATH": "/bin"}
     seen = aws_environment("http://127.0.0.1:4566", mine)
     assert {"AWS_PROFILE", "AWS_SESSION_TOKEN", "TF_VAR_env", "TF_CLI_ARGS"} & set(seen) == set()
@@ -173,24 +170,13 @@ def test_terraform_sees_nothing_of_the_callers_own_account():
     )
 
 
-def test_a_port_is_kept_until_somebody_else_takes_it(tmp_path: Path):
-    file = tmp_path / "port"
-    port = remember(file, free_port())
-    assert same_or_free(file) == port
-    with socket.socket() as taken:
-        taken.bind((LOOPBACK, port))
-        taken.listen()
-        assert not is_free(port)
-        assert same_or_free(file) != port
-
-
-def test_a_failure_that_names_its_step_is_not_named_twice():
+def test_a_step_is_named_once_in_its_failure():
     with pytest.raises(StackError) as caught, step("terraform apply"):
         raise StackError("terraform apply: no such thing")
     assert caught.value.reason == "terraform apply: no such thing"
 
 
-def test_a_failure_names_its_step_and_shows_the_end_of_its_log(tmp_path: Path):
+def test_a_failure_names_its_step_and_ends_with_its_log(tmp_path: Path):
     log = tmp_path / "log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
 
@@ -199,9 +185,44 @@ def test_a_failure_names_its_step_and_shows_the_end_of_its_log(tmp_path: Path):
             raise StackError("it does not answer", log)
 
     with pytest.raises(StackError) as caught:
-        side_by_side(failing, lambda: None)
+        in_parallel(failing, lambda: None)
     text = str(caught.value)
     assert text.startswith("database server: it does not answer\n")
     assert "line 99" in text
     assert "line 10\n" not in text
     assert text.endswith(f"log: {log}")
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    """Nothing runs; a file of outputs is left from an earlier stack."""
+    stack = Stack(read_settings({"BACKSTREAM_HOME": str(tmp_path)}))
+    _write_outputs(stack.settings.outputs_file, {"table_name": "orders"})
+    return stack
+
+
+def test_outputs_are_written_for_the_operators_tool(stack: Stack, tmp_path: Path):
+    assert json.loads((tmp_path / "outputs.json").read_text()) == {"table_name": "orders"}
+    assert [file.name for file in tmp_path.iterdir()] == ["outputs.json"]
+
+
+def test_down_removes_the_outputs(stack: Stack):
+    stack.down()
+    assert not stack.settings.outputs_file.exists()
+
+
+def test_up_removes_outputs_of_a_stack_that_was_killed(stack: Stack, monkeypatch: pytest.MonkeyPatch):
+    """Before anything else: a first step that fails leaves no file that describes nothing."""
+
+    def fail(*_: Any) -> None:
+        raise StackError("no such thing")
+
+    monkeypatch.setattr("scripts.local_stack.stack.in_parallel", fail)
+    with pytest.raises(StackError, match="no such thing"):
+        stack.up()
+    assert not stack.settings.outputs_file.exists()
+
+
+def test_outputs_of_a_stack_that_is_down_say_make_up(stack: Stack):
+    with pytest.raises(StackError, match="the stack is not up: make up"):
+        stack.outputs()

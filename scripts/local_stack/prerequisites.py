@@ -1,34 +1,33 @@
-"""What a company already has before Backstream comes: a network, a secret, the address of its database."""
+"""The prerequisites of a deployment: a network, the database's secret and the parameter with its address."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scripts.local_stack.aws import client
-
-if TYPE_CHECKING:
-    from scripts.local_stack.access import Access
+from scripts.local_stack.database import DatabaseAccess
+from scripts.local_stack.emulator import client
+from scripts.local_stack.settings import REGION
 
 NETWORK = "10.42.0.0/16"
 SUBNETS = ("10.42.1.0/24", "10.42.2.0/24")
 
 
 @dataclass(frozen=True)
-class LegacySide:
+class Prerequisites:
     vpc_id: str
     security_group_id: str
     secret_arn: str
     parameter_name: str
 
 
-def ensure_legacy_side(endpoint: str, env: str, access: Access) -> LegacySide:
-    """Called again it finds what it made, and writes the database's address and password anew."""
+def ensure_prerequisites(endpoint: str, env: str, access: DatabaseAccess) -> Prerequisites:
+    """Idempotent: what exists is reused, and the database's address and password are written again."""
     name = f"backstream-{env}-legacy"
     vpc_id = _vpc(endpoint, name)
     _private_subnets(endpoint, vpc_id)
-    return LegacySide(
+    return Prerequisites(
         vpc_id=vpc_id,
         security_group_id=_security_group(endpoint, vpc_id, name),
         secret_arn=_secret(endpoint, name, access),
@@ -36,8 +35,8 @@ def ensure_legacy_side(endpoint: str, env: str, access: Access) -> LegacySide:
     )
 
 
-def remove_legacy_side(endpoint: str, env: str) -> None:
-    """Called again it does nothing. The network goes last: nothing may be left inside it."""
+def remove_prerequisites(endpoint: str, env: str) -> None:
+    """Idempotent. The network goes last: EC2 deletes only an empty one."""
     name = f"backstream-{env}-legacy"
     manager, ssm = client("secretsmanager", endpoint), client("ssm", endpoint)
     arn = _existing_secret(manager, name)
@@ -75,9 +74,7 @@ def _private_subnets(endpoint: str, vpc_id: str) -> None:
     tags = [{"ResourceType": "subnet", "Tags": [{"Key": "Tier", "Value": "Private"}]}]
     for zone, block in zip("ab", SUBNETS, strict=True):
         if block not in present:
-            ec2.create_subnet(
-                VpcId=vpc_id, CidrBlock=block, AvailabilityZone=f"us-east-1{zone}", TagSpecifications=tags
-            )
+            ec2.create_subnet(VpcId=vpc_id, CidrBlock=block, AvailabilityZone=f"{REGION}{zone}", TagSpecifications=tags)
 
 
 def _security_group(endpoint: str, vpc_id: str, name: str) -> str:
@@ -90,7 +87,7 @@ def _security_group(endpoint: str, vpc_id: str, name: str) -> str:
     return str(made["GroupId"])
 
 
-def _secret(endpoint: str, name: str, access: Access) -> str:
+def _secret(endpoint: str, name: str, access: DatabaseAccess) -> str:
     manager = client("secretsmanager", endpoint)
     login = json.dumps({"username": access.app.user, "password": access.app.password})
     arn = _existing_secret(manager, name)
@@ -107,7 +104,7 @@ def _existing_secret(manager: Any, name: str) -> str | None:
         return None
 
 
-def _parameter(endpoint: str, name: str, access: Access) -> str:
+def _parameter(endpoint: str, name: str, access: DatabaseAccess) -> str:
     address = {
         "hostname": access.host_for_lambda,
         "port": access.port,

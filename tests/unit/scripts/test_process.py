@@ -1,15 +1,15 @@
-"""Background processes are found again, and nobody else's process is ever taken for ours."""
+"""Daemons are found again by other commands, other processes are never signalled, and ports are kept."""
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.local_stack.daemon import Daemon
-from scripts.local_stack.waiting import poll
+from scripts.local_stack.process import LOOPBACK, Daemon, free_port, is_free, poll, same_or_free_port, store_port
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -26,25 +26,37 @@ def test_a_started_process_is_found_by_another_command(daemon: Daemon, tmp_path:
     assert Daemon(daemon.pid_file, daemon.log, daemon.marker).pid() == pid
 
 
-def test_a_stopped_process_is_gone_and_stopping_twice_is_fine(daemon: Daemon, tmp_path: Path):
+def test_stopping_a_process_twice_is_fine(daemon: Daemon, tmp_path: Path):
     daemon.start([*SLEEPER, daemon.marker], os.environ, tmp_path)
     daemon.stop()
     assert daemon.pid() is None
     daemon.stop()
 
 
-def test_after_a_reboot_the_pid_may_be_somebody_elses(daemon: Daemon):
+def test_another_process_with_the_same_pid_is_not_signalled(daemon: Daemon):
+    """After a reboot the pid in the file may belong to another process."""
     daemon.pid_file.write_text(f"{os.getpid()}\n")
     assert daemon.pid() is None
-    daemon.stop()  # or this test would end here
+    daemon.stop()  # a signal would end this test run
 
 
 @pytest.mark.parametrize("content", ["", "not a pid", "4194399"])
-def test_a_pid_file_without_a_living_process_is_no_process(daemon: Daemon, content: str):
+def test_a_pid_file_without_a_running_process_gives_no_pid(daemon: Daemon, content: str):
     daemon.pid_file.write_text(content)
     assert daemon.pid() is None
 
 
-def test_a_process_that_died_by_itself_is_gone(daemon: Daemon, tmp_path: Path):
+def test_a_process_that_ended_by_itself_has_no_pid(daemon: Daemon, tmp_path: Path):
     daemon.start([sys.executable, "-c", "pass", daemon.marker], os.environ, tmp_path)
     assert poll(lambda: daemon.pid() is None, timeout=10)
+
+
+def test_a_port_is_kept_until_another_program_uses_it(tmp_path: Path):
+    file = tmp_path / "port"
+    port = store_port(file, free_port())
+    assert same_or_free_port(file) == port
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, port))
+        taken.listen()
+        assert not is_free(port)
+        assert same_or_free_port(file) != port
