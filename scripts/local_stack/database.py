@@ -104,7 +104,7 @@ class Certificates:
         self.key.touch(mode=0o600)
         server.private_key_pem.write_to_path(self.key)
         self.certificate.write_bytes(b"".join(blob.bytes() for blob in server.cert_chain_pems))
-        # The authority's private key is not stored: nobody can issue another certificate with it.
+        # The authority's private key is not stored: it issues no other certificate.
         authority.cert_pem.write_to_path(self.authority)
 
 

@@ -188,7 +188,7 @@ def copy_configuration(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.tf"):
         old.unlink()
-    for source in (*SOURCE.glob("*.tf"), SOURCE / LOCK_FILE):
+    for source in (*SOURCE.glob("*.tf"), *SOURCE.glob(LOCK_FILE)):
         shutil.copy(source, folder)
     for neighbour in NEIGHBOURS:
         _link(folder.parent / neighbour, REPOSITORY / neighbour)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from scripts.local_stack import terraform
 from scripts.local_stack.terminal import StackError
 from scripts.local_stack.terraform import (
     LOCK_FILE,
     NO_PROVIDER,
     REGISTRY,
-    SOURCE,
     Terraform,
     advice,
     copy_configuration,
@@ -59,10 +59,16 @@ def test_a_folder_that_is_no_mirror_is_refused(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "terraform.d").exists()
 
 
-def test_a_copy_of_the_configuration_has_its_lock_file(tmp_path: Path) -> None:
+def test_a_copy_of_the_configuration_has_its_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy's provider is checked against the hashes of the committed file."""
-    copy_configuration(tmp_path / "terraform")
-    assert (tmp_path / "terraform" / LOCK_FILE).read_bytes() == (SOURCE / LOCK_FILE).read_bytes()
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "main.tf").write_text("# configuration")
+    (source / LOCK_FILE).write_text("# hashes")
+    monkeypatch.setattr(terraform, "SOURCE", source)
+    copy_configuration(tmp_path / "copy")
+    assert (tmp_path / "copy" / "main.tf").read_text() == "# configuration"
+    assert (tmp_path / "copy" / LOCK_FILE).read_text() == "# hashes"
 
 
 def test_without_a_provider_init_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,10 +77,10 @@ def test_without_a_provider_init_says_what_to_do(tmp_path: Path, monkeypatch: py
     config.write_text(f'provider_installation {{ filesystem_mirror {{ path = "{tmp_path / "empty"}" }} }}\n')
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(config))
     monkeypatch.delenv("TF_PLUGIN_MIRROR", raising=False)
-    terraform = Terraform(tmp_path / "home", tmp_path / "cache", endpoint="")
-    terraform.copy_sources()
+    working_copy = Terraform(tmp_path / "home", tmp_path / "cache", endpoint="")
+    working_copy.copy_sources()
     with pytest.raises(StackError) as failed:
-        terraform.init()
+        working_copy.init()
     assert failed.value.reason.endswith(NO_PROVIDER)
 
 
