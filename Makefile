@@ -60,7 +60,7 @@ simulate: $(INSTALLED) ## Change orders on the running stack: make simulate ARGS
 	@$(PYTHON) -m scripts.local_stack simulate $(ARGS)
 
 replay: $(INSTALLED) ## Drain what failed, and see to quarantined records: make replay ARGS="--dry-run", ARGS=list
-	@$(PYTHON) -m backstream.replay $(ARGS)
+	@$(PYTHON) -m backstream replay $(ARGS)
 
 demo-outage: $(INSTALLED) ## Show an outage on the running stack, from the first failure to the replay
 	@$(PYTHON) -m scripts.local_stack demo-outage $(ARGS)

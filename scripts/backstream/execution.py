@@ -1,4 +1,4 @@
-"""One execution of the replay: started, followed, and read at its end."""
+"""One execution of the replay's state machine: start it, follow it, read how it ended."""
 
 from __future__ import annotations
 
@@ -10,102 +10,106 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from backstream.reach import Reach
+from backstream.deployment import Deployment
 from common.bucket import Bucket, GoneError
 from common.layout import ReplayKeys
 
-# The states of a lane, where an emulator writes them into the history of the whole.
+DRAIN = "Drain"  # the state that drains the splits
+# The states of a lane, which one emulator writes into the history of the whole execution.
 _LANE = ("DrainLane", "WaitInLane", "LaneDone", "LaneFailed")
-# The states that take turns while the database is waited for.
+# The states that take turns while the replay waits for the database.
 _WAITING = ("WaitForDatabase", "Hydrate", "Check")
-_CHOICE = "Outcome"  # how the names of choices end, which take no time and tell nothing
+_CHOICE = "Outcome"  # how the names of Choice states end; they take no time
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a running replay is: its state, splits drained of all, changes applied or found stale so far.
+class ExecutionStatus:
+    """Where an execution is: its state, the drained splits, and the changes in them, applied or stale.
 
-    `waiting` says since when and why it waits for the database; empty where it does not.
+    `waiting` says since when and why it waits for the database, and is empty when it does not wait.
     """
 
     status: str
     state: str
-    splits: int | None = None  # None before they are known
+    splits: int | None = None  # None until they are known
     drained: int = 0
     changes: int = 0
-    seconds: float = 0.0  # since the draining began, as far as it was watched
+    seconds: float = 0.0  # since the drain began, as far as it was watched
     waiting: str = ""
 
     @property
     def seconds_left(self) -> float | None:
-        """By the splits done so far, None before the first."""
+        """Extrapolated from the drained splits; None before the first."""
         if not self.splits or not self.drained or self.drained >= self.splits:
             return None
         return self.seconds / self.drained * (self.splits - self.drained)
 
 
 @dataclass(frozen=True)
-class Ended:
+class ExecutionResult:
+    """How an execution ended. `report` is the replay's report, and is empty when there is none."""
+
     status: str
-    output: dict[str, Any]
+    report: dict[str, Any]
     error: str
     cause: str
 
 
 class Execution:
-    def __init__(self, reach: Reach, arn: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, deployment: Deployment, arn: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.arn = arn
         self._keys = ReplayKeys(arn.rpartition(":")[2])
-        self._states, self._bucket = reach.client("stepfunctions"), Bucket(reach.client("s3"), reach.bucket)
+        self._states = deployment.client("stepfunctions")
+        self._bucket = Bucket(deployment.client("s3"), deployment.bucket)
         self._clock = clock
-        self._changes: dict[str, int] = {}  # of each drained split, read once
+        self._changes: dict[str, int] = {}  # by the result's key; each result is read once
         self._splits: int | None = None
         self._drain_began: float | None = None
 
     @classmethod
-    def start(cls, reach: Reach, given: dict[str, Any]) -> Execution:
-        started = reach.client("stepfunctions").start_execution(
-            stateMachineArn=reach.state_machine, input=json.dumps(given)
+    def start(cls, deployment: Deployment, replay_input: dict[str, Any]) -> Execution:
+        started = deployment.client("stepfunctions").start_execution(
+            stateMachineArn=deployment.state_machine, input=json.dumps(replay_input)
         )
-        return cls(reach, started["executionArn"])
+        return cls(deployment, started["executionArn"])
 
     @classmethod
-    def running(cls, reach: Reach) -> Execution | None:
-        """The one that runs; of several the one started first, as the others only find that it does."""
-        given = {"stateMachineArn": reach.state_machine, "statusFilter": "RUNNING"}
-        found = reach.client("stepfunctions").list_executions(**given)["executions"]
-        return cls(reach, min(found, key=itemgetter("startDate"))["executionArn"]) if found else None
+    def running(cls, deployment: Deployment) -> Execution | None:
+        """The running one. Of several it is the one started first: the others end as soon as they see it."""
+        query = {"stateMachineArn": deployment.state_machine, "statusFilter": "RUNNING"}
+        found = deployment.client("stepfunctions").list_executions(**query)["executions"]
+        return cls(deployment, min(found, key=itemgetter("startDate"))["executionArn"]) if found else None
 
-    def follow(self, interval: float = 1.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[Progress]:
-        """Progress until the execution has ended."""
+    def follow(self, interval: float = 1.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[ExecutionStatus]:
+        """The status every `interval` seconds, the last one when the execution has ended."""
         while True:
-            progress = self.progress()
-            yield progress
-            if progress.status != "RUNNING":
+            status = self.status()
+            yield status
+            if status.status != "RUNNING":
                 return
             sleep(interval)
 
-    def progress(self) -> Progress:
+    def status(self) -> ExecutionStatus:
         status = str(self._states.describe_execution(executionArn=self.arn)["status"])
-        state, given = self._entered()
-        if state == "Drain" and self._drain_began is None:
-            self._drain_began, self._splits = self._clock(), _splits(given)
+        state, state_input = self._entered()
+        if state == DRAIN and self._drain_began is None:
+            self._drain_began, self._splits = self._clock(), _splits(state_input)
         if self._drain_began is None:
-            return Progress(status, state, waiting=_waiting(state, given))
+            return ExecutionStatus(status, state, waiting=_waiting(state, state_input))
         for key, _ in self._bucket.list(self._keys.results):
             if key not in self._changes:
                 self._changes[key] = self._bucket.read_json(key)["counts"].get("changes", 0)
         seconds = self._clock() - self._drain_began
-        return Progress(status, state, self._splits, len(self._changes), sum(self._changes.values()), seconds)
+        return ExecutionStatus(status, state, self._splits, len(self._changes), sum(self._changes.values()), seconds)
 
-    def end(self) -> Ended:
-        """The execution as it ended, with its report: the output, or the object in the bucket where it failed."""
+    def result(self) -> ExecutionResult:
+        """Of an execution that has ended. The report is its output, or, when it failed, the object in the bucket."""
         described = self._states.describe_execution(executionArn=self.arn)
         status = described["status"]
-        output = json.loads(described["output"]) if status == "SUCCEEDED" else self._report()
-        return Ended(status, output, described.get("error") or "", described.get("cause") or "")
+        report = json.loads(described["output"]) if status == "SUCCEEDED" else self._stored_report()
+        return ExecutionResult(status, report, described.get("error") or "", described.get("cause") or "")
 
-    def _report(self) -> dict[str, Any]:
+    def _stored_report(self) -> dict[str, Any]:
         try:
             report: dict[str, Any] = self._bucket.read_json(self._keys.report)
         except GoneError:
@@ -122,18 +126,18 @@ class Execution:
         return "", ""
 
 
-def _waiting(state: str, given: str) -> str:
+def _waiting(state: str, state_input: str) -> str:
     try:
-        held = json.loads(given) if state in _WAITING else {}
-        since = datetime.fromisoformat(held["waiting_since"])
-        return f"since {since:%H:%M:%S} UTC: {held['reason']}"
-    except (ValueError, LookupError, TypeError):  # it does not wait, or a long input comes cut short
+        values = json.loads(state_input) if state in _WAITING else {}
+        since = datetime.fromisoformat(values["waiting_since"])
+        return f"since {since:%H:%M:%S} UTC: {values['reason']}"
+    except (ValueError, LookupError, TypeError):  # it does not wait, or the history cut a long input short
         return ""
 
 
-def _splits(given: str) -> int | None:
-    """How many there are to drain: those that its lanes share, and one for the records that cannot be read."""
+def _splits(state_input: str) -> int | None:
+    """How many there are: those that the lanes share, and one for the unreadable records."""
     try:
-        return int(json.loads(given)["lanes"][0]["splits"]) + 1
-    except (ValueError, LookupError, TypeError):  # a long input comes cut short
+        return int(json.loads(state_input)["lanes"][0]["splits"]) + 1
+    except (ValueError, LookupError, TypeError):  # the history cut a long input short
         return None

@@ -137,7 +137,7 @@ class Operator:
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "backstream.replay", *arguments],
+            [sys.executable, "-m", "backstream", "replay", *arguments],
             cwd=REPOSITORY,
             env=dict(self._stack.environment),
             stdout=subprocess.PIPE,

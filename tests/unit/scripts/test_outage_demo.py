@@ -155,6 +155,7 @@ def tool_that_exits(repository: Path, code: int) -> None:
     """Takes the place of the operator's tool, and prints how it was called and what it read."""
     package = repository / "scripts" / "backstream"
     package.mkdir(parents=True)
+    (package / "__init__.py").touch()
     (package / "__main__.py").write_text(f"import sys\nprint(sys.argv[1:], sys.stdin.read())\nsys.exit({code})\n")
 
 

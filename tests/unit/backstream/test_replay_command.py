@@ -1,8 +1,7 @@
-"""The command line of the replay: what it asks of AWS, what it prints, and the exit codes that a script relies on."""
+"""`backstream replay`: what it asks of AWS, what it prints, and the exit codes that scripts rely on."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +11,13 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from backstream import replay
-from backstream.execution import Ended, Execution, Progress
-from backstream.reach import Reach, UsageError, reach
-from scripts.local_stack.terminal import StackError
+from backstream import cli
+from backstream.commands import replay
+from backstream.deployment import Deployment
+from backstream.errors import UsageError
+from backstream.execution import Execution, ExecutionResult, ExecutionStatus
+from backstream.progress import as_line
+from backstream.report import text_report
 
 BUCKET = "failures"
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:bs-replay"
@@ -25,7 +27,7 @@ COMPLETE = {"outcome": "complete", "counts": {"batches": 2, "applied": 1234, "pa
 
 
 class States:
-    """A Step Functions that tells what each test says, one look after the other; the last one stays."""
+    """A fake Step Functions. Each describe call takes the next of `looks`; the last one stays."""
 
     def __init__(self) -> None:
         self.inputs: list[dict[str, Any]] = []
@@ -55,13 +57,13 @@ class States:
 
     def get_execution_history(self, **_: Any) -> dict[str, Any]:
         entered = {"name": self._look["state"], "input": self._look.get("input", "{}")}
-        # Neither choices nor the states of a lane, which an emulator may tell of, are where the whole is.
+        # Choices and the states of a lane, which one emulator adds, are not the state of the execution.
         before = [{"stateEnteredEventDetails": {"name": name}} for name in ("DrainOutcome", "DrainLane")]
         return {"events": [{}, *before, {"stateEnteredEventDetails": entered}]}
 
 
-class Stack(Reach):
-    """Reached through a fake Step Functions and moto's S3."""
+class FakeDeployment(Deployment):
+    """With a fake Step Functions and moto's S3."""
 
     def client(self, service: str) -> Any:
         return self.outputs["states"] if service == "stepfunctions" else boto3.client(service)
@@ -81,9 +83,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch, s3: Any) -> States:
     states = States()
-    monkeypatch.setattr(replay, "reach", lambda _: Stack({**OUTPUTS, "states": states}))
+    monkeypatch.setattr(replay, "deployment_of", lambda _: FakeDeployment({**OUTPUTS, "states": states}))
     monkeypatch.setattr(Execution.follow, "__defaults__", (0.0, lambda _: None))
     return states
+
+
+def run(*arguments: str) -> int:
+    return cli.main(["replay", *arguments])
 
 
 def put(s3: Any, key: str, body: Any) -> None:
@@ -116,7 +122,7 @@ def keys(s3: Any) -> list[str]:
     ],
 )
 def test_options_are_the_input(states: States, arguments: list[str], wanted: dict[str, Any]):
-    assert replay.main(arguments) == 0
+    assert run(*arguments) == 0
     assert states.inputs == [wanted]
 
 
@@ -132,16 +138,16 @@ def test_options_are_the_input(states: States, arguments: list[str], wanted: dic
         ["nonsense"],
     ],
 )
-def test_what_it_does_not_understand_it_does_not_start(states: States, arguments: list[str]):
+def test_wrong_usage_starts_nothing(states: States, arguments: list[str]):
     with pytest.raises(SystemExit) as ended:
-        replay.main(arguments)
+        run(*arguments)
     assert ended.value.code == 2
     assert states.inputs == []
 
 
 @pytest.mark.parametrize("arguments", [["--json", "start"], ["start", "--json"], ["--json"]])
-def test_json_is_the_report_and_nothing_else(states: States, capsys: Any, arguments: list[str]):
-    assert replay.main(arguments) == 0
+def test_json_prints_only_the_report(states: States, capsys: Any, arguments: list[str]):
+    assert run(*arguments) == 0
     assert json.loads(capsys.readouterr().out) == COMPLETE
 
 
@@ -167,42 +173,42 @@ def test_json_is_the_report_and_nothing_else(states: States, capsys: Any, argume
         ("SUCCEEDED", {"outcome": "planned", "counts": {"problems": 1}}, "", 4),
     ],
 )
-def test_the_exit_code_says_how_it_ended(states: States, status: str, output: Any, error: str, code: int):
+def test_the_exit_code_tells_how_the_replay_ended(states: States, status: str, output: Any, error: str, code: int):
     states.ends(status, output, error=error, cause="a cause")
-    assert replay.main([]) == code
+    assert run() == code
 
 
-def test_a_failed_one_shows_its_report_from_the_bucket_and_its_cause(states: States, s3: Any, capsys: Any):
+def test_a_failed_replay_shows_its_stored_report_and_cause(states: States, s3: Any, capsys: Any):
     report = {"outcome": "incomplete", "counts": {"applied": 7}, "reason": "MySQL error 2003", "next": ["start again"]}
     put(s3, "replay/first/report.json", report)
     # What one emulator gives as the output of a failed execution is no report.
     states.ends("FAILED", {"Error": "Incomplete"}, error="Incomplete", cause="Not every split could be applied")
-    assert replay.main([]) == 1
+    assert run() == 1
     shown = capsys.readouterr().out
     for part in ("failed: incomplete", "MySQL error 2003", "Not every split", "next: start again"):
         assert part in shown
 
 
-def test_one_without_a_report_says_why(states: States, capsys: Any):
+def test_a_replay_without_a_report_shows_error_and_cause(states: States, capsys: Any):
     states.ends("FAILED", error="WrongInput", cause="wrong input: keys")
-    replay.main(["--json"])
+    run("--json")
     assert json.loads(capsys.readouterr().out) == {
         "status": "FAILED", "error": "WrongInput", "cause": "wrong input: keys",
     }  # fmt: skip
 
 
-def test_not_waiting_it_names_the_execution(states: States, capsys: Any):
-    assert replay.main(["--no-wait", "--json"]) == 0
+def test_no_wait_prints_the_execution(states: States, capsys: Any):
+    assert run("--no-wait", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"execution": ARN}
 
 
-def test_progress_is_told_as_it_is_made(states: States, s3: Any, capsys: Any):
+def test_progress_is_a_line_for_each_step(states: States, s3: Any, capsys: Any):
     drain = {"status": "RUNNING", "state": "Drain", "input": json.dumps({"lanes": [{"splits": 4}]})}
     begun = [{"status": "RUNNING", "state": name} for name in ("", "Start", "Check")]
     states.looks = [*begun, drain, drain, *states.looks]
     for split in ("00000", "poison"):
         put(s3, f"replay/first/done/{split}.json", {"counts": {"changes": 1500}, "parked": []})
-    replay.main([])
+    run()
     told = capsys.readouterr().err.splitlines()
     assert told[:3] == [f"execution {ARN}", "  Start", "  Check"]
     assert told[3].startswith("  Drain: 2/5 splits, 3,000 changes")
@@ -210,14 +216,14 @@ def test_progress_is_told_as_it_is_made(states: States, s3: Any, capsys: Any):
     assert len(told) == 5
 
 
-def test_waiting_for_the_database_is_one_line_that_says_why(states: States, capsys: Any):
+def test_waiting_for_the_database_is_one_line_with_the_reason(states: States, capsys: Any):
     held = {"waiting_since": "2026-02-01T03:04:05.678+00:00", "reason": "MySQL error 2003"}
     looks = [
         {"status": "RUNNING", "state": name, "input": json.dumps(held)}
         for name in ("WaitForDatabase", "Hydrate", "Check", "WaitForDatabase", "Collect")
     ]
     states.looks = [*looks, *states.looks]
-    replay.main([])
+    run()
     assert capsys.readouterr().err.splitlines()[1:] == [
         "  waiting for MySQL since 03:04:05 UTC: MySQL error 2003",
         "  Collect",
@@ -226,35 +232,35 @@ def test_waiting_for_the_database_is_one_line_that_says_why(states: States, caps
 
 
 @pytest.mark.parametrize("named", [[ARN], []])
-def test_watch_follows_one_that_was_started_before(states: States, capsys: Any, named: list[str]):
-    """Of several the one that was first: the others only find that it runs."""
+def test_watch_follows_the_replay_started_first(states: States, capsys: Any, named: list[str]):
+    """Of several running ones the others end as soon as they see the first."""
     states.running = [{"executionArn": "later", "startDate": 2}, {"executionArn": ARN, "startDate": 1}]
-    assert replay.main(["watch", *named]) == 0
+    assert run("watch", *named) == 0
     assert states.inputs == []
     assert "complete" in capsys.readouterr().out
 
 
-def test_with_nothing_to_watch_it_says_so(states: States, capsys: Any):
-    assert replay.main(["watch"]) == 2
+def test_watch_without_a_running_replay_is_wrong_usage(states: States, capsys: Any):
+    assert run("watch") == 2
     assert "no replay is running" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("progress", "line"),
+    ("status", "line"),
     [
-        (Progress("RUNNING", ""), "  Start"),
-        (Progress("RUNNING", "Collect"), "  Collect"),
-        (Progress("RUNNING", "Drain", 5), "  Drain"),
-        (Progress("RUNNING", "Drain", 5, 1, 1200, 3.0), "  Drain: 1/5 splits, 1,200 changes, about 12 s left"),
-        (Progress("RUNNING", "Drain", None, 1, 10, 3.0), "  Drain: 1 splits, 10 changes"),
-        (Progress("RUNNING", "Settle", 5, 5, 10, 3.0), "  Settle: 5/5 splits, 10 changes"),
+        (ExecutionStatus("RUNNING", ""), "  Start"),
+        (ExecutionStatus("RUNNING", "Collect"), "  Collect"),
+        (ExecutionStatus("RUNNING", "Drain", 5), "  Drain"),
+        (ExecutionStatus("RUNNING", "Drain", 5, 1, 1200, 3.0), "  Drain: 1/5 splits, 1,200 changes, about 12 s left"),
+        (ExecutionStatus("RUNNING", "Drain", None, 1, 10, 3.0), "  Drain: 1 splits, 10 changes"),
+        (ExecutionStatus("RUNNING", "Settle", 5, 5, 10, 3.0), "  Settle: 5/5 splits, 10 changes"),
     ],
 )
-def test_a_line_of_progress(progress: Progress, line: str):
-    assert replay.describe(progress) == line
+def test_a_line_of_progress(status: ExecutionStatus, line: str):
+    assert as_line(status) == line
 
 
-def test_the_text_leaves_out_what_is_zero_and_names_what_waits():
+def test_the_text_report_leaves_out_zero_counts():
     output = {
         "outcome": "nothing_to_do",
         "counts": {"applied": 1234, "stale": 0},
@@ -263,7 +269,7 @@ def test_the_text_leaves_out_what_is_zero_and_names_what_waits():
         "parked_records": ["quarantine/a/1.json"],
         "links": {"page": "s3://b/report.html"},
     }
-    assert replay.as_text(Ended("SUCCEEDED", output, "", "")).splitlines() == [
+    assert text_report(ExecutionResult("SUCCEEDED", output, "", "")).splitlines() == [
         "succeeded: nothing to do",
         "  applied           1,234",
         "  expired      shard-1, 10:00 to 11:00",
@@ -273,25 +279,25 @@ def test_the_text_leaves_out_what_is_zero_and_names_what_waits():
     ]
 
 
-def test_list_names_reasons_and_no_values(states: States, s3: Any, capsys: Any):
+def test_list_prints_reasons_and_no_row_values(states: States, s3: Any, capsys: Any):
     park(s3, "a", "1")
     unreadable = park(s3, None, "digest", folder="_unreadable")
-    assert replay.main(["list"]) == 0
+    assert run("list") == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines()[0] == f"{unreadable}  digest"
     assert "MySQL error 1264" in shown.out
     assert "secret" not in shown.out
     assert "2 quarantined" in shown.err
-    assert replay.main(["list", "a", "--json"]) == 0
+    assert run("list", "a", "--json") == 0
     assert [one["key"] for one in json.loads(capsys.readouterr().out)] == ["a"]
 
 
-def test_list_names_what_waits_its_kind_and_since_when(states: States, s3: Any, capsys: Any):
+def test_list_prints_the_kind_and_age_of_deferred_records(states: States, s3: Any, capsys: Any):
     park(s3, "a", "1")
     park(s3, "b", "1", kind="poison", since=1_770_000_000)  # it waited for a day
     park(s3, "c", "1", prefix="deferred", kind="deferred", since=1_770_000_000)
     park(s3, "d", "1", prefix="deferred", kind="unknown", since=10**30)
-    assert replay.main(["list"]) == 0
+    assert run("list") == 0
     shown = capsys.readouterr()
     assert [line for line in shown.out.splitlines() if not line.startswith(" ")] == [
         "a  1",
@@ -300,7 +306,7 @@ def test_list_names_what_waits_its_kind_and_since_when(states: States, s3: Any, 
         "d  1  unknown",
     ]
     assert shown.err.splitlines() == ["2 quarantined, 1 deferred, 1 unknown"]
-    assert replay.main(["list", "--json"]) == 0
+    assert run("list", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(one["key"], one["kind"], one["since"]) for one in listed] == [
         ("a", "poison", None),
@@ -310,49 +316,49 @@ def test_list_names_what_waits_its_kind_and_since_when(states: States, s3: Any, 
     ]
 
 
-def test_what_waits_is_shown_retried_and_discarded_by_its_key(states: States, s3: Any, capsys: Any):
+def test_deferred_records_are_addressed_by_key_too(states: States, s3: Any, capsys: Any):
     park(s3, "a", "1")
     waiting = [park(s3, "a", str(version), prefix="deferred", kind="deferred") for version in (2, 3)]
     park(s3, "ab", "1", prefix="deferred", kind="unknown")
-    assert replay.main(["show", "a"]) == 0
+    assert run("show", "a") == 0
     assert [one["version"] for one in json.loads(capsys.readouterr().out)] == ["1", "2", "3"]
-    assert replay.main(["show", waiting[1]]) == 0
+    assert run("show", waiting[1]) == 0
     assert [one["version"] for one in json.loads(capsys.readouterr().out)] == ["3"]
-    assert replay.main(["retry", "ab"]) == 0
+    assert run("retry", "ab") == 0
     assert states.inputs == [{"include_quarantine": True, "keys": ["ab"]}]
-    assert replay.main(["discard", waiting[0]]) == 0
-    assert replay.main(["discard", "a"]) == 0
+    assert run("discard", waiting[0]) == 0
+    assert run("discard", "a") == 0
     assert keys(s3) == ["deferred/ab/1.json", *(f"replayed/discarded/a/{version}.json" for version in (1, 2, 3))]
 
 
-def test_show_gives_the_whole_record(states: States, s3: Any, capsys: Any):
+def test_show_prints_the_whole_record(states: States, s3: Any, capsys: Any):
     name = park(s3, "a b", "1", folder="a%20b")
     park(s3, "a b c", "1", folder="a%20b%20c")
-    assert replay.main(["show", "a b"]) == 0
+    assert run("show", "a b") == 0
     (shown,) = json.loads(capsys.readouterr().out)
     assert (shown["object"], shown["record"]) == (name, {"secret": 1})
-    assert replay.main(["show", "b"]) == 2
+    assert run("show", "b") == 2
 
 
-def test_retry_replays_the_quarantined_records_of_the_keys(states: States, s3: Any):
+def test_retry_replays_the_parked_records_of_the_keys(states: States, s3: Any):
     park(s3, "a", "1")
-    assert replay.main(["retry", "a", "a", "--dry-run"]) == 0
+    assert run("retry", "a", "a", "--dry-run") == 0
     assert states.inputs == [{"include_quarantine": True, "keys": ["a"], "dry_run": True}]
 
 
 @pytest.mark.parametrize("command", ["retry", "discard"])
-def test_a_key_that_is_not_there_stops_it_before_anything_is_touched(states: States, s3: Any, command: str):
+def test_an_unknown_key_changes_nothing(states: States, s3: Any, command: str):
     park(s3, "a", "1")
     before = keys(s3)
-    assert replay.main([command, "a", "nobody"]) == 2
+    assert run(command, "a", "nobody") == 2
     assert (keys(s3), states.inputs) == (before, [])
 
 
-def test_discard_moves_every_version_of_a_key_and_no_other(states: States, s3: Any):
+def test_discard_moves_every_version_of_a_key_only(states: States, s3: Any):
     for key, version in (("a", "1"), ("a", "2"), ("ab", "1")):
         park(s3, key, version)
     unreadable = park(s3, None, "digest", folder="_unreadable")
-    assert replay.main(["discard", "a", unreadable]) == 0
+    assert run("discard", "a", unreadable) == 0
     assert keys(s3) == [
         "quarantine/ab/1.json",
         "replayed/discarded/_unreadable/digest.json",
@@ -364,46 +370,14 @@ def test_discard_moves_every_version_of_a_key_and_no_other(states: States, s3: A
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (StackError("the stack is not up: make up"), 2),
         (UsageError("the outputs lack something"), 2),
         (ClientError({"Error": {"Code": "AccessDenied"}}, "StartExecution"), 1),
         (EndpointConnectionError(endpoint_url="x"), 1),
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_what_goes_wrong_is_one_line(states: States, capsys: Any, error: Exception, code: int):
+def test_an_error_is_one_line_and_an_exit_code(states: States, capsys: Any, error: Exception, code: int):
     states.error = error
-    assert replay.main([]) == code
+    assert run() == code
     shown = capsys.readouterr()
     assert (shown.out, len(shown.err.strip().splitlines())) == ("", 1)
-
-
-@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"sensitive": False, "value": value}])
-def test_outputs_as_terraform_or_make_print_them(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, wrap: Any):
-    text = json.dumps({name: wrap(value) for name, value in OUTPUTS.items()})
-    (tmp_path / "outputs.json").write_text(text)
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    for given in (str(tmp_path / "outputs.json"), "-"):
-        found = reach(given)
-        assert (found.state_machine, found.bucket) == (MACHINE, BUCKET)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"failures_bucket": {"value": "b"}}'])
-def test_outputs_that_are_none(monkeypatch: pytest.MonkeyPatch, text: str):
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    with pytest.raises(UsageError):
-        reach("-")
-    assert replay.main(["--outputs", "/nowhere/at/all", "list"]) == 2
-
-
-def test_on_aws_region_comes_from_the_state_machine_and_on_an_emulator_no_real_credentials_go(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
-    real = Reach(OUTPUTS).client("stepfunctions")
-    assert (real.meta.region_name, "amazonaws.com" in real.meta.endpoint_url) == ("eu-central-1", True)
-    emulated = Reach({**OUTPUTS, "endpoint_url": "http://127.0.0.1:4999"}).client("s3")
-    assert emulated.meta.endpoint_url == "http://127.0.0.1:4999"
-    assert "real" not in emulated.generate_presigned_url("list_buckets")

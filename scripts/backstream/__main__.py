@@ -1,0 +1,7 @@
+"""python -m backstream."""
+
+import sys
+
+from backstream.cli import main
+
+sys.exit(main())

@@ -1,0 +1,43 @@
+"""Clients for AWS, and for an emulator of it."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+# More than the threads that read or move objects at a time.
+_POOL = 32
+# An emulator needs no proxy and serves no bucket under a host name of its own.
+_EMULATOR = Config(proxies={}, s3={"addressing_style": "path"}, max_pool_connections=_POOL)
+# Neither the operator's profile nor their configuration files apply to an emulator.
+_NO_FILES = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+
+
+def client(service: str, region: str, endpoint: str | None) -> Any:
+    """A boto3 client with the operator's credentials, or of the emulator at `endpoint` with test credentials."""
+    if endpoint:
+        return _emulator_client(service, region, endpoint)
+    make: Any = boto3.Session(region_name=region).client  # its stubs want a literal
+    return make(service, config=Config(max_pool_connections=_POOL))
+
+
+@lru_cache
+def _emulator_client(service: str, region: str, endpoint: str) -> Any:
+    session = boto3.Session(
+        botocore_session=botocore.session.Session(session_vars=_NO_FILES),
+        region_name=region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - real credentials must not reach an emulator
+    )
+    make: Any = session.client
+    return make(service, endpoint_url=endpoint, config=_EMULATOR)
+
+
+def default_region() -> str | None:
+    """From the environment or the operator's profile, as the AWS CLI finds it."""
+    return os.environ.get("AWS_REGION") or boto3.Session().region_name

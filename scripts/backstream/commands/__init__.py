@@ -1,0 +1,15 @@
+"""One module per command. To add one, write its module and name it here."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from backstream.commands import completion, replay
+
+
+class Command(Protocol):
+    def add_to(self, commands: Any) -> None:
+        """Add a parser to the subparsers `commands`. It sets `run`: parsed options to an exit code."""
+
+
+COMMANDS: tuple[Command, ...] = (replay, completion)

@@ -1,0 +1,129 @@
+"""A deployment, known by its Terraform outputs: on AWS, LocalStack or MiniStack alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from backstream.aws import client, default_region
+from backstream.errors import UsageError
+
+DEFAULT_NAME = "backstream"
+_NEEDED = ("replay_state_machine_arn", "failures_bucket")
+_LOCAL = Path(".backstream", "outputs.json")
+_WAYS = "give --outputs FILE, or --env ENV (with --name and --region), or start the local stack with make up"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """`outputs` are Terraform's, by name; an emulator's have an `endpoint_url`."""
+
+    outputs: Mapping[str, Any]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the deployment's Region. An emulator never gets the operator's credentials."""
+        return client(service, self.state_machine.split(":")[3], self.outputs.get("endpoint_url") or _endpoint())
+
+    @property
+    def state_machine(self) -> str:
+        return str(self.outputs["replay_state_machine_arn"])
+
+    @property
+    def bucket(self) -> str:
+        return str(self.outputs["failures_bucket"])
+
+
+def find_deployment(
+    *, outputs: str | None = None, name: str | None = None, env: str | None = None, region: str | None = None
+) -> Deployment:
+    """By a file of outputs (`-` is standard input), by name, env and Region, or else the local stack.
+
+    Raises UsageError; BotoCoreError or ClientError when the stored outputs cannot be read from AWS.
+    """
+    if outputs and (name or env or region):
+        raise UsageError("--outputs names a deployment by itself: leave out --name, --env and --region")
+    if outputs:
+        return _read_outputs(outputs)
+    if env:
+        return _read_parameter(f"/{name or DEFAULT_NAME}-{env}/outputs", region or default_region())
+    if name or region:
+        raise UsageError("--name and --region need --env")
+    return _read_local_stack()
+
+
+def parse_outputs(text: str, source: str) -> Deployment:
+    """As `terraform output -json`, `make outputs` or the SSM parameter has them. Raises UsageError."""
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"cannot read outputs from {source}: {error}") from None
+    if not isinstance(given, dict):
+        raise UsageError(f"{source} holds no JSON object of outputs")
+    # `terraform output -json` wraps each value, the others do not.
+    outputs = {
+        key: value["value"] if isinstance(value, dict) and "value" in value else value for key, value in given.items()
+    }
+    if missing := [name for name in _NEEDED if not outputs.get(name)]:
+        raise UsageError(f"the outputs from {source} lack {', '.join(missing)}")
+    return Deployment(outputs)
+
+
+def _read_outputs(name: str) -> Deployment:
+    source = "standard input" if name == "-" else name
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read outputs from {source}: {error}") from None
+    return parse_outputs(text, source)
+
+
+def _read_parameter(parameter: str, region: str | None) -> Deployment:
+    if region is None:
+        raise UsageError(f"no Region to look up the SSM parameter {parameter} in: give --region or set AWS_REGION")
+    try:
+        found = client("ssm", region, _endpoint()).get_parameter(Name=parameter)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ParameterNotFound":
+            raise
+        raise UsageError(
+            f"no SSM parameter {parameter} in {region}: check --name, --env and --region, or give --outputs FILE"
+        ) from None
+    return parse_outputs(found["Parameter"]["Value"], f"the SSM parameter {parameter} in {region}")
+
+
+def _read_local_stack() -> Deployment:
+    file = _local_outputs()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the local stack's outputs from {file}: {error}") from None
+    deployment = parse_outputs(text, str(file))
+    # The operator did not name this file, so it must not choose where their credentials are used.
+    if not deployment.outputs.get("endpoint_url"):
+        raise UsageError(f"{file} is not of a local stack, it has no endpoint_url; to use it give --outputs {file}")
+    return deployment
+
+
+def _local_outputs() -> Path:
+    """The file that `make up` writes. Raises UsageError where there is none."""
+    home = os.environ.get("BACKSTREAM_HOME")
+    here = Path.cwd()
+    folders = (here, *here.parents)
+    files = [Path(home, _LOCAL.name)] if home else [folder / _LOCAL for folder in folders]
+    for file in files:
+        if file.is_file():
+            return file
+    looked = f"there is no {files[0]} (BACKSTREAM_HOME)" if home else f"no {_LOCAL} in {here} or a folder above it"
+    raise UsageError(f"no deployment is named and no local stack is up ({looked}): {_WAYS}")
+
+
+def _endpoint() -> str | None:
+    """Of an emulator, where the environment names one."""
+    return os.environ.get("AWS_ENDPOINT_URL") or None

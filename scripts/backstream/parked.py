@@ -1,0 +1,57 @@
+"""Parked records, quarantined and deferred, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from backstream.deployment import Deployment
+from common.bucket import Bucket, GoneError
+from common.changes import Kind
+from common.layout import PARKED, discarded_key, folder_of
+
+_LISTED = ("key", "version", "kind", "since", "reason", "hint", "object")
+
+
+class ParkedRecords:
+    """`key` is the key of an item, or, for a record with no readable key, the name of its object."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._bucket = Bucket(deployment.client("s3"), deployment.bucket)
+
+    def describe(self, key: str | None = None) -> Iterator[dict[str, Any]]:
+        """What is known of each record, or of those of `key`, without the record itself.
+
+        The fields are key, version, kind, since (epoch seconds), reason, hint and object (its name).
+        An older release did not store the kind: what it parked is poison.
+        """
+        for parked in self._read(key):
+            yield {field: parked.get(field) for field in _LISTED} | {"kind": parked.get("kind", Kind.POISON)}
+
+    def show(self, key: str) -> list[dict[str, Any]]:
+        """The records of `key`, whole: these hold row values."""
+        return list(self._read(key))
+
+    def discard(self, key: str) -> list[str]:
+        """Move the records of `key` away; returns their new names. Skips a record that a replay moved meanwhile."""
+        moves = [(name, discarded_key(name)) for name in self.names(key)]
+        self._bucket.move_all(moves)
+        return [target for _, target in moves]
+
+    def names(self, key: str | None) -> list[str]:
+        """The names of the objects."""
+        if key is None:
+            return self._names_under(*PARKED)
+        if key.startswith(PARKED):
+            return [name for name in self._names_under(key) if name == key]
+        return self._names_under(*(folder_of(key, prefix) for prefix in PARKED))
+
+    def _names_under(self, *prefixes: str) -> list[str]:
+        return [name for prefix in prefixes for name, _ in self._bucket.list(prefix)]
+
+    def _read(self, key: str | None) -> Iterator[dict[str, Any]]:
+        for name in self.names(key):
+            try:
+                yield self._bucket.read_json(name) | {"object": name}
+            except GoneError:  # replayed or discarded since it was listed
+                continue
