@@ -100,7 +100,7 @@ run "the_replayer_reaches_what_the_consumer_reaches" {
 
   assert {
     condition = alltrue([
-      for name in ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "MYSQL_TLS", "MYSQL_CONNECT_TIMEOUT", "MYSQL_READ_TIMEOUT", "STREAM_ARN", "STREAM_GENERATION", "FAILURES_BUCKET", "MAX_STATEMENT_BYTES", "MIRROR_TTL_DELETES", "APPLY_EVERY_CHANGE"] :
+      for name in ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "MYSQL_TLS", "MYSQL_CONNECT_TIMEOUT", "MYSQL_READ_TIMEOUT", "STREAM_ARN", "STREAM_GENERATION", "FAILURES_BUCKET", "MIRROR_TTL_DELETES", "APPLY_EVERY_CHANGE"] :
       aws_lambda_function.dlq_replayer.environment[0].variables[name] == aws_lambda_function.stream_consumer.environment[0].variables[name]
     ])
     error_message = "What decides how a change is written must be the same for both."
@@ -136,6 +136,24 @@ run "the_replayer_takes_up_what_is_parked_and_parks_again" {
       ]
     ]))
     error_message = "A parked record is read, written again with its new reason, and moved when it is settled."
+  }
+}
+
+run "the_statement_size_is_left_to_the_functions" {
+  assert {
+    condition     = !contains(keys(aws_lambda_function.stream_consumer.environment[0].variables), "MAX_STATEMENT_BYTES") && !contains(keys(aws_lambda_function.dlq_replayer.environment[0].variables), "MAX_STATEMENT_BYTES")
+    error_message = "Without max_statement_bytes the functions choose the size."
+  }
+}
+
+run "a_given_statement_size_reaches_both_functions" {
+  variables {
+    max_statement_bytes = 20000
+  }
+
+  assert {
+    condition     = aws_lambda_function.stream_consumer.environment[0].variables.MAX_STATEMENT_BYTES == "20000" && aws_lambda_function.dlq_replayer.environment[0].variables.MAX_STATEMENT_BYTES == "20000"
+    error_message = "Consumer and replayer must use the same statement size."
   }
 }
 

@@ -156,6 +156,16 @@ run "another_prefix_that_s3_keeps_for_itself" {
   ]
 }
 
+run "a_prefix_that_ssm_keeps_for_itself" {
+  command = plan
+
+  variables {
+    name = "ssmorders" # the outputs parameter would be /ssmorders-test/outputs
+  }
+
+  expect_failures = [var.name]
+}
+
 run "names_that_only_look_so" {
   command = plan
 

@@ -522,6 +522,23 @@ run "the_schema_step_registers_the_source_and_runs_again_for_another" {
   }
 }
 
+run "a_parameter_holds_the_outputs" {
+  assert {
+    condition     = aws_ssm_parameter.outputs.name == "/backstream-test/outputs" && output.outputs_param_name == aws_ssm_parameter.outputs.name
+    error_message = "The name is made of name and env."
+  }
+
+  assert {
+    condition     = aws_ssm_parameter.outputs.type == "String" && aws_ssm_parameter.outputs.tier == "Standard"
+    error_message = "The parameter holds no secret, and costs nothing."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.outputs.insecure_value).api_url == output.api_url && jsondecode(aws_ssm_parameter.outputs.insecure_value).replay_state_machine_arn == output.replay_state_machine_arn
+    error_message = "The parameter holds the values of the outputs."
+  }
+}
+
 run "the_api_password_is_generated" {
   assert {
     condition     = length(aws_secretsmanager_secret_version.api_generated) == 1 && length(aws_secretsmanager_secret_version.api_given) == 0

@@ -205,7 +205,10 @@ TRANSLATIONS: dict[str, tuple[Target, ...]] = {
         ),
         Target("sqs.CreateQueue", {"name": "QueueName"}),
     ),
-    "aws_ssm_parameter": (Target("AWS::SSM::Parameter", TAGS), Target("ssm.PutParameter", TAGS)),
+    "aws_ssm_parameter": (
+        Target("AWS::SSM::Parameter", {**TAGS, "insecure_value": "Value"}),
+        Target("ssm.PutParameter", {**TAGS, "insecure_value": "Value"}),
+    ),
     "aws_vpc_endpoint": (
         Target("AWS::EC2::VPCEndpoint", TAGS),
         Target("ec2.CreateVpcEndpoint"),
@@ -292,6 +295,10 @@ DOCUMENTED = {
     ("aws_ssm_parameter", "name"): Documented(
         # A name in a hierarchy begins with a slash, and has at most fifteen levels.
         {"pattern": r"^(?!/?(?i:aws|ssm))([a-zA-Z0-9_.-]+|(/[a-zA-Z0-9_.-]+){1,15})\Z"},
+        f"{API}/systems-manager/latest/APIReference/API_PutParameter.html",
+    ),
+    ("aws_ssm_parameter", "insecure_value"): Documented(
+        {"maxLength": 4096},  # of the standard tier
         f"{API}/systems-manager/latest/APIReference/API_PutParameter.html",
     ),
     ("aws_vpc_security_group_egress_rule", "description"): EC2_TEXT,

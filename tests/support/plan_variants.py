@@ -101,5 +101,13 @@ VARIANTS: dict[str, Variables] = {
         "failure_destination": "sqs",
         "stream_maximum_record_age_seconds": 43200,
     },
+    # As long as AWS allows: a secret's name has 512 characters and a suffix, a parameter's name 1011.
+    "longest_outputs": {name: value for name, value in LONGEST.items() if name != "mysql_ca_pem"}
+    | {
+        "failure_destination": "sqs",
+        "rds_connection_param_name": f"/test/{'p' * 1005}",
+        "rds_secret_arn": f"arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:{'s' * 512}-AbCdEf",
+        "stream_maximum_record_age_seconds": 43200,
+    },
     "odd_percent": PROXY | {"rds_proxy_max_connections_percent": 49},
 }

@@ -51,13 +51,21 @@ DATA = {
     "aws_vpc.endpoints": {"cidr_block_associations": [{"cidr_block": "10.0.0.0/16"}]},
     "aws_vpc_endpoint_service.interface": {"availability_zones": ["eu-west-1a"]},
 }
-# What AWS makes up, as long as it gets, in place of the references to it: one of these unknown hides a whole map.
+# Values that AWS makes up, in their longest form, in place of the references to them. One unknown value would hide a
+# whole map from the plan.
 _SECRET = "arn:aws:secretsmanager:${var.aws_region}:123456789012:secret:${local.prefix}-api-AbCdEf"
 _STREAM = "arn:aws:dynamodb:${var.aws_region}:123456789012:table/${local.prefix}-orders/stream/2026-11-25T12:34:56.789"
+_QUEUE = "https://sqs.${var.aws_region}.amazonaws.com/123456789012/${local.prefix}-failures"
 _STREAMS_HOST = "vpce-0123456789abcdef0-01234567.streams.dynamodb.${var.aws_region}.vpce.amazonaws.com"
+_URL = "https://abcdefghij.execute-api.${var.aws_region}.amazonaws.com/${var.env}"
 MADE_UP = {
     '"API_SECRET_ARN" => secret.arn': f'"API_SECRET_ARN" => "{_SECRET}"',
+    "[for secret in aws_secretsmanager_secret.api : secret.arn]": f'["{_SECRET}"]',
+    "[for queue in aws_sqs_queue.failures : queue.url]": f'["{_QUEUE}"]',
+    "aws_api_gateway_stage.live.invoke_url": f'"{_URL}"',
     "aws_dynamodb_table.orders.stream_arn": f'"{_STREAM}"',
+    "aws_lambda_event_source_mapping.orders.uuid": '"01234567-89ab-cdef-0123-456789abcdef"',
+    "aws_sfn_state_machine.replay.arn": "local.replay_arn",
     "endpoint.dns_entry[0].dns_name": f'"{_STREAMS_HOST}"',
 }
 # The provider would have Step Functions check its definition.
@@ -80,6 +88,7 @@ def copy_configuration(home: Path) -> Path:
     assert [reference for reference in MADE_UP if not any(reference in text for text in sources.values())] == []
     for name, text in sources.items():
         (folder / name).write_text(reduce(lambda text, made: text.replace(*made), MADE_UP.items(), text))
+    shutil.copy(REPOSITORY / "terraform" / ".terraform.lock.hcl", folder)
     for neighbour in NEIGHBOURS:
         (home / neighbour).symlink_to(REPOSITORY / neighbour)
     (folder / "provider_override.tf").write_text(PROVIDER)
@@ -97,7 +106,7 @@ def plan(folder: Path, variants: Mapping[str, Variables]) -> list[Planned]:
         "run": runs,
     }
     (folder / "tests" / "plans.tftest.json").write_text(json.dumps(test))
-    _terraform(folder, "init", "-backend=false", "-no-color")
+    _terraform(folder, "init", "-backend=false", "-lockfile=readonly", "-no-color")
     messages = [json.loads(line) for line in _terraform(folder, "test", "-json", "-verbose").splitlines()]
     return [
         Planned(message["@testrun"], change["address"], change["type"], change["change"]["after"])

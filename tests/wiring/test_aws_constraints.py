@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hcl_blocks import blocks
 from test_terraform_wiring import MOCKS_SINCE, version
 
+from scripts.generators.hcl import blocks
 from tests.support.aws_constraints import attributes, untranslated, violations
 from tests.support.aws_translation import DOCUMENTED, RELATED, TRANSLATIONS, UNSET, UNTRANSLATED
 from tests.support.plan_variants import LARGEST, PROXY, SMALLEST, VARIANTS
@@ -41,7 +42,7 @@ def test_every_resource_is_planned_in_some_variant(planned: list[Planned]) -> No
 
 def test_every_number_is_planned_at_both_its_ends() -> None:
     """An error may show only below or above some value."""
-    numbers = {block.labels[0] for block in blocks("variable") if re.search(r"type\s+= number", block.body)}
+    numbers = {block.labels[0] for block in blocks("variable") if block.attributes["type"] == "number"}
     assert set(SMALLEST) == numbers
     assert set(LARGEST) == numbers
 
@@ -61,6 +62,13 @@ def test_every_functions_environment_is_measured(planned: list[Planned]) -> None
     hidden = [one for one in functions if "environment.variables" not in dict(attributes(one.values))]
     assert {one.plan for one in functions} == set(VARIANTS)
     assert hidden == []
+
+
+def test_the_outputs_parameter_is_measured_whole(planned: list[Planned]) -> None:
+    """A value that is only known after apply would hide the JSON from the rule about its size."""
+    held = [one for one in planned if one.address == "aws_ssm_parameter.outputs"]
+    names = {block.labels[0] for block in blocks("output")}
+    assert [set(json.loads(one.values["insecure_value"])) for one in held] == [names] * len(VARIANTS)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +166,12 @@ WRONG = {
         "minimum of 0",
     ),
     "a documented name": ("aws_ssm_parameter", {"name": "test/mysql"}, "API_PutParameter", "does not match"),
+    "a standard parameter of 4 KB": (
+        "aws_ssm_parameter",
+        {"insecure_value": "v" * 4097},
+        "API_PutParameter",
+        "is too long",
+    ),
     "a relation": (
         "aws_db_proxy_default_target_group",
         {"connection_pool_config": [{"max_connections_percent": 49, "max_idle_connections_percent": 50}]},

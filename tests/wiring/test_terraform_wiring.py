@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hcl_blocks import TERRAFORM
 
 from scripts.build import ROOT
+from scripts.generators.hcl import TERRAFORM
 from scripts.local_stack.terraform import NEIGHBOURS
 from scripts.local_stack.tf_mirror import link_mirror
 
@@ -53,13 +53,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("wiring")
     folder = parent / "terraform"
     shutil.copytree(TERRAFORM / "tests", folder / "tests")
-    for source in TERRAFORM.glob("*.tf"):
+    for source in [*TERRAFORM.glob("*.tf"), TERRAFORM / ".terraform.lock.hcl"]:
         shutil.copy(source, folder)
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     for neighbour in NEIGHBOURS:
         (parent / neighbour).symlink_to(ROOT / neighbour)
     link_mirror(folder)
-    terraform(folder, "init")
+    terraform(folder, "init", "-lockfile=readonly")
     return folder
 
 
