@@ -1,6 +1,6 @@
-"""Plans the configuration with the real provider, without an account: nothing is asked of AWS.
+"""Plans the configuration with the real provider, without an AWS account.
 
-The mocked provider would not do: what the real one fills in, for instance a default, is sent to AWS, too.
+The mocked provider is not enough: the real one fills in defaults, which it also sends to AWS.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ GIVEN: Variables = {
     "rds_connection_param_name": "/test/mysql",
     "build_dir": "./tests/fixture",
 }
-# What the data sources would ask AWS.
+# Answers of the data sources.
 DATA = {
     "aws_caller_identity.current": {"account_id": "123456789012"},
     "aws_route_table.main": {"id": "rtb-0123456789abcdef0"},
@@ -68,7 +68,7 @@ MADE_UP = {
     "aws_sfn_state_machine.replay.arn": "local.replay_arn",
     "endpoint.dns_entry[0].dns_name": f'"{_STREAMS_HOST}"',
 }
-# The provider would have Step Functions check its definition.
+# Without this the provider asks Step Functions to validate the definition.
 RESOURCES = {"aws_sfn_state_machine.replay": {"arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:planned"}}
 
 
@@ -81,7 +81,7 @@ class Planned:
 
 
 def copy_configuration(home: Path) -> Path:
-    """A copy that `plan` can plan; nothing is written into the sources."""
+    """A copy for `plan`, so that Terraform writes nothing into the sources."""
     folder = home / "terraform"
     shutil.copytree(REPOSITORY / "terraform" / "tests" / "fixture", folder / "tests" / "fixture")
     sources = {source.name: source.read_text() for source in (REPOSITORY / "terraform").glob("*.tf")}
@@ -96,7 +96,7 @@ def copy_configuration(home: Path) -> Path:
 
 
 def plan(folder: Path, variants: Mapping[str, Variables]) -> list[Planned]:
-    """The resources that each variant of the variables would create, with what is known before they are there."""
+    """The resources that each variant of the variables would create, with the values known before apply."""
     link_mirror(folder)
     runs = {name: {"command": "plan", "variables": variables} for name, variables in variants.items()}
     test = {
@@ -118,11 +118,11 @@ def plan(folder: Path, variants: Mapping[str, Variables]) -> list[Planned]:
 
 
 def _terraform(folder: Path, *arguments: str) -> str:
-    # Nothing of the user's: neither an emulator nor variables.
+    # Without the user's AWS settings and Terraform variables.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
     done = subprocess.run(
         ["terraform", *arguments], cwd=folder, env=inherited, capture_output=True, text=True, check=False
     )
-    # Every plan is printed together with the provider's whole schema.
+    # Terraform prints the whole provider schema with every plan, so only the errors are shown.
     assert done.returncode == 0, [line for line in done.stdout.splitlines() if "rror" in line[:200]] or done.stderr
     return done.stdout
