@@ -221,7 +221,7 @@ variable "api_memory_mb" {
 }
 
 variable "api_timeout_seconds" {
-  description = "Seconds that a request may take. API Gateway waits at most 29."
+  description = "Seconds that a request may take."
   type        = number
   default     = 15
 
@@ -301,7 +301,7 @@ variable "stream_maximum_record_age_seconds" {
 }
 
 variable "stream_generation" {
-  description = "Raise it by one when another table or an older stream takes over the same database, such as a replica in another Region or a restored table. Read \"A new Region or a restored table\" in docs/runbook.md first."
+  description = "Number of the source of changes. Raise it by one when another table or an older stream takes over the same database. Examples are a replica in another Region and a restored table. Read \"A new Region or a restored table\" in docs/runbook.md first."
   type        = number
   default     = 0
 
@@ -323,7 +323,7 @@ variable "consumer_memory_mb" {
 }
 
 variable "consumer_timeout_seconds" {
-  description = "Seconds that a batch may take. It must exceed mysql_connect_timeout_seconds plus mysql_read_timeout_seconds, so that a database that does not answer is reported as such."
+  description = "Seconds that a batch may take. It must exceed mysql_connect_timeout_seconds plus mysql_read_timeout_seconds. Otherwise a database that does not answer is reported as a Lambda timeout."
   type        = number
   default     = 60
 
@@ -496,7 +496,7 @@ variable "mysql_tls" {
 }
 
 variable "mysql_ca_pem" {
-  description = "PEM certificate of a private certificate authority, at most 2560 bytes. It replaces the public ones."
+  description = "PEM certificate of a private certificate authority. It replaces the public ones."
   type        = string
   default     = null
 

@@ -103,7 +103,7 @@ def _environment() -> str:
         settings = settings_of(function.attributes["handler"])
         for name, expression in environment_of(function).items():
             functions.setdefault(name, []).append(function.labels[1])
-            sources[name] = _variables_in(expression)
+            sources[name] = ", ".join(f"[{variable}](#{variable})" for variable in variables_in(expression)) or "-"
             if name in settings:
                 read[name] = settings[name]
     rows = [
@@ -136,13 +136,13 @@ def _accepted(parser: ast.expr | None) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
 
-def _variables_in(expression: str) -> str:
-    """Links to the Terraform variables that decide a value, also through a local that is made of variables only."""
+def variables_in(expression: str) -> list[str]:
+    """The Terraform variables that decide a value, also through a local that is made of variables only."""
     for name in re.findall(r"\blocal\.(\w+)\b(?!\.)", expression):
         text = _local(name)
         if "var." in text and not re.search(r"\b(?:local|data|aws_\w+)\.", text):
             expression = expression.replace(f"local.{name}", text)
-    return ", ".join(f"[{name}](#{name})" for name in sorted(set(re.findall(r"\bvar\.(\w+)", expression)))) or "-"
+    return sorted(set(re.findall(r"\bvar\.(\w+)", expression)))
 
 
 def _local(name: str) -> str:

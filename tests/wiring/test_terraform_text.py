@@ -211,11 +211,6 @@ def test_functions_get_exactly_what_they_read(function: str) -> None:
     assert given - set(configuration.LIBRARIES) == set(settings_of(block.attributes["handler"]))
 
 
-def test_docs_of_the_configuration_are_current() -> None:
-    """`python -m scripts.generators.configuration` writes them."""
-    assert configuration.OUTPUT.read_text() == configuration.render()
-
-
 def test_the_outputs_parameter_holds_every_output() -> None:
     """Outputs and parameter come from one map, and no output is left out of it."""
     (outputs,) = (block.attributes["outputs"] for block in blocks("locals") if "outputs" in block.attributes)
