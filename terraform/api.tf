@@ -1,5 +1,5 @@
-# The function answers for every method of the known paths and for every other path, so that a wrong method is
-# 405 and a wrong path 404, both as problem+json. Hence ANY: a method left out here would be API Gateway's 403.
+# The function answers every path and method, so that a wrong method is 405 and a wrong path 404, as problem+json.
+# API Gateway itself answers 403 to a method that is not defined here.
 
 resource "aws_api_gateway_rest_api" "orders" {
   name        = "${local.prefix}-api"
@@ -70,11 +70,11 @@ resource "aws_lambda_permission" "api" {
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.api.function_name
   principal     = "apigateway.amazonaws.com"
-  # Stage, method and path: any of this one API.
+  # Any stage, method and path of this API.
   source_arn = "${aws_api_gateway_rest_api.orders.execution_arn}/*/*"
 }
 
-# What API Gateway answers by itself looks like what the function answers.
+# API Gateway's own errors have the format of the function's errors.
 
 locals {
   gateway_title = "$context.error.messageString" # a JSON string, quotes included
@@ -105,13 +105,13 @@ resource "aws_api_gateway_gateway_response" "problem" {
     "gatewayresponse.header.Content-Type" = "'application/problem+json'"
   }, each.value.headers)
 
-  # Written by hand: jsonencode would quote API Gateway's variables once more.
+  # jsonencode would quote the variables of API Gateway twice.
   response_templates = {
     "application/json" = "{\"type\": \"about:blank\", ${join(", ", [for name, value in each.value.problem : "\"${name}\": ${value}"])}, \"request_id\": \"$context.requestId\"}"
   }
 }
 
-# A deployment is a snapshot: a new one when anything of the above changes.
+# A deployment is a snapshot. A change of anything above needs a new one.
 
 resource "aws_api_gateway_deployment" "orders" {
   rest_api_id = aws_api_gateway_rest_api.orders.id
@@ -127,7 +127,7 @@ resource "aws_api_gateway_deployment" "orders" {
   }
 
   lifecycle {
-    create_before_destroy = true # the stage points at one all the time
+    create_before_destroy = true # the stage must always point at a deployment
   }
 
   depends_on = [aws_api_gateway_integration.function, aws_api_gateway_gateway_response.problem]
@@ -174,12 +174,12 @@ resource "aws_api_gateway_method_settings" "all" {
   settings {
     throttling_rate_limit  = var.api_throttle_rate
     throttling_burst_limit = var.api_throttle_burst
-    logging_level          = "OFF" # execution logs can hold bodies and credentials; access logs hold neither
+    logging_level          = "OFF" # execution logs can contain bodies and credentials, access logs cannot
   }
 }
 
 locals {
-  # Without the account's role for logs API Gateway refuses a stage that has them.
+  # API Gateway refuses a stage with access logs when the account has no role for logs.
   access_logs = coalesce(var.api_access_logs, var.manage_api_gateway_account) ? { api = "/aws/apigateway/${local.prefix}-api" } : {}
 }
 
@@ -190,7 +190,7 @@ resource "aws_cloudwatch_log_group" "api_access" {
   retention_in_days = var.log_retention_days
 }
 
-# One setting for the account and Region, by which API Gateway may write logs at all.
+# One setting for the account and Region lets API Gateway write logs.
 
 data "aws_iam_policy_document" "api_gateway_trust" {
   statement {
@@ -214,7 +214,7 @@ resource "aws_iam_role" "api_gateway_logs" {
   assume_role_policy = data.aws_iam_policy_document.api_gateway_trust.json
 }
 
-# AWS's own policy: API Gateway refuses a role that has less.
+# API Gateway refuses a role with fewer rights than this AWS-managed policy.
 resource "aws_iam_role_policy_attachment" "api_gateway_logs" {
   for_each = aws_iam_role.api_gateway_logs
 
@@ -225,8 +225,8 @@ resource "aws_iam_role_policy_attachment" "api_gateway_logs" {
 resource "aws_api_gateway_account" "logs" {
   for_each = aws_iam_role.api_gateway_logs
 
-  # Destroying leaves the setting behind, pointing at a role that is gone: so is everybody's access to logs then,
-  # until somebody sets it again. (The provider can reset it, by an attribute it warns about with every command.)
+  # A destroy leaves the setting in place, pointing at a deleted role. No API of the account can write logs until
+  # someone sets another role. The provider's attribute that resets it causes a warning in every command.
   cloudwatch_role_arn = each.value.arn
 
   depends_on = [aws_iam_role_policy_attachment.api_gateway_logs]

@@ -1,5 +1,5 @@
-# Lets clients in before the API is asked, for api_auth = "basic". The API would refuse them as well, but API Gateway
-# renames the WWW-Authenticate of a proxied function's 401, and only its own answer may carry that header:
+# Checks credentials before the API function, for api_auth = "basic". The function checks them too. But API Gateway
+# renames the WWW-Authenticate header of a proxied function's 401, and only its own answer can carry that header:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 
 locals {
@@ -39,16 +39,16 @@ resource "aws_lambda_function" "api_authorizer" {
   runtime          = local.runtime
   architectures    = [local.architecture]
   memory_size      = var.api_memory_mb
-  timeout          = 10 # API Gateway waits no longer
+  timeout          = 10 # the longest that API Gateway waits for an authorizer
 
   environment {
-    variables = merge(local.powertools, {
+    variables = merge(local.api_environment, {
       POWERTOOLS_SERVICE_NAME = each.value
-    }, { for secret in aws_secretsmanager_secret.api : "API_SECRET_ARN" => secret.arn })
+    })
   }
 
   tracing_config {
-    mode = var.xray_tracing ? "Active" : "PassThrough"
+    mode = local.tracing_mode
   }
 
   lifecycle {
@@ -69,7 +69,7 @@ resource "aws_api_gateway_authorizer" "basic" {
   type                             = "REQUEST"
   authorizer_uri                   = each.value.invoke_arn
   identity_source                  = "method.request.header.Authorization"
-  authorizer_result_ttl_in_seconds = 300 # a changed password still opens this door so long, but not the API's own
+  authorizer_result_ttl_in_seconds = 300 # an old password passes here for this long; the API function refuses it
 }
 
 resource "aws_lambda_permission" "api_authorizer" {

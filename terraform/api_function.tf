@@ -55,7 +55,7 @@ resource "aws_lambda_function" "api" {
   timeout          = var.api_timeout_seconds
 
   environment {
-    variables = merge(local.powertools, {
+    variables = merge(local.api_environment, {
       POWERTOOLS_SERVICE_NAME = local.function_names.api
       TABLE_NAME              = aws_dynamodb_table.orders.name
       MERCHANT_INDEX_NAME     = local.merchant_index
@@ -63,11 +63,11 @@ resource "aws_lambda_function" "api" {
       API_AUTH                = var.api_auth
       ORDER_TTL_DAYS          = tostring(var.order_ttl_days)
       IDEMPOTENCY_TTL_HOURS   = tostring(var.idempotency_ttl_hours)
-    }, { for secret in aws_secretsmanager_secret.api : "API_SECRET_ARN" => secret.arn })
+    })
   }
 
   tracing_config {
-    mode = var.xray_tracing ? "Active" : "PassThrough"
+    mode = local.tracing_mode
   }
 
   lifecycle {
@@ -92,7 +92,7 @@ resource "aws_secretsmanager_secret" "api" {
 
   name        = each.value
   description = "Username and password of the orders API"
-  # Nothing in it that could not be made again, while a window would block the name for the next apply.
+  # A recovery window would block the name for the next apply. The secret can be made again.
   recovery_window_in_days = 0
 }
 
@@ -100,15 +100,15 @@ resource "aws_secretsmanager_secret_version" "api_generated" {
   for_each = local.password_given ? {} : local.api_secrets
 
   secret_id = aws_secretsmanager_secret.api[each.key].id
-  # A random UUID holds 122 bits from the system's generator, as 32 characters that need no quoting. The AWS data
-  # source for passwords would print it, as Terraform shows a data source's id with every plan.
+  # A random UUID has 122 random bits in 32 characters that need no quoting. The AWS data source for passwords would
+  # show the password in every plan, as its id.
   secret_string = jsonencode({
     username = var.api_username
     password = replace(uuid(), "-", "")
   })
 
   lifecycle {
-    ignore_changes = [secret_string] # a later plan neither changes the password nor undoes a rotation
+    ignore_changes = [secret_string] # a later apply keeps the password, also after a rotation
   }
 }
 

@@ -1,13 +1,11 @@
-# auto_replay: failed batches start a replay. A burst of them starts a burst of executions, of which one gets the
-# lock and the others end in AlreadyRunning at once. What fails after that one has collected starts none that
-# works; the schedule takes it up within minutes, and it is what drains the queue in SQS mode, where no event
-# tells of a message. It is also what tries deferred records again. A scheduled run that finds nothing ends after its
-# first step.
+# auto_replay: each failed batch starts an execution. One of them gets the lock, and the others end in AlreadyRunning.
+# The schedule covers what no event starts: batches that fail during a replay, messages in the queue, and deferred
+# records. A scheduled execution that finds nothing ends after its first step.
 
 locals {
   auto_replay_rules = var.auto_replay ? merge({
     schedule = {
-      description = "Starts a replay, which ends at once where nothing has failed"
+      description = "Starts a replay, which ends at once when nothing has failed"
       schedule    = "rate(${var.auto_replay_schedule_minutes} ${var.auto_replay_schedule_minutes == 1 ? "minute" : "minutes"})"
       pattern     = null
     }
@@ -50,7 +48,7 @@ resource "aws_cloudwatch_event_target" "auto_replay" {
   arn      = aws_sfn_state_machine.replay.arn
   role_arn = aws_iam_role.auto_replay["events"].arn
 
-  # The whole event would be a wrong input. Its id tells automatic runs from others, and which event started them.
+  # The replay refuses a whole event as input. The id marks automatic executions and names the event.
   input_transformer {
     input_paths    = { id = "$.id" }
     input_template = "{\"id\": <id>}"

@@ -1,7 +1,7 @@
-# deletion_protection for the deployment as a whole. Terraform destroys what depends on others first, so that a destroy
-# which the protected orders table refuses has by then deleted mapping, functions and bucket. This table depends on
-# everything: it is what a destroy deletes first, and where it is protected nothing else is touched. It is empty and
-# costs nothing. A variable cannot stop a destroy: preconditions do not know of one, and prevent_destroy takes no variable.
+# deletion_protection for the whole deployment. Terraform destroys dependents first. Without this table, a destroy would
+# delete mapping, functions and bucket before the protected orders table stops it. This table depends on everything, so
+# a destroy deletes it first, and fails there when it is protected. It is empty and costs nothing.
+# A variable cannot stop a destroy: preconditions are not checked then, and prevent_destroy accepts no variable.
 
 resource "aws_dynamodb_table" "guard" {
   name                        = "${local.prefix}-deletion-guard"
@@ -15,7 +15,7 @@ resource "aws_dynamodb_table" "guard" {
     type = "S"
   }
 
-  # The ends of all chains; tests/wiring holds that nothing is left out.
+  # The ends of all dependency chains. A test in tests/wiring checks that none is missing.
   depends_on = [
     aws_api_gateway_method_settings.all,
     aws_cloudwatch_event_target.auto_replay,
@@ -29,5 +29,6 @@ resource "aws_dynamodb_table" "guard" {
     aws_s3_bucket_server_side_encryption_configuration.failures,
     aws_secretsmanager_secret_version.api_generated,
     aws_secretsmanager_secret_version.api_given,
+    aws_ssm_parameter.outputs,
   ]
 }

@@ -7,7 +7,7 @@ resource "aws_dynamodb_table" "orders" {
   range_key = "s_key"
 
   stream_enabled   = true
-  stream_view_type = "NEW_AND_OLD_IMAGES" # both images: what a change was can be told from its record alone
+  stream_view_type = "NEW_AND_OLD_IMAGES" # a record with both images describes its change completely
 
   attribute {
     name = "p_key"
@@ -46,7 +46,7 @@ resource "aws_dynamodb_table" "orders" {
   }
 }
 
-# A table of its own, so that the stream carries orders only.
+# A separate table, so that the stream carries only orders.
 resource "aws_dynamodb_table" "idempotency" {
   name                        = "${local.prefix}-idempotency"
   billing_mode                = "PAY_PER_REQUEST"

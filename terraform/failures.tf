@@ -1,11 +1,11 @@
-# What could not be written to MySQL: whole batches by the event source mapping (aws/lambda/...), single records by the
-# consumer: poison (quarantine/...), and those that wait for another row (deferred/...). The consumer also notes there what
-# it has parked of a batch that did not fit one invocation (unfinished/...).
+# Changes that are not in MySQL. The event source mapping writes failed batches (aws/lambda/...). The consumer writes
+# poison records (quarantine/...), records that wait for another row (deferred/...), and its notes about a batch that
+# did not fit into one invocation (unfinished/...).
 
 locals {
   failures_bucket     = "${local.prefix}-failures-${local.account_id}-${var.aws_region}"
   failures_bucket_arn = "arn:${local.partition}:s3:::${local.failures_bucket}"
-  # In S3 mode there is no queue.
+  # S3 mode has no queue.
   failures_queues    = var.failure_destination == "sqs" ? { failures = "${local.prefix}-failures" } : {}
   failures_queue_arn = "arn:${local.partition}:sqs:${var.aws_region}:${local.account_id}:${local.prefix}-failures"
   failures_queue_url = "https://sqs.${var.aws_region}.${data.aws_partition.current.dns_suffix}/${local.account_id}/${local.prefix}-failures"
@@ -18,7 +18,7 @@ resource "aws_s3_bucket" "failures" {
   lifecycle {
     precondition {
       condition     = length(local.failures_bucket) <= 63
-      error_message = "The failures bucket would be ${local.failures_bucket}, longer than the 63 characters that S3 takes: shorten name or env."
+      error_message = "The name of the failures bucket, ${local.failures_bucket}, exceeds the 63 characters that S3 allows. Shorten name or env."
     }
   }
 }
@@ -42,7 +42,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "failures" {
   }
 }
 
-# A failed batch may be the only place where a change still is: deleting it by mistake must not lose it.
+# A failed batch may be the only copy of a change. Versioning keeps it when someone deletes it by mistake.
 resource "aws_s3_bucket_versioning" "failures" {
   bucket = aws_s3_bucket.failures.id
 
@@ -51,7 +51,7 @@ resource "aws_s3_bucket_versioning" "failures" {
   }
 }
 
-# The provider waits a fixed 55 s for it to settle; a stack that lives for minutes does without.
+# The provider waits a fixed 55 s after it creates this. A short-lived stack sets replayed_retention_days = 0 to skip it.
 resource "aws_s3_bucket_lifecycle_configuration" "failures" {
   for_each = var.replayed_retention_days > 0 ? { failures = aws_s3_bucket.failures.id } : {}
 
@@ -70,7 +70,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "failures" {
     }
   }
 
-  # What a replay works with, and its report.
+  # Working files and report of a replay.
   rule {
     id     = "replay"
     status = "Enabled"
@@ -84,7 +84,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "failures" {
     }
   }
 
-  # What a batch that did not fit one invocation has parked; it is delivered again for a day at most.
+  # Notes about a batch that did not fit into one invocation. Lambda redelivers it for at most a day.
   rule {
     id     = "unfinished"
     status = "Enabled"
@@ -112,7 +112,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "failures" {
       noncurrent_days = var.replayed_retention_days
     }
 
-    # What is left of a settled batch; each replay lists the folder that they lie in.
+    # Settled batches leave delete markers, which slow down the listing of each replay.
     expiration {
       expired_object_delete_marker = true
     }
@@ -125,7 +125,7 @@ data "aws_iam_policy_document" "failures_bucket" {
   statement {
     sid       = "OnlyEncryptedConnections"
     effect    = "Deny"
-    actions   = ["s3:*"] # whatever it is
+    actions   = ["s3:*"] # every action
     resources = [local.failures_bucket_arn, "${local.failures_bucket_arn}/*"]
 
     principals {
@@ -145,7 +145,7 @@ resource "aws_s3_bucket_policy" "failures" {
   bucket = aws_s3_bucket.failures.id
   policy = data.aws_iam_policy_document.failures_bucket.json
 
-  # S3 refuses two of these at the same time.
+  # S3 refuses concurrent changes of these two.
   depends_on = [aws_s3_bucket_public_access_block.failures]
 }
 
@@ -153,6 +153,6 @@ resource "aws_sqs_queue" "failures" {
   for_each = local.failures_queues
 
   name                      = each.value
-  message_retention_seconds = 1209600 # 14 days, the most; a pointer is void sooner, but its range is still worth knowing
+  message_retention_seconds = 1209600 # 14 days, the maximum; an expired pointer still tells which range is missing
   sqs_managed_sse_enabled   = true
 }

@@ -1,4 +1,4 @@
-# What every function has: a role of its own, and a log group that Terraform made, so that it has a retention.
+# Every function has its own role, and a log group with a retention.
 
 locals {
   function_names = {
@@ -8,7 +8,36 @@ locals {
     schema          = "${local.prefix}-schema"
     dlq_replayer    = "${local.prefix}-dlq-replayer"
   }
-  live = "live" # the alias of what writes to MySQL
+  live = "live" # the alias of the functions that write to MySQL
+
+  tracing_mode = var.xray_tracing ? "Active" : "PassThrough"
+
+  # The functions that connect to MySQL run here.
+  database_network = {
+    subnet_ids         = data.aws_subnets.private.ids
+    security_group_ids = [aws_security_group.consumer.id]
+  }
+
+  # API and authorizer
+  api_environment = merge(local.powertools, { for secret in aws_secretsmanager_secret.api : "API_SECRET_ARN" => secret.arn })
+
+  # Consumer, replayer and schema step
+  mysql_environment = merge(local.powertools, {
+    RDS_CONNECTION_PARAM_NAME = var.rds_connection_param_name
+    RDS_SECRET_ARN            = var.rds_secret_arn
+    MYSQL_TLS                 = var.mysql_tls
+    MYSQL_CONNECT_TIMEOUT     = tostring(var.mysql_connect_timeout_seconds)
+    MYSQL_READ_TIMEOUT        = tostring(var.mysql_read_timeout_seconds)
+    STREAM_ARN                = aws_dynamodb_table.orders.stream_arn
+    STREAM_GENERATION         = tostring(var.stream_generation)
+  }, var.mysql_ca_pem == null ? {} : { MYSQL_CA_PEM = var.mysql_ca_pem })
+
+  # Consumer and replayer: both must write a change in the same way.
+  pipeline_environment = merge(local.mysql_environment, {
+    FAILURES_BUCKET    = local.failures_bucket
+    MIRROR_TTL_DELETES = tostring(var.mirror_ttl_deletes)
+    APPLY_EVERY_CHANGE = tostring(var.apply_every_change)
+  }, var.max_statement_bytes == null ? {} : { MAX_STATEMENT_BYTES = tostring(var.max_statement_bytes) })
 }
 
 data "aws_iam_policy_document" "lambda_trust" {
@@ -22,7 +51,7 @@ data "aws_iam_policy_document" "lambda_trust" {
   }
 }
 
-# IAM knows no Regions: every role's name carries one, so that a deployment may stand in two.
+# IAM is global. Role names contain the Region, so that deployments in two Regions do not collide.
 resource "aws_iam_role" "function" {
   for_each = local.function_names
 
@@ -43,7 +72,7 @@ data "aws_iam_policy_document" "telemetry" {
   statement {
     sid     = "WriteOwnLogs"
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    # The star stands for the log streams in the function's own group.
+    # All log streams of the function's own group.
     resources = ["arn:${local.partition}:logs:${var.aws_region}:${local.account_id}:log-group:/aws/lambda/${each.value}:*"]
   }
 
@@ -53,12 +82,12 @@ data "aws_iam_policy_document" "telemetry" {
     content {
       sid       = "SendTraces"
       actions   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
-      resources = ["*"] # X-Ray has no resource to name
+      resources = ["*"] # X-Ray has no resources
     }
   }
 }
 
-# What the functions with a way to the database share.
+# Shared by the functions that connect to MySQL.
 
 data "aws_iam_policy_document" "database_access" {
   statement {
@@ -89,7 +118,7 @@ data "aws_iam_policy_document" "database_access" {
     }
   }
 
-  # A SecureString is decrypted with the caller's rights:
+  # SSM decrypts a SecureString with the rights of the caller:
   # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
   dynamic "statement" {
     for_each = var.rds_connection_param_kms_key_arn[*]
@@ -121,10 +150,10 @@ data "aws_iam_policy_document" "vpc_access" {
       "ec2:DescribeSubnets",
       "ec2:UnassignPrivateIpAddresses",
     ]
-    resources = ["*"] # Lambda demands it before it puts a function into a VPC
+    resources = ["*"] # Lambda requires it for a function in a VPC
   }
 
-  # The service needs these rights, the code does not: a request from inside the function is refused.
+  # Lambda needs these rights, the code does not. This refuses requests from inside the function.
   # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
   statement {
     sid    = "OnlyForTheService"
@@ -142,7 +171,7 @@ data "aws_iam_policy_document" "vpc_access" {
     condition {
       test     = "ArnEquals"
       variable = "lambda:SourceFunctionArn"
-      # With and without a version: AWS does not say which of both a call from an alias carries.
+      # AWS does not document whether a call through an alias carries a version.
       values = [for suffix in ["", ":*"] : "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names[each.value]}${suffix}"]
     }
   }

@@ -7,10 +7,10 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_partition.current.partition
 
-  # ARNs made of names, for policies: a policy then neither waits for its resource nor closes a cycle with it.
+  # Policies use ARNs built from names, which creates no dependency and no cycle.
   rds_connection_param_arn = "arn:${local.partition}:ssm:${var.aws_region}:${local.account_id}:parameter/${trimprefix(var.rds_connection_param_name, "/")}"
 
-  # `make build` writes zips and manifest together, so that a zip and its runtime never disagree.
+  # `make build` writes zips and manifest together, so the runtime always matches the zip.
   build_dir = coalesce(var.build_dir, "${path.module}/../build")
   manifest  = try(jsondecode(file("${local.build_dir}/manifest.json")), null)
   zips = {
@@ -22,7 +22,7 @@ locals {
   }
   runtime       = try(local.manifest.runtime, null)
   architecture  = try(local.manifest.architecture, null)
-  build_missing = "No zip that fits its manifest in ${local.build_dir}: run `make build`, or point build_dir at what it wrote."
+  build_missing = "${local.build_dir} has no zip that matches its manifest.json. Run `make build`, or set build_dir to its output folder."
 
   powertools = {
     POWERTOOLS_METRICS_NAMESPACE = "Backstream"

@@ -1,4 +1,4 @@
-# The consumer, the schema step and the replayer sit in the VPC, as the database does; the API's function does not.
+# Consumer, schema step and replayer run in the VPC of the database. The API function does not.
 
 data "aws_subnets" "private" {
   filter {
@@ -19,12 +19,12 @@ resource "aws_security_group" "consumer" {
   lifecycle {
     precondition {
       condition     = length(data.aws_subnets.private.ids) > 0
-      error_message = "${var.vpc_id} has no subnet tagged Tier = Private: tag the subnets that reach the database."
+      error_message = "${var.vpc_id} has no subnet tagged Tier = Private. Tag the subnets that reach the database."
     }
   }
 
-  # Lambda deletes a function's network interfaces with the function's role, up to 20 minutes after the function, and
-  # the group cannot go before them: so it has that time, and the roles' policies go after it.
+  # Lambda uses the function's role to delete its network interfaces, up to 20 minutes after the function. The group
+  # can only be deleted after them, and the policies of the roles must outlive the group.
   timeouts {
     delete = "45m"
   }
@@ -38,12 +38,11 @@ resource "aws_vpc_security_group_egress_rule" "consumer_https" {
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
-  cidr_ipv4         = "0.0.0.0/0" # public addresses through NAT, or endpoints: both change without notice
+  cidr_ipv4         = "0.0.0.0/0" # addresses of AWS services and endpoints change without notice
 }
 
-# The way to the database, or to the RDS Proxy that you bring. With a proxy of Terraform's, see rds_proxy.tf.
-# Rules between groups say what they are for in a Name tag: LocalStack forgets their description, so that every
-# plan would want to write it again.
+# To the database, or to your own RDS Proxy. rds_proxy.tf has the rules for a proxy that Terraform creates.
+# Rules between groups have a Name tag instead of a description, which LocalStack does not keep.
 
 resource "aws_vpc_security_group_egress_rule" "consumer_mysql" {
   for_each = local.creates_proxy ? {} : { database = var.rds_sg_id }
@@ -69,18 +68,18 @@ resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
   tags = { Name = "MySQL from ${local.function_names.stream_consumer}" }
 }
 
-# Endpoints, for subnets without a way out. Logs, traces and failed batches need none: Lambda sends them itself.
+# Endpoints for subnets without internet access. Lambda itself sends logs, traces and failed batches without them.
 
 locals {
-  # The replayer looks after its lock in DynamoDB and asks Step Functions who holds it.
+  # The replayer keeps its lock in DynamoDB, and asks Step Functions whether the holder is running.
   interface_endpoints = setintersection(var.create_vpc_endpoints, ["secretsmanager", "sqs", "ssm", "states"])
   gateway_endpoints   = setintersection(var.create_vpc_endpoints, ["dynamodb", "s3"])
   streams_endpoints   = setintersection(var.create_vpc_endpoints, ["dynamodb-streams"])
-  # What the endpoints of a kind share exists once or not at all.
+  # Shared by all endpoints of a kind: one or none.
   endpoints = length(setunion(local.interface_endpoints, local.streams_endpoints)) > 0 ? { endpoints = "${local.prefix}-endpoints" } : {}
   gateways  = length(local.gateway_endpoints) > 0 ? { gateways = var.vpc_id } : {}
 
-  # An endpoint takes one subnet a zone, of the zones that its service is in.
+  # An endpoint accepts one subnet per zone, in zones that offer the service.
   subnet_of_zone = {
     for zone, ids in { for subnet in data.aws_subnet.private : subnet.availability_zone => subnet.id... } : zone => sort(ids)[0]
   }
@@ -89,7 +88,7 @@ locals {
     name => [for zone, id in local.subnet_of_zone : id if contains(service.availability_zones, zone)]
   }
 
-  # A subnet without a route table of its own uses the VPC's main one.
+  # A subnet without its own route table uses the main one of the VPC.
   routed_subnets = flatten([for table in data.aws_route_table.private : table.associations[*].subnet_id])
   main_tables    = length(setsubtract(data.aws_subnets.private.ids, local.routed_subnets)) > 0 ? [for table in data.aws_route_table.main : table.id] : []
   route_tables   = distinct(concat([for table in data.aws_route_table.private : table.id], local.main_tables))
@@ -120,7 +119,7 @@ data "aws_route_tables" "private" {
   vpc_id = each.value
 
   filter {
-    name   = "association.subnet-id" # as they say themselves: using the main one leaves no trace
+    name   = "association.subnet-id" # finds no subnet that uses the main route table
     values = data.aws_subnets.private.ids
   }
 }
@@ -150,8 +149,8 @@ resource "aws_security_group" "endpoints" {
   vpc_id      = var.vpc_id
 }
 
-# Their private names are those of the services for all of the VPC, so that all of it must get through: the rotation
-# of the database's secret, for instance. https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html
+# Private DNS sends the whole VPC to these endpoints, so all of it must be let in. Secret rotation is an example.
+# https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   for_each = toset(flatten([for vpc in data.aws_vpc.endpoints : vpc.cidr_block_associations[*].cidr_block]))
 
@@ -176,12 +175,12 @@ resource "aws_vpc_endpoint" "interface" {
   lifecycle {
     precondition {
       condition     = length(local.subnets_of_service[each.value]) > 0
-      error_message = "No private subnet lies in a zone that has ${each.value}'s endpoint: tag one that does Tier = Private."
+      error_message = "No private subnet is in a zone that offers the ${each.value} endpoint. Tag a subnet in such a zone Tier = Private."
     }
   }
 }
 
-# Streams have no private DNS name, so that the replayer is told the endpoint's own:
+# DynamoDB Streams has no private DNS name, so the replayer gets the DNS name of the endpoint:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/privatelink-streams.html
 resource "aws_vpc_endpoint" "streams" {
   for_each = local.streams_endpoints
@@ -195,7 +194,7 @@ resource "aws_vpc_endpoint" "streams" {
   lifecycle {
     precondition {
       condition     = length(local.subnets_of_service[each.value]) > 0
-      error_message = "No private subnet lies in a zone that has DynamoDB Streams' endpoint: tag one that does Tier = Private."
+      error_message = "No private subnet is in a zone that offers the ${each.value} endpoint. Tag a subnet in such a zone Tier = Private."
     }
   }
 }

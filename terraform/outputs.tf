@@ -1,74 +1,113 @@
+# One map feeds the outputs and the parameter, so both always say the same.
+
+locals {
+  outputs_param_name = "/${local.prefix}/outputs"
+
+  outputs = {
+    api_url                   = aws_api_gateway_stage.live.invoke_url
+    api_secret_arn            = join("", [for secret in aws_secretsmanager_secret.api : secret.arn])
+    api_function_name         = aws_lambda_function.api.function_name
+    table_name                = aws_dynamodb_table.orders.name
+    idempotency_table_name    = aws_dynamodb_table.idempotency.name
+    stream_arn                = aws_dynamodb_table.orders.stream_arn
+    consumer_function_name    = aws_lambda_function.stream_consumer.function_name
+    schema_function_name      = aws_lambda_function.schema.function_name
+    event_source_mapping_uuid = aws_lambda_event_source_mapping.orders.uuid
+    failures_bucket           = aws_s3_bucket.failures.bucket
+    failures_queue_url        = join("", [for queue in aws_sqs_queue.failures : queue.url])
+    replay_state_machine_arn  = aws_sfn_state_machine.replay.arn
+    replayer_function_name    = aws_lambda_function.dlq_replayer.function_name
+    rds_connection_param_name = var.rds_connection_param_name
+    rds_secret_arn            = var.rds_secret_arn
+    outputs_param_name        = local.outputs_param_name
+  }
+}
+
+# `backstream --name ... --env ...` finds the deployment here. It holds names and ARNs, no secret.
+resource "aws_ssm_parameter" "outputs" {
+  name           = local.outputs_param_name
+  description    = "Terraform outputs of this Backstream deployment"
+  type           = "String"
+  tier           = "Standard"
+  insecure_value = jsonencode(local.outputs) # shown in plans, unlike value
+}
+
 output "api_url" {
-  description = "URL of the API's stage: orders are at <api_url>/v1/orders."
-  value       = aws_api_gateway_stage.live.invoke_url
+  description = "URL of the API stage. The path of the orders is /v1/orders."
+  value       = local.outputs.api_url
 }
 
 output "api_secret_arn" {
-  description = "Secret with the API's username and password; empty with api_auth = iam."
-  value       = join("", [for secret in aws_secretsmanager_secret.api : secret.arn])
+  description = "Secret with the username and password of the API. Empty with api_auth = iam."
+  value       = local.outputs.api_secret_arn
 }
 
 output "api_function_name" {
   description = "Function behind the API."
-  value       = aws_lambda_function.api.function_name
+  value       = local.outputs.api_function_name
 }
 
 output "table_name" {
-  description = "Orders table in DynamoDB."
-  value       = aws_dynamodb_table.orders.name
+  description = "DynamoDB table of the orders."
+  value       = local.outputs.table_name
 }
 
 output "idempotency_table_name" {
-  description = "Table of idempotency keys in DynamoDB."
-  value       = aws_dynamodb_table.idempotency.name
+  description = "DynamoDB table of the idempotency keys."
+  value       = local.outputs.idempotency_table_name
 }
 
 output "stream_arn" {
   description = "Stream of the orders table."
-  value       = aws_dynamodb_table.orders.stream_arn
+  value       = local.outputs.stream_arn
 }
 
 output "consumer_function_name" {
   description = "Function that writes the stream to MySQL."
-  value       = aws_lambda_function.stream_consumer.function_name
+  value       = local.outputs.consumer_function_name
 }
 
 output "schema_function_name" {
   description = "Function that creates or checks the tables in MySQL."
-  value       = aws_lambda_function.schema.function_name
+  value       = local.outputs.schema_function_name
 }
 
 output "event_source_mapping_uuid" {
-  description = "Event source mapping between stream and consumer."
-  value       = aws_lambda_event_source_mapping.orders.uuid
+  description = "Event source mapping from the stream to the consumer."
+  value       = local.outputs.event_source_mapping_uuid
 }
 
 output "failures_bucket" {
-  description = "Bucket for failed batches (S3 mode) and poison records."
-  value       = aws_s3_bucket.failures.bucket
+  description = "Bucket of the quarantined records and, with failure_destination = s3, of the failed batches."
+  value       = local.outputs.failures_bucket
 }
 
 output "failures_queue_url" {
-  description = "Queue for failed batches' pointers; empty in S3 mode."
-  value       = join("", [for queue in aws_sqs_queue.failures : queue.url])
+  description = "Queue of the pointers to failed batches. Empty with failure_destination = s3."
+  value       = local.outputs.failures_queue_url
 }
 
 output "replay_state_machine_arn" {
-  description = "State machine that drains what failed; start it with {}."
-  value       = aws_sfn_state_machine.replay.arn
+  description = "State machine that replays failed batches. Start it with {}."
+  value       = local.outputs.replay_state_machine_arn
 }
 
 output "replayer_function_name" {
-  description = "Function that does the steps of a replay."
-  value       = aws_lambda_function.dlq_replayer.function_name
+  description = "Function that runs the steps of a replay."
+  value       = local.outputs.replayer_function_name
 }
 
 output "rds_connection_param_name" {
-  description = "SSM parameter that says where MySQL is."
-  value       = var.rds_connection_param_name
+  description = "SSM parameter with the host, port and database of MySQL."
+  value       = local.outputs.rds_connection_param_name
 }
 
 output "rds_secret_arn" {
-  description = "Secret with the MySQL user."
-  value       = var.rds_secret_arn
+  description = "Secret with the username and password of the MySQL user."
+  value       = local.outputs.rds_secret_arn
+}
+
+output "outputs_param_name" {
+  description = "SSM parameter that holds all of these outputs as one JSON object."
+  value       = local.outputs.outputs_param_name
 }

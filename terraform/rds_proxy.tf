@@ -1,9 +1,9 @@
-# Created when a DB instance or cluster is named. Its connection parameter then is Terraform's too.
+# Created when a DB instance or cluster is named. Terraform then also writes the connection parameter.
 
 locals {
   proxied       = compact([var.rds_instance_identifier, var.rds_cluster_identifier])
   creates_proxy = length(local.proxied) > 0
-  # Every resource here exists once or not at all.
+  # Each resource here exists once or not at all.
   proxy = local.creates_proxy ? { proxy = "${local.prefix}-mysql" } : {}
 }
 
@@ -16,8 +16,8 @@ data "aws_iam_policy_document" "proxy_trust" {
       identifiers = ["rds.amazonaws.com"]
     }
 
-    # No aws:SourceAccount: no AWS document says that RDS Proxy sends it, and without it the proxy could not read
-    # its secret. https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-iam-setup.html
+    # No aws:SourceAccount condition: AWS does not document that RDS Proxy sends it.
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-iam-setup.html
   }
 }
 
@@ -60,7 +60,7 @@ resource "aws_iam_role_policy" "proxy" {
   policy = data.aws_iam_policy_document.proxy.json
 }
 
-# The proxy has a group of its own, between the consumer's and the database's: consumer -> proxy -> database.
+# The security group of the proxy: consumer -> proxy -> database.
 resource "aws_security_group" "proxy" {
   for_each = local.proxy
 
@@ -74,7 +74,7 @@ resource "aws_vpc_security_group_egress_rule" "consumer_proxy" {
 
   security_group_id            = aws_security_group.consumer.id
   ip_protocol                  = "tcp"
-  from_port                    = 3306 # a proxy for MySQL listens on nothing else
+  from_port                    = 3306 # a proxy for MySQL listens only here
   to_port                      = 3306
   referenced_security_group_id = each.value.id
 
@@ -134,18 +134,18 @@ resource "aws_db_proxy" "mysql" {
   }
 
   lifecycle {
-    # One private subnet more would replace the proxy; and those in zones without RDS Proxy are left out by AWS, so that
-    # every plan would: https://github.com/hashicorp/terraform-provider-aws/pull/40498
+    # A new private subnet would replace the proxy. AWS drops subnets in zones without RDS Proxy, so every plan would
+    # replace it: https://github.com/hashicorp/terraform-provider-aws/pull/40498
     ignore_changes = [vpc_subnet_ids]
 
     precondition {
       condition     = length(local.proxied) == 1
-      error_message = "Give rds_instance_identifier or rds_cluster_identifier, not both: a proxy has one target."
+      error_message = "Give rds_instance_identifier or rds_cluster_identifier, not both. A proxy has one target."
     }
 
     precondition {
       condition     = var.rds_database != null
-      error_message = "Give rds_database: Terraform writes the connection parameter when it creates the RDS Proxy."
+      error_message = "Give rds_database. Terraform needs it to write the connection parameter of the RDS Proxy."
     }
   }
 
@@ -159,14 +159,14 @@ resource "aws_db_proxy_default_target_group" "mysql" {
 
   connection_pool_config {
     max_connections_percent = var.rds_proxy_max_connections_percent
-    # RDS refuses more idle connections than connections, and the provider sends 50 where nothing is said.
+    # RDS refuses more idle connections than connections. The provider sends 50 by default.
     max_idle_connections_percent = floor(var.rds_proxy_max_connections_percent / 2)
-    # Below the read timeout: with the database down, the proxy's own error 9501 arrives and not a silence.
+    # Below the read timeout, so that the proxy reports error 9501 before the read times out.
     connection_borrow_timeout = max(1, var.mysql_read_timeout_seconds - 5)
   }
 
   lifecycle {
-    # A proxy made anew has its old name, by which alone these two know it: they would stay with one that is gone.
+    # A replaced proxy keeps its name. These two refer to it by name only, so Terraform would not replace them:
     # https://github.com/hashicorp/terraform-provider-aws/issues/17781
     replace_triggered_by = [aws_db_proxy.mysql[each.key].arn]
   }

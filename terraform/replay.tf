@@ -1,5 +1,4 @@
-# Drains what failed: a state machine that names the steps, and one function that does them. docs/runbook.md says
-# how to start it.
+# Replays failed batches: a state machine and one function that runs its steps. docs/runbook.md says how to start it.
 
 locals {
   replay_name           = "${local.prefix}-replay"
@@ -7,12 +6,11 @@ locals {
   replay_executions_arn = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:execution:${local.replay_name}"
   replay_lock_arn       = "${local.table_arns}/${local.prefix}-replay-lock"
   replayer_arn          = "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names.dlq_replayer}:${local.live}"
-  # An automatic run outlasts a long outage, so that the first row follows soon after its end; a run that somebody
-  # watches says sooner that the database is down.
+  # An automatic replay waits through a long outage. A replay that an operator started reports it sooner.
   replay_database_wait_seconds = coalesce(var.replay_database_wait_seconds, var.auto_replay ? 21600 : 3600)
 }
 
-# One item at most: who is replaying. It dies with the execution that holds it, so it needs no TTL.
+# At most one item: the execution that is replaying. The lock ends with that execution, so it needs no TTL.
 resource "aws_dynamodb_table" "replay_lock" {
   name         = "${local.prefix}-replay-lock"
   billing_mode = "PAY_PER_REQUEST"
@@ -34,7 +32,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     data.aws_iam_policy_document.database_access.json,
   ]
 
-  # Of the whole bucket: with a condition on the prefix S3 would answer 403, not 404, for an object that is gone.
+  # Without a condition on the prefix: with one, S3 answers 403 instead of 404 for a missing object.
   statement {
     sid       = "ListFailures"
     actions   = ["s3:ListBucket"]
@@ -56,7 +54,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
       "${local.failures_bucket_arn}/expired/*",
       "${local.failures_bucket_arn}/quarantine/*",
       "${local.failures_bucket_arn}/replay/*",
-      "${local.failures_bucket_arn}/replayed/*", # where another replay may have moved a source meanwhile
+      "${local.failures_bucket_arn}/replayed/*", # another replay may have moved an object there
     ]
 
     condition {
@@ -76,7 +74,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
       "${local.failures_bucket_arn}/replayed/*",
     ]
 
-    # A bucket that was deleted can be made again by anybody: never write changes into another account's.
+    # Another account can take over the name of a deleted bucket. Never write changes there.
     condition {
       test     = "StringEquals"
       variable = "s3:ResourceAccount"
@@ -84,7 +82,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     }
   }
 
-  # The bucket keeps versions: what is deleted here, after its copy in replayed/ was written, can be had back.
+  # An object is deleted after its copy in replayed/ is written. The bucket also keeps its versions.
   statement {
     sid     = "MoveSettled"
     actions = ["s3:DeleteObject"]
@@ -141,7 +139,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     content {
       sid       = "ReadStream"
       actions   = ["dynamodb:GetRecords", "dynamodb:GetShardIterator"]
-      resources = ["${local.orders_arn}/stream/*"] # a pointer may be into an earlier stream of the table
+      resources = ["${local.orders_arn}/stream/*"] # a pointer may refer to an earlier stream of the table
     }
   }
 
@@ -166,7 +164,7 @@ resource "aws_iam_role_policy" "dlq_replayer" {
 
 resource "aws_lambda_function" "dlq_replayer" {
   function_name = local.function_names.dlq_replayer
-  description   = "The steps of a replay"
+  description   = "Runs the steps of a replay"
   role          = aws_iam_role.function["dlq_replayer"].arn
 
   filename         = local.zips.dlq_replayer.path
@@ -175,32 +173,28 @@ resource "aws_lambda_function" "dlq_replayer" {
   runtime          = local.runtime
   architectures    = [local.architecture]
   memory_size      = var.replayer_memory_mb
-  timeout          = 300 # a step hands over to its next call a minute before; the state machine waits 30 s longer
+  timeout          = 300 # a step ends a minute earlier and is called again; the state machine waits 30 s longer
   publish          = true
 
   reserved_concurrent_executions = var.replayer_reserved_concurrency
 
   environment {
-    variables = merge(local.database_environment, {
+    variables = merge(local.pipeline_environment, {
       POWERTOOLS_SERVICE_NAME      = local.function_names.dlq_replayer
       LOCK_TABLE_NAME              = aws_dynamodb_table.replay_lock.name
-      FAILURES_BUCKET              = local.failures_bucket
       REPLAY_CONCURRENCY           = tostring(var.replay_concurrency)
       REPLAY_DATABASE_WAIT_SECONDS = tostring(local.replay_database_wait_seconds)
-      MAX_STATEMENT_BYTES          = tostring(var.max_statement_bytes)
-      MIRROR_TTL_DELETES           = tostring(var.mirror_ttl_deletes)
-      APPLY_EVERY_CHANGE           = tostring(var.apply_every_change)
       }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url
     }, { for endpoint in aws_vpc_endpoint.streams : "AWS_ENDPOINT_URL_DYNAMODB_STREAMS" => "https://${endpoint.dns_entry[0].dns_name}" })
   }
 
   vpc_config {
-    subnet_ids         = data.aws_subnets.private.ids
-    security_group_ids = [aws_security_group.consumer.id]
+    subnet_ids         = local.database_network.subnet_ids
+    security_group_ids = local.database_network.security_group_ids
   }
 
   tracing_config {
-    mode = var.xray_tracing ? "Active" : "PassThrough"
+    mode = local.tracing_mode
   }
 
   lifecycle {
@@ -211,17 +205,17 @@ resource "aws_lambda_function" "dlq_replayer" {
 
     precondition {
       condition     = var.replayer_reserved_concurrency == -1 || var.replayer_reserved_concurrency > var.replay_concurrency
-      error_message = "replayer_reserved_concurrency must be above replay_concurrency: a worker without an invocation fails its lane."
+      error_message = "replayer_reserved_concurrency must exceed replay_concurrency. A worker that gets no invocation fails its lane."
     }
   }
 
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.dlq_replayer]
 }
 
-# What the state machine calls: it writes to the same tables as the consumer, so its new code waits for the same step.
+# The state machine calls this alias. It moves to new code only after the schema step, as the consumer's does.
 resource "aws_lambda_alias" "dlq_replayer" {
   name             = local.live
-  description      = "The version whose schema step has succeeded"
+  description      = "Version whose schema step has succeeded"
   function_name    = aws_lambda_function.dlq_replayer.function_name
   function_version = aws_lambda_function.dlq_replayer.version
 
@@ -239,7 +233,7 @@ data "aws_iam_policy_document" "replay_trust" {
       identifiers = ["states.amazonaws.com"]
     }
 
-    # Only for this account's state machine: the service serves everybody.
+    # Only for state machines of this account.
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
@@ -260,7 +254,7 @@ data "aws_iam_policy_document" "replay" {
     resources = [local.replayer_arn]
   }
 
-  # A Distributed Map runs its lanes as executions of the state machine itself:
+  # A Distributed Map runs its lanes as executions of the same state machine:
   # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
   statement {
     sid       = "StartLanes"
@@ -277,7 +271,7 @@ data "aws_iam_policy_document" "replay" {
   statement {
     sid       = "RedriveLanes"
     actions   = ["states:RedriveExecution"]
-    resources = ["${local.replay_executions_arn}/Drain:*"] # Drain is the label of the map
+    resources = ["${local.replay_executions_arn}/Drain:*"] # the label of the Map state
   }
 
   statement {
@@ -292,7 +286,7 @@ data "aws_iam_policy_document" "replay" {
       "logs:PutResourcePolicy",
       "logs:UpdateLogDelivery",
     ]
-    resources = ["*"] # log deliveries have no resource to name
+    resources = ["*"] # log deliveries have no resources
   }
 
   dynamic "statement" {
@@ -306,7 +300,7 @@ data "aws_iam_policy_document" "replay" {
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",
       ]
-      resources = ["*"] # X-Ray has no resource to name
+      resources = ["*"] # X-Ray has no resources
     }
   }
 }
@@ -317,7 +311,7 @@ resource "aws_iam_role_policy" "replay" {
   policy = data.aws_iam_policy_document.replay.json
 }
 
-# Under vendedlogs every group is covered by one resource policy, which has a limit in length.
+# One resource policy covers all groups under vendedlogs. The length of such policies is limited.
 resource "aws_cloudwatch_log_group" "replay" {
   name              = "/aws/vendedlogs/states/${local.replay_name}"
   retention_in_days = var.log_retention_days
@@ -325,7 +319,7 @@ resource "aws_cloudwatch_log_group" "replay" {
 
 resource "aws_sfn_state_machine" "replay" {
   name     = local.replay_name
-  type     = "STANDARD" # each step exactly once, and days of time
+  type     = "STANDARD" # runs each step exactly once, and for days
   role_arn = aws_iam_role.replay.arn
 
   definition = templatefile("${path.module}/../statemachines/replay.asl.json", {
@@ -335,7 +329,7 @@ resource "aws_sfn_state_machine" "replay" {
 
   logging_configuration {
     level                  = "ERROR"
-    include_execution_data = false # an input may name keys
+    include_execution_data = false # an input may contain keys of orders
     log_destination        = "${aws_cloudwatch_log_group.replay.arn}:*"
   }
 
@@ -345,9 +339,9 @@ resource "aws_sfn_state_machine" "replay" {
 
   lifecycle {
     precondition {
-      # An execution's history ends at 25,000 events, and each look at queue and database takes sixteen.
+      # The history of an execution is limited to 25,000 events. Each check of queue and database takes 16.
       condition     = local.replay_database_wait_seconds <= 1500 * var.replay_check_interval_seconds
-      error_message = "replay_database_wait_seconds must be at most 1500 times replay_check_interval_seconds: an execution's history ends at 25,000 events."
+      error_message = "replay_database_wait_seconds must be at most 1500 times replay_check_interval_seconds. Step Functions limits the history of an execution to 25,000 events."
     }
   }
 

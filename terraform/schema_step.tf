@@ -1,5 +1,4 @@
-# Creates the target table and the sidecar, or checks that they fit. The database is private, so this runs where
-# the consumer does.
+# Creates the target table and the sidecar, or checks that they fit. It runs in the VPC, because the database is private.
 
 data "aws_iam_policy_document" "schema" {
   source_policy_documents = [
@@ -26,21 +25,21 @@ resource "aws_lambda_function" "schema" {
   runtime          = local.runtime
   architectures    = [local.architecture]
   memory_size      = var.consumer_memory_mb
-  timeout          = 300 # a new proxy takes minutes to reach its database, and creating tables waits for locks
+  timeout          = 300 # a new proxy needs minutes to connect, and creating tables waits for locks
 
   environment {
-    variables = merge(local.database_environment, {
+    variables = merge(local.mysql_environment, {
       POWERTOOLS_SERVICE_NAME = local.function_names.schema
     })
   }
 
   vpc_config {
-    subnet_ids         = data.aws_subnets.private.ids
-    security_group_ids = [aws_security_group.consumer.id]
+    subnet_ids         = local.database_network.subnet_ids
+    security_group_ids = local.database_network.security_group_ids
   }
 
   tracing_config {
-    mode = var.xray_tracing ? "Active" : "PassThrough"
+    mode = local.tracing_mode
   }
 
   lifecycle {
@@ -53,9 +52,8 @@ resource "aws_lambda_function" "schema" {
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.schema]
 }
 
-# Once for a deployment, and again when the code, the way to the database or the source of the changes is another one.
-# A table that does not fit, or a source that may not write there, fails the apply with a message that says why; the
-# aliases then stay where they are, and with them the old code.
+# Runs on the first apply, and when the code, the connection or the stream changes. It fails the apply when a table does
+# not fit or the stream may not write there. The aliases then keep pointing at the old code.
 resource "aws_lambda_invocation" "schema" {
   function_name = aws_lambda_function.schema.function_name
   input         = jsonencode({})
@@ -68,7 +66,7 @@ resource "aws_lambda_invocation" "schema" {
     generation = tostring(var.stream_generation)
   }
 
-  # Without these the database cannot be reached yet.
+  # The database is reachable only after these.
   depends_on = [
     aws_db_proxy_target.mysql,
     aws_ssm_parameter.rds_connection,

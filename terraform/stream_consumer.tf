@@ -14,16 +14,16 @@ data "aws_iam_policy_document" "stream_consumer" {
   statement {
     sid       = "ListStreams"
     actions   = ["dynamodb:ListStreams"]
-    resources = ["${local.orders_arn}/stream/*"] # it names a table, and lists all streams the table has had
+    resources = ["${local.orders_arn}/stream/*"] # it lists all streams of a table
   }
 
-  # The event source mapping writes failed batches with the function's role, under keys of its own making.
+  # The event source mapping writes failed batches with the role of the function, under keys that Lambda chooses.
   statement {
     sid       = "WriteFailures"
     actions   = ["s3:PutObject"]
     resources = ["${local.failures_bucket_arn}/*"]
 
-    # A bucket that was deleted can be made again by anybody: never write changes into another account's.
+    # Another account can take over the name of a deleted bucket. Never write changes there.
     condition {
       test     = "StringEquals"
       variable = "s3:ResourceAccount"
@@ -31,7 +31,7 @@ data "aws_iam_policy_document" "stream_consumer" {
     }
   }
 
-  # What an earlier invocation has parked of the same batch.
+  # The notes of an earlier invocation for the same batch.
   statement {
     sid       = "ReadUnfinished"
     actions   = ["s3:GetObject"]
@@ -44,7 +44,7 @@ data "aws_iam_policy_document" "stream_consumer" {
     }
   }
 
-  # Without it S3 would answer 403, not 404, where there is no such object yet.
+  # Without it S3 answers 403 instead of 404 for a missing object.
   statement {
     sid       = "ListFailures"
     actions   = ["s3:ListBucket"]
@@ -74,18 +74,6 @@ resource "aws_iam_role_policy" "stream_consumer" {
   policy = data.aws_iam_policy_document.stream_consumer.json
 }
 
-locals {
-  database_environment = merge(local.powertools, {
-    RDS_CONNECTION_PARAM_NAME = var.rds_connection_param_name
-    RDS_SECRET_ARN            = var.rds_secret_arn
-    MYSQL_TLS                 = var.mysql_tls
-    MYSQL_CONNECT_TIMEOUT     = tostring(var.mysql_connect_timeout_seconds)
-    MYSQL_READ_TIMEOUT        = tostring(var.mysql_read_timeout_seconds)
-    STREAM_ARN                = aws_dynamodb_table.orders.stream_arn
-    STREAM_GENERATION         = tostring(var.stream_generation)
-  }, var.mysql_ca_pem == null ? {} : { MYSQL_CA_PEM = var.mysql_ca_pem })
-}
-
 resource "aws_lambda_function" "stream_consumer" {
   function_name = local.function_names.stream_consumer
   description   = "Writes the orders table's changes to MySQL"
@@ -98,27 +86,23 @@ resource "aws_lambda_function" "stream_consumer" {
   architectures    = [local.architecture]
   memory_size      = var.consumer_memory_mb
   timeout          = var.consumer_timeout_seconds
-  publish          = true # each change is a version, which the alias below makes live
+  publish          = true # each change creates a version; the alias below points to the live one
 
   reserved_concurrent_executions = var.consumer_reserved_concurrency
 
   environment {
-    variables = merge(local.database_environment, {
+    variables = merge(local.pipeline_environment, {
       POWERTOOLS_SERVICE_NAME = local.function_names.stream_consumer
-      FAILURES_BUCKET         = local.failures_bucket
-      MAX_STATEMENT_BYTES     = tostring(var.max_statement_bytes)
-      MIRROR_TTL_DELETES      = tostring(var.mirror_ttl_deletes)
-      APPLY_EVERY_CHANGE      = tostring(var.apply_every_change)
     })
   }
 
   vpc_config {
-    subnet_ids         = data.aws_subnets.private.ids
-    security_group_ids = [aws_security_group.consumer.id]
+    subnet_ids         = local.database_network.subnet_ids
+    security_group_ids = local.database_network.security_group_ids
   }
 
   tracing_config {
-    mode = var.xray_tracing ? "Active" : "PassThrough"
+    mode = local.tracing_mode
   }
 
   lifecycle {
@@ -129,18 +113,18 @@ resource "aws_lambda_function" "stream_consumer" {
 
     precondition {
       condition     = var.consumer_timeout_seconds > var.mysql_connect_timeout_seconds + var.mysql_read_timeout_seconds
-      error_message = "consumer_timeout_seconds must be above mysql_connect_timeout_seconds plus mysql_read_timeout_seconds."
+      error_message = "consumer_timeout_seconds must exceed mysql_connect_timeout_seconds plus mysql_read_timeout_seconds."
     }
   }
 
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.stream_consumer]
 }
 
-# What the mapping calls. It moves to a new version when the schema step of that version has succeeded: a step that fails
-# leaves the old code in place, which fits the tables as they are.
+# The mapping calls this alias. It moves to a new version after the schema step of that version has succeeded.
+# When the step fails, the old code stays live, and it fits the tables.
 resource "aws_lambda_alias" "stream_consumer" {
   name             = local.live
-  description      = "The version whose schema step has succeeded"
+  description      = "Version whose schema step has succeeded"
   function_name    = aws_lambda_function.stream_consumer.function_name
   function_version = aws_lambda_function.stream_consumer.version
 
@@ -151,29 +135,29 @@ resource "aws_lambda_event_source_mapping" "orders" {
   event_source_arn = aws_dynamodb_table.orders.stream_arn
   function_name    = aws_lambda_alias.stream_consumer.arn
 
-  # From the oldest change on: LATEST misses what is written while the mapping is being created or changed.
+  # LATEST would miss changes written while the mapping is created or changed.
   starting_position = "TRIM_HORIZON"
 
-  batch_size                         = var.stream_batch_size              # changes in one transaction
-  maximum_batching_window_in_seconds = var.stream_batching_window_seconds # seconds to wait for a fuller batch
-  parallelization_factor             = var.stream_parallelization_factor  # batches of a shard at a time; an item's changes stay in order
-  maximum_retry_attempts             = var.stream_maximum_retry_attempts  # a failing batch waits for the database, and the shard with it
-  # The real bound of the wait: ends well before the stream forgets, at 24 hours.
+  batch_size                         = var.stream_batch_size
+  maximum_batching_window_in_seconds = var.stream_batching_window_seconds
+  parallelization_factor             = var.stream_parallelization_factor # changes of one item stay in order
+  maximum_retry_attempts             = var.stream_maximum_retry_attempts # a failing batch blocks its shard
+  # The stream keeps changes for 24 hours. A failed batch must leave it well before.
   maximum_record_age_in_seconds = var.stream_maximum_record_age_seconds
-  # Off: the function parks a poison record itself, so an error means that the database is away, and half a
-  # batch would fail as the whole does. The records of bisected batches are hard to tell from their messages.
+  # The function parks poison records itself. An error means that the database is unavailable, so half a batch would
+  # fail too.
   bisect_batch_on_function_error = false
-  # No function_response_types: an error raises, and Lambda keeps the batch. A partial response fails open, as
-  # an answer with a slip in it reads as success and loses the batch.
+  # No function_response_types: an error raises, and Lambda keeps the batch. With partial responses, Lambda reads a
+  # malformed response as success and the batch is lost.
 
-  # Polled, delivered to the destination, dropped: dropped less delivered above 0 is loss.
+  # Counts polled, delivered and dropped events. More dropped than delivered to the destination means loss.
   metrics_config {
     metrics = ["EventCount"]
   }
 
   destination_config {
     on_failure {
-      # Of the resources, not of their names: without its destination the mapping would lose what fails.
+      # References, so that the mapping is never created without its destination.
       destination_arn = var.failure_destination == "sqs" ? aws_sqs_queue.failures["failures"].arn : aws_s3_bucket.failures.arn
     }
   }
@@ -181,7 +165,7 @@ resource "aws_lambda_event_source_mapping" "orders" {
   lifecycle {
     precondition {
       condition     = var.failure_destination != "sqs" || var.stream_maximum_record_age_seconds <= 43200
-      error_message = "stream_maximum_record_age_seconds must be at most 43200 (12 hours) with failure_destination = sqs: a pointer is void 24 hours after its change, and a replay needs the other half of that time."
+      error_message = "stream_maximum_record_age_seconds must be at most 43200 (12 hours) with failure_destination = sqs. A pointer expires 24 hours after its change, and the replay needs the remaining time."
     }
   }
 

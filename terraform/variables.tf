@@ -1,12 +1,12 @@
-# The six that have no default, named as in the reference deployment.
+# Required
 
 variable "aws_region" {
-  description = "Region that everything is created in."
+  description = "Region of all resources."
   type        = string
 }
 
 variable "env" {
-  description = "Name of this deployment, for instance dev or prod. Part of every name and stage of the API's URL. Two deployments in one account need two names."
+  description = "Name of this deployment, such as dev or prod. It is part of every resource name and of the API URL. Two deployments in one account need two names."
   type        = string
 
   validation {
@@ -16,78 +16,84 @@ variable "env" {
 
   validation {
     condition     = !strcontains(var.env, "--")
-    error_message = "env must not contain two hyphens in a row: RDS Proxy refuses such a name."
+    error_message = "env must not contain two hyphens in a row. RDS Proxy refuses them."
   }
 }
 
 variable "vpc_id" {
-  description = "VPC of the database. Its subnets tagged Tier = Private take the stream consumer."
+  description = "VPC of the database. The functions that connect to MySQL run in its subnets tagged Tier = Private."
   type        = string
 }
 
 variable "rds_sg_id" {
-  description = "Security group of the database, or of the RDS Proxy that you bring. A rule that lets the consumer in is added to it."
+  description = "Security group of the database, or of your own RDS Proxy. Terraform adds a rule that lets the functions in."
   type        = string
 }
 
 variable "rds_secret_arn" {
-  description = "Secrets Manager secret {\"username\": ..., \"password\": ...} of the MySQL user."
+  description = "ARN of the Secrets Manager secret {\"username\": ..., \"password\": ...} of the MySQL user."
   type        = string
 }
 
 variable "rds_connection_param_name" {
-  description = "SSM parameter {\"hostname\": ..., \"port\": 3306, \"db\": ..., \"driver\": \"mysql\"}. Yours, unless Terraform creates the RDS Proxy: then Terraform writes it."
+  description = "Name of the SSM parameter {\"hostname\": ..., \"port\": 3306, \"db\": ..., \"driver\": \"mysql\"}. You create it. When Terraform creates the RDS Proxy, Terraform writes it."
   type        = string
 
   validation {
     condition     = can(regex("^([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$", var.rds_connection_param_name))
-    error_message = "rds_connection_param_name must be a parameter's name, not its ARN. A name with levels begins with a slash, as in /prod/mysql."
+    error_message = "rds_connection_param_name must be a parameter name, not an ARN. A name with slashes must begin with one, such as /prod/mysql."
   }
 
   validation {
     condition     = !can(regex("(?i)^/?(aws|ssm)", var.rds_connection_param_name))
-    error_message = "rds_connection_param_name must not begin with aws or ssm: SSM reserves these."
+    error_message = "rds_connection_param_name must not begin with aws or ssm. SSM reserves these prefixes."
   }
 }
 
 # General
 
 variable "name" {
-  description = "First part of every name."
+  description = "First part of every resource name."
   type        = string
   default     = "backstream"
 
   validation {
-    # The failures bucket's name also holds env, account and Region, and ends at 63 characters.
+    # The name of the failures bucket also holds env, account and Region. S3 allows 63 characters.
     condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name))
     error_message = "name must be 2 to 10 lower-case letters, digits and hyphens, starting with a letter."
   }
 
   validation {
     condition     = !strcontains(var.name, "--")
-    error_message = "name must not contain two hyphens in a row: RDS Proxy refuses such a name."
+    error_message = "name must not contain two hyphens in a row. RDS Proxy refuses them."
   }
 
   validation {
     condition     = !can(regex("^(amzn|sg|sthree)(-|$)", var.name))
-    error_message = "name must not be amzn, sg or sthree, nor begin with one of them and a hyphen: S3 and EC2 reserve these."
+    error_message = "name must not be amzn, sg or sthree, nor begin with one of them and a hyphen. S3 and EC2 reserve these prefixes."
+  }
+
+  validation {
+    # The outputs parameter is /<name>-<env>/outputs.
+    condition     = !can(regex("^(aws|ssm)", var.name))
+    error_message = "name must not begin with aws or ssm. SSM reserves these prefixes."
   }
 }
 
 variable "tags" {
-  description = "Tags for everything, besides Project and Env."
+  description = "Tags of all resources, in addition to Project and Env."
   type        = map(string)
   default     = {}
 }
 
 variable "build_dir" {
-  description = "Folder with the functions' zips and manifest.json, as `make build` writes it. Default: build, beside this directory."
+  description = "Folder that `make build` has filled with the zips and manifest.json. Default: build, next to this directory."
   type        = string
   default     = null
 }
 
 variable "log_level" {
-  description = "Least level that the functions log."
+  description = "Lowest level that the functions log."
   type        = string
   default     = "INFO"
 
@@ -98,18 +104,18 @@ variable "log_level" {
 }
 
 variable "log_retention_days" {
-  description = "Days that log groups keep their events."
+  description = "Days that CloudWatch Logs keeps log events."
   type        = number
   default     = 30
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days must be one of the retentions that CloudWatch Logs offers: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ..."
+    error_message = "log_retention_days must be a retention that CloudWatch Logs offers: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ..."
   }
 }
 
 variable "xray_tracing" {
-  description = "Trace the API's stage and the functions with X-Ray."
+  description = "Trace the API stage, the functions and the state machine with X-Ray."
   type        = bool
   default     = true
 }
@@ -117,19 +123,19 @@ variable "xray_tracing" {
 # Tables
 
 variable "deletion_protection" {
-  description = "Keep the DynamoDB tables from being deleted, and refuse to destroy anything else either. To destroy the deployment, apply with false first: docs/operations.md."
+  description = "Protect the DynamoDB tables from deletion. A destroy then fails before it deletes anything. To destroy the deployment, apply with false first. See docs/operations.md."
   type        = bool
   default     = true
 }
 
 variable "point_in_time_recovery" {
-  description = "Let the orders table be restored to any second of the last 35 days."
+  description = "Keep backups of the orders table. It can then be restored to any second of the last 35 days."
   type        = bool
   default     = true
 }
 
 variable "order_ttl_days" {
-  description = "Days after which DynamoDB expires an order. The MySQL row stays, unless mirror_ttl_deletes is set."
+  description = "Days until DynamoDB expires an order. The MySQL row stays, unless mirror_ttl_deletes is true."
   type        = number
   default     = 3
 
@@ -140,7 +146,7 @@ variable "order_ttl_days" {
 }
 
 variable "idempotency_ttl_hours" {
-  description = "Hours for which an Idempotency-Key is remembered."
+  description = "Hours that the API remembers an Idempotency-Key."
   type        = number
   default     = 24
 
@@ -153,7 +159,7 @@ variable "idempotency_ttl_hours" {
 # API
 
 variable "api_auth" {
-  description = "Who may call the API: basic (HTTP Basic with the API secret, checked by the function) or iam (SigV4-signed requests, checked by API Gateway)."
+  description = "How clients authenticate: basic (HTTP Basic with the API secret, checked by the function) or iam (requests signed with SigV4, checked by API Gateway)."
   type        = string
   default     = "basic"
 
@@ -170,41 +176,41 @@ variable "api_username" {
 
   validation {
     condition     = can(regex("^[^:[:cntrl:]]+$", var.api_username))
-    error_message = "api_username must not be empty and cannot hold a colon, where HTTP Basic ends the username."
+    error_message = "api_username must not be empty and must not contain a colon. HTTP Basic ends the username at the first colon."
   }
 }
 
 variable "api_password" {
-  description = "Password in the API secret. Generated when not given; read it from the secret then."
+  description = "Password in the API secret. Default: Terraform generates one, which you read from the secret."
   type        = string
   default     = null
   sensitive   = true
 }
 
 variable "api_throttle_rate" {
-  description = "Requests a second that the API accepts; beyond them it answers 429."
+  description = "Requests per second that the API accepts. The API answers 429 to more."
   type        = number
   default     = 1000
 
   validation {
     condition     = var.api_throttle_rate > 0
-    error_message = "api_throttle_rate must be above 0: at 0 every request is refused."
+    error_message = "api_throttle_rate must be above 0. With 0, API Gateway refuses every request."
   }
 }
 
 variable "api_throttle_burst" {
-  description = "Requests that the API accepts at once."
+  description = "Requests that the API accepts at the same moment."
   type        = number
   default     = 500
 
   validation {
     condition     = var.api_throttle_burst > 0
-    error_message = "api_throttle_burst must be above 0: at 0 every request is refused."
+    error_message = "api_throttle_burst must be above 0. With 0, API Gateway refuses every request."
   }
 }
 
 variable "api_memory_mb" {
-  description = "Memory of the API's function, which also decides its share of a CPU."
+  description = "Memory of the API function, in MB. Lambda scales the CPU with it."
   type        = number
   default     = 512
 
@@ -215,24 +221,24 @@ variable "api_memory_mb" {
 }
 
 variable "api_timeout_seconds" {
-  description = "Seconds that a request may take; API Gateway itself waits no longer than 29."
+  description = "Seconds that a request may take."
   type        = number
   default     = 15
 
   validation {
     condition     = var.api_timeout_seconds >= 1 && var.api_timeout_seconds <= 29
-    error_message = "api_timeout_seconds must be from 1 to 29, the longest that API Gateway waits."
+    error_message = "api_timeout_seconds must be from 1 to 29. API Gateway waits no longer."
   }
 }
 
 variable "api_access_logs" {
-  description = "Write access logs of the API. API Gateway refuses them where the account has no role for logs in this Region. Default: as manage_api_gateway_account."
+  description = "Write access logs of the API. API Gateway refuses them when the account has no role for logs in this Region. Default: the value of manage_api_gateway_account."
   type        = bool
   default     = null
 }
 
 variable "manage_api_gateway_account" {
-  description = "Set the role with which API Gateway writes logs. It is one setting for the whole account and Region: it replaces what other APIs rely on, and destroy leaves them all without logs. Only for an account that nothing else shares."
+  description = "Set the role with which API Gateway writes logs. It is one setting for the account and Region. It replaces the role of other APIs, and destroy leaves them without logs. Use it only in an account that no other API shares."
   type        = bool
   default     = false
 }
@@ -240,7 +246,7 @@ variable "manage_api_gateway_account" {
 # Stream consumer
 
 variable "stream_batch_size" {
-  description = "Most changes in one invocation, and so in one MySQL transaction. More is faster, until a batch takes too long or reaches Lambda's 6 MB."
+  description = "Most changes in one invocation, which are one MySQL transaction. A larger batch is faster, until it takes too long or reaches the 6 MB limit of Lambda."
   type        = number
   default     = 1000
 
@@ -251,7 +257,7 @@ variable "stream_batch_size" {
 }
 
 variable "stream_batching_window_seconds" {
-  description = "Seconds to wait for a fuller batch. Each is a second by which MySQL is behind."
+  description = "Seconds to wait for a fuller batch. MySQL lags by as much."
   type        = number
   default     = 0
 
@@ -262,7 +268,7 @@ variable "stream_batching_window_seconds" {
 }
 
 variable "stream_parallelization_factor" {
-  description = "Invocations at a time for each shard. Changes of one order stay in order; database connections are shards times this."
+  description = "Concurrent invocations per shard. Changes of one order stay in order. The consumer opens up to this many database connections per shard."
   type        = number
   default     = 1
 
@@ -273,7 +279,7 @@ variable "stream_parallelization_factor" {
 }
 
 variable "stream_maximum_retry_attempts" {
-  description = "Retries of a failing batch before it goes to the failure destination; -1 for no limit but stream_maximum_record_age_seconds."
+  description = "Retries of a failing batch before it goes to the failure destination. With -1 only stream_maximum_record_age_seconds limits the retries."
   type        = number
   default     = -1
 
@@ -284,18 +290,18 @@ variable "stream_maximum_retry_attempts" {
 }
 
 variable "stream_maximum_record_age_seconds" {
-  description = "Age at which changes that cannot be written go to the failure destination: how long an outage of MySQL is waited out in order. At most 43200 with failure_destination = sqs."
+  description = "Age in seconds at which a change that MySQL has not accepted goes to the failure destination. In-order delivery survives a MySQL outage of this length. At most 43200 with failure_destination = sqs."
   type        = number
   default     = 21600
 
   validation {
     condition     = var.stream_maximum_record_age_seconds >= 60 && var.stream_maximum_record_age_seconds <= 82800 && floor(var.stream_maximum_record_age_seconds) == var.stream_maximum_record_age_seconds
-    error_message = "stream_maximum_record_age_seconds must be a whole number from 60 (the least that Lambda takes) to 82800: the stream forgets after 24 hours, and the batch has to be out before."
+    error_message = "stream_maximum_record_age_seconds must be a whole number from 60 to 82800. Lambda accepts no less than 60. The stream keeps changes for 24 hours, and a failed batch must leave it before then."
   }
 }
 
 variable "stream_generation" {
-  description = "Raise it by one when another table, or an older stream, takes over on the same database: another Region's replica, a restored table. See \"A new Region or a restored table\" in docs/runbook.md first."
+  description = "Number of the source of changes. Raise it by one when another table or an older stream takes over the same database. Examples are a replica in another Region and a restored table. Read \"A new Region or a restored table\" in docs/runbook.md first."
   type        = number
   default     = 0
 
@@ -306,7 +312,7 @@ variable "stream_generation" {
 }
 
 variable "consumer_memory_mb" {
-  description = "Memory of the stream consumer, which also decides its share of a CPU."
+  description = "Memory of the stream consumer, in MB. Lambda scales the CPU with it."
   type        = number
   default     = 512
 
@@ -317,7 +323,7 @@ variable "consumer_memory_mb" {
 }
 
 variable "consumer_timeout_seconds" {
-  description = "Seconds that a batch may take. Must be above mysql_connect_timeout_seconds plus mysql_read_timeout_seconds, so that a silent database is an error with a name and not a timeout."
+  description = "Seconds that a batch may take. It must exceed mysql_connect_timeout_seconds plus mysql_read_timeout_seconds. Otherwise a database that does not answer is reported as a Lambda timeout."
   type        = number
   default     = 60
 
@@ -328,13 +334,13 @@ variable "consumer_timeout_seconds" {
 }
 
 variable "consumer_reserved_concurrency" {
-  description = "Reserved concurrency of the stream consumer: the most invocations, and so database connections, at a time; -1 for none. It comes out of the account's concurrency, of which AWS keeps 100 unreserved. The mapping has no cap of its own; with less than shards times stream_parallelization_factor shards take turns."
+  description = "Reserved concurrency of the stream consumer, which limits its invocations and database connections. -1 reserves none. It is taken from the concurrency of the account, of which AWS keeps 100 unreserved. Below shards times stream_parallelization_factor, shards wait for each other."
   type        = number
   default     = -1
 
   validation {
     condition     = var.consumer_reserved_concurrency == -1 || (var.consumer_reserved_concurrency >= 1 && floor(var.consumer_reserved_concurrency) == var.consumer_reserved_concurrency)
-    error_message = "consumer_reserved_concurrency must be a whole number above 0, or -1 for none: 0 would stop the consumer until its changes are given up."
+    error_message = "consumer_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 the consumer never runs, and its changes go to the failure destination."
   }
 }
 
@@ -345,18 +351,18 @@ variable "mirror_ttl_deletes" {
 }
 
 variable "apply_every_change" {
-  description = "Write each change of an order in a batch, not just its last: for triggers that count changes."
+  description = "Write every change of an order in a batch, not only its last one. Use it when triggers in MySQL count changes."
   type        = bool
   default     = false
 }
 
 variable "max_statement_bytes" {
-  description = "Most bytes of one SQL statement. RDS Proxy pins a session at 16 KB, so a higher limit is for direct connections."
+  description = "Most bytes of one SQL statement. Default: 15000 behind an RDS Proxy, which pins a session at 16 KB, else up to a quarter of max_allowed_packet."
   type        = number
-  default     = 15000
+  default     = null
 
   validation {
-    condition     = var.max_statement_bytes >= 1000 && var.max_statement_bytes <= 16000000 && floor(var.max_statement_bytes) == var.max_statement_bytes
+    condition     = try(var.max_statement_bytes >= 1000 && var.max_statement_bytes <= 16000000 && floor(var.max_statement_bytes) == var.max_statement_bytes, var.max_statement_bytes == null)
     error_message = "max_statement_bytes must be a whole number from 1000 to 16000000."
   }
 }
@@ -364,7 +370,7 @@ variable "max_statement_bytes" {
 # Failures
 
 variable "failure_destination" {
-  description = "Where a batch goes that could not be written in time: s3 (the whole event) or sqs (only a pointer into the stream, void after 24 hours). Poison records go to the bucket in both cases."
+  description = "Where Lambda sends a batch that it could not deliver: s3 (the whole event) or sqs (a pointer into the stream, which expires with its records after 24 hours). Quarantined records always go to the bucket."
   type        = string
   default     = "s3"
 
@@ -375,26 +381,26 @@ variable "failure_destination" {
 }
 
 variable "failures_bucket_force_destroy" {
-  description = "Let destroy delete the failures bucket with what is in it: changes that MySQL does not have."
+  description = "Let destroy delete the failures bucket with its objects. They may be changes that MySQL does not have."
   type        = bool
   default     = false
 }
 
 variable "replayed_retention_days" {
-  description = "Days that failed batches are kept in the bucket after a replay has settled them; 0 keeps everything for good."
+  description = "Days that the bucket keeps a failed batch after a replay has settled it. 0 keeps it forever."
   type        = number
   default     = 30
 
   validation {
     condition     = var.replayed_retention_days >= 0 && floor(var.replayed_retention_days) == var.replayed_retention_days
-    error_message = "replayed_retention_days must be a whole number, at least 0."
+    error_message = "replayed_retention_days must be a whole number of at least 0."
   }
 }
 
 # Replay
 
 variable "replay_concurrency" {
-  description = "Workers of a replay, each with one database connection: what the database bears beside the live changes."
+  description = "Workers of a replay. Each opens one database connection, in addition to those of the consumer."
   type        = number
   default     = 4
 
@@ -405,7 +411,7 @@ variable "replay_concurrency" {
 }
 
 variable "replay_database_wait_seconds" {
-  description = "Seconds that a replay waits for a database that does not answer, before it fails and says so. Default: 3600, or 21600 with auto_replay."
+  description = "Seconds that a replay waits for a database that does not answer, before it fails. Default: 3600, or 21600 with auto_replay."
   type        = number
   default     = null
 
@@ -416,7 +422,7 @@ variable "replay_database_wait_seconds" {
 }
 
 variable "replay_check_interval_seconds" {
-  description = "Seconds between two looks at a database that does not answer: how soon after its return a waiting replay goes on."
+  description = "Seconds between two checks of a database that does not answer. A waiting replay continues within this time."
   type        = number
   default     = 15
 
@@ -427,7 +433,7 @@ variable "replay_check_interval_seconds" {
 }
 
 variable "replayer_memory_mb" {
-  description = "Memory of the replay's function, which also decides its share of a CPU. A call holds up to 60,000 changes at once."
+  description = "Memory of the replayer, in MB. Lambda scales the CPU with it. A call holds up to 60,000 changes in memory."
   type        = number
   default     = 1024
 
@@ -438,24 +444,24 @@ variable "replayer_memory_mb" {
 }
 
 variable "replayer_reserved_concurrency" {
-  description = "Reserved concurrency of the replay's function; -1 for none. Must be above replay_concurrency: a call beside the workers' is the second replay that finds the lock taken."
+  description = "Reserved concurrency of the replayer. -1 reserves none. It must exceed replay_concurrency: a second replay needs an invocation to find that the lock is taken."
   type        = number
   default     = -1
 
   validation {
     condition     = var.replayer_reserved_concurrency == -1 || (var.replayer_reserved_concurrency >= 1 && floor(var.replayer_reserved_concurrency) == var.replayer_reserved_concurrency)
-    error_message = "replayer_reserved_concurrency must be a whole number above 0, or -1 for none: 0 would stop every replay."
+    error_message = "replayer_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 no replay runs."
   }
 }
 
 variable "auto_replay" {
-  description = "Start a replay by itself when batches have failed, and on a schedule, which also tries deferred records again. It waits for the database to come back."
+  description = "Start a replay when a batch has failed, and on a schedule, which also retries deferred records. The replay waits for the database to return."
   type        = bool
   default     = false
 }
 
 variable "auto_replay_schedule_minutes" {
-  description = "Minutes between two looks for failed batches, with auto_replay: how long one can wait that failed while a replay was running, or that is in the queue."
+  description = "Minutes between two scheduled replays, with auto_replay. A batch that fails during a replay, or that is in the queue, waits for the next one."
   type        = number
   default     = 5
 
@@ -468,7 +474,7 @@ variable "auto_replay_schedule_minutes" {
 # Database
 
 variable "mysql_port" {
-  description = "Port of the database, for the security group rules."
+  description = "Port of the database, used in the security group rules."
   type        = number
   default     = 3306
 
@@ -479,7 +485,7 @@ variable "mysql_port" {
 }
 
 variable "mysql_tls" {
-  description = "TLS to the database: verify, require (encrypted, certificate not checked) or off, which needs an account of mysql_native_password."
+  description = "TLS to the database: verify, require (encrypted, but the certificate is not checked) or off (needs an account that uses mysql_native_password)."
   type        = string
   default     = "verify"
 
@@ -490,15 +496,15 @@ variable "mysql_tls" {
 }
 
 variable "mysql_ca_pem" {
-  description = "PEM of a private certificate authority to trust instead of the public ones, at most 2560 bytes."
+  description = "PEM certificate of a private certificate authority. It replaces the public ones."
   type        = string
   default     = null
 
   validation {
-    # All of a function's environment together may have 4 KB. The replayer's needs up to 1.1 KB besides, and the names of
+    # Lambda allows 4 KB for a whole environment. The replayer needs up to 1.1 KB of it for the rest, and the names of
     # secret and parameter may be long.
     condition     = length(coalesce(var.mysql_ca_pem, " ")) <= 2560
-    error_message = "mysql_ca_pem must not be longer than 2560 bytes: a function's whole environment holds 4 KB. Give one certificate, not a bundle."
+    error_message = "mysql_ca_pem must not be longer than 2560 bytes. Lambda allows 4 KB for a whole environment. Give one certificate, not a bundle."
   }
 }
 
@@ -519,56 +525,56 @@ variable "mysql_read_timeout_seconds" {
   default     = 20
 
   validation {
-    # With a connection before it, within the minute that a call of the replay leaves for its last batch.
+    # A call of the replayer leaves 60 s for its last batch: connect and one statement must fit.
     condition     = var.mysql_read_timeout_seconds >= 1 && var.mysql_read_timeout_seconds <= 40
     error_message = "mysql_read_timeout_seconds must be from 1 to 40."
   }
 }
 
 variable "rds_secret_kms_key_arn" {
-  description = "KMS key of the database secret, when it is not the account's default key for Secrets Manager (aws/secretsmanager)."
+  description = "ARN of the KMS key of the database secret. Default: aws/secretsmanager, the default key of the account."
   type        = string
   default     = null
 
   validation {
     condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.rds_secret_kms_key_arn, "arn:aws:kms:none:000000000000:key/none")))
-    error_message = "rds_secret_kms_key_arn must be a key's ARN (arn:aws:kms:...:key/...): IAM grants nothing on an alias."
+    error_message = "rds_secret_kms_key_arn must be the ARN of a key (arn:aws:kms:...:key/...). IAM grants nothing on an alias."
   }
 }
 
 variable "rds_connection_param_kms_key_arn" {
-  description = "KMS key of the connection parameter, when it is a SecureString under a key of yours. Neither a String nor the account's default key for SSM (aws/ssm) needs it."
+  description = "ARN of the KMS key of the connection parameter. Needed for a SecureString under your own key. A String, or a SecureString under aws/ssm, does not need it."
   type        = string
   default     = null
 
   validation {
     condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.rds_connection_param_kms_key_arn, "arn:aws:kms:none:000000000000:key/none")))
-    error_message = "rds_connection_param_kms_key_arn must be a key's ARN (arn:aws:kms:...:key/...): IAM grants nothing on an alias."
+    error_message = "rds_connection_param_kms_key_arn must be the ARN of a key (arn:aws:kms:...:key/...). IAM grants nothing on an alias."
   }
 }
 
 # RDS Proxy
 
 variable "rds_instance_identifier" {
-  description = "DB instance to create an RDS Proxy for. With neither this nor rds_cluster_identifier, rds_connection_param_name points at what you bring."
+  description = "DB instance to create an RDS Proxy for. Leave it and rds_cluster_identifier out to connect to a database or proxy of your own."
   type        = string
   default     = null
 }
 
 variable "rds_cluster_identifier" {
-  description = "Aurora or Multi-AZ DB cluster to create an RDS Proxy for; not together with rds_instance_identifier."
+  description = "Aurora or Multi-AZ DB cluster to create an RDS Proxy for. Give this or rds_instance_identifier, not both."
   type        = string
   default     = null
 }
 
 variable "rds_database" {
-  description = "Database (schema) that Backstream writes to; needed when Terraform creates the RDS Proxy, as it writes the connection parameter then."
+  description = "MySQL database (schema) that Backstream writes to. Needed when Terraform creates the RDS Proxy, because it then writes the connection parameter."
   type        = string
   default     = null
 }
 
 variable "rds_proxy_max_connections_percent" {
-  description = "Share of the database's max_connections that the RDS Proxy may take. It keeps half of that open when idle."
+  description = "Percentage of max_connections of the database that the RDS Proxy may use. It keeps half of them open when idle."
   type        = number
   default     = 50
 
@@ -581,12 +587,12 @@ variable "rds_proxy_max_connections_percent" {
 # Network
 
 variable "create_vpc_endpoints" {
-  description = "Services to create VPC endpoints for, where private subnets have neither a NAT gateway nor endpoints of their own: dynamodb, s3, secretsmanager, ssm and states; with failure_destination = sqs also dynamodb-streams and sqs. Leave out those that the VPC has."
+  description = "Services to create VPC endpoints for. Private subnets without a NAT gateway need dynamodb, s3, secretsmanager, ssm and states. With failure_destination = sqs they also need dynamodb-streams and sqs. Leave out the endpoints that the VPC already has."
   type        = set(string)
   default     = []
 
   validation {
     condition     = length(setsubtract(var.create_vpc_endpoints, ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
-    error_message = "create_vpc_endpoints may hold dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states: the functions call no other service."
+    error_message = "create_vpc_endpoints may contain only dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states. The functions call no other service."
   }
 }

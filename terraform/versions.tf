@@ -3,17 +3,16 @@ terraform {
 
   required_providers {
     aws = {
-      source = "hashicorp/aws"
-      # Exact, as no lock file is committed: it cannot hold the hashes of a provider taken from a local mirror.
+      source  = "hashicorp/aws"
       version = "5.100.0"
     }
   }
 
-  # Bucket, key and region come with `terraform init -backend-config=...`.
+  # `terraform init -backend-config=...` gives bucket, key and region.
   backend "s3" {}
 }
 
-# AWS_ENDPOINT_URL, where it is set, sends everything to an emulator: nothing about one is written here.
+# The provider reads AWS_ENDPOINT_URL. The local stack points it at an emulator.
 provider "aws" {
   region = var.aws_region
 

@@ -1,4 +1,4 @@
-# The replay's wiring, without an account: what is missing here shows on the day after an outage.
+# The wiring of the replay, without an AWS account. A mistake here would show only after an outage.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -47,12 +47,12 @@ run "the_state_machine_calls_the_replayer" {
 
   assert {
     condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.WaitForDatabase.Seconds == 15
-    error_message = "The database is asked again every fifteen seconds by default."
+    error_message = "By default the database is checked every 15 seconds."
   }
 
   assert {
     condition     = aws_sfn_state_machine.replay.type == "STANDARD" && aws_sfn_state_machine.replay.role_arn == aws_iam_role.replay.arn
-    error_message = "Only a standard workflow has a Distributed Map and days of time."
+    error_message = "Only a standard workflow supports a Distributed Map and runs for days."
   }
 
   assert {
@@ -83,27 +83,27 @@ run "the_state_machine_may_run_its_lanes" {
 run "logs_hold_errors_and_no_data" {
   assert {
     condition     = aws_sfn_state_machine.replay.logging_configuration[0].level == "ERROR" && !aws_sfn_state_machine.replay.logging_configuration[0].include_execution_data
-    error_message = "An input may name keys: it does not belong in logs."
+    error_message = "An input may contain keys of orders, which must not be logged."
   }
 
   assert {
     condition     = endswith(aws_sfn_state_machine.replay.logging_configuration[0].log_destination, ":*") && aws_cloudwatch_log_group.replay.retention_in_days == 30
-    error_message = "Step Functions takes a log group only with :* behind it."
+    error_message = "Step Functions accepts the ARN of a log group only with :* at the end."
   }
 }
 
 run "the_replayer_reaches_what_the_consumer_reaches" {
   assert {
     condition     = aws_lambda_function.dlq_replayer.role == aws_iam_role.function["dlq_replayer"].arn && aws_lambda_function.dlq_replayer.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && contains(aws_lambda_function.dlq_replayer.vpc_config[0].security_group_ids, aws_security_group.consumer.id)
-    error_message = "The replayer sits where the consumer does, with a role of its own."
+    error_message = "The replayer runs in the network of the consumer, with its own role."
   }
 
   assert {
     condition = alltrue([
-      for name in ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "MYSQL_TLS", "MYSQL_CONNECT_TIMEOUT", "MYSQL_READ_TIMEOUT", "STREAM_ARN", "STREAM_GENERATION", "FAILURES_BUCKET", "MAX_STATEMENT_BYTES", "MIRROR_TTL_DELETES", "APPLY_EVERY_CHANGE"] :
+      for name in ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "MYSQL_TLS", "MYSQL_CONNECT_TIMEOUT", "MYSQL_READ_TIMEOUT", "STREAM_ARN", "STREAM_GENERATION", "FAILURES_BUCKET", "MIRROR_TTL_DELETES", "APPLY_EVERY_CHANGE"] :
       aws_lambda_function.dlq_replayer.environment[0].variables[name] == aws_lambda_function.stream_consumer.environment[0].variables[name]
     ])
-    error_message = "What decides how a change is written must be the same for both."
+    error_message = "Consumer and replayer must write a change in the same way."
   }
 
   assert {
@@ -113,7 +113,7 @@ run "the_replayer_reaches_what_the_consumer_reaches" {
 
   assert {
     condition     = aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_CONCURRENCY == "4" && aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_DATABASE_WAIT_SECONDS == "3600"
-    error_message = "Four lanes, and an hour's wait."
+    error_message = "The defaults are four lanes and one hour."
   }
 
   assert {
@@ -123,7 +123,7 @@ run "the_replayer_reaches_what_the_consumer_reaches" {
 
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "dynamodb:PutItem")]) == ["arn:aws:dynamodb:eu-west-1:123456789012:table/backstream-test-replay-lock"] && aws_dynamodb_table.replay_lock.name == "backstream-test-replay-lock"
-    error_message = "Of DynamoDB's tables the replayer writes to its lock alone."
+    error_message = "The lock is the only DynamoDB table that the replayer writes to."
   }
 }
 
@@ -135,7 +135,25 @@ run "the_replayer_takes_up_what_is_parked_and_parks_again" {
         contains(flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, action)]), "arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/${folder}/*")
       ]
     ]))
-    error_message = "A parked record is read, written again with its new reason, and moved when it is settled."
+    error_message = "The replayer reads parked records, writes them with a new reason, and moves settled ones."
+  }
+}
+
+run "the_statement_size_is_left_to_the_functions" {
+  assert {
+    condition     = !contains(keys(aws_lambda_function.stream_consumer.environment[0].variables), "MAX_STATEMENT_BYTES") && !contains(keys(aws_lambda_function.dlq_replayer.environment[0].variables), "MAX_STATEMENT_BYTES")
+    error_message = "Without max_statement_bytes the functions choose the size."
+  }
+}
+
+run "a_given_statement_size_reaches_both_functions" {
+  variables {
+    max_statement_bytes = 20000
+  }
+
+  assert {
+    condition     = aws_lambda_function.stream_consumer.environment[0].variables.MAX_STATEMENT_BYTES == "20000" && aws_lambda_function.dlq_replayer.environment[0].variables.MAX_STATEMENT_BYTES == "20000"
+    error_message = "Consumer and replayer must use the same statement size."
   }
 }
 
@@ -147,7 +165,7 @@ run "in_s3_mode_the_replayer_knows_no_queue" {
 
   assert {
     condition     = !anytrue([for action in flatten(data.aws_iam_policy_document.dlq_replayer.statement[*].actions) : startswith(action, "sqs:") || action == "dynamodb:GetRecords"])
-    error_message = "In S3 mode it has nothing to do with queue and stream."
+    error_message = "In S3 mode the replayer needs neither queue nor stream."
   }
 }
 
@@ -163,12 +181,12 @@ run "in_sqs_mode_the_replayer_turns_pointers_into_batches" {
 
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "sqs:ReceiveMessage") && contains(statement.actions, "sqs:DeleteMessage")]) == ["arn:aws:sqs:eu-west-1:123456789012:backstream-test-failures"]
-    error_message = "It takes messages from this queue and no other."
+    error_message = "The replayer may receive messages from this queue only."
   }
 
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "dynamodb:GetRecords")]) == ["arn:aws:dynamodb:eu-west-1:123456789012:table/backstream-test-orders/stream/*"]
-    error_message = "It reads the orders table's streams."
+    error_message = "The replayer reads the streams of the orders table."
   }
 
   assert {
@@ -176,7 +194,7 @@ run "in_sqs_mode_the_replayer_turns_pointers_into_batches" {
       for folder in ["aws/lambda/hydrated", "expired"] :
       contains(flatten([for statement in data.aws_iam_policy_document.dlq_replayer.statement : statement.resources if contains(statement.actions, "s3:PutObject")]), "arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/${folder}/*")
     ])
-    error_message = "What was a pointer becomes a batch, or an expired range."
+    error_message = "The replayer turns a pointer into a batch or an expired range."
   }
 }
 
@@ -215,7 +233,7 @@ run "concurrency_is_reserved_where_asked_for" {
 run "no_concurrency_is_reserved_by_default" {
   assert {
     condition     = aws_lambda_function.stream_consumer.reserved_concurrent_executions == -1 && aws_lambda_function.dlq_replayer.reserved_concurrent_executions == -1
-    error_message = "A reservation takes from everything else in the account."
+    error_message = "A reservation reduces the concurrency of the rest of the account."
   }
 }
 
@@ -254,7 +272,7 @@ run "auto_replay_starts_by_event_and_by_schedule" {
 
   assert {
     condition     = aws_s3_bucket_notification.failures["failures"].eventbridge && aws_s3_bucket_notification.failures["failures"].bucket == aws_s3_bucket.failures.id
-    error_message = "Without it the bucket tells EventBridge nothing."
+    error_message = "Without it the bucket sends no events to EventBridge."
   }
 
   assert {
@@ -266,17 +284,17 @@ run "auto_replay_starts_by_event_and_by_schedule" {
         object = { key = [{ prefix = "aws/lambda/" }] }
       }
     }
-    error_message = "Only failed batches start a replay, not what a replay writes."
+    error_message = "Only failed batches start a replay, not the objects that a replay writes."
   }
 
   assert {
     condition     = aws_cloudwatch_event_rule.auto_replay["schedule"].schedule_expression == "rate(5 minutes)"
-    error_message = "The schedule takes up what failed while a replay was running."
+    error_message = "The schedule handles batches that failed during a replay."
   }
 
   assert {
     condition     = alltrue([for target in aws_cloudwatch_event_target.auto_replay : target.arn == aws_sfn_state_machine.replay.arn && target.role_arn == aws_iam_role.auto_replay["events"].arn && target.input_transformer[0].input_paths == tomap({ id = "$.id" })])
-    error_message = "Both rules start the state machine, with no more than the event's id."
+    error_message = "Both rules start the state machine, with only the id of the event as input."
   }
 
   assert {
@@ -286,7 +304,7 @@ run "auto_replay_starts_by_event_and_by_schedule" {
 
   assert {
     condition     = aws_lambda_function.dlq_replayer.environment[0].variables.REPLAY_DATABASE_WAIT_SECONDS == "21600"
-    error_message = "An automatic replay outlasts a long outage."
+    error_message = "An automatic replay waits through a long outage."
   }
 }
 
@@ -299,12 +317,12 @@ run "auto_replay_of_a_queue_is_the_schedule" {
 
   assert {
     condition     = keys(aws_cloudwatch_event_rule.auto_replay) == ["schedule"] && length(aws_s3_bucket_notification.failures) == 0
-    error_message = "In SQS mode objects under aws/lambda/ are a replay's own."
+    error_message = "In SQS mode only a replay writes objects under aws/lambda/."
   }
 
   assert {
     condition     = aws_cloudwatch_event_rule.auto_replay["schedule"].schedule_expression == "rate(1 minute)"
-    error_message = "EventBridge knows no rate(1 minutes)."
+    error_message = "EventBridge refuses rate(1 minutes)."
   }
 }
 
@@ -326,7 +344,7 @@ run "without_a_way_out_the_vpc_has_endpoints_for_the_replay" {
 
   assert {
     condition     = aws_lambda_function.dlq_replayer.environment[0].variables.AWS_ENDPOINT_URL_DYNAMODB_STREAMS == "https://vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com"
-    error_message = "Streams have no private DNS name."
+    error_message = "DynamoDB Streams has no private DNS name."
   }
 }
 

@@ -1,4 +1,4 @@
-# Bad values are refused at plan, by name.
+# A plan refuses invalid values, and names the variable.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -110,7 +110,7 @@ run "too_large" {
   ]
 }
 
-# Each of these would plan, and be refused by AWS at apply.
+# AWS would refuse each of these at apply.
 
 run "names_that_aws_keeps_for_itself" {
   command = plan
@@ -156,6 +156,16 @@ run "another_prefix_that_s3_keeps_for_itself" {
   ]
 }
 
+run "a_prefix_that_ssm_keeps_for_itself" {
+  command = plan
+
+  variables {
+    name = "ssmorders" # the outputs parameter would be /ssmorders-test/outputs
+  }
+
+  expect_failures = [var.name]
+}
+
 run "names_that_only_look_so" {
   command = plan
 
@@ -166,7 +176,7 @@ run "names_that_only_look_so" {
 
   assert {
     condition     = aws_dynamodb_table.orders.name == "sgate-test-orders"
-    error_message = "A reserved word ends at a hyphen."
+    error_message = "Only a whole word before a hyphen is reserved."
   }
 }
 
@@ -217,17 +227,17 @@ run "the_longest_names_are_legal" {
       for name in concat([for role in aws_iam_role.function : role.name], [for role in aws_iam_role.proxy : role.name], [for role in aws_iam_role.auto_replay : role.name], [for role in aws_iam_role.api_gateway_logs : role.name], [aws_iam_role.replay.name]) :
       length(name) <= 64 && endswith(name, "-ap-southeast-2") && can(regex("^[a-z0-9-]+$", name))
     ])
-    error_message = "IAM takes 64 characters, and its names are one account's: they carry the Region."
+    error_message = "IAM allows 64 characters. Its names are global, so they contain the Region."
   }
 
   assert {
     condition     = alltrue([for name in values(local.function_names) : length(name) <= 64]) && length(aws_sfn_state_machine.replay.name) <= 80 && alltrue([for rule in aws_cloudwatch_event_rule.auto_replay : length(rule.name) <= 64])
-    error_message = "Functions and rules take 64 characters, state machines 80."
+    error_message = "Functions and rules allow 64 characters, state machines 80."
   }
 
   assert {
     condition     = length(aws_s3_bucket.failures.bucket) <= 63 && alltrue([for proxy in aws_db_proxy.mysql : length(proxy.name) <= 63 && can(regex("^[a-z](-?[a-z0-9]+)*$", proxy.name))])
-    error_message = "Buckets and proxies take 63 characters."
+    error_message = "Buckets and proxies allow 63 characters."
   }
 }
 
@@ -249,7 +259,7 @@ run "the_longest_regions_roles_are_legal" {
       for name in concat([for role in aws_iam_role.function : role.name], [for role in aws_iam_role.proxy : role.name], [for role in aws_iam_role.auto_replay : role.name], [for role in aws_iam_role.api_gateway_logs : role.name], [aws_iam_role.replay.name]) :
       length(name) <= 64 && endswith(name, "-us-isof-south-1")
     ])
-    error_message = "IAM takes 64 characters."
+    error_message = "IAM allows 64 characters."
   }
 }
 

@@ -1,4 +1,4 @@
-# The live path's wiring, without an account: a failure setting that is lost shows nowhere until it is needed.
+# The wiring of the live path, without an AWS account. A missing failure setting would show only in an outage.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -63,7 +63,7 @@ run "failed_batches_go_to_the_queue_in_sqs_mode" {
 
   assert {
     condition     = aws_sqs_queue.failures["failures"].message_retention_seconds == 1209600 && aws_sqs_queue.failures["failures"].sqs_managed_sse_enabled
-    error_message = "Messages are kept as long as SQS can, encrypted."
+    error_message = "Messages are encrypted, and kept as long as SQS allows."
   }
 
   assert {
@@ -73,7 +73,7 @@ run "failed_batches_go_to_the_queue_in_sqs_mode" {
 
   assert {
     condition     = contains(flatten(data.aws_iam_policy_document.stream_consumer.statement[*].resources), "arn:aws:sqs:eu-west-1:123456789012:backstream-test-failures")
-    error_message = "The consumer's role must be let into the queue: the mapping sends with it."
+    error_message = "The consumer's role needs the right to send: the mapping uses it."
   }
 
   assert {
@@ -113,27 +113,27 @@ run "whole_batches_may_wait_longer" {
 run "the_mapping_waits_for_the_database_and_loses_nothing" {
   assert {
     condition     = aws_lambda_event_source_mapping.orders.starting_position == "TRIM_HORIZON"
-    error_message = "LATEST misses changes while the mapping is being made."
+    error_message = "LATEST misses changes while the mapping is created."
   }
 
   assert {
     condition     = aws_lambda_event_source_mapping.orders.maximum_retry_attempts == -1 && aws_lambda_event_source_mapping.orders.maximum_record_age_in_seconds == 21600
-    error_message = "Retries are unlimited; the record age bounds them."
+    error_message = "Only the record age limits the retries."
   }
 
   assert {
     condition     = length(coalesce(aws_lambda_event_source_mapping.orders.function_response_types, [])) == 0
-    error_message = "The consumer raises; a partial response fails open."
+    error_message = "The consumer raises. A malformed partial response would lose the batch."
   }
 
   assert {
     condition     = aws_lambda_event_source_mapping.orders.bisect_batch_on_function_error == false
-    error_message = "Poison is isolated in the function, not by bisection."
+    error_message = "The function isolates poison records, not bisection."
   }
 
   assert {
     condition     = aws_lambda_event_source_mapping.orders.event_source_arn == aws_dynamodb_table.orders.stream_arn && aws_lambda_event_source_mapping.orders.function_name == aws_lambda_alias.stream_consumer.arn
-    error_message = "The mapping reads the orders table's stream for the consumer's live version."
+    error_message = "The mapping sends the stream of the orders table to the live version of the consumer."
   }
 }
 
@@ -145,7 +145,7 @@ run "the_consumers_new_code_waits_for_the_alias" {
 
   assert {
     condition     = !coalesce(aws_lambda_function.schema.publish, false)
-    error_message = "The schema step runs as deployed: it is what decides."
+    error_message = "The schema step runs unpublished, because it decides about the new version."
   }
 }
 
@@ -155,14 +155,14 @@ run "the_code_may_not_use_the_services_rights" {
       for name, document in data.aws_iam_policy_document.vpc_access :
       flatten([for statement in document.statement : [for condition in statement.condition : condition.values] if statement.effect == "Deny"]) == [for suffix in ["", ":*"] : "arn:aws:lambda:eu-west-1:123456789012:function:${local.function_names[name]}${suffix}"]
     ])
-    error_message = "A call from an alias may carry its version."
+    error_message = "A call through an alias may carry a version."
   }
 }
 
 run "the_mapping_counts_what_it_drops" {
   assert {
     condition     = aws_lambda_event_source_mapping.orders.metrics_config[0].metrics == toset(["EventCount"])
-    error_message = "Without it a dropped batch is seen in no metric."
+    error_message = "Without it no metric shows a dropped batch."
   }
 }
 
@@ -221,7 +221,7 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
     condition = toset([for group in aws_cloudwatch_log_group.function : group.name]) == toset([
       for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name, aws_lambda_function.dlq_replayer.function_name, aws_lambda_function.api_authorizer["api"].function_name] : "/aws/lambda/${name}"
     ])
-    error_message = "Each function's log group must be Terraform's."
+    error_message = "Terraform must create the log group of each function."
   }
 
   assert {
@@ -233,7 +233,7 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
 run "only_the_functions_at_the_database_are_in_the_vpc" {
   assert {
     condition     = length(aws_lambda_function.api.vpc_config) == 0
-    error_message = "The API's function has nothing to do in the VPC."
+    error_message = "The API function does not need the VPC."
   }
 
   assert {
@@ -241,7 +241,7 @@ run "only_the_functions_at_the_database_are_in_the_vpc" {
       for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema] :
       function.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && contains(function.vpc_config[0].security_group_ids, aws_security_group.consumer.id)
     ])
-    error_message = "Consumer and schema step sit in the private subnets, in the consumer's group."
+    error_message = "Consumer and schema step run in the private subnets, with the consumer's security group."
   }
 
   assert {
@@ -253,7 +253,7 @@ run "only_the_functions_at_the_database_are_in_the_vpc" {
 run "the_group_waits_for_the_functions_interfaces" {
   assert {
     condition     = aws_security_group.consumer.timeouts.delete == "45m"
-    error_message = "Lambda may take 20 minutes to delete them."
+    error_message = "Lambda may take 20 minutes to delete the network interfaces."
   }
 }
 
@@ -282,7 +282,7 @@ run "tables_are_protected" {
 
   assert {
     condition     = aws_dynamodb_table.orders.point_in_time_recovery[0].enabled && aws_dynamodb_table.orders.billing_mode == "PAY_PER_REQUEST"
-    error_message = "Point-in-time recovery, on demand."
+    error_message = "Point-in-time recovery is on, and the table is billed on demand."
   }
 
   assert {
@@ -315,51 +315,51 @@ run "the_failures_bucket_is_private_and_encrypted" {
       aws_s3_bucket_public_access_block.failures.ignore_public_acls,
       aws_s3_bucket_public_access_block.failures.restrict_public_buckets,
     ])
-    error_message = "Nothing of the failures bucket may be public."
+    error_message = "No object of the failures bucket may be public."
   }
 
   assert {
     condition     = aws_s3_bucket_versioning.failures.versioning_configuration[0].status == "Enabled" && !aws_s3_bucket.failures.force_destroy
-    error_message = "What is in the bucket may be the only copy of a change."
+    error_message = "An object of the bucket may be the only copy of a change."
   }
 
   assert {
     condition     = { for rule in aws_s3_bucket_lifecycle_configuration.failures["failures"].rule : rule.filter[0].prefix => rule.expiration[0].days if rule.id != "leftovers" } == { for folder in ["replay/", "replayed/", "unfinished/"] : folder => 30 }
-    error_message = "Replayed batches, and what replays and unfinished batches leave, are kept for 30 days; all else stays until it is settled."
+    error_message = "Replayed batches, working files of replays and notes about unfinished batches expire after 30 days. All other objects stay."
   }
 
   assert {
     condition     = alltrue([for statement in data.aws_iam_policy_document.stream_consumer.statement : anytrue([for condition in statement.condition : condition.variable == "s3:ResourceAccount"]) if anytrue([for action in statement.actions : startswith(action, "s3:")])])
-    error_message = "The consumer must never write into another account's bucket."
+    error_message = "The consumer must never write to the bucket of another account."
   }
 }
 
 run "the_consumer_reads_back_its_notes_and_nothing_else" {
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:GetObject")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/unfinished/*"]
-    error_message = "The consumer must be able to read what it has noted of an unfinished batch, and no failed batch."
+    error_message = "The consumer reads its notes about unfinished batches, and no failed batch."
   }
 
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:PutObject")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/*"]
-    error_message = "It writes what it parks and notes, and the mapping writes failed batches with the same role."
+    error_message = "The consumer writes parked records and notes, and the mapping writes failed batches with the same role."
   }
 
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:ListBucket")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1"]
-    error_message = "Without s3:ListBucket a note that is not there is a 403, which holds the shard."
+    error_message = "Without s3:ListBucket S3 answers 403 for a missing note, which blocks the shard."
   }
 }
 
 run "the_database_is_what_you_bring_by_default" {
   assert {
     condition     = length(aws_db_proxy.mysql) == 0 && length(aws_ssm_parameter.rds_connection) == 0
-    error_message = "Without an instance or cluster there is no proxy, and the parameter is the user's."
+    error_message = "Without an instance or cluster Terraform creates neither proxy nor connection parameter."
   }
 
   assert {
     condition     = aws_lambda_function.stream_consumer.environment[0].variables.RDS_CONNECTION_PARAM_NAME == "/test/mysql"
-    error_message = "The consumer reads the user's parameter."
+    error_message = "The consumer reads the given connection parameter."
   }
 }
 
@@ -368,7 +368,7 @@ run "no_key_is_granted_that_nobody_named" {
 
   assert {
     condition     = !contains(flatten(data.aws_iam_policy_document.database_access.statement[*].actions), "kms:Decrypt")
-    error_message = "AWS's own keys need no grant."
+    error_message = "Keys that AWS manages need no grant."
   }
 }
 
@@ -390,12 +390,12 @@ run "a_customers_keys_are_granted_for_one_service_each" {
       "arn:aws:kms:eu-west-1:123456789012:key/secret"    = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["secretsmanager.eu-west-1.amazonaws.com"])]]]
       "arn:aws:kms:eu-west-1:123456789012:key/parameter" = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["ssm.eu-west-1.amazonaws.com"])]]]
     }
-    error_message = "Each key decrypts for its own service, and does nothing else."
+    error_message = "Each key may only decrypt, and only for its service."
   }
 
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.proxy.statement : statement.resources if contains(statement.actions, "kms:Decrypt")]) == ["arn:aws:kms:eu-west-1:123456789012:key/secret"]
-    error_message = "The proxy reads the secret, and no parameter."
+    error_message = "The proxy reads only the secret."
   }
 }
 
@@ -408,7 +408,7 @@ run "a_named_instance_gets_a_proxy" {
 
   assert {
     condition     = aws_db_proxy.mysql["proxy"].require_tls && aws_db_proxy_target.mysql["proxy"].db_instance_identifier == "legacy"
-    error_message = "The proxy demands TLS and points at the instance."
+    error_message = "The proxy requires TLS and points at the instance."
   }
 
   assert {
@@ -418,7 +418,7 @@ run "a_named_instance_gets_a_proxy" {
 
   assert {
     condition     = length(aws_vpc_security_group_ingress_rule.mysql_consumer) == 0
-    error_message = "With the proxy, the consumer has no way around it."
+    error_message = "With a proxy, the consumer must not reach the database directly."
   }
 
   assert {
@@ -429,7 +429,7 @@ run "a_named_instance_gets_a_proxy" {
       aws_vpc_security_group_ingress_rule.database_proxy["proxy"].referenced_security_group_id == aws_security_group.proxy["proxy"].id &&
       aws_vpc_security_group_ingress_rule.database_proxy["proxy"].from_port == 3307
     )
-    error_message = "The way is consumer -> proxy -> database."
+    error_message = "Traffic goes from consumer to proxy to database."
   }
 }
 
@@ -465,7 +465,7 @@ run "rds_may_take_on_the_proxys_role" {
 
   assert {
     condition     = flatten(data.aws_iam_policy_document.proxy_trust.statement[*].condition) == []
-    error_message = "RDS Proxy is not documented to send any condition's key."
+    error_message = "AWS documents no condition key that RDS Proxy sends."
   }
 }
 
@@ -494,12 +494,12 @@ run "a_proxy_needs_a_database" {
 run "the_schema_step_runs_again_for_new_code" {
   assert {
     condition     = aws_lambda_invocation.schema.triggers.code == filebase64sha256("./tests/fixture/stream_consumer.zip")
-    error_message = "New code may bring a new schema."
+    error_message = "New code may need a new schema."
   }
 
   assert {
     condition     = aws_lambda_invocation.schema.function_name == aws_lambda_function.schema.function_name && aws_lambda_function.schema.handler == "stream_consumer.schema_step.handler"
-    error_message = "The schema step is a function of its own."
+    error_message = "The schema step is a separate function."
   }
 }
 
@@ -510,7 +510,7 @@ run "the_schema_step_registers_the_source_and_runs_again_for_another" {
 
   assert {
     condition     = aws_lambda_invocation.schema.triggers.stream == aws_dynamodb_table.orders.stream_arn && aws_lambda_invocation.schema.triggers.generation == "3"
-    error_message = "Another stream or generation must be registered before its changes come."
+    error_message = "A new stream or generation must be registered before its changes arrive."
   }
 
   assert {
@@ -522,10 +522,27 @@ run "the_schema_step_registers_the_source_and_runs_again_for_another" {
   }
 }
 
+run "a_parameter_holds_the_outputs" {
+  assert {
+    condition     = aws_ssm_parameter.outputs.name == "/backstream-test/outputs" && output.outputs_param_name == aws_ssm_parameter.outputs.name
+    error_message = "The parameter name consists of name and env."
+  }
+
+  assert {
+    condition     = aws_ssm_parameter.outputs.type == "String" && aws_ssm_parameter.outputs.tier == "Standard"
+    error_message = "A standard String costs nothing, and is enough for a value without secrets."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.outputs.insecure_value).api_url == output.api_url && jsondecode(aws_ssm_parameter.outputs.insecure_value).replay_state_machine_arn == output.replay_state_machine_arn
+    error_message = "The parameter holds the values of the outputs."
+  }
+}
+
 run "the_api_password_is_generated" {
   assert {
     condition     = length(aws_secretsmanager_secret_version.api_generated) == 1 && length(aws_secretsmanager_secret_version.api_given) == 0
-    error_message = "Without a password one is generated."
+    error_message = "Terraform generates a password when none is given."
   }
 
   assert {
@@ -547,7 +564,7 @@ run "a_given_api_password_is_used" {
 
   assert {
     condition     = length(aws_secretsmanager_secret_version.api_generated) == 0
-    error_message = "A given password leaves nothing to generate."
+    error_message = "Terraform must not generate a password when one is given."
   }
 }
 
@@ -563,24 +580,24 @@ run "with_iam_there_is_no_api_secret" {
 
   assert {
     condition     = length(aws_secretsmanager_secret.api) == 0 && output.api_secret_arn == "" && !can(aws_lambda_function.api.environment[0].variables.API_SECRET_ARN)
-    error_message = "No secret without basic."
+    error_message = "Only basic needs a secret."
   }
 
   assert {
     condition     = length(aws_lambda_function.api_authorizer) == 0 && length(aws_api_gateway_authorizer.basic) == 0
-    error_message = "No authorizer without basic."
+    error_message = "Only basic needs an authorizer."
   }
 }
 
 run "the_function_gets_every_request_and_the_stage_is_watched" {
   assert {
     condition     = alltrue([for method in aws_api_gateway_method.any : method.http_method == "ANY" && method.authorization == "CUSTOM" && method.authorizer_id == aws_api_gateway_authorizer.basic["api"].id]) && length(aws_api_gateway_method.any) == 4
-    error_message = "Root, orders, order and everything else are the function's, behind the authorizer."
+    error_message = "Every path goes to the function, behind the authorizer."
   }
 
   assert {
     condition     = length(regexall("Basic realm", aws_api_gateway_gateway_response.problem["UNAUTHORIZED"].response_parameters["gatewayresponse.header.WWW-Authenticate"])) == 1
-    error_message = "A 401 carries the challenge."
+    error_message = "A 401 has the WWW-Authenticate header."
   }
 
   assert {
@@ -597,12 +614,12 @@ run "the_function_gets_every_request_and_the_stage_is_watched" {
 run "a_bare_account_needs_no_setting_of_its_own" {
   assert {
     condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.api_gateway_logs) == 0
-    error_message = "The account's role for logs is everybody's: it is left alone."
+    error_message = "Terraform must not change the logging role of the account."
   }
 
   assert {
     condition     = length(aws_api_gateway_stage.live.access_log_settings) == 0 && length(aws_cloudwatch_log_group.api_access) == 0 && aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF"
-    error_message = "API Gateway refuses a stage with logs in an account without a role for them."
+    error_message = "API Gateway refuses a stage with access logs when the account has no role for logs."
   }
 }
 
@@ -613,7 +630,7 @@ run "access_logs_where_the_account_has_its_role" {
 
   assert {
     condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access["api"].arn && length(aws_api_gateway_account.logs) == 0
-    error_message = "Access logs without touching the account's setting."
+    error_message = "Access logs must not change the setting of the account."
   }
 }
 
@@ -624,7 +641,7 @@ run "a_managed_account_has_access_logs" {
 
   assert {
     condition     = aws_api_gateway_account.logs["logs"].cloudwatch_role_arn == aws_iam_role.api_gateway_logs["logs"].arn && length(aws_api_gateway_stage.live.access_log_settings) == 1
-    error_message = "Who sets the role wants the logs."
+    error_message = "Setting the role turns access logs on."
   }
 }
 
@@ -636,7 +653,7 @@ run "a_managed_account_without_access_logs" {
 
   assert {
     condition     = length(aws_api_gateway_account.logs) == 1 && length(aws_api_gateway_stage.live.access_log_settings) == 0
-    error_message = "Each can be had without the other."
+    error_message = "The role must be possible without access logs."
   }
 }
 
@@ -652,7 +669,7 @@ run "tracing_can_be_turned_off" {
 
   assert {
     condition     = !contains(flatten([for document in data.aws_iam_policy_document.telemetry : document.statement[*].sid]), "SendTraces")
-    error_message = "No right that is not needed."
+    error_message = "Without tracing no function may send traces."
   }
 }
 
@@ -663,12 +680,12 @@ run "endpoints_are_made_when_asked_for" {
 
   assert {
     condition     = toset([for endpoint in aws_vpc_endpoint.interface : endpoint.service_name]) == toset(["com.amazonaws.eu-west-1.secretsmanager", "com.amazonaws.eu-west-1.ssm", "com.amazonaws.eu-west-1.states"])
-    error_message = "Configuration is read through endpoints."
+    error_message = "The functions read their configuration through endpoints."
   }
 
   assert {
     condition     = aws_vpc_endpoint.gateway["s3"].service_name == "com.amazonaws.eu-west-1.s3" && aws_vpc_endpoint.gateway["s3"].vpc_endpoint_type == "Gateway"
-    error_message = "Poison records are parked through an endpoint."
+    error_message = "The consumer parks poison records through an endpoint."
   }
 }
 
@@ -679,14 +696,14 @@ run "only_the_endpoints_asked_for_are_made" {
 
   assert {
     condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && keys(aws_vpc_endpoint.gateway) == ["s3"] && length(aws_security_group.endpoints) == 0
-    error_message = "A VPC that has the others must not get them twice: AWS refuses a second private name."
+    error_message = "AWS refuses a second endpoint with the same private DNS name."
   }
 }
 
 run "no_endpoints_by_default" {
   assert {
     condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && length(aws_vpc_endpoint.gateway) == 0 && length(aws_security_group.endpoints) == 0
-    error_message = "Most VPCs have a way out."
+    error_message = "Most VPCs have internet access."
   }
 }
 
@@ -712,7 +729,7 @@ run "an_endpoint_takes_a_subnet_a_zone_that_its_service_is_in" {
 
   assert {
     condition     = alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.subnet_ids == toset(["subnet-1", "subnet-3"])])
-    error_message = "AWS takes one subnet a zone, of the zones that have the service."
+    error_message = "AWS accepts one subnet per zone, in zones that offer the service."
   }
 }
 
@@ -743,7 +760,7 @@ run "endpoints_are_open_to_all_of_the_vpc" {
 
   assert {
     condition     = toset([for rule in aws_vpc_security_group_ingress_rule.endpoints : rule.cidr_ipv4]) == toset(["10.0.0.0/16", "10.1.0.0/16"])
-    error_message = "They answer by the services' own names, to everybody in the VPC."
+    error_message = "Endpoints replace the public names of the services for the whole VPC."
   }
 }
 
@@ -769,7 +786,7 @@ run "gateway_endpoints_reach_every_private_subnet" {
 
   assert {
     condition     = aws_vpc_endpoint.gateway["s3"].route_table_ids == toset(["rtb-1", "rtb-main"])
-    error_message = "subnet-2 has no route table of its own: it uses the main one."
+    error_message = "subnet-2 has no route table, so it uses the main one."
   }
 }
 
@@ -790,7 +807,7 @@ run "the_main_route_table_is_left_alone_where_no_private_subnet_uses_it" {
 
   assert {
     condition     = aws_vpc_endpoint.gateway["s3"].route_table_ids == toset(["rtb-1"])
-    error_message = "Other subnets' routes are not ours to change."
+    error_message = "The routes of other subnets must not change."
   }
 }
 

@@ -79,6 +79,13 @@ def test_a_second_plan_changes_nothing(stack: Deployed):
     assert stack.stack.planned_changes() == set()
 
 
+def test_a_parameter_holds_the_outputs(stack: Deployed):
+    """The local stack adds its endpoint, and the URL at which the emulator serves the API."""
+    local = {name: stack.outputs[name] for name in ("api_url", "endpoint_url")}
+    held = stack.client("ssm").get_parameter(Name=stack.outputs["outputs_param_name"])["Parameter"]
+    assert json.loads(held["Value"]) | local == stack.outputs
+
+
 def test_code_whose_schema_step_fails_does_not_go_live(stack: Deployed, tmp_path: Path):
     """The alias does not move and the mapping continues with the old code, until an apply succeeds.
 

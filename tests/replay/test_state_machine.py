@@ -134,7 +134,7 @@ def test_a_database_that_stays_down_ends_in_a_report_and_a_cause(walk: Any) -> N
     walked = walk(check=["down", "gave_up"], report=["database_down"])
     assert walked.states == [*BEGIN, *HYDRATE, *CHECK, "WaitForDatabase", *HYDRATE, *CHECK, *REPORTED, "DatabaseDown"]
     assert failed(walked, "DatabaseDown")
-    assert "Mend the database" in str(walked.cause)
+    assert "Repair the database" in str(walked.cause)
 
 
 def test_hydrating_and_collecting_go_on_while_there_is_more(walk: Any) -> None:
@@ -186,7 +186,7 @@ def test_an_incomplete_run_is_red_and_says_what_to_do(walk: Any) -> None:
     walked = walk(report=["incomplete"])
     assert walked.states[-1] == "Incomplete"
     assert failed(walked, "Incomplete")
-    assert "start the replay again" in str(walked.cause)
+    assert "start a new replay" in str(walked.cause)
 
 
 @pytest.mark.parametrize("step", ["start", "check", "hydrate", "collect", "plan", "settle", "report"])

@@ -1,4 +1,4 @@
-"""What AWS calls what Terraform plans. Only names that differ in more than case and underscores are here."""
+"""AWS's names for what Terraform plans, where they differ in more than case and underscores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Target:
+class Translation:
     """A resource of CloudFormation, or an operation as botocore knows it."""
 
     model: str
-    # From the beginning of an attribute to the member that stands for it; "" is the beginning of all.
+    # From the first parts of an attribute to the member for it; "" is the beginning of every attribute.
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -26,7 +26,7 @@ class Documented:
 
 @dataclass(frozen=True)
 class AtMost:
-    """One number of a resource bounds another; the smaller counts as 0 where it is not planned."""
+    """One number of a resource must not exceed another. The smaller one counts as 0 when it is not planned."""
 
     smaller: str
     larger: str
@@ -63,88 +63,94 @@ TABLE = {
     "ttl": "TimeToLiveSpecification",
 }
 
-TRANSLATIONS: dict[str, tuple[Target, ...]] = {
-    "aws_api_gateway_account": (Target("AWS::ApiGateway::Account"),),
+TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
+    "aws_api_gateway_account": (Translation("AWS::ApiGateway::Account"),),
     "aws_api_gateway_authorizer": (
-        Target("AWS::ApiGateway::Authorizer"),
-        Target("apigateway.CreateAuthorizer"),
+        Translation("AWS::ApiGateway::Authorizer"),
+        Translation("apigateway.CreateAuthorizer"),
     ),
-    "aws_api_gateway_deployment": (Target("AWS::ApiGateway::Deployment"), Target("apigateway.CreateDeployment")),
+    "aws_api_gateway_deployment": (
+        Translation("AWS::ApiGateway::Deployment"),
+        Translation("apigateway.CreateDeployment"),
+    ),
     "aws_api_gateway_gateway_response": (
-        Target("AWS::ApiGateway::GatewayResponse"),
-        Target("apigateway.PutGatewayResponse"),
+        Translation("AWS::ApiGateway::GatewayResponse"),
+        Translation("apigateway.PutGatewayResponse"),
     ),
     "aws_api_gateway_integration": (
-        Target(
+        Translation(
             "AWS::ApiGateway::Method",
             {"": "Integration", "http_method": "HttpMethod", "timeout_milliseconds": "Integration.TimeoutInMillis"},
         ),
-        Target("apigateway.PutIntegration", {"timeout_milliseconds": "timeoutInMillis"}),
+        Translation("apigateway.PutIntegration", {"timeout_milliseconds": "timeoutInMillis"}),
     ),
     "aws_api_gateway_method": (
-        Target("AWS::ApiGateway::Method", {"authorization": "AuthorizationType"}),
-        Target("apigateway.PutMethod", {"authorization": "authorizationType"}),
+        Translation("AWS::ApiGateway::Method", {"authorization": "AuthorizationType"}),
+        Translation("apigateway.PutMethod", {"authorization": "authorizationType"}),
     ),
     "aws_api_gateway_method_settings": (
-        Target(
+        Translation(
             "AWS::ApiGateway::Stage",
             {"settings": "MethodSettings"},
         ),
     ),
-    "aws_api_gateway_resource": (Target("AWS::ApiGateway::Resource"), Target("apigateway.CreateResource")),
-    "aws_api_gateway_rest_api": (Target("AWS::ApiGateway::RestApi", TAGS), Target("apigateway.CreateRestApi", TAGS)),
+    "aws_api_gateway_resource": (Translation("AWS::ApiGateway::Resource"), Translation("apigateway.CreateResource")),
+    "aws_api_gateway_rest_api": (
+        Translation("AWS::ApiGateway::RestApi", TAGS),
+        Translation("apigateway.CreateRestApi", TAGS),
+    ),
     "aws_api_gateway_stage": (
-        Target(
+        Translation(
             "AWS::ApiGateway::Stage",
             {**TAGS, "access_log_settings": "AccessLogSetting", "xray_tracing_enabled": "TracingEnabled"},
         ),
-        Target("apigateway.CreateStage", {**TAGS, "xray_tracing_enabled": "tracingEnabled"}),
+        Translation("apigateway.CreateStage", {**TAGS, "xray_tracing_enabled": "tracingEnabled"}),
     ),
-    "aws_cloudwatch_event_rule": (Target("AWS::Events::Rule"), Target("events.PutRule", TAGS)),
+    "aws_cloudwatch_event_rule": (Translation("AWS::Events::Rule"), Translation("events.PutRule", TAGS)),
     "aws_cloudwatch_event_target": (
-        Target("AWS::Events::Rule", {**EVENT_TARGET, "rule": "Name"}),
-        Target("events.PutTargets", {**EVENT_TARGET, "rule": "Rule"}),
+        Translation("AWS::Events::Rule", {**EVENT_TARGET, "rule": "Name"}),
+        Translation("events.PutTargets", {**EVENT_TARGET, "rule": "Rule"}),
     ),
     "aws_cloudwatch_log_group": (
-        Target("AWS::Logs::LogGroup", {**TAGS, "name": "LogGroupName"}),
-        Target("logs.CreateLogGroup", {**TAGS, "name": "logGroupName"}),
-        Target("logs.PutRetentionPolicy"),
+        Translation("AWS::Logs::LogGroup", {**TAGS, "name": "LogGroupName"}),
+        Translation("logs.CreateLogGroup", {**TAGS, "name": "logGroupName"}),
+        Translation("logs.PutRetentionPolicy"),
     ),
-    "aws_db_proxy": (Target("AWS::RDS::DBProxy", PROXY), Target("rds.CreateDBProxy", PROXY)),
+    "aws_db_proxy": (Translation("AWS::RDS::DBProxy", PROXY), Translation("rds.CreateDBProxy", PROXY)),
     "aws_db_proxy_default_target_group": (
-        Target("AWS::RDS::DBProxyTargetGroup", {"connection_pool_config": "ConnectionPoolConfigurationInfo"}),
-        Target("rds.ModifyDBProxyTargetGroup"),
+        Translation("AWS::RDS::DBProxyTargetGroup", {"connection_pool_config": "ConnectionPoolConfigurationInfo"}),
+        Translation("rds.ModifyDBProxyTargetGroup"),
     ),
     "aws_db_proxy_target": (
-        Target("AWS::RDS::DBProxyTargetGroup", PROXIED),
-        Target("rds.RegisterDBProxyTargets", PROXIED),
+        Translation("AWS::RDS::DBProxyTargetGroup", PROXIED),
+        Translation("rds.RegisterDBProxyTargets", PROXIED),
     ),
     "aws_dynamodb_table": (
-        Target(
+        Translation(
             "AWS::DynamoDB::Table",
             TABLE | {"point_in_time_recovery.enabled": "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled"},
         ),
-        Target("dynamodb.CreateTable", TABLE | {"stream_enabled": "StreamSpecification.StreamEnabled"}),
-        Target("dynamodb.UpdateTimeToLive", {"ttl": "TimeToLiveSpecification"}),
+        Translation("dynamodb.CreateTable", TABLE | {"stream_enabled": "StreamSpecification.StreamEnabled"}),
+        Translation("dynamodb.UpdateTimeToLive", {"ttl": "TimeToLiveSpecification"}),
     ),
-    "aws_iam_role": (Target("AWS::IAM::Role", ROLE), Target("iam.CreateRole", ROLE)),
-    "aws_iam_role_policy": (Target("AWS::IAM::RolePolicy", POLICY), Target("iam.PutRolePolicy", POLICY)),
-    "aws_iam_role_policy_attachment": (Target("iam.AttachRolePolicy", {"role": "RoleName"}),),
-    "aws_lambda_alias": (Target("AWS::Lambda::Alias"), Target("lambda.CreateAlias")),
+    "aws_iam_role": (Translation("AWS::IAM::Role", ROLE), Translation("iam.CreateRole", ROLE)),
+    "aws_iam_role_policy": (Translation("AWS::IAM::RolePolicy", POLICY), Translation("iam.PutRolePolicy", POLICY)),
+    "aws_iam_role_policy_attachment": (Translation("iam.AttachRolePolicy", {"role": "RoleName"}),),
+    "aws_lambda_alias": (Translation("AWS::Lambda::Alias"), Translation("lambda.CreateAlias")),
     "aws_lambda_event_source_mapping": (
-        Target("AWS::Lambda::EventSourceMapping", TAGS),
-        Target("lambda.CreateEventSourceMapping", TAGS),
+        Translation("AWS::Lambda::EventSourceMapping", TAGS),
+        Translation("lambda.CreateEventSourceMapping", TAGS),
     ),
     "aws_lambda_function": (
-        Target("AWS::Lambda::Function", TAGS),
-        Target("lambda.CreateFunction", TAGS),
-        Target("lambda.PutFunctionConcurrency"),
+        Translation("AWS::Lambda::Function", TAGS),
+        Translation("lambda.CreateFunction", TAGS),
+        Translation("lambda.PutFunctionConcurrency"),
     ),
-    "aws_lambda_invocation": (Target("lambda.Invoke", {"input": "Payload"}),),
-    "aws_lambda_permission": (Target("AWS::Lambda::Permission"), Target("lambda.AddPermission")),
-    "aws_s3_bucket": (Target("AWS::S3::Bucket", {**TAGS, "bucket": "BucketName"}), Target("s3.CreateBucket")),
+    "aws_lambda_invocation": (Translation("lambda.Invoke", {"input": "Payload"}),),
+    "aws_lambda_permission": (Translation("AWS::Lambda::Permission"), Translation("lambda.AddPermission")),
+    "aws_s3_bucket": (Translation("AWS::S3::Bucket", {**TAGS, "bucket": "BucketName"}), Translation("s3.CreateBucket")),
     "aws_s3_bucket_lifecycle_configuration": (
-        Target(
+        Translation(
             "AWS::S3::Bucket",
             {
                 "rule": S3_RULE,
@@ -154,18 +160,18 @@ TRANSLATIONS: dict[str, tuple[Target, ...]] = {
                 "transition_default_minimum_object_size": "LifecycleConfiguration.TransitionDefaultMinimumObjectSize",
             },
         ),
-        Target("s3.PutBucketLifecycleConfiguration", {"rule": S3_RULE}),
+        Translation("s3.PutBucketLifecycleConfiguration", {"rule": S3_RULE}),
     ),
     "aws_s3_bucket_notification": (
-        Target(
+        Translation(
             "AWS::S3::Bucket",
             {"eventbridge": "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"},
         ),
     ),
-    "aws_s3_bucket_policy": (Target("AWS::S3::BucketPolicy", {"policy": "PolicyDocument"}),),
-    "aws_s3_bucket_public_access_block": (Target("AWS::S3::Bucket", {"": "PublicAccessBlockConfiguration"}),),
+    "aws_s3_bucket_policy": (Translation("AWS::S3::BucketPolicy", {"policy": "PolicyDocument"}),),
+    "aws_s3_bucket_public_access_block": (Translation("AWS::S3::Bucket", {"": "PublicAccessBlockConfiguration"}),),
     "aws_s3_bucket_server_side_encryption_configuration": (
-        Target(
+        Translation(
             "AWS::S3::Bucket",
             {
                 "rule.apply_server_side_encryption_by_default": "BucketEncryption.ServerSideEncryptionConfiguration"
@@ -173,26 +179,26 @@ TRANSLATIONS: dict[str, tuple[Target, ...]] = {
             },
         ),
     ),
-    "aws_s3_bucket_versioning": (Target("AWS::S3::Bucket"),),
+    "aws_s3_bucket_versioning": (Translation("AWS::S3::Bucket"),),
     "aws_secretsmanager_secret": (
-        Target("AWS::SecretsManager::Secret", TAGS),
-        Target("secretsmanager.CreateSecret", TAGS),
-        Target("secretsmanager.DeleteSecret"),
+        Translation("AWS::SecretsManager::Secret", TAGS),
+        Translation("secretsmanager.CreateSecret", TAGS),
+        Translation("secretsmanager.DeleteSecret"),
     ),
-    "aws_secretsmanager_secret_version": (Target("secretsmanager.PutSecretValue"),),
+    "aws_secretsmanager_secret_version": (Translation("secretsmanager.PutSecretValue"),),
     "aws_security_group": (
-        Target("AWS::EC2::SecurityGroup", {**TAGS, "description": "GroupDescription", "name": "GroupName"}),
-        Target("ec2.CreateSecurityGroup", {"name": "GroupName"}),
+        Translation("AWS::EC2::SecurityGroup", {**TAGS, "description": "GroupDescription", "name": "GroupName"}),
+        Translation("ec2.CreateSecurityGroup", {"name": "GroupName"}),
     ),
     "aws_sfn_state_machine": (
-        Target(
+        Translation(
             "AWS::StepFunctions::StateMachine",
             {**TAGS, "definition": "DefinitionString", "name": "StateMachineName", "type": "StateMachineType"},
         ),
-        Target("stepfunctions.CreateStateMachine", TAGS),
+        Translation("stepfunctions.CreateStateMachine", TAGS),
     ),
     "aws_sqs_queue": (
-        Target(
+        Translation(
             "AWS::SQS::Queue",
             {
                 **TAGS,
@@ -203,30 +209,33 @@ TRANSLATIONS: dict[str, tuple[Target, ...]] = {
                 "visibility_timeout_seconds": "VisibilityTimeout",
             },
         ),
-        Target("sqs.CreateQueue", {"name": "QueueName"}),
+        Translation("sqs.CreateQueue", {"name": "QueueName"}),
     ),
-    "aws_ssm_parameter": (Target("AWS::SSM::Parameter", TAGS), Target("ssm.PutParameter", TAGS)),
+    "aws_ssm_parameter": (
+        Translation("AWS::SSM::Parameter", {**TAGS, "insecure_value": "Value"}),
+        Translation("ssm.PutParameter", {**TAGS, "insecure_value": "Value"}),
+    ),
     "aws_vpc_endpoint": (
-        Target("AWS::EC2::VPCEndpoint", TAGS),
-        Target("ec2.CreateVpcEndpoint"),
+        Translation("AWS::EC2::VPCEndpoint", TAGS),
+        Translation("ec2.CreateVpcEndpoint"),
     ),
     "aws_vpc_security_group_egress_rule": (
-        Target(
+        Translation(
             "AWS::EC2::SecurityGroupEgress",
             {**GROUP_RULE, "referenced_security_group_id": "DestinationSecurityGroupId"},
         ),
-        Target("ec2.CreateTags", TAGS),
+        Translation("ec2.CreateTags", TAGS),
     ),
     "aws_vpc_security_group_ingress_rule": (
-        Target(
+        Translation(
             "AWS::EC2::SecurityGroupIngress",
             {**GROUP_RULE, "referenced_security_group_id": "SourceSecurityGroupId"},
         ),
-        Target("ec2.CreateTags", TAGS),
+        Translation("ec2.CreateTags", TAGS),
     ),
 }
 
-# Attributes that only the provider knows, or whose value AWS is not given as it is.
+# Attributes that only the provider knows, or that it sends to AWS in another form.
 UNTRANSLATED = {
     ("aws_api_gateway_method_settings", "method_path"),  # of two members: ResourcePath/HttpMethod
     ("aws_cloudwatch_event_rule", "force_destroy"),
@@ -244,7 +253,7 @@ UNTRANSLATED = {
     ("aws_security_group", "timeouts"),
 }
 
-# What the provider plans for an attribute that is not set, and does not send.
+# Values that the provider plans for attributes that are not set, and does not send.
 UNSET = {
     ("aws_lambda_function", "reserved_concurrent_executions"): -1,
     ("aws_sqs_queue", "kms_data_key_reuse_period_seconds"): 0,
@@ -255,7 +264,7 @@ EC2_TEXT = Documented(
     {"maxLength": 255, "pattern": r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]*\Z"},
     f"{API}/AWSEC2/latest/APIReference/API_IpRange.html",
 )
-# Constraints that are in no model, only in the documentation's words.
+# Constraints that AWS documents, and that no model has.
 DOCUMENTED = {
     ("aws_db_proxy", "name"): Documented(
         {"maxLength": 63, "pattern": r"^(?!.*--)[a-zA-Z][a-zA-Z0-9-]*(?<!-)\Z"},
@@ -290,8 +299,12 @@ DOCUMENTED = {
         f"{API}/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html",
     ),
     ("aws_ssm_parameter", "name"): Documented(
-        # A name in a hierarchy begins with a slash, and has at most fifteen levels.
+        # A name with levels begins with a slash. It has at most 15 levels.
         {"pattern": r"^(?!/?(?i:aws|ssm))([a-zA-Z0-9_.-]+|(/[a-zA-Z0-9_.-]+){1,15})\Z"},
+        f"{API}/systems-manager/latest/APIReference/API_PutParameter.html",
+    ),
+    ("aws_ssm_parameter", "insecure_value"): Documented(
+        {"maxLength": 4096},  # of the standard tier
         f"{API}/systems-manager/latest/APIReference/API_PutParameter.html",
     ),
     ("aws_vpc_security_group_egress_rule", "description"): EC2_TEXT,

@@ -1,4 +1,4 @@
-"""Variants of the variables that together plan every resource, and every number at both of its ends."""
+"""Variants of the variables. Together they plan every resource, and every number at its minimum and maximum."""
 
 from __future__ import annotations
 
@@ -94,11 +94,19 @@ VARIANTS: dict[str, Variables] = {
         "manage_api_gateway_account": True,
         "rds_secret_kms_key_arn": "arn:aws:kms:eu-west-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef",
     },
-    # Both are in the replayer's environment.
+    # The environment of the replayer has both.
     "largest_with_queue_and_endpoint": LONGEST
     | {
         "create_vpc_endpoints": ["dynamodb-streams"],
         "failure_destination": "sqs",
+        "stream_maximum_record_age_seconds": 43200,
+    },
+    # The longest names that AWS allows: 512 characters and a suffix for a secret, 1011 for a parameter.
+    "longest_outputs": {name: value for name, value in LONGEST.items() if name != "mysql_ca_pem"}
+    | {
+        "failure_destination": "sqs",
+        "rds_connection_param_name": f"/test/{'p' * 1005}",
+        "rds_secret_arn": f"arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:{'s' * 512}-AbCdEf",
         "stream_maximum_record_age_seconds": 43200,
     },
     "odd_percent": PROXY | {"rds_proxy_max_connections_percent": 49},

@@ -1,15 +1,16 @@
-"""What Terraform plans is held against AWS's own constraints: an apply would find out too late."""
+"""Planned values are checked against AWS's own constraints, before an apply would fail on them."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hcl_blocks import blocks
 from test_terraform_wiring import MOCKS_SINCE, version
 
+from scripts.generators.hcl import blocks
 from tests.support.aws_constraints import attributes, untranslated, violations
 from tests.support.aws_translation import DOCUMENTED, RELATED, TRANSLATIONS, UNSET, UNTRANSLATED
 from tests.support.plan_variants import LARGEST, PROXY, SMALLEST, VARIANTS
@@ -24,30 +25,30 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> list[Planned]:
 
 
 def test_aws_takes_every_value_that_is_planned(planned: list[Planned]) -> None:
-    """In every variant, each value fits CloudFormation's schema, botocore's model and the documented rules."""
+    """Each value of each variant fits CloudFormation's schema, botocore's model and the documented rules."""
     assert violations(planned) == []
 
 
 def test_every_attribute_is_translated_or_listed(planned: list[Planned]) -> None:
-    """A new resource type or attribute needs a translation, or a place in the list of those that have none."""
+    """A new resource type or attribute needs a translation, or an entry in UNTRANSLATED."""
     assert untranslated(planned) == UNTRANSLATED
 
 
 def test_every_resource_is_planned_in_some_variant(planned: list[Planned]) -> None:
-    """What no variant plans is not checked."""
+    """A resource that no variant plans is not checked."""
     written = {".".join(block.labels) for block in blocks("resource")}
     assert {resource.address.split("[")[0] for resource in planned} == written
 
 
-def test_every_number_is_planned_at_both_its_ends() -> None:
-    """An error may show only below or above some value."""
-    numbers = {block.labels[0] for block in blocks("variable") if re.search(r"type\s+= number", block.body)}
+def test_every_number_is_planned_at_both_ends() -> None:
+    """An error may appear only below or above some value."""
+    numbers = {block.labels[0] for block in blocks("variable") if block.attributes["type"] == "number"}
     assert set(SMALLEST) == numbers
     assert set(LARGEST) == numbers
 
 
 def test_every_declared_rule_meets_a_planned_value(planned: list[Planned]) -> None:
-    """A rule for a type or attribute that is gone, or misspelled, would check nothing."""
+    """A rule for a removed or misspelled attribute would check nothing."""
     types = {resource.type for resource in planned}
     assert set(TRANSLATIONS) == types
     assert set(RELATED) <= types
@@ -56,16 +57,23 @@ def test_every_declared_rule_meets_a_planned_value(planned: list[Planned]) -> No
 
 
 def test_every_functions_environment_is_measured(planned: list[Planned]) -> None:
-    """One value in it that is only known after apply would hide the whole from the rule about its size."""
+    """One value that is only known after apply would hide the whole environment from the size rule."""
     functions = [resource for resource in planned if resource.type == "aws_lambda_function"]
     hidden = [one for one in functions if "environment.variables" not in dict(attributes(one.values))]
     assert {one.plan for one in functions} == set(VARIANTS)
     assert hidden == []
 
 
+def test_the_outputs_parameter_is_measured_whole(planned: list[Planned]) -> None:
+    """One value that is only known after apply would hide the JSON from the size rule."""
+    held = [one for one in planned if one.address == "aws_ssm_parameter.outputs"]
+    names = {block.labels[0] for block in blocks("output")}
+    assert [set(json.loads(one.values["insecure_value"])) for one in held] == [names] * len(VARIANTS)
+
+
 @pytest.fixture(scope="module")
 def errors_put_back(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The configuration with the errors that once made every first apply fail."""
+    """The violations of a configuration with the errors that once made every first apply fail."""
     folder = copy_configuration(tmp_path_factory.mktemp("errors"))
     edit(folder / "network.tf", r"Backstream (functions|VPC)", r"Backstream's \1", times=2)
     edit(folder / "rds_proxy.tf", "Backstream RDS", "Backstream's RDS", times=1)
@@ -81,7 +89,7 @@ def edit(file: Path, old: str, new: str, *, times: int) -> None:
 
 
 def test_the_errors_of_the_first_apply_are_found(errors_put_back: list[str]) -> None:
-    """Apostrophes in descriptions, and an idle share above the most: 50 is the provider's default for it."""
+    """Apostrophes in descriptions, and an idle share above the maximum: 50 is the provider's default."""
     idle = "connection_pool_config.max_idle_connections_percent"
     assert sorted(errors_put_back) == [
         f'aws_db_proxy_default_target_group.mysql["proxy"] {idle}',
@@ -92,7 +100,7 @@ def test_the_errors_of_the_first_apply_are_found(errors_put_back: list[str]) -> 
 
 
 LONG_DOCUMENT = {"variables": {"MYSQL_CA_PEM": "x" * 4096}}
-# A value that is wrong by one kind of rule, in place of the planned one; who says so, and what.
+# Type, a value that violates one kind of rule, the model or page that refuses it, and part of the error.
 WRONG = {
     "a string too long": ("aws_lambda_function", {"function_name": "f" * 141}, "lambda.CreateFunction", "is too long"),
     "a string too short": (
@@ -158,6 +166,12 @@ WRONG = {
         "minimum of 0",
     ),
     "a documented name": ("aws_ssm_parameter", {"name": "test/mysql"}, "API_PutParameter", "does not match"),
+    "a standard parameter of 4 KB": (
+        "aws_ssm_parameter",
+        {"insecure_value": "v" * 4097},
+        "API_PutParameter",
+        "is too long",
+    ),
     "a relation": (
         "aws_db_proxy_default_target_group",
         {"connection_pool_config": [{"max_connections_percent": 49, "max_idle_connections_percent": 50}]},
@@ -169,20 +183,20 @@ WRONG = {
 
 @pytest.mark.parametrize(("kind", "values", "said_by", "error"), WRONG.values(), ids=WRONG)
 def test_a_wrong_value_is_found(kind: str, values: dict[str, Any], said_by: str, error: str) -> None:
-    """The checker sees each kind of rule broken, wherever in the values that is."""
+    """The checker finds a violation of each kind of rule, at any depth."""
     found = violations([Planned("mutated", f"{kind}.it", kind, values)])
     assert [one for one in found if said_by in one.said_by and error in one.error], found
 
 
 def test_an_idle_share_as_large_as_the_most_is_taken() -> None:
-    """The relation is at most, not below."""
+    """The rule is "at most", not "below"."""
     pool = {"max_connections_percent": 50, "max_idle_connections_percent": 50}
     kind = "aws_db_proxy_default_target_group"
     assert violations([Planned("equal", f"{kind}.it", kind, {"connection_pool_config": [pool]})]) == []
 
 
 def test_an_attribute_that_no_model_knows_is_reported() -> None:
-    """So is a type that nobody has translated."""
+    """So is a type without a translation."""
     planned = [Planned("new", "aws_iam_role.it", "aws_iam_role", {"name": "r", "moustache": "long"})]
     planned += [Planned("new", "aws_new.it", "aws_new", {"block": [{"size": 1, "unset": None}]})]
     assert untranslated(planned) == {("aws_iam_role", "moustache"), ("aws_new", "block.size")}

@@ -95,14 +95,14 @@ def test_every_step_outlasts_its_function(name: str) -> None:
     assert f"timeout          = {LAMBDA_TIMEOUT} " in (ROOT / "terraform" / "replay.tf").read_text()
 
 
-def test_a_step_that_fails_for_good_fails_the_execution_and_only_lanes_are_caught() -> None:
-    """A redrive goes on where an execution failed; from a Fail state it would only fail again."""
+def test_only_the_map_and_its_lanes_catch_errors() -> None:
+    """Elsewhere a failed step fails the execution there, so that a redrive continues with that step."""
     assert {name for name, state in ALL.items() if "Catch" in state} == {"Drain", "DrainLane"}
     for name, way_out in (("Drain", "Settle"), ("DrainLane", "LaneFailed")):
         assert ALL[name]["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": way_out}]
 
 
-def test_the_map_bears_every_lane_failing_and_leaves_retries_to_the_lanes() -> None:
+def test_the_map_tolerates_failing_lanes_and_never_retries() -> None:
     drain = ALL["Drain"]
     most = json.loads((ROOT / "lambdas" / "dlq_replayer" / "input.schema.json").read_text())
     assert drain["ToleratedFailureCount"] == most["properties"]["concurrency"]["maximum"] == drain["MaxConcurrency"]
@@ -110,12 +110,12 @@ def test_the_map_bears_every_lane_failing_and_leaves_retries_to_the_lanes() -> N
     assert "No Retry" in drain["Comment"]
 
 
-def test_each_failure_has_an_error_and_a_cause_that_says_what_to_do() -> None:
+def test_each_failure_says_what_to_do() -> None:
     failures = {name: state for name, state in ALL.items() if state["Type"] == "Fail"}
     assert set(failures) == {"WrongInput", "DatabaseDown", "Incomplete"}
     for name, state in failures.items():
         assert state["Error"] == name
-        assert state.get("CausePath") == "$.message" or "start the replay again" in state["Cause"]
+        assert state.get("CausePath") == "$.message" or "start a new replay" in state["Cause"]
 
 
 def test_the_actions_are_those_that_the_function_knows() -> None:
@@ -131,7 +131,7 @@ def test_only_what_runs_alike_everywhere_is_used() -> None:
     assert {ALL[name]["Resource"] for name in TASKS} == {REPLAYER}
 
 
-def test_the_longest_wait_for_the_database_fits_into_an_executions_history() -> None:
+def test_the_longest_wait_fits_into_an_execution_history() -> None:
     """25,000 events at most: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
     events = {"Wait": 2, "Choice": 2, "Task": 5}
     states, name, round_trip = DEFINITION["States"], "WaitForDatabase", 0

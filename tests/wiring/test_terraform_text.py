@@ -1,18 +1,24 @@
-"""Rules over Terraform's sources: described, pinned, no wildcards, and the functions' variables as documented."""
+"""Rules for Terraform's sources: descriptions, pinned versions, policies without wildcards, outputs and variables."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from hcl_blocks import TERRAFORM, blocks, lists
 
 from common.layout import DEFERRED, EXPIRED, FAILED, HYDRATED, QUARANTINE, REPLAY, REPLAYED, UNFINISHED
-from scripts.build import ROOT
+from scripts.generators import configuration
+from scripts.generators.hcl import TERRAFORM, blocks, parse
+from scripts.generators.settings_classes import settings_of
 
-# What AWS leaves no other way for; each has its reason beside it.
+LOCK_FILE = TERRAFORM / ".terraform.lock.hcl"
+PLATFORMS = 4  # at least Linux and macOS, on amd64 and arm64
+AWS_PROVIDER = "registry.terraform.io/hashicorp/aws"
+# AWS allows nothing narrower. The sources give the reason for each.
 WILDCARD_RESOURCES = {
     (
         "telemetry",
@@ -21,11 +27,11 @@ WILDCARD_RESOURCES = {
     ("telemetry", "*"),  # X-Ray
     ("vpc_access", "*"),  # network interfaces
     ("failures_bucket", "${local.failures_bucket_arn}/*"),  # a bucket policy that denies
-    ("stream_consumer", "${local.failures_bucket_arn}/*"),  # keys that Lambda makes up
-    ("stream_consumer", f"${{local.failures_bucket_arn}}/{UNFINISHED}*"),  # one object a batch
+    ("stream_consumer", "${local.failures_bucket_arn}/*"),  # Lambda chooses the keys
+    ("stream_consumer", f"${{local.failures_bucket_arn}}/{UNFINISHED}*"),  # one object per batch
     ("stream_consumer", "${local.orders_arn}/stream/*"),  # ListStreams
-    ("dlq_replayer", "${local.orders_arn}/stream/*"),  # a pointer may be into an earlier stream
-    ("dlq_replayer", "${local.replay_executions_arn}:*"),  # whoever holds the lock
+    ("dlq_replayer", "${local.orders_arn}/stream/*"),  # a pointer may refer to an earlier stream
+    ("dlq_replayer", "${local.replay_executions_arn}:*"),  # the holder of the lock
     ("replay", "${local.replay_executions_arn}:*"),  # lanes
     ("replay", "${local.replay_executions_arn}/Drain:*"),  # lanes
     ("replay", "*"),  # log deliveries, X-Ray
@@ -34,28 +40,48 @@ WILDCARD_RESOURCES = {
         for folder in (FAILED, HYDRATED, DEFERRED, EXPIRED, QUARANTINE, REPLAY, REPLAYED)
     ),
 }
-FUNCTIONS = {
-    "api": "api",
-    "authorizer": "api_authorizer",
-    "consumer": "stream_consumer",
-    "replayer": "dlq_replayer",
-    "schema": "schema",
-}
-
-
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 EC2_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
 
 
-def test_ec2_takes_every_description_of_a_security_group() -> None:
+def nested(value: Any) -> Iterator[dict[str, Any]]:
+    """Every map inside a parsed block, the block itself included."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nested(inner)
+
+
+def statements(document: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Every statement of the policy documents, those of dynamic blocks included, with its document's name."""
+    labels = ("aws_iam_policy_document", *([document] if document else []))
+    return [
+        (block.labels[1], found)
+        for block in blocks("data", *labels)
+        for found in nested(block.attributes)
+        if "actions" in found
+    ]
+
+
+def wildcards(attribute: str) -> set[tuple[str, str]]:
+    """Policy document and value of every name or ARN with a star in it."""
+    return {
+        (document, value)
+        for document, statement in statements()
+        for value in _listed(statement.get(attribute, []))
+        if "*" in value
+    }
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_ec2_takes_every_security_group_text() -> None:
     """Neither the provider nor an emulator checks them: an apostrophe fails the first apply on AWS."""
     kinds = ("aws_security_group", "aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule")
-    texts = {
-        text
-        for kind in kinds
-        for block in blocks("resource", kind)
-        for text in re.findall(r'^  description += "(.*)"$', block.body, re.MULTILINE)
-    }
+    resources = [block.attributes for kind in kinds for block in blocks("resource", kind)]
+    texts = {attributes["description"] for attributes in resources if "description" in attributes}
     assert len(texts) >= 3
     assert {text for text in texts if not EC2_TEXT.fullmatch(text)} == set()
 
@@ -73,21 +99,15 @@ def test_terraform_is_formatted() -> None:
 
 @pytest.mark.parametrize("kind", ["variable", "output"])
 def test_variables_and_outputs_are_described(kind: str) -> None:
-    bare = [
-        block.labels[0] for block in blocks(kind) if not re.search(r'^  description = "\w', block.body, re.MULTILINE)
-    ]
-    assert bare == []
+    assert [block.labels[0] for block in blocks(kind) if not block.attributes.get("description")] == []
 
 
-def test_variables_are_typed_and_only_the_references_six_have_no_default() -> None:
-    untyped = [
-        block.labels[0] for block in blocks("variable") if not re.search(r"^  type +=", block.body, re.MULTILINE)
-    ]
-    required = {
-        block.labels[0] for block in blocks("variable") if not re.search(r"^  default +=", block.body, re.MULTILINE)
-    }
-    assert untyped == []
-    assert required == {
+def test_variables_have_a_type() -> None:
+    assert [block.labels[0] for block in blocks("variable") if "type" not in block.attributes] == []
+
+
+def test_only_six_variables_are_required() -> None:
+    assert {block.labels[0] for block in blocks("variable") if "default" not in block.attributes} == {
         "aws_region",
         "env",
         "vpc_id",
@@ -99,58 +119,61 @@ def test_variables_are_typed_and_only_the_references_six_have_no_default() -> No
 
 def test_variables_are_used() -> None:
     text = "\n".join(file.read_text() for file in TERRAFORM.glob("*.tf") if file.name != "variables.tf")
-    assert [block.labels[0] for block in blocks("variable") if f"var.{block.labels[0]}" not in text] == []
+    names = [block.labels[0] for block in blocks("variable")]
+    assert [name for name in names if not re.search(rf"\bvar\.{name}\b", text)] == []
 
 
-def test_only_the_aws_provider_is_used_and_its_version_is_exact() -> None:
-    (settings,) = blocks("terraform")
-    assert re.findall(r'source += +"(.+)"', settings.body) == ["hashicorp/aws"]
-    assert re.findall(r'^ +version += +"(.+)"', settings.body, re.MULTILINE) == ["5.100.0"]
+def test_only_the_aws_provider_is_used() -> None:
     used = {block.labels[0].split("_")[0] for kind in ("resource", "data") for block in blocks(kind)}
     assert used == {"aws"}
 
 
+def test_the_lock_file_has_the_exact_version_and_hashes() -> None:
+    """For every platform: `zh:` is the archive in the registry, `h1:` also an unpacked package in a mirror."""
+    (settings,) = blocks("terraform")
+    (required,) = settings.attributes["required_providers"]
+    asked = {name: value for name, value in required.items() if isinstance(value, dict)}
+    assert asked == {"aws": {"source": "hashicorp/aws", "version": "5.100.0"}}
+    ((locked),) = parse(LOCK_FILE.read_text())["provider"]
+    assert set(locked) == {AWS_PROVIDER}
+    assert locked[AWS_PROVIDER]["version"] == locked[AWS_PROVIDER]["constraints"] == asked["aws"]["version"]
+    hashes = locked[AWS_PROVIDER]["hashes"]
+    packages = [text for text in hashes if text.startswith("h1:")]
+    archives = [text for text in hashes if text.startswith("zh:")]
+    assert len(packages) >= PLATFORMS
+    assert len(archives) > PLATFORMS  # of every platform, and of the registry's manifest
+    assert len(set(hashes)) == len(packages) + len(archives)
+
+
 def test_roles_get_exact_resources() -> None:
-    wild = {
-        (document.labels[1], resource)
-        for document in blocks("data", "aws_iam_policy_document")
-        for resources in lists(document, "resources")
-        for resource in resources
-        if "*" in resource
-    }
-    assert wild == WILDCARD_RESOURCES
+    assert wildcards("resources") == WILDCARD_RESOURCES
 
 
 def test_roles_get_exact_actions() -> None:
-    wild = {
-        (document.labels[1], action)
-        for document in blocks("data", "aws_iam_policy_document")
-        for actions in lists(document, "actions")
-        for action in actions
-        if "*" in action
-    }
-    assert wild == {("failures_bucket", "s3:*")}  # denied without TLS, whatever it is
+    assert wildcards("actions") == {("failures_bucket", "s3:*")}  # denied without TLS
 
 
 def granted(role: str, action: str) -> set[str]:
     """The folders of the failures bucket for which a role has `action`."""
-    (document,) = blocks("data", "aws_iam_policy_document", role)
-    statements = re.split(r"^ +(?:statement|content) \{$", document.body, flags=re.MULTILINE)
     found = {
-        text for one in statements if f'"{action}"' in one for text in re.findall(r"failures_bucket_arn\}/(.*)\*", one)
+        folder
+        for _, statement in statements(role)
+        if action in statement["actions"]
+        for resource in _listed(statement["resources"])
+        for folder in re.findall(r"failures_bucket_arn\}/(.*)\*", resource)
     }
     assert found, (role, action)
     return found
 
 
-def test_the_consumer_may_read_what_it_has_noted() -> None:
-    """It is asked for in the middle of an outage of many rows: a refusal would hold the shard."""
+def test_the_consumer_may_read_its_notes() -> None:
+    """It reads them during an outage of many rows. A refusal would block the shard."""
     assert granted("stream_consumer", "s3:GetObject") == {UNFINISHED}
     assert granted("stream_consumer", "s3:PutObject") == {""}
 
 
-def test_the_replayer_may_use_the_folders_that_its_code_names() -> None:
-    """A conditional delete takes the right to read, too.
+def test_the_replayer_may_use_the_folders_of_its_code() -> None:
+    """A conditional delete also needs the right to read.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-delete-enforce.html
     """
@@ -161,55 +184,37 @@ def test_the_replayer_may_use_the_folders_that_its_code_names() -> None:
     assert granted("dlq_replayer", "s3:PutObject") == written
 
 
-def test_policies_are_written_as_policy_documents() -> None:
+def test_policies_are_policy_documents() -> None:
     for kind in ("aws_iam_role", "aws_iam_role_policy", "aws_s3_bucket_policy"):
         for block in blocks("resource", kind):
-            given = re.findall(r"^ +(?:policy|assume_role_policy) += (.+)", block.body, re.MULTILINE)
-            assert [value.startswith("data.aws_iam_policy_document.") for value in given] == [True], block.labels
+            given = [block.attributes[name] for name in ("policy", "assume_role_policy") if name in block.attributes]
+            assert [value.startswith("${data.aws_iam_policy_document.") for value in given] == [True], block.labels
 
 
-def test_every_function_has_its_log_group_and_role_from_one_map() -> None:
-    names = {block.labels[1] for block in blocks("resource", "aws_lambda_function")}
-    for block in blocks("resource", "aws_lambda_function"):
-        assert f'aws_iam_role.function["{block.labels[1]}"].arn' in block.body
-        assert "aws_cloudwatch_log_group.function" in block.body, "the function would make a group without retention"
-    assert names == set(FUNCTIONS.values())
+def test_each_function_has_its_role_and_log_group() -> None:
+    """Without Terraform's log group the function would create one without a retention."""
+    (names,) = (
+        block.attributes["function_names"] for block in blocks("locals") if "function_names" in block.attributes
+    )
+    functions = blocks("resource", "aws_lambda_function")
+    for block in functions:
+        assert block.attributes["role"] == f'${{aws_iam_role.function["{block.labels[1]}"].arn}}'
+        assert "${aws_cloudwatch_log_group.function}" in block.attributes["depends_on"]
+    assert {block.labels[1] for block in functions} == set(names)
 
 
-def keys(text: str) -> set[str]:
-    """Upper-case keys of the maps in a text, those of the locals that it merges in included."""
-    found = set(re.findall(r'(?:^|\{)\s*"?([A-Z][A-Z0-9_]+)"? +=', text, re.MULTILINE))
-    found |= set(re.findall(r'"([A-Z][A-Z0-9_]+)" =>', text))
-    for name in re.findall(r"local\.(powertools|database_environment)\b", text):
-        found |= keys(local(name))
-    return found
-
-
-def local(name: str) -> str:
-    bodies = "\n".join(block.body for block in blocks("locals"))
-    match = re.search(rf"^  {name} += (.*?)(?=^  \w|\Z)", bodies, re.MULTILINE | re.DOTALL)
-    assert match, name
-    return match[1]
-
-
-def set_by_terraform(function: str) -> set[str]:
+@pytest.mark.parametrize("function", [block.labels[1] for block in blocks("resource", "aws_lambda_function")])
+def test_functions_get_exactly_what_they_read(function: str) -> None:
+    """A variable that Terraform does not set keeps its default, whatever the operator configured."""
     (block,) = blocks("resource", "aws_lambda_function", function)
-    environment = re.search(r"^  environment \{\n(.*?)^  \}", block.body, re.MULTILINE | re.DOTALL)
-    assert environment, function
-    return keys(environment[1])
+    given = set(configuration.environment_of(block))
+    assert given - set(configuration.LIBRARIES) == set(settings_of(block.attributes["handler"]))
 
 
-def documented(function: str) -> set[str]:
-    table = (ROOT / "docs" / "architecture.md").read_text().partition("## Environment variables")[2]
-    rows = re.findall(r"^\| (`[A-Z].+?) \| (.+?) \|", table.partition("\n## ")[0], re.MULTILINE)
-    return {
-        name
-        for names, functions in rows
-        if functions == "all" or function in functions.split(", ")
-        for name in re.findall(r"`([A-Z_]+)`", names)
-    }
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_functions_get_the_variables_that_are_documented(function: str) -> None:
-    assert set_by_terraform(FUNCTIONS[function]) == documented(function)
+def test_the_outputs_parameter_holds_every_output() -> None:
+    """Outputs and parameter come from one map, and no output is left out of it."""
+    (outputs,) = (block.attributes["outputs"] for block in blocks("locals") if "outputs" in block.attributes)
+    given = {block.labels[0]: block.attributes["value"] for block in blocks("output")}
+    assert given == {name: f"${{local.outputs.{name}}}" for name in outputs}
+    (parameter,) = blocks("resource", "aws_ssm_parameter", "outputs")
+    assert parameter.attributes["insecure_value"] == "${jsonencode(local.outputs)}"

@@ -10,12 +10,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hcl_blocks import TERRAFORM
 
 from scripts.build import ROOT
+from scripts.build import ROOT
+from scripts.generators.hcl import TERRAFORM
 from scripts.local_stack.terraform import NEIGHBOURS, link_mirror
 
-# The first version that mocks providers; the configuration itself needs 1.5.
+# The first version of Terraform that mocks providers. The configuration needs 1.5.
 MOCKS_SINCE = (1, 7)
 
 
@@ -27,7 +28,7 @@ def version() -> tuple[int, ...]:
 
 
 def terraform(folder: Path, *arguments: str) -> str:
-    # Nothing of the user's: neither an emulator nor variables.
+    # Without the user's AWS settings and Terraform variables.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
     done = subprocess.run(
         ["terraform", *arguments, "-no-color"],
@@ -48,23 +49,23 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In a copy: Terraform leaves nothing in the sources."""
+    """An initialised copy, so that Terraform writes nothing into the sources."""
     parent = tmp_path_factory.mktemp("wiring")
     folder = parent / "terraform"
     shutil.copytree(TERRAFORM / "tests", folder / "tests")
-    for source in TERRAFORM.glob("*.tf"):
+    for source in [*TERRAFORM.glob("*.tf"), TERRAFORM / ".terraform.lock.hcl"]:
         shutil.copy(source, folder)
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     for neighbour in NEIGHBOURS:
         (parent / neighbour).symlink_to(ROOT / neighbour)
     link_mirror(folder)
-    terraform(folder, "init")
+    terraform(folder, "init", "-lockfile=readonly")
     return folder
 
 
 @pytest.fixture(scope="module")
 def needs(folder: Path) -> dict[str, set[str]]:
-    """Each resource with all that it depends on, near and far: what is created before it and destroyed after it."""
+    """Each resource with its direct and indirect dependencies, which are created before it and destroyed after it."""
     graph = terraform(folder, "graph")
     near: dict[str, set[str]] = {name: set() for name in re.findall(r'^  "([^"]+)" \[label=', graph, re.MULTILINE)}
     for dependent, dependency in re.findall(r'^  "([^"]+)" -> "([^"]+)";', graph, re.MULTILINE):
@@ -88,13 +89,13 @@ def test_the_wiring_holds(folder: Path) -> None:
 
 
 def test_a_destroy_deletes_the_guard_before_all_else(needs: dict[str, set[str]]) -> None:
-    """Protected, the guard cannot be deleted; and nothing is deleted that it depends on."""
+    """A protected guard cannot be deleted, and Terraform deletes nothing that it depends on."""
     everything = {name for name in needs if not name.startswith("data.")}
     assert everything - needs["aws_dynamodb_table.guard"] == {"aws_dynamodb_table.guard"}
 
 
 def test_roles_outlive_the_network_interfaces(needs: dict[str, set[str]]) -> None:
-    """The security group goes after the functions' interfaces, which Lambda deletes with the functions' roles."""
+    """Lambda uses the roles to delete the network interfaces, and the security group goes after those."""
     functions = ("dlq_replayer", "schema", "stream_consumer")
     assert {f"aws_iam_role_policy.{name}" for name in functions} < needs["aws_security_group.consumer"]
     for name in functions:

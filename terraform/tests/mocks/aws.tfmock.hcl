@@ -1,4 +1,4 @@
-# What AWS would answer, where a value is looked at by Terraform or by an assertion.
+# Values of AWS that Terraform or an assertion reads.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
@@ -66,7 +66,7 @@ mock_resource "aws_secretsmanager_secret" {
   defaults = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mocked-AbCdEf" }
 }
 
-# A name made up by the mock may begin with a digit, which the target refuses.
+# A mocked name may begin with a digit, which the target refuses.
 mock_resource "aws_db_proxy_default_target_group" {
   defaults = { name = "default" }
 }
