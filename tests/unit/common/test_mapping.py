@@ -16,6 +16,7 @@ from common.columns.epoch import EpochType
 from common.columns.key import KeyType
 from common.columns.string import StringType
 from common.mapping import Column, Table
+from scripts.generators import mapping_schema
 
 TABLES = Path(mapping.__file__).parent / "tables"
 SCHEMA = json.loads((TABLES / "mapping.schema.json").read_text())
@@ -43,6 +44,11 @@ def test_every_declared_mapping_fits_the_schema(path: Path):
 
 def test_the_schema_itself_is_valid():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_is_what_the_column_types_say():
+    """Otherwise run `python -m scripts.generators.mapping_schema`."""
+    assert mapping_schema.render() == mapping_schema.OUTPUT.read_text()
 
 
 def test_a_good_mapping_is_accepted():
