@@ -37,7 +37,7 @@ def record(headers: Mapping[str, str], client: str, order: NewOrder) -> Idempote
         return None
     return IdempotencyRecord(
         p_key=_hash(client, _key(headers[HEADER].strip())),
-        fingerprint=_hash(_content(order)),
+        fingerprint=_hash(*_content(order)),
     )
 
 
@@ -62,12 +62,21 @@ def _key(header: str) -> str:
     return key
 
 
-def _content(order: NewOrder) -> str:
-    """Every field that was sent. Equal orders give equal text, however their JSON was written."""
-    sent = {name: value for name, value in vars(order).items() if value is not None}
-    return json.dumps(sent | {"amount": money.text(order.amount, order.currency)}, sort_keys=True)
+def _content(order: NewOrder) -> list[str]:
+    """Every field that was sent. Equal orders give equal texts, however their JSON was written.
+
+    Fields other than the first three are added only where they were sent, so that recorded keys stay valid when a
+    release adds a field.
+    """
+    first = {
+        "merchant_id": order.merchant_id,
+        "amount": money.text(order.amount, order.currency),
+        "currency": order.currency,
+    }
+    more = {name: value for name, value in vars(order).items() if name not in first and value is not None}
+    return [*first.values(), *([json.dumps(more, sort_keys=True)] if more else [])]
 
 
 def _hash(*parts: str) -> str:
-    # A key never contains the separator, so two pairs of client and key never give the same text.
+    # No part contains the separator, so different parts never give the same text.
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from api import idempotency
+from api.order import NewOrder
 from tests.unit.api.harness import GOOD_ORDER, IDEMPOTENCY_TABLE, NOW, Client, PatchedClient, basic
 
 OTHER_ORDER = GOOD_ORDER.replace("200.00", "200.01")
@@ -37,6 +42,28 @@ def test_a_key_record_contains_only_hashes(client, harness):
     assert claim["record_ttl"] == {"N": str(NOW + 86_400)}
     assert sorted(claim) == ["fingerprint", "order_id", "p_key", "record_ttl"]
     assert not {"key-1", "foo", "merchant-102"} & set(str(claim).replace("'", " ").split())
+
+
+def test_the_fingerprint_is_that_of_every_release(client, harness):
+    """A key that an older release recorded must match after an upgrade, or its client creates a second order."""
+    client.post(Idempotency_Key="k")
+    (record,) = harness.items(IDEMPOTENCY_TABLE)
+    text = "merchant-102\x1f200.00\x1fINR"
+    assert record["fingerprint"] == {"S": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def test_a_field_of_a_later_release_counts_where_it_was_sent():
+    @dataclass(frozen=True)
+    class LaterOrder(NewOrder):
+        note: str | None = None
+
+    plain = ("merchant-102", Decimal("200.00"), "INR")
+    fingerprints = [
+        idempotency.record({"idempotency-key": "k"}, "client", order).fingerprint
+        for order in (NewOrder(*plain), LaterOrder(*plain), LaterOrder(*plain, "a"), LaterOrder(*plain, "b"))
+    ]
+    assert fingerprints[0] == fingerprints[1]
+    assert len(set(fingerprints)) == 3
 
 
 @pytest.mark.parametrize(
