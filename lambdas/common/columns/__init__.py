@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 
 from common.columns.column_type import ColumnType
 
@@ -16,7 +16,7 @@ def complete(found: Iterable[type[ColumnType]]) -> dict[str, type[ColumnType]]:
     return {cls.name: cls for cls in sorted(found, key=lambda cls: cls.name)}
 
 
-for module in pkgutil.iter_modules(__path__):
-    import_module(f"{__name__}.{module.name}")
+for module in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+    import_module(f"{__name__}.{module.stem}")
 
 TYPES = complete(ColumnType.__subclasses__())

@@ -59,7 +59,7 @@ def _expected(case: dict[str, Any], record: dict[str, Any]) -> Change | str:
 
 
 @all_cases
-def test_every_record_ends_in_one_place_and_a_parked_one_is_whole(case: dict[str, Any]):
+def test_every_record_ends_in_one_place_and_parked_ones_whole(case: dict[str, Any]):
     record = record_of(case)
 
     batch = parse_records([record], TABLE)
