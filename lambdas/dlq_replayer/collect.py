@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from common.bucket import Bucket, Entry, GoneError, UnreadableError
-from common.changes import Change, Parked, Record, reader, source_time
+from common.changes import Change, Parked, Record
 from common.layout import DEFERRED, FAILED, QUARANTINE, UNREADABLE, is_parked, part_label
 from common.mapping import Table
+from common.records import classifier
 from common.source import Source
+from common.stream_clock import source_time
 from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch, parse_lean, parse_parked
 from dlq_replayer.run import Run
@@ -225,21 +227,29 @@ class Collector:
 
     def _sort_out(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int) -> SortedOut:
         """Raises UnreadableError."""
-        read = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
+        classify = classifier(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
         done = SortedOut()
-        for index, record in chosen:
-            result = read(record)
+        indices: deque[int] = deque()  # of the records that are being classified
+        for result in classify(_noting(chosen, indices)):
+            index = indices.popleft()
             done.records += 1
             if isinstance(result, Change):
                 done.lines.append(to_line(result, source, index))
                 done.splits.add(split_of(result.key, splits))
             elif isinstance(result, Parked):
-                where = {"source": source, "index": index, "time": source_time(record)}
+                where = {"source": source, "index": index, "time": source_time(result.record)}
                 done.poison.append(result._replace(record=where))
                 done.splits.add(UNREADABLE)
             else:
                 done.skipped[result] += 1
         return done
+
+
+def _noting(chosen: Iterable[tuple[int, Record]], indices: deque[int]) -> Iterator[Record]:
+    """The records of `chosen`, each as it is asked for, while its place in the batch is added to `indices`."""
+    for index, record in chosen:
+        indices.append(index)
+        yield record
 
 
 def weight(found: Listed) -> int:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from common.changes import Change, Kind, Parked, read
+from common.changes import Change, Kind, Parked
 from common.database import ApplyOptions, Outcome
 from common.histories import CLOCK_REASON
 from common.mysql import database as mysql_database
 from common.mysql.apply import apply as apply_changes
+from common.records import parse_records
 from dlq_replayer import collect, drain, notes
 from dlq_replayer.steps import Steps
 from tests.support.replay import Execution, Killed, LazyDatabase, World, change, last_states
@@ -219,7 +220,7 @@ def test_stored_versions_are_those_of_now(world: World):
     """A read view left open would show the sidecar as it was, and hold back the server's purge."""
     before = world.database.versions(["a"])
     consumer = LazyDatabase(world.server, world.database._settings.ca_pem)  # noqa: SLF001
-    consumer.apply(read([change("a", 1)], world.table).changes, ApplyOptions())
+    consumer.apply(parse_records([change("a", 1)], world.table).changes, ApplyOptions())
     consumer.drop()
     after = world.database.versions(["a"])
     assert (before, list(after)) == ({}, ["a"])
