@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from scripts.build import ROOT
-from scripts.build import ROOT
 from scripts.generators.hcl import TERRAFORM
 from scripts.local_stack.terraform import NEIGHBOURS, link_mirror
 
