@@ -16,13 +16,13 @@ from common.layout import FAILED, REPLAYED
 from common.source import Source
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
-    as_event_record,
     parse_lean,
     parse_message,
     parse_object,
     parse_parked,
 )
-from dlq_replayer.collect import Listed, weight
+from dlq_replayer.collect import FailedObject, weight
+from dlq_replayer.ranges import as_event_record
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, SOURCE, START, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
@@ -70,8 +70,8 @@ def test_records_that_are_read_when_they_are_asked_for_are_a_sequence():
 
 
 def test_batches_read_ahead_are_bounded_by_number_and_by_size():
-    small, large = Listed({}, "a", 1), Listed({}, "a", 20_000_000)
-    assert weight(small) * collect._READERS == collect._AHEAD_BYTES  # noqa: SLF001
+    small, large = FailedObject("a", 1), FailedObject("a", 20_000_000)
+    assert weight(small) * collect._PREFETCH_THREADS == collect._PREFETCH_BYTES  # noqa: SLF001
     assert weight(large) == 20_000_000
 
 
@@ -101,16 +101,16 @@ def test_an_expiry_is_one_however_it_was_read(ttl: int | None, identity: Any, mi
 UNREADABLE = {
     "empty": (b"", "cut off"),
     "cut off": (body()[:-20], "cut off"),
-    "a payload cut off": (body(json.dumps({"Records": RECORDS})[:-5]), "no event with Records"),
+    "a payload cut off": (body(json.dumps({"Records": RECORDS})[:-5]), "not an event with Records"),
     "not text": (b"\xff\xfe\x00", "cut off"),
     "not UTF-8 in what is not read": (body({"Records": [remove("a", 1)]}).replace(b"merchant-102", b"\xff"), "cut off"),
     "a list": (b"[]", "not a JSON object"),
     "null": (b"null", "not a JSON object"),
     "nested without end": (b"[" * 100_000, "cut off"),
-    "somebody else's": (b'{"hello": "world"}', "no failure record"),
-    "a pointer without its payload": (json.dumps(failure(RECORDS)).encode(), "no event with Records"),
-    "no records": (body({"Other": []}), "no event with Records"),
-    "records that are none": (body({"Records": {"a": 1}}), "no event with Records"),
+    "somebody else's": (b'{"hello": "world"}', "not a failure record"),
+    "a pointer without its payload": (json.dumps(failure(RECORDS)).encode(), "not an event with Records"),
+    "no records": (body({"Other": []}), "not an event with Records"),
+    "records that are none": (body({"Records": {"a": 1}}), "not an event with Records"),
     "another table's": (body(streamArn=ARN.replace("orders", "users")), "another table"),
     "a table whose name ends alike": (body(streamArn=ARN.replace("orders", "my-orders")), "another table"),
     "another Region's": (body(streamArn=ARN.replace("us-east-1", "eu-west-1")), "another table"),
@@ -146,7 +146,7 @@ def test_what_is_no_time_is_left_out_of_pointers():
 
 def test_a_quarantined_object_holds_its_record_whole():
     assert parse_parked(json.dumps({"record": RECORDS[0], "reason": "x"}).encode()).records == [RECORDS[0]]
-    with pytest.raises(UnreadableError, match="quarantined"):
+    with pytest.raises(UnreadableError, match="no parked record"):
         parse_parked(b'{"record": null}')
 
 
@@ -303,7 +303,7 @@ def test_a_poison_record_is_parked_whole(world: World):
     assert [world.bucket.read_json(key)["record"] for key in report["parked_records"]] == [poison]
 
 
-@pytest.mark.parametrize("bound", ["_PART_RECORDS", "_PART_BATCHES", "_PART_BYTES", "_PART_POISON"])
+@pytest.mark.parametrize("bound", ["_PART_RECORDS", "_PART_BATCHES", "_PART_BYTES", "_PART_UNREADABLE"])
 def test_a_part_of_the_backlog_is_bounded_in_every_way(world: World, bound: str, monkeypatch: pytest.MonkeyPatch):
     """What a call holds in memory, and what is settled in a call's last minute."""
     monkeypatch.setattr(collect, bound, 1)
@@ -541,7 +541,7 @@ def test_a_batch_moved_away_before_its_poison_was_parked_is_named(
 def test_every_version_of_a_key_is_written_in_order_where_that_is_asked_for(
     make_world: Any, together: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(drain, "_BATCH", together)
+    monkeypatch.setattr(drain, "_CHUNK", together)
     world = make_world(every_change=True, concurrency=3)
     numbers = list(range(1, 61))
     for start in (40, 0, 20):  # stored out of order, and overlapping

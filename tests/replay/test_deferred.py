@@ -270,7 +270,7 @@ def test_found_in_a_failed_batch_too_it_waits_since_the_first_time(
     world: World, together: int, monkeypatch: pytest.MonkeyPatch
 ):
     """A batch that stays, as it stands for more than it holds, must not put off the day for ever."""
-    monkeypatch.setattr(drain, "_BATCH", together)
+    monkeypatch.setattr(drain, "_CHUNK", together)
     waiting = world.put_deferred(ORPHAN)
     since = int(world.clock.seconds())
     world.put_batch([ORPHAN], batchSize=9)

@@ -79,7 +79,7 @@ def test_a_lambda_killed_at_any_call_of_a_split_that_takes_many_goes_on(
     make_world: Callable[..., World], when: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Time for one change a call, and what has been noted of the split may be of the call before."""
-    monkeypatch.setattr(drain, "_BATCH", 1)
+    monkeypatch.setattr(drain, "_CHUNK", 1)
 
     def begin() -> tuple[World, Execution]:
         world = make_world()

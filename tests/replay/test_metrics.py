@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dlq_replayer import collect, drain
+from dlq_replayer import backlog, drain
 from dlq_replayer.meter import CloudWatchMeter
 from tests.support.functions import emitted, metrics_of
 from tests.support.records import START, TTL_IDENTITY, remove
@@ -57,7 +57,7 @@ def test_what_became_of_records_is_counted_as_the_consumer_does(world: World):
 
 
 def test_a_split_of_many_calls_is_counted_once(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(drain, "_BATCH", 2)
+    monkeypatch.setattr(drain, "_CHUNK", 2)
     fill(world)
     world.out_of_time = lambda: True
     report = world.replay()
@@ -79,7 +79,7 @@ def test_killed_at_any_call_nothing_is_counted_twice(
 
     So each record has one fate, though it may be another: what had been applied is then redelivered, or stale.
     """
-    monkeypatch.setattr(drain, "_BATCH", 2)
+    monkeypatch.setattr(drain, "_CHUNK", 2)
     world = make_world()
     fill(world)
     before = world.faults.calls
@@ -121,8 +121,8 @@ def test_the_backlog_is_told_before_and_after(world: World):
 
 def test_the_backlog_is_measured_over_many_calls(world: World, monkeypatch: pytest.MonkeyPatch):
     """A listing that one call has no time for goes on in the next, and comes to the same number of splits."""
-    monkeypatch.setattr(collect, "_PAGE", 4)
-    monkeypatch.setattr(collect, "_SPLIT_BYTES", 2_000)
+    monkeypatch.setattr(backlog, "_PAGE", 4)
+    monkeypatch.setattr(backlog, "_SPLIT_BYTES", 2_000)
     for number in range(10):
         world.put_batch([change(f"k{number}", number)])
         world.put_quarantined(change(f"q{number}", number, **BAD))

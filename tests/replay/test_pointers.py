@@ -11,6 +11,7 @@ from moto import mock_aws
 
 from common.layout import EXPIRED, FAILED, REPLAYED
 from dlq_replayer import hydrate
+from dlq_replayer.replay import Replay
 from tests.support.aws import Streams
 from tests.support.records import ARN, SOURCE, TTL_IDENTITY, remove
 from tests.support.replay import (
@@ -25,6 +26,8 @@ from tests.support.replay import (
     failure,
     last_states,
 )
+
+REPLAY = Replay("e", "arn", "2026-02-01T00:00:00+00:00", {})
 
 
 def shard(world: World, name: str = SHARD) -> Any:
@@ -245,7 +248,7 @@ def test_a_shard_that_gives_a_part_of_the_range_is_no_proof_of_loss(world: World
     world.streams.before_page = close
     report = world.replay()
     assert (list(world.sqs.messages), report["expired"]) == ([number], [])
-    assert "has forgotten none" in report["problems"][0]["problem"]
+    assert "has trimmed none" in report["problems"][0]["problem"]
     assert world.tables.orders() == last_states(RECORDS[held])
 
 
@@ -256,7 +259,7 @@ def test_empty_pages_without_end_are_no_proof_of_loss(world: World):
     report = world.replay()
     assert list(world.sqs.messages) == [number]
     assert report["expired"] == []
-    assert "has forgotten none" in report["problems"][0]["problem"]
+    assert "has trimmed none" in report["problems"][0]["problem"]
     assert any("`problems`" in advice for advice in report["next"])
     world.streams.empty_pages = 0
     world.replay()
@@ -368,10 +371,10 @@ def test_the_queue_as_boto3_gives_it(world: World):
         sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(failure(RECORDS[start : start + 4])))
     sqs.send_message(QueueUrl=queue, MessageBody="not ours")
     shard(world).records = list(RECORDS)
-    options: dict[str, Any] = {"streams": world.streams, "bucket": world.bucket, "source": SOURCE}
+    options: dict[str, Any] = {"streams": world.streams, "bucket": world.bucket, "source": SOURCE, "replay": REPLAY}
     hydrator = hydrate.Hydrator(sqs=sqs, queue_url=queue, **options)
-    assert hydrator.anything()
-    done = hydrator.run(100, lambda: False)
+    assert hydrator.has_messages()
+    done = hydrator.hydrate(100, lambda: False)
     assert (done.messages, len(done.problems), len(world.left())) == (2, 1, 2)
     assert sqs.receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "not ours"
 
@@ -380,6 +383,6 @@ def test_numbers_that_botocore_refuses_to_send(world: World):
     """A shard's name may be too short for the API: the client raises before it asks, and the others go on."""
     client = boto3.client("dynamodbstreams", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     number = world.sqs.send(json.dumps(failure(RECORDS, shardId="short")))
-    options: dict[str, Any] = {"streams": client, "bucket": world.bucket, "source": SOURCE}
-    done = hydrate.Hydrator(sqs=world.sqs, queue_url=QUEUE, **options).run(100, lambda: False)
+    options: dict[str, Any] = {"streams": client, "bucket": world.bucket, "source": SOURCE, "replay": REPLAY}
+    done = hydrate.Hydrator(sqs=world.sqs, queue_url=QUEUE, **options).hydrate(100, lambda: False)
     assert [problem["source"] for problem in done.problems] == [f"message {number}"]

@@ -13,7 +13,7 @@ from common.database import ApplyOptions, Outcome
 from common.histories import CLOCK_REASON
 from common.mysql import database as mysql_database
 from common.mysql.apply import apply as apply_changes
-from dlq_replayer import collect, drain, notes
+from dlq_replayer import collect, drain, progress
 from dlq_replayer.steps import Steps
 from tests.support.replay import Execution, Killed, LazyDatabase, World, change, last_states
 
@@ -68,7 +68,7 @@ def notes_of(world: World) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("seconds", [1, 12, 70, 230])
 def test_a_batch_that_fits_no_call_gets_smaller(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float):
     """Killed by the timeout in the middle of it, a lane comes to its end, within the retries of the state machine."""
-    monkeypatch.setattr(drain, "_BATCH", 400)
+    monkeypatch.setattr(drain, "_CHUNK", 400)
     records = keys(400 if seconds < 70 else 20)
     world.put_batch(records)
     slow = SlowServer(world, monkeypatch, lambda _: seconds)
@@ -83,7 +83,7 @@ def test_a_batch_that_fits_no_call_gets_smaller(world: World, monkeypatch: pytes
 
 def test_a_hard_batch_behind_easy_ones_is_found(world: World, monkeypatch: pytest.MonkeyPatch):
     """What a killed call did since its last note does not hide the batch that it died in."""
-    monkeypatch.setattr(drain, "_BATCH", 10)
+    monkeypatch.setattr(drain, "_CHUNK", 10)
     records = keys(150)
     world.put_batch(records)
     slow = SlowServer(world, monkeypatch, lambda key: 40.0 if "k070" <= key < "k080" else 0.01)
@@ -96,7 +96,7 @@ def test_a_hard_batch_behind_easy_ones_is_found(world: World, monkeypatch: pytes
 
 
 def test_after_a_death_it_goes_on_at_the_last_note(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(drain, "_BATCH", 10)
+    monkeypatch.setattr(drain, "_CHUNK", 10)
     world.put_batch(keys(60))
     slow = SlowServer(world, monkeypatch, lambda key: 100.0 if "k040" <= key < "k050" else 0.6)
     execution = Execution(world, {"concurrency": 1}).until("drain")
@@ -113,7 +113,7 @@ def test_after_a_death_it_goes_on_at_the_last_note(world: World, monkeypatch: py
 @pytest.mark.parametrize(("seconds", "expected"), [(0.0, 1), (0.1, 1 + 3), (0.6, 1 + 19)])
 def test_a_healthy_replay_notes_little(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: int):
     """Once when a call begins a split, and every few seconds."""
-    monkeypatch.setattr(drain, "_BATCH", 10)
+    monkeypatch.setattr(drain, "_CHUNK", 10)
     world.put_batch(keys(195))
     SlowServer(world, monkeypatch, lambda _: seconds)
     noted = notes_of(world)
@@ -123,7 +123,7 @@ def test_a_healthy_replay_notes_little(world: World, monkeypatch: pytest.MonkeyP
 
 def test_a_slow_batch_is_followed_by_smaller_ones(world: World, monkeypatch: pytest.MonkeyPatch):
     """Before a call dies of it; after a fast one the size grows again."""
-    monkeypatch.setattr(drain, "_BATCH", 16)
+    monkeypatch.setattr(drain, "_CHUNK", 16)
     world.put_batch(keys(40))
     slow = SlowServer(world, monkeypatch, lambda key: 2.0 if key < "k020" else 0.1)
     Execution(world, {"concurrency": 1}).resume()
@@ -133,7 +133,7 @@ def test_a_slow_batch_is_followed_by_smaller_ones(world: World, monkeypatch: pyt
 
 def test_a_database_that_comes_back_is_met_with_fewer_changes(world: World, monkeypatch: pytest.MonkeyPatch):
     """No answer in time looks like an outage: what held the batch may be its size."""
-    monkeypatch.setattr(drain, "_BATCH", 40)
+    monkeypatch.setattr(drain, "_CHUNK", 40)
     records = keys(40)
     world.put_batch(records)
     asked: list[str] = []
@@ -205,7 +205,7 @@ def test_of_what_is_left_nothing_is_parked(world: World, three_letters: None, mo
 
 
 def test_a_call_gets_something_further_though_all_is_left(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(drain, "_BATCH", 16)
+    monkeypatch.setattr(drain, "_CHUNK", 16)
     records = keys(16)
     world.put_batch(records)
     world.out_of_time = lambda: True
@@ -233,8 +233,8 @@ def test_names_of_what_was_parked_lie_in_bounded_files(
     world: World, three_letters: None, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
 ):
     """However much is parked, a note stays small, and settling finds the quarantined that must stay."""
-    monkeypatch.setattr(notes, "_NAMES", 3)
-    monkeypatch.setattr(drain, "_BATCH", 4)
+    monkeypatch.setattr(progress, "_NAMES", 3)
+    monkeypatch.setattr(drain, "_CHUNK", 4)
     kept = [world.put_quarantined(change(f"q{n}", n, **values)) for n in range(20)]
     gone = world.put_quarantined(change("good", 50))
     world.put_batch([change(f"b{n:02d}", 100 + n, **values) for n in range(10)])
@@ -272,9 +272,9 @@ def test_settling_reads_the_names_of_a_part_once(world: World, monkeypatch: pyte
 
 
 def test_a_report_lists_the_first_of_what_was_parked(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("dlq_replayer.report._KEPT", 3)
-    monkeypatch.setattr(notes, "_NAMES", 2)
-    monkeypatch.setattr(drain, "_BATCH", 2)
+    monkeypatch.setattr("dlq_replayer.report._IN_REPORT", 3)
+    monkeypatch.setattr(progress, "_NAMES", 2)
+    monkeypatch.setattr(drain, "_CHUNK", 2)
     world.put_batch([change(f"b{n}", n, **BAD) for n in (5, 3, 8, 1, 7, 2, 6, 4)])
     for n in range(5):
         world.s3.put_object(Bucket="", Key=f"aws/lambda/z{n}", Body="x")

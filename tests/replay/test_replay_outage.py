@@ -49,7 +49,7 @@ def test_past_its_bound_it_ends_and_nothing_was_touched(world: World):
     report = world.replay()
     assert report["outcome"] == "database_down"
     assert "MySQL error 2003" in report["reason"]
-    assert "start the replay again" in report["next"][0]
+    assert "start a new replay" in report["next"][0]
     assert before.items() <= world.s3.objects.items()
     assert world.lock_table.holder is None
     world.server.down = False

@@ -76,9 +76,9 @@ def test_a_page_names_what_was_asked_for_and_never_says_that_all_is_well_when_it
     assert planned["input"] == {"dry_run": True, "keys": 2}
     assert "dry_run: True, keys: 2" in page
     assert planned["execution_arn"] in page
-    assert "All is well" not in page
+    assert "Nothing to do." not in page
     assert "Nothing was changed. Start the replay without dry_run" in page
-    assert "All is well" in page_of(world, world.replay()).text
+    assert "Nothing to do." in page_of(world, world.replay()).text
 
 
 def test_a_page_says_why_the_database_was_given_up(world: World):
@@ -89,7 +89,7 @@ def test_a_page_says_why_the_database_was_given_up(world: World):
     assert report["outcome"] == "database_down"
     assert report["reason"] in page
     assert "2003" in report["reason"]
-    assert "Nothing was looked at" in page
+    assert "Nothing was read" in page
 
 
 def test_the_cards_of_a_page_add_up(world: World):

@@ -9,12 +9,12 @@ import pytest
 from common import bucket as buckets
 from common import mapping
 from common.bucket import Bucket
-from common.changes import Change, read
+from common.changes import Change, Reference, read
 from common.layout import ReplayKeys, part_label
 from dlq_replayer import collect, drain
 from dlq_replayer import splits as splitting
-from dlq_replayer.collect import Backlog
-from dlq_replayer.splits import line_reader, open_split, run_files, split_of, to_line
+from dlq_replayer.backlog import Backlog
+from dlq_replayer.splits import line_reader, open_split, segment_files, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
 from tests.support.replay import Execution, World, change, last_states
@@ -44,7 +44,7 @@ def test_the_runs_of_a_split_hold_each_change_once_in_order(
     random.Random(1).shuffle(changes)
     lines = [to_line(c, f"source {i % 7}", i) for i, c in enumerate(changes)]
     for part in range(parts):
-        bucket.write_all(run_files(lines[part::parts], KEYS, part_label(part), splits, f"token {part}"))
+        bucket.write_all(segment_files(lines[part::parts], KEYS, part_label(part), splits, f"token {part}"))
     found: list[Change] = []
     for split in range(splits):
         opened = open_split(bucket, KEYS, split, line_reader(TABLE))
@@ -54,7 +54,7 @@ def test_the_runs_of_a_split_hold_each_change_once_in_order(
         assert all(token == f"token {int(part)}" for part, token in opened.tokens.items())
         found += held
     assert sorted(c[:4] for c in found) == sorted(c[:4] for c in changes)
-    assert len({(c.record["source"], c.record["index"]) for c in found}) == len(changes)
+    assert len({(c.record.source, c.record.index) for c in found}) == len(changes)
 
 
 @pytest.mark.parametrize("memory", [0, 1_000_000])
@@ -64,9 +64,9 @@ def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice(memory: 
     bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
     first, second, third = to_line(one, "x", 0), to_line(one, "x", 3), to_line(one, "y", 0)
     for part, lines in enumerate([[first], [first, second, third], [first, second]]):
-        bucket.write_all(run_files(lines, KEYS, part_label(part), 1, "t"))
+        bucket.write_all(segment_files(lines, KEYS, part_label(part), 1, "t"))
     found = [c.record for c in open_split(bucket, KEYS, 0, line_reader(TABLE)).changes]
-    assert found == [{"source": "x", "index": 0}, {"source": "x", "index": 3}, {"source": "y", "index": 0}]
+    assert found == [Reference("x", 0), Reference("x", 3), Reference("y", 0)]
 
 
 def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPatch):
@@ -75,10 +75,10 @@ def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPa
     s3 = S3()
     bucket = Bucket(s3, "b")
     lines = [to_line(c, "x", i) for i, c in enumerate(changes_of(50, 1, 1))]
-    bucket.write_all(run_files(lines, KEYS, part_label(0), 1, "one"))
+    bucket.write_all(segment_files(lines, KEYS, part_label(0), 1, "one"))
     opened = open_split(bucket, KEYS, 0, line_reader(TABLE))
     next(opened.changes)
-    bucket.write_all(run_files(lines[10:], KEYS, part_label(0), 1, "two"))
+    bucket.write_all(segment_files(lines[10:], KEYS, part_label(0), 1, "two"))
     with pytest.raises(Exception, match="PreconditionFailed"):
         list(opened.changes)
 
@@ -104,7 +104,7 @@ def test_a_hot_key_with_a_hundred_thousand_changes_is_one_split_and_ends_in_its_
 
 def one_call_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Batches of ten changes, and time for one of them a call; gives what MySQL is asked for from now on."""
-    monkeypatch.setattr(drain, "_BATCH", 10)
+    monkeypatch.setattr(drain, "_CHUNK", 10)
     asked: list[str] = []
     world.database.before_execute = lambda operation: asked.append(operation.partition(",")[0])
     world.out_of_time = lambda: True
@@ -120,8 +120,8 @@ def test_a_split_longer_than_a_call_goes_on_where_time_ran_out(world: World, mon
     execution = Execution(world, {"concurrency": 1})
     counts = execution.resume()["counts"]
     assert [operation for operation in asked if "replaying" in operation] == [
-        "replaying 10 changes of tbl_orders", *["replaying 10 changes of tbl_orders"] * 4,
-        "replaying 5 changes of tbl_orders",
+        "replaying 10 changes to tbl_orders", *["replaying 10 changes to tbl_orders"] * 4,
+        "replaying 5 changes to tbl_orders",
     ]  # fmt: skip
     assert (counts["changes"], counts["keys"]) == (whole["changes"], whole["keys"]) == (55, 21)
     assert (counts["applied"], counts["superseded"], counts["redelivered"]) == (24, 31, 0)
@@ -144,7 +144,7 @@ def test_runs_written_anew_in_between_are_drained_from_their_start(world: World,
         lane = world.steps().drain(lane)
     (note,) = (key for key in world.s3.objects if key.endswith("done/00000.json"))
     done = world.bucket.read_json(note)
-    assert done["runs"] == {"000000": "another call"} != {"000000": token.decode()}
+    assert done["tokens"] == {"000000": "another call"} != {"000000": token.decode()}
     assert done["counts"]["changes"] == 35
 
 
@@ -164,7 +164,7 @@ def test_poison_of_many_parts_is_parked_a_part_at_a_time(world: World, monkeypat
 def test_poison_of_one_part_is_parked_a_piece_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
     world.put_batch([change(f"k{number}", number, amount="x") for number in range(5)])
     one_call_at_a_time(world, monkeypatch)
-    monkeypatch.setattr(drain, "_BATCH", 2)
+    monkeypatch.setattr(drain, "_CHUNK", 2)
     execution = Execution(world, {"concurrency": 1})
     report = execution.resume()
     assert execution.trail.count("drain") == 3 + 1 + 1

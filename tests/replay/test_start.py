@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dlq_replayer.lock import Lock
-from dlq_replayer.run import InputError, check_input
+from dlq_replayer.replay import InputError, check_input
 from tests.support.aws import Executions, LockTable, refused
 from tests.support.replay import Execution, World, change
 

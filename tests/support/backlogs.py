@@ -18,7 +18,7 @@ from tests.support.replay import CHILD, SHARD, Execution, StoppedError, World, l
 LATER_ARN = ARN.replace("2026-01-31", "2026-02-01")  # the table's stream, switched off and on again
 KEYS = "abcdef"
 # Records that are collected at once, changes that are applied at once, bytes of a split that are sorted in memory.
-SIZES = ((collect, "_PART_RECORDS"), (drain, "_BATCH"), (splits, "_IN_MEMORY"))
+SIZES = ((collect, "_PART_RECORDS"), (drain, "_CHUNK"), (splits, "_IN_MEMORY"))
 
 
 def made(stream: int, number: int, key: str, event: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
-from dlq_replayer.run import InputError, Run
+from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
 from tests.support.records import ARN, SOURCE, START, record
@@ -262,7 +262,7 @@ class World:
             clock=self.clock,
         )
 
-    def _hydrator(self, run: Run) -> Hydrator | None:
+    def _hydrator(self, replay: Replay) -> Hydrator | None:
         if not self.queue_mode:
             return None
         return Hydrator(
@@ -271,9 +271,7 @@ class World:
             queue_url=QUEUE,
             bucket=Bucket(self.faults.watch(self.s3), BUCKET),
             source=self.source,
-            keep=run.dry,
-            shards=tuple(run.input.get("shards", ())),
-            execution=run.name,
+            replay=replay,
         )
 
     def replay(self, given: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
