@@ -77,7 +77,7 @@ def test_a_page_names_what_was_asked_for_and_never_says_that_all_is_well_when_it
     assert "dry_run: True, keys: 2" in page
     assert planned["execution_arn"] in page
     assert "Nothing to do." not in page
-    assert "Nothing was changed. Start the replay without dry_run" in page
+    assert "Nothing was changed. Start a replay without dry_run" in page
     assert "Nothing to do." in page_of(world, world.replay()).text
 
 
