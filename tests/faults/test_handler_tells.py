@@ -1,4 +1,4 @@
-"""What an operator sees of a fault: a raise, a reason in the log, a metric; and what nobody may see, values."""
+"""What an operator sees of a fault: an error, its reason in the log, a metric, and never a value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.tables import order
 
 
 class Function:
-    """The deployed function, with everything it stands on. Parameters are read through the real clients."""
+    """The deployed function with its parameters, secret and bucket, read through the real clients."""
 
     def __init__(self, handler, parameters, proxy, tables, s3) -> None:
         self.handler, self.parameters, self.proxy, self.tables, self.s3 = handler, parameters, proxy, tables, s3
@@ -119,9 +119,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_raises_is_logged_with_what_to_do_and_counted_and_tells_no_value(
-    *, fault, function, tables, log_text, capsys
-):
+def test_a_fault_is_raised_logged_and_counted(*, fault, function, tables, log_text, capsys):
+    """The log line says what to do and holds no value."""
     kind, metric, reason, breaks, mends = FAULTS[fault]
     event = {"Records": [record("a", 1), record("bad", 2, amount="0.00001")]}
     breaks(function)

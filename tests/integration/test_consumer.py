@@ -1,4 +1,4 @@
-"""The stream's consumer as Lambda runs it: events in, rows, parked records and counts out, or it raises."""
+"""The stream's consumer as Lambda runs it. It turns events into rows, parked records and counts, or raises."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class TestEvents:
     def test_a_batch_of_unreadable_records_alone_is_parked(
         self, consume: Consume, world: FunctionWorld, tables: Tables
     ):
-        """No change can be made of any of them: none is lost for that."""
+        """None of them can be read as a change, and none is lost."""
         bad = [record("a", 1, merchant_id=None), record("b", 2, amount="many")]
 
         assert consume(*bad) == {"parked": 2}
@@ -112,7 +112,7 @@ class TestEvents:
         with pytest.raises(KeyError):
             world.cold_start(CONSUMER).handler({}, Context())
 
-    def test_items_of_another_kind_and_expired_ones_are_skipped_and_counted(self, consume: Consume, tables: Tables):
+    def test_other_and_expired_items_are_skipped_and_counted(self, consume: Consume, tables: Tables):
         consume(record("a", 1), record("b", 1))
         note = record("n", 1)
         note["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
@@ -188,7 +188,7 @@ class TestQuarantine:
     def test_what_waits_for_another_row_is_deferred_and_counted(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any, caplog: pytest.LogCaptureFixture
     ):
-        """Delivered again, it waits since the first time."""
+        """Delivered again, it has still waited since the first time."""
         tables.run(
             "CREATE TABLE merchants (id VARCHAR(64) PRIMARY KEY) ENGINE=InnoDB CHARSET=utf8mb4",
             "INSERT INTO merchants VALUES ('known')",
@@ -229,7 +229,7 @@ class TestQuarantine:
     def test_an_unknown_error_is_counted_by_itself(
         self, start: Callable[..., Consume], monkeypatch: Any, capsys: Any, caplog: pytest.LogCaptureFixture
     ):
-        """For its alarm: every replay tries it again, and a person should know."""
+        """The metric is there for an alarm: every replay tries it again, and a person should know."""
         consume = start()
         unknown = Parked("a", "1", "MySQL error 31001", "wait", 31001, {}, Kind.UNKNOWN)
         outcome = Outcome(Counter(upserted=1), [unknown, unknown._replace(key="b", kind=Kind.DEFERRED)])
@@ -241,9 +241,8 @@ class TestQuarantine:
         assert metrics_of(out) == {"received": 1, "upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
         assert caplog.messages == ["batch applied, records parked"]
 
-    def test_a_contradicting_clock_is_parked_and_counted_for_the_alarm(
-        self, consume: Consume, world: FunctionWorld, capsys: Any
-    ):
+    def test_a_clock_contradiction_is_parked_and_counted(self, consume: Consume, world: FunctionWorld, capsys: Any):
+        """The metric is there for an alarm."""
         consume(record("a", 5))
         capsys.readouterr()
 
@@ -251,10 +250,10 @@ class TestQuarantine:
         assert list(world.objects()) == [object_name("a", 4)]
         assert metrics_of(capsys.readouterr().out) == {"received": 1, "parked": 1, "clock_tripped": 1}
 
-    def test_what_cannot_be_parked_raises_and_the_next_delivery_heals(
+    def test_a_record_that_cannot_be_parked_raises(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
     ):
-        """Parking comes after the commit: what was written is then found to be a redelivery."""
+        """Parking comes after the commit. The next delivery finds the written changes redelivered."""
         poison = record("a", 1, amount="x")
         world.s3.delete_bucket(Bucket=BUCKET)
 
@@ -270,7 +269,7 @@ class TestQuarantine:
     def test_a_batch_too_hard_for_one_invocation_ends(
         self, world: FunctionWorld, start_late: Callable[..., Consume], tables: Tables, capsys: Any
     ):
-        """Each delivery gets further; nothing is parked or counted twice; another batch's note is left alone."""
+        """Each delivery gets further. Nothing is parked or counted twice, and the note of another batch stays."""
         tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
         deliver = start_late()
         batch = [record("unreadable", 1, amount="x")]
@@ -307,7 +306,7 @@ class TestQuarantine:
     def test_a_note_that_cannot_be_read_leaves_the_batch(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
     ):
-        """What was parked of the batch before is not known then; nothing is written."""
+        """Then it is not known what was parked of the batch before, and nothing is written."""
         tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
         world.s3.delete_bucket(Bucket=BUCKET)
 
@@ -326,9 +325,7 @@ class TestQuarantine:
         assert tables.orders() == [order("a")]
         assert [parked["record"] for parked in world.objects().values()] == [thing]
 
-    def test_a_batch_of_nothing_but_unreadable_records_needs_no_database(
-        self, consume: Consume, tables: Tables, world: FunctionWorld
-    ):
+    def test_unreadable_records_alone_need_no_database(self, consume: Consume, tables: Tables, world: FunctionWorld):
         world.put_parameter({"hostname": "nowhere.invalid", "port": 1, "db": "x", "driver": "mysql"})
 
         assert consume({}) == {"parked": 1}
