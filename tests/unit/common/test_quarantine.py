@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from common.changes import Kind, Parked
+from common.changes import Kind, Parked, Reference
 from common.quarantine import LONGEST_WAIT_SECONDS, ParkError, Quarantine, object_key
 from tests.support.aws import S3, refused
 from tests.support.records import record
@@ -158,6 +158,16 @@ def test_what_json_can_hold_is_kept_exactly(s3: Any):
     Quarantine(lambda: s3, "failures").park([Parked(None, None, "odd", "look", None, odd)])
 
     assert [whole["record"] for whole in stored(s3).values()] == [odd]
+
+
+def test_a_reference_is_never_stored_for_a_record():
+    """A replay's parked record holds one until its batch is read again."""
+    s3 = S3()
+
+    with pytest.raises(TypeError, match="Reference"):
+        Quarantine(lambda: s3, "failures").park([PARKED._replace(record=Reference("aws/lambda/x", 3))])
+
+    assert s3.objects == {}
 
 
 def test_nothing_to_park_makes_no_client():
