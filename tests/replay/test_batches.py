@@ -52,7 +52,7 @@ def test_a_payload_may_be_an_object_or_an_escaped_string(payload: Any):
     [record_of(case) for case in cases("records") + cases("values")] + cases("others"),
     ids=lambda given: hashlib.md5(json.dumps(given).encode()).hexdigest()[:6],
 )
-def test_what_is_left_out_of_a_record_while_it_is_read_changes_nothing_of_what_it_is(given: Any, escaped: bool):
+def test_lean_records_are_classified_like_whole_ones(given: Any, escaped: bool):
     """Whatever is refused or parked is so for the same reason, next to good records that are taken."""
     event = {"Records": [change("good", 1), given, remove("good", 2)]}
     text = body(json.dumps(event) if escaped else event)
@@ -64,18 +64,18 @@ def _without_record(result: Any) -> Any:
     return result if isinstance(result, str) else result._replace(record={})
 
 
-def test_records_that_are_read_when_they_are_asked_for_are_a_sequence():
+def test_lean_records_are_a_sequence():
     records = parse_lean(body(), SOURCE).records
     assert [records[i] for i in range(len(records))] == list(records)
 
 
-def test_batches_read_ahead_are_bounded_by_number_and_by_size():
+def test_prefetched_batches_are_bounded_by_number_and_size():
     small, large = FailedObject("a", 1), FailedObject("a", 20_000_000)
     assert weight(small) * collect._PREFETCH_THREADS == collect._PREFETCH_BYTES  # noqa: SLF001
     assert weight(large) == 20_000_000
 
 
-def test_only_a_removal_by_nobody_has_its_old_image_read():
+def test_only_a_removal_without_identity_has_its_old_image_read():
     """It tells whether the item had expired; the old images of all other records only cost time."""
     changed, expired = change("a", 1), remove("b", 2, identity=TTL_IDENTITY)
     changed["dynamodb"]["OldImage"] = changed["dynamodb"]["NewImage"]
@@ -87,7 +87,7 @@ def test_only_a_removal_by_nobody_has_its_old_image_read():
 @pytest.mark.parametrize("ttl", [START, START + 1, None], ids=["expired", "not yet", "without a time"])
 @pytest.mark.parametrize("identity", [None, {}, TTL_IDENTITY, {"type": "IAMUser"}], ids=repr)
 @pytest.mark.parametrize("mirror", [False, True], ids=["kept", "mirrored"])
-def test_an_expiry_is_one_however_it_was_read(ttl: int | None, identity: Any, mirror: bool):
+def test_an_expiry_is_recognised_by_both_parsers(ttl: int | None, identity: Any, mirror: bool):
     removed = remove("a", 1, record_ttl=None if ttl is None else {"N": str(ttl)})
     removed["userIdentity"] = identity
     text = body({"Records": [removed]})
@@ -150,7 +150,7 @@ def test_a_quarantined_object_holds_its_record_whole():
         parse_parked(b'{"record": null}')
 
 
-def test_a_record_of_get_records_takes_the_shape_that_lambda_delivers():
+def test_a_record_of_get_records_takes_the_shape_of_lambda():
     expected = record("a", 1, time=1_770_000_000, identity=TTL_IDENTITY)
     expected["dynamodb"]["NewImage"]["blob"] = {"B": "AP8="}
     expected["dynamodb"]["NewImage"]["set"] = {"BS": ["AA=="]}
@@ -180,7 +180,7 @@ def test_records_that_are_none_are_parked_and_the_others_applied(world: World, e
 
 
 @pytest.mark.parametrize("text", [text for text, _ in UNREADABLE.values()], ids=UNREADABLE.keys())
-def test_what_cannot_be_read_is_reported_and_left_and_the_rest_goes_on(world: World, text: bytes):
+def test_an_unreadable_batch_is_reported_and_stays(world: World, text: bytes):
     world.put_batch(RECORDS)
     world.s3.put_object(Bucket="", Key=f"{FAILED}a/foreign", Body=text)
     report = world.replay()
@@ -205,7 +205,7 @@ def odd_batch(**parts: Any) -> bytes:
     [{"ApproximateCreationDateTime": "NUMBER"}, {"Keys": {"p_key": "NUMBER"}}, {"NewImage": "NUMBER"}],
     ids=lambda part: next(iter(part)),
 )
-def test_a_batch_of_which_a_record_cannot_be_read_stays_and_none_of_it_is_taken(world: World, part: Any):
+def test_a_batch_with_an_undecodable_record_stays_whole(world: World, part: Any):
     world.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(**part))
     world.put_batch(RECORDS)
     report = world.replay()
@@ -236,7 +236,7 @@ def test_an_object_too_large_for_a_batch_is_not_even_read(world: World, monkeypa
     assert "larger" in report["problems"][0]["problem"]
 
 
-def test_a_batch_that_was_settled_since_it_was_listed_is_passed_over(world: World):
+def test_a_batch_settled_since_it_was_listed_is_skipped(world: World):
     """By another replay, or moved by a person."""
     gone = world.put_batch([change("a", 1)])
     world.put_batch([change("b", 2)])
@@ -255,7 +255,7 @@ def test_a_batch_that_was_settled_since_it_was_listed_is_passed_over(world: Worl
 
 
 @pytest.mark.parametrize("size", [3, 40])
-def test_a_batch_that_stands_for_more_than_it_holds_is_applied_and_stays(world: World, size: int):
+def test_a_batch_that_lacks_records_is_applied_and_stays(world: World, size: int):
     key = world.put_batch(RECORDS, batchSize=size)
     report = world.replay()
     assert world.left() == [key]
@@ -381,7 +381,7 @@ def test_keys_that_are_none_are_not_asked_for(world: World):
     assert world.tables.orders() == [applied("a", 2)]
 
 
-def test_keys_chooses_changes_and_never_settles_a_batch_that_holds_others(world: World):
+def test_keys_selects_changes_and_a_mixed_batch_stays(world: World):
     both, alone = world.put_batch([change("a", 1), change("b", 2)]), world.put_batch([change("a", 3)])
     none = world.put_batch([change("c", 4)])
     world.put_batch([])
@@ -460,7 +460,7 @@ def test_parked_again_it_stays_with_its_new_reason(world: World, three_letters: 
     assert "4025" in reasons[1] or "3819" in reasons[1]
 
 
-def test_parked_from_a_batch_of_the_same_run_its_old_object_stays(world: World, three_letters: None):
+def test_a_record_parked_again_keeps_its_object(world: World, three_letters: None):
     """The one object stands for both; moved away with the one, the other would be nowhere."""
     bad = change("b", 6, currency="R")
     world.put_batch([bad, change("b", 5)])
@@ -517,7 +517,7 @@ def test_an_unreadable_record_that_trips_the_clock_is_parked(world: World, secon
 
 
 @pytest.mark.parametrize("values", [BAD, {"currency": "R"}], ids=["to the mapping", "to MySQL"])
-def test_a_batch_moved_away_before_its_poison_was_parked_is_named(
+def test_a_batch_moved_before_its_record_is_parked_is_named(
     world: World, three_letters: None, values: dict[str, Any]
 ):
     """And stops nobody: the rest is drained and settled."""
@@ -538,7 +538,7 @@ def test_a_batch_moved_away_before_its_poison_was_parked_is_named(
 
 
 @pytest.mark.parametrize("together", [7, 1000])
-def test_every_version_of_a_key_is_written_in_order_where_that_is_asked_for(
+def test_every_change_of_a_key_is_written_in_order(
     make_world: Any, together: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(drain, "_CHUNK", together)
@@ -551,7 +551,7 @@ def test_every_version_of_a_key_is_written_in_order_where_that_is_asked_for(
     assert [n for _, n, _ in world.written("b")] == numbers[::2]
 
 
-def test_sequence_numbers_of_other_lengths_are_ordered_as_numbers(world: World):
+def test_sequence_numbers_are_ordered_as_numbers(world: World):
     short, long = change("a", 9), change("a", 1)
     short["dynamodb"]["SequenceNumber"], long["dynamodb"]["SequenceNumber"] = "9" * 21, "1" * 27
     world.put_batch([long])

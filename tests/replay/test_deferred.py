@@ -106,7 +106,7 @@ def test_a_chain_of_unique_values_is_written_by_one_replay(make_world: Callable[
     assert world.tables.orders() == sorted(applied(key, 10 + n, status=f"S{n + 1}") for n, key in enumerate(keys))
 
 
-def test_a_row_that_others_refer_to_is_deleted_once_they_are_gone(world: World):
+def test_a_referenced_row_is_deleted_when_the_others_are_gone(world: World):
     world.put_batch([change("a", 1)])
     world.replay()
     world.tables.run(
@@ -181,7 +181,7 @@ def test_after_a_day_it_is_written_if_it_fits(world: World):
     assert world.tables.orders() == [applied("a", 5, merchant_id="late")]
 
 
-def test_retried_from_the_quarantine_it_stays_there_until_it_fits(world: World):
+def test_a_retried_record_stays_in_quarantine_until_it_fits(world: World):
     world.put_deferred(ORPHAN)
     world.clock.advance(DAY + 1)
     world.replay()
@@ -194,13 +194,13 @@ def test_retried_from_the_quarantine_it_stays_there_until_it_fits(world: World):
     assert world.tables.orders() == [applied("a", 5, merchant_id="late")]
 
 
-def test_a_clash_that_an_older_release_quarantined_is_deferred_when_retried(world: World):
+def test_a_clash_quarantined_by_an_older_release_is_deferred(world: World):
     world.put_quarantined(ORPHAN, "MySQL error 1452")
     world.replay({"include_quarantine": True})
     assert (world.keys(DEFERRED), world.keys("quarantine/")) == ([name_of("a", 5)], [])
 
 
-def test_quarantined_and_deferred_at_once_it_waits_since_the_first_time(world: World):
+def test_quarantined_and_deferred_it_waits_since_the_first_time(world: World):
     """An older release may have quarantined it, and a redelivery deferred it."""
     since = int(world.clock.seconds())
     waiting = world.put_deferred(ORPHAN)
@@ -266,7 +266,7 @@ def test_its_object_tells_the_newest_reason(world: World, one_status: None):
 
 
 @pytest.mark.parametrize("together", [1, 1000])
-def test_found_in_a_failed_batch_too_it_waits_since_the_first_time(
+def test_also_in_a_failed_batch_it_waits_since_the_first_time(
     world: World, together: int, monkeypatch: pytest.MonkeyPatch
 ):
     """A batch that stays, as it stands for more than it holds, must not put off the day for ever."""
@@ -319,7 +319,7 @@ def test_what_is_no_parked_record_is_named_and_left(world: World):
 
 
 @pytest.mark.parametrize("since", [None, "never", True, -1, 10**30], ids=repr)
-def test_an_object_that_does_not_say_since_when_waits_from_now_on(world: World, since: Any):
+def test_an_object_without_since_waits_from_now_on(world: World, since: Any):
     waiting = world.put_deferred(ORPHAN, since=since)
     world.replay()
     assert world.bucket.read_json(waiting)["since"] == int(world.clock.seconds())

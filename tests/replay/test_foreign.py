@@ -54,7 +54,7 @@ def test_an_object_that_may_not_be_read_is_reported_and_stays(world: World, code
 
 
 @pytest.mark.parametrize("code", OF_ALL)
-def test_what_is_wrong_with_all_of_s3_raises(world: World, code: str):
+def test_an_error_of_all_of_s3_raises(world: World, code: str):
     key = world.put_batch([change("a", 1)])
     execution = Execution(world).until("collect")
     world.s3.refusals[key] = code
@@ -63,7 +63,7 @@ def test_what_is_wrong_with_all_of_s3_raises(world: World, code: str):
     assert world.left() == [key]
 
 
-def test_refused_when_its_poison_is_parked_it_is_named(world: World, three_letters: None):
+def test_a_batch_that_cannot_be_read_back_is_named(world: World, three_letters: None):
     """Collected, and no longer readable when MySQL has refused a record of it."""
     key = world.put_batch([change("a", 1, currency="R")])
     world.put_batch([change("b", 2), change("c", 3, **BAD)])
@@ -79,7 +79,7 @@ FEWER = json.dumps(failure([change("a", 1)]) | {"payload": {"Records": []}}).enc
 
 
 @pytest.mark.parametrize("body", [b"", b"not JSON", FEWER], ids=["empty", "not JSON", "fewer records"])
-def test_written_anew_before_its_poison_is_parked_it_is_named(world: World, body: bytes):
+def test_a_batch_overwritten_before_it_is_parked_is_named(world: World, body: bytes):
     key = world.put_batch([change("a", 1, **BAD)])
     execution = Execution(world).until("drain")
     world.s3.put_object(Bucket="", Key=key, Body=body)
@@ -155,7 +155,7 @@ def put_anew(world: World, key: str, at: str) -> None:
 
 
 @pytest.mark.parametrize("at", ["copy_object", "delete_object"])
-def test_an_object_put_in_its_place_is_not_deleted_for_it(world: World, at: str):
+def test_an_object_that_replaced_a_batch_is_not_deleted(world: World, at: str):
     """It stays, is counted as left, and is named; the next replay takes it up as any other."""
     key = world.put_batch([change("a", 1)])
     world.put_batch([change("b", 2)])
@@ -168,7 +168,7 @@ def test_an_object_put_in_its_place_is_not_deleted_for_it(world: World, at: str)
     assert world.tables.orders() == [applied("a", 1), applied("b", 2)]
 
 
-def test_a_store_without_conditional_deletes_is_coped_with():
+def test_a_store_without_conditional_deletes_is_supported():
     """Any other refusal of a delete raises."""
     s3 = S3()
     s3.put_object(Bucket="b", Key="a", Body="1")

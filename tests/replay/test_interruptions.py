@@ -60,7 +60,7 @@ def assert_all_settled(world: World) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_lambda_killed_at_any_call_is_tried_again_to_the_same_end(make_world: Callable[..., World], when: str):
+def test_a_call_killed_anywhere_is_retried_to_the_same_end(make_world: Callable[..., World], when: str):
     """Every call to S3, SQS, the stream, the lock and MySQL, one after the other, is the last one of its Lambda."""
     total = calls_of_one_replay(make_world())
     assert total > 60
@@ -75,7 +75,7 @@ def test_a_lambda_killed_at_any_call_is_tried_again_to_the_same_end(make_world: 
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_lambda_killed_at_any_call_of_a_split_that_takes_many_goes_on(
+def test_a_call_killed_inside_a_long_split_goes_on(
     make_world: Callable[..., World], when: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Time for one change a call, and what has been noted of the split may be of the call before."""
@@ -100,7 +100,7 @@ def test_a_lambda_killed_at_any_call_of_a_split_that_takes_many_goes_on(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_execution_stopped_at_any_call_leaves_the_rest_to_the_next_one(make_world: Callable[..., World], when: str):
+def test_an_execution_stopped_anywhere_leaves_the_rest(make_world: Callable[..., World], when: str):
     """No retry, no redrive: what the killed one held, lock and messages, comes free by itself."""
     total = calls_of_one_replay(make_world())
     for call in range(1, total + 1, 3):
@@ -112,7 +112,7 @@ def test_an_execution_stopped_at_any_call_leaves_the_rest_to_the_next_one(make_w
         assert_all_settled(world)
 
 
-def test_an_execution_redriven_from_any_state_goes_on_where_it_stopped(make_world: Callable[..., World]):
+def test_a_redriven_execution_goes_on_where_it_stopped(make_world: Callable[..., World]):
     total = calls_of_one_replay(make_world())
     for call in range(1, total + 1, 5):
         world = make_world()
@@ -187,7 +187,7 @@ def test_two_replays_at_once_step_by_step(world: World, seed: int):
     assert_all_settled(world)
 
 
-def test_a_batch_settled_by_another_replay_while_its_poison_is_parked(world: World, three_letters: None):
+def test_another_replay_settles_a_batch_before_it_is_parked(world: World, three_letters: None):
     """The record that must be parked whole is then read from where the other one has put its batch."""
     key = world.put_batch([change("a", 1, currency="R"), change("b", 2)])
     first = Execution(world).until("drain")
@@ -201,7 +201,7 @@ def test_a_batch_settled_by_another_replay_while_its_poison_is_parked(world: Wor
 
 
 @pytest.mark.parametrize("at", ["collect", "plan", "drain", "settle"])
-def test_a_collecting_call_thought_dead_writes_its_part_later(world: World, at: str):
+def test_a_collect_call_that_was_given_up_writes_late(world: World, at: str):
     """Its runs take the place of those of the call after it, which had more to collect: nothing is settled for it."""
     world.put_batch([change("a", 1)])
     execution = Execution(world)
@@ -222,7 +222,7 @@ def test_a_collecting_call_thought_dead_writes_its_part_later(world: World, at: 
     assert [applied("a", 2), applied("b", 3)] == world.tables.orders()
 
 
-def test_collected_again_with_more_to_collect_a_change_is_drained_once(make_world: Callable[..., World]):
+def test_a_part_collected_twice_is_drained_once(make_world: Callable[..., World]):
     """The first call died behind its last run; more has failed before the second, enough for other splits."""
     world = make_world(concurrency=1)
     for number in range(5):
@@ -239,7 +239,7 @@ def test_collected_again_with_more_to_collect_a_change_is_drained_once(make_worl
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_consumer_writes_newer_changes_while_the_replay_drains_older_ones(world: World, server: Any, seed: int):
+def test_the_consumer_writes_newer_changes_during_a_replay(world: World, server: Any, seed: int):
     """Live changes of the same keys, through the same writer, from another connection at the same time."""
     rng = random.Random(seed)
     keys = [f"k{number:02d}" for number in range(20)]
@@ -265,7 +265,7 @@ def test_the_consumer_writes_newer_changes_while_the_replay_drains_older_ones(wo
     assert world.left() == []
 
 
-def test_what_fails_while_a_replay_runs_is_taken_up_by_the_next(world: World):
+def test_a_failure_during_a_replay_is_left_to_the_next(world: World):
     fill(world)
     execution = Execution(world)
     late = [change("z", 50)]

@@ -73,7 +73,7 @@ def test_records_keep_what_only_get_records_shapes_otherwise(world: World):
     assert json.loads(world.bucket.read_json(name)["payload"]) == {"Records": records}
 
 
-def test_an_iterator_that_expires_is_renewed_behind_what_was_read(world: World):
+def test_an_expired_iterator_is_renewed_after_the_last_record(world: World):
     world.streams = Streams(page_size=2)
     world.streams.expire_once = {2, 4}
     world.send_pointer(RECORDS)
@@ -174,7 +174,7 @@ def test_an_expired_range_is_named_until_a_person_has_seen_to_it(world: World):
     assert world.replay()["expired"] == []
 
 
-def test_read_again_after_trimming_the_rest_never_covers_the_whole(world: World):
+def test_a_range_trimmed_while_it_is_read_is_not_whole(world: World):
     """Killed between writing the batch and deleting its message, and started again a day later."""
     world.send_pointer(RECORDS)
     execution = Execution(world, retries=0).until("hydrate")
@@ -196,7 +196,7 @@ def test_read_again_after_trimming_the_rest_never_covers_the_whole(world: World)
 
 
 @pytest.mark.parametrize(("trimmed", "expired"), [(0, []), (4, [5])])
-def test_a_number_that_an_emulator_does_not_know_is_looked_for_from_the_oldest_record(
+def test_an_unknown_sequence_number_is_searched_from_the_oldest(
     world: World, trimmed: int, expired: list[int]
 ):
     world.streams.knows_numbers = False
@@ -237,7 +237,7 @@ def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(world: World, trim
     [(True, slice(0)), (True, slice(3)), (True, slice(3, 9)), (False, slice(3))],
     ids=["nothing", "its start", "its end", "its start, found from the oldest record"],
 )
-def test_a_shard_that_gives_a_part_of_the_range_is_no_proof_of_loss(world: World, held: slice, knows_numbers: bool):
+def test_a_partial_range_is_no_proof_of_loss(world: World, held: slice, knows_numbers: bool):
     """Nothing says that it was trimmed: the message stays."""
     world.streams.knows_numbers = knows_numbers
     number = world.send_pointer(RECORDS)
@@ -267,7 +267,7 @@ def test_empty_pages_without_end_are_no_proof_of_loss(world: World):
     assert world.tables.orders() == last_states(RECORDS)
 
 
-def test_a_bisected_or_consolidated_pointer_is_replayed_and_stays(world: World):
+def test_a_bisected_pointer_is_replayed_and_stays(world: World):
     """It stands for more than its range holds."""
     number = world.send_pointer(RECORDS, batchSize=40)
     report = world.replay()
@@ -294,7 +294,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_message_that_is_not_ours_is_reported_and_left_and_the_rest_goes_on(world: World, body: str):
+def test_a_foreign_message_is_reported_and_stays(world: World, body: str):
     foreign = world.sqs.send(body)
     world.send_pointer(RECORDS)
     report = world.replay()
@@ -303,7 +303,7 @@ def test_a_message_that_is_not_ours_is_reported_and_left_and_the_rest_goes_on(wo
     assert world.tables.orders() == last_states(RECORDS)
 
 
-def test_a_queue_full_of_messages_that_stay_is_not_gone_through_for_ever(world: World):
+def test_a_queue_of_messages_that_stay_is_read_once(world: World):
     """Their time is over and they come back, call after call, while ours wait among them."""
     for number in range(40):
         world.sqs.send(json.dumps({"not": f"ours {number}"}))
@@ -351,7 +351,7 @@ def test_max_batches_bounds_the_messages_taken(world: World):
     assert len(world.tables.orders()) == 13
 
 
-def test_a_dry_run_leaves_every_message_visible_and_saves_nothing(world: World):
+def test_a_dry_run_leaves_every_message_visible(world: World):
     world.send_pointer(RECORDS)
     world.send_pointer([change("z", 99)], shardId=CHILD)
     world.streams.shard(ARN, CHILD).trimmed = 1

@@ -42,7 +42,7 @@ def test_started_while_mysql_is_down_it_waits_and_goes_on(world: World):
     assert world.tables.orders() == ROWS
 
 
-def test_past_its_bound_it_ends_and_nothing_was_touched(world: World):
+def test_a_replay_that_gives_up_has_changed_nothing(world: World):
     fill(world)
     before = dict(world.s3.objects)
     world.server.down = True
@@ -104,7 +104,7 @@ def test_the_stream_does_not_forget_while_mysql_is_waited_for(world: World):
     assert (report["counts"]["messages"], report["counts"]["expired"], report["problems"]) == (2, 0, [])
 
 
-def test_past_its_bound_what_the_queue_held_is_safe_in_the_bucket(world: World):
+def test_after_giving_up_queue_messages_are_in_the_bucket(world: World):
     records = [change("a", 1)]
     world.streams.shard(ARN, SHARD).records = records
     world.send_pointer(records)
@@ -167,7 +167,7 @@ def test_a_problem_is_told_as_long_as_its_message_stays(world: World):
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_down_in_the_middle_of_the_drain_its_lanes_wait_and_go_on(make_world: Callable[..., World], at: int):
+def test_lanes_wait_for_a_database_that_goes_down_and_go_on(make_world: Callable[..., World], at: int):
     world = make_world(concurrency=4)
     fill(world)
     execution = Execution(world).until("drain")
@@ -228,7 +228,7 @@ def test_a_batch_of_two_splits_stays_until_both_are_drained(world: World, first:
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_down_for_good_what_is_done_is_settled_and_the_rest_in_place(make_world: Callable[..., World], at: int):
+def test_a_database_down_for_good_leaves_only_the_rest(make_world: Callable[..., World], at: int):
     """Four lanes of one split each; the next replay takes up the rest."""
     world = make_world(concurrency=4)
     fill(world)

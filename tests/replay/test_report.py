@@ -69,7 +69,7 @@ def test_numbers_output_and_page_agree(world: World):
     assert len(output["next"]) == 4
 
 
-def test_a_page_names_what_was_asked_for_and_never_says_that_all_is_well_when_it_is_not(world: World):
+def test_a_page_shows_the_input_and_what_to_do_next(world: World):
     world.put_batch([change("a", 1)])
     planned = world.replay({"dry_run": True, "keys": ["a", "b"]})
     page = page_of(world, planned).text

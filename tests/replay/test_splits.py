@@ -34,7 +34,7 @@ def changes_of(count: int, keys: int, seed: int) -> list[Change]:
 @pytest.mark.parametrize("splits", [1, 3, 16])
 @pytest.mark.parametrize("parts", [1, 2, 40])
 @pytest.mark.parametrize(("memory", "piece"), [(0, 50), (0, 256 * 1024), (1_000_000, 50)])
-def test_the_runs_of_a_split_hold_each_change_once_in_order(
+def test_a_split_has_each_change_once_in_order(
     splits: int, parts: int, memory: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ):
     """Put together in memory, or merged as they are read."""
@@ -58,7 +58,7 @@ def test_the_runs_of_a_split_hold_each_change_once_in_order(
 
 
 @pytest.mark.parametrize("memory", [0, 1_000_000])
-def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice(memory: int, monkeypatch: pytest.MonkeyPatch):
+def test_a_line_in_two_segments_counts_once(memory: int, monkeypatch: pytest.MonkeyPatch):
     """The first is a part collected again; the second two batches that overlap, each of which must be accounted for."""
     monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
     bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
@@ -69,7 +69,7 @@ def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice(memory: 
     assert found == [Reference("x", 0), Reference("x", 3), Reference("y", 0)]
 
 
-def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPatch):
+def test_a_segment_overwritten_while_it_is_read_raises(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(splitting, "_IN_MEMORY", 0)
     monkeypatch.setattr(buckets, "_RANGE", 50)
     s3 = S3()
@@ -87,12 +87,12 @@ def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPa
     ("batches", "megabytes", "workers", "expected"),
     [(1, 0, 4, 4), (1, 16, 4, 4), (1, 80, 4, 10), (1, 10**6, 4, 2000), (0, 8, 4, 1), (0, 80, 4, 10)],
 )
-def test_splits_are_bounded_not_the_backlog(batches: int, megabytes: int, workers: int, expected: int):
+def test_splits_are_bounded_and_a_backlog_is_not(batches: int, megabytes: int, workers: int, expected: int):
     """Of nothing but parked records there are as few as there can be."""
     assert Backlog(batches=batches, size=megabytes * 1024 * 1024).splits(workers) == expected
 
 
-def test_a_hot_key_with_a_hundred_thousand_changes_is_one_split_and_ends_in_its_last(world: World):
+def test_a_key_with_many_changes_is_one_split(world: World):
     """No row says how often it changed; the runs do, a part each."""
     for start in range(0, 100_000, 5_000):
         world.put_batch([change("hot", n) for n in range(start, start + 5_000)])
@@ -111,7 +111,7 @@ def one_call_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> list[st
     return asked
 
 
-def test_a_split_longer_than_a_call_goes_on_where_time_ran_out(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_split_longer_than_a_call_goes_on(world: World, monkeypatch: pytest.MonkeyPatch):
     """Each change is applied once, and the report counts as if one call had done it all."""
     records = [change("hot", n) for n in range(35)] + [change(f"k{n:02d}", 100 + n) for n in range(20)]
     world.put_batch(records)
@@ -129,7 +129,7 @@ def test_a_split_longer_than_a_call_goes_on_where_time_ran_out(world: World, mon
     assert world.tables.orders() == last_states(records)
 
 
-def test_runs_written_anew_in_between_are_drained_from_their_start(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_an_overwritten_segment_is_drained_from_its_start(world: World, monkeypatch: pytest.MonkeyPatch):
     records = [change("hot", n) for n in range(35)]
     world.put_batch(records)
     one_call_at_a_time(world, monkeypatch)
@@ -148,7 +148,7 @@ def test_runs_written_anew_in_between_are_drained_from_their_start(world: World,
     assert done["counts"]["changes"] == 35
 
 
-def test_poison_of_many_parts_is_parked_a_part_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_unreadable_records_are_parked_a_part_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
     """A mapping that fits nothing makes poison of a whole backlog: no call could park it all."""
     monkeypatch.setattr(collect, "_PART_BATCHES", 1)
     for number in range(5):
@@ -161,7 +161,7 @@ def test_poison_of_many_parts_is_parked_a_part_at_a_time(world: World, monkeypat
     assert world.left() == []
 
 
-def test_poison_of_one_part_is_parked_a_piece_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_unreadable_records_of_a_part_are_parked_in_chunks(world: World, monkeypatch: pytest.MonkeyPatch):
     world.put_batch([change(f"k{number}", number, amount="x") for number in range(5)])
     one_call_at_a_time(world, monkeypatch)
     monkeypatch.setattr(drain, "_CHUNK", 2)

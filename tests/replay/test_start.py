@@ -36,25 +36,25 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize("given", GOOD)
-def test_right_input(given: dict[str, Any]):
+def test_valid_inputs_are_accepted(given: dict[str, Any]):
     check_input(given)
 
 
 @pytest.mark.parametrize(("given", "names"), WRONG)
-def test_wrong_input_is_one_clear_message(given: Any, names: str):
+def test_an_invalid_input_is_one_clear_message(given: Any, names: str):
     with pytest.raises(InputError, match=f"nothing was changed.*{names}") as raised:
         check_input(given)
     assert len(str(raised.value)) < 1000
 
 
-def test_every_wrong_field_is_named():
+def test_every_invalid_field_is_named():
     with pytest.raises(InputError) as raised:
         check_input({"keys": [], "concurrency": 0, "more": 1})
     assert all(name in str(raised.value) for name in ("keys", "concurrency", "more"))
 
 
 @pytest.mark.parametrize("given", [[], {"keys": []}, {"maximum": 1}])
-def test_wrong_input_takes_no_lock_and_touches_nothing(world: World, given: Any):
+def test_an_invalid_input_takes_no_lock_and_changes_nothing(world: World, given: Any):
     world.put_batch([change("a", 1)])
     before = dict(world.s3.objects)
     assert world.replay(given)["outcome"] == "wrong_input"
@@ -126,7 +126,7 @@ class TestLock:
         self.executions.describe_execution = other_first  # type: ignore[method-assign]
         assert self.lock.acquire("one") == "two"
 
-    def test_where_step_functions_does_not_answer_the_holder_is_taken_to_run(self) -> None:
+    def test_a_holder_that_cannot_be_checked_counts_as_running(self) -> None:
         self.lock.acquire("old")
 
         def throttled(executionArn: str) -> dict[str, Any]:  # noqa: N803

@@ -84,7 +84,7 @@ def steps(walked: Walk) -> list[str]:
     return [call["step"] for call in walked.calls]
 
 
-def test_a_run_goes_through_every_step_and_its_output_is_the_report(walk: Any) -> None:
+def test_an_execution_takes_every_step_and_returns_the_report(walk: Any) -> None:
     walked = walk()
     assert walked.states == [*UNTIL_PLAN, "Drain", *SETTLE, *REPORTED, "Done"]
     assert walked.status == "SUCCEEDED"
@@ -114,7 +114,7 @@ def test_a_start_with_nothing_to_do_ends_after_three_transitions(walk: Any) -> N
     assert walked.output["counts"] == {"batches": 0}
 
 
-def test_a_wrong_input_ends_at_once_with_its_message_as_the_cause(walk: Any) -> None:
+def test_an_invalid_input_fails_with_its_message_as_the_cause(walk: Any) -> None:
     walked = walk(start=[{"outcome": "wrong_input", "message": "keys: 7 is not of type 'array'"}])
     assert walked.states == [*BEGIN, "WrongInput"]
     assert failed(walked, "WrongInput")

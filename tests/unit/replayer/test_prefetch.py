@@ -11,12 +11,12 @@ from dlq_replayer.prefetch import prefetch
 
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("room", [0, 1, 3, 100])
-def test_results_come_in_the_order_of_their_items(threads: int, room: int):
+def test_results_have_the_order_of_their_items(threads: int, room: int):
     found = [(n, future.result()) for n, future in prefetch(str, range(20), threads=threads, room=room)]
     assert found == [(n, str(n)) for n in range(20)]
 
 
-def test_nothing_is_begun_while_there_is_no_room():
+def test_no_work_starts_without_room():
     """What is under way is at most the room and one item, however heavy that is."""
     weights = [1, 1, 1, 9, 1, 1, 2, 2, 2, 2]
     under_way: list[int] = []
@@ -34,7 +34,7 @@ def test_nothing_is_begun_while_there_is_no_room():
     assert max(most) == 3 + 9
 
 
-def test_an_error_comes_where_its_result_would_have():
+def test_an_error_takes_the_place_of_its_result():
     results = prefetch(lambda n: 1 // n, [2, 0, 1], threads=2, room=5)
     assert next(results)[1].result() == 0
     with pytest.raises(ZeroDivisionError):
@@ -42,7 +42,7 @@ def test_an_error_comes_where_its_result_would_have():
     assert next(results)[1].result() == 1
 
 
-def test_items_are_taken_only_as_they_are_needed_and_closing_waits_for_those():
+def test_closing_waits_for_the_items_that_were_started():
     taken, done = [], []
     gate = threading.Event()
 
