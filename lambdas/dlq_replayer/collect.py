@@ -17,7 +17,7 @@ from common.mapping import Table
 from common.source import Source
 from dlq_replayer.backlog import list_backlog, prefixes_of
 from dlq_replayer.batches import FailedBatch, parse
-from dlq_replayer.documents import Batch, Manifest, Problem, UnreadableRecords, to_json
+from dlq_replayer.documents import CollectedBatch, Manifest, ReplayProblem, UnreadableRecords, to_json
 from dlq_replayer.prefetch import prefetch
 from dlq_replayer.replay import Replay
 from dlq_replayer.splits import Line, segment_files, split_of, to_line
@@ -61,9 +61,9 @@ class Part:
     """What one call has collected. Of a record it holds only the row, in a line."""
 
     lines: list[Line] = field(default_factory=list)
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[CollectedBatch] = field(default_factory=list)
     unreadable: list[Parked] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ReplayProblem] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     size: int = 0
 

@@ -20,7 +20,7 @@ class ShardRange(TypedDict, total=False):
     last_arrival: str
 
 
-class Problem(ShardRange):
+class ReplayProblem(ShardRange):
     """`source` is the object, message or queue that could not be taken; the range is that of a message."""
 
     source: str
@@ -35,7 +35,7 @@ class ExpiredRange(ShardRange, total=False):
     object: str
 
 
-class Batch(TypedDict):
+class CollectedBatch(TypedDict):
     """One failed batch or parked record that was collected.
 
     `tag` is the ETag that was read. `whole` is false when only some of its records were collected: then it stays.
@@ -56,7 +56,7 @@ class Manifest(TypedDict):
     """The batches of a part. `token` is random: it tells apart two calls that wrote the same part."""
 
     token: str
-    batches: list[Batch]
+    batches: list[CollectedBatch]
 
 
 class UnreadableRecords(TypedDict):
@@ -89,7 +89,7 @@ class Names(TypedDict):
     missed: list[list[str]]
 
 
-class Result(TypedDict):
+class SplitResult(TypedDict):
     """What became of a split. `tokens` are those of its parts; `files` name the objects with its `Names`."""
 
     tokens: dict[str, str]
@@ -110,7 +110,7 @@ class Report(TypedDict):
     counts: dict[str, int]
     input: dict[str, Any]
     expired: list[ExpiredRange]
-    problems: list[Problem]
+    problems: list[ReplayProblem]
     parked_records: list[str]
     next: list[str]
     links: dict[str, str]

@@ -19,7 +19,7 @@ from common.bucket import Bucket, UnreadableError
 from common.layout import EXPIRED, HYDRATED, expired_key, hydrated_key, message_key
 from common.source import Source
 from dlq_replayer.batches import Pointer, parse_message, parse_time
-from dlq_replayer.documents import Problem
+from dlq_replayer.documents import ReplayProblem
 from dlq_replayer.ranges import RangeReader, as_event_record
 from dlq_replayer.replay import Replay
 
@@ -44,7 +44,7 @@ class Hydrated:
     messages: int = 0
     oldest: datetime | None = None
     saved: list[str] = field(default_factory=list)  # sources, as `problems` name them
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ReplayProblem] = field(default_factory=list)
     more: bool = False
 
     def see(self, pointer: Pointer) -> None:

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from dlq_replayer.batches import parse_time
-from dlq_replayer.documents import Batch, Report, Result
+from dlq_replayer.documents import CollectedBatch, Report, SplitResult
 
 SHOWN = 200  # rows of a table; the others are counted
 _BINS = 60
@@ -24,7 +24,10 @@ _CARDS = (
 
 
 def render(
-    report: Report, batches: Iterable[Batch], results: Sequence[Result], parked: Sequence[Mapping[str, Any]]
+    report: Report,
+    batches: Iterable[CollectedBatch],
+    results: Sequence[SplitResult],
+    parked: Sequence[Mapping[str, Any]],
 ) -> str:
     template = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
     counts = report["counts"]
@@ -72,7 +75,7 @@ def _tone(report: Report) -> str:
 Events = list[tuple[float, int]]  # (epoch seconds, changes)
 
 
-def _failed(batches: Iterable[Batch]) -> Events:
+def _failed(batches: Iterable[CollectedBatch]) -> Events:
     return [
         (seconds, batch["records"])
         for batch in batches
@@ -80,7 +83,7 @@ def _failed(batches: Iterable[Batch]) -> Events:
     ]
 
 
-def _drained(results: Iterable[Result]) -> Events:
+def _drained(results: Iterable[SplitResult]) -> Events:
     drained = ((_epoch(result["drained_at"]), result["counts"].get("changes", 0)) for result in results)
     return [(seconds, changes) for seconds, changes in drained if seconds and changes]
 

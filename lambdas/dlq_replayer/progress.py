@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from common.bucket import Bucket, GoneError
 from common.layout import names_file, split_of_result
-from dlq_replayer.documents import Names, Result
+from dlq_replayer.documents import Names, SplitResult
 from dlq_replayer.meter import Meter
 from dlq_replayer.replay import Replay
 
@@ -137,7 +137,7 @@ class ProgressFile:
         """Write the split's result."""
         self.write_names()
         progress = self.progress
-        result: Result = {
+        result: SplitResult = {
             "tokens": progress.tokens,
             "counts": progress.counts,
             "files": progress.files,
@@ -170,12 +170,12 @@ def read_names(bucket: Bucket, replay: Replay, files: Iterable[str]) -> Iterator
         yield names
 
 
-def read_results(bucket: Bucket, replay: Replay) -> dict[int, Result]:
+def read_results(bucket: Bucket, replay: Replay) -> dict[int, SplitResult]:
     """The results of the splits that are drained."""
     return {split_of_result(key): _result(bucket.read_json(key)) for key, _ in bucket.list(replay.keys.results)}
 
 
-def _result(stored: dict[str, Any]) -> Result:
+def _result(stored: dict[str, Any]) -> SplitResult:
     tokens = stored.get("tokens") or stored.get("runs", {})  # as an older release named them
     return {
         "tokens": tokens,

@@ -11,7 +11,7 @@ from typing import Any, cast
 from common.bucket import Bucket, GoneError, UnreadableError
 from common.layout import EXPIRED, QUARANTINE
 from dlq_replayer import page
-from dlq_replayer.documents import ExpiredRange, Manifest, Problem, Report, Result
+from dlq_replayer.documents import ExpiredRange, Manifest, ReplayProblem, Report, SplitResult
 from dlq_replayer.progress import read_names, read_results
 from dlq_replayer.replay import Replay
 from dlq_replayer.states import ReplayState
@@ -94,7 +94,7 @@ def nothing_to_do(replay: Replay, now: datetime) -> Report:
     return report
 
 
-def _numbers(replay: Replay, state: ReplayState | None, results: Sequence[Result], now: datetime) -> Report:
+def _numbers(replay: Replay, state: ReplayState | None, results: Sequence[SplitResult], now: datetime) -> Report:
     """The report with its lists empty."""
     return {
         "execution": replay.name,
@@ -114,7 +114,7 @@ def _numbers(replay: Replay, state: ReplayState | None, results: Sequence[Result
     }
 
 
-def _counts(replay: Replay, state: ReplayState | None, results: Sequence[Result]) -> dict[str, int]:
+def _counts(replay: Replay, state: ReplayState | None, results: Sequence[SplitResult]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     if state:
         collected = state.get("collected", {})
@@ -142,7 +142,7 @@ _COUNTS = (
 )  # fmt: skip
 
 
-def _outcome(replay: Replay, state: ReplayState | None, results: Sequence[Result]) -> str:
+def _outcome(replay: Replay, state: ReplayState | None, results: Sequence[SplitResult]) -> str:
     if state is None or state["outcome"] == "nothing":
         return "nothing_to_do"
     if state["outcome"] == "gave_up":
@@ -200,14 +200,14 @@ class _Problems:
     """Each problem once: a step that runs twice finds it twice. The `first` ones are kept, all are counted."""
 
     def __init__(self) -> None:
-        self.first: list[Problem] = []
+        self.first: list[ReplayProblem] = []
         self._seen: set[int] = set()
 
     @property
     def count(self) -> int:
         return len(self._seen)
 
-    def add(self, problems: Iterable[Problem]) -> None:
+    def add(self, problems: Iterable[ReplayProblem]) -> None:
         for problem in problems:
             known = hash(json.dumps(problem, sort_keys=True))
             if known not in self._seen and self.count < _IN_REPORT:

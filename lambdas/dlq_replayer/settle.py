@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from common.bucket import Bucket, Move
 from common.layout import may_name, part_of, settled_key
-from dlq_replayer.documents import Batch, Manifest, Problem, Result
+from dlq_replayer.documents import CollectedBatch, Manifest, ReplayProblem, SplitResult
 from dlq_replayer.progress import read_names
 from dlq_replayer.replay import Replay
 
@@ -22,7 +22,7 @@ class SettledPart:
 
     settled: int
     left: int
-    problems: list[Problem]
+    problems: list[ReplayProblem]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Named:
     missed: set[str]
 
 
-def settle_part(bucket: Bucket, replay: Replay, results: Mapping[int, Result], manifest_key: str) -> SettledPart:
+def settle_part(bucket: Bucket, replay: Replay, results: Mapping[int, SplitResult], manifest_key: str) -> SettledPart:
     """Move the batches of one manifest that the results of their splits account for.
 
     A second call counts as settled what the first one has moved.
@@ -52,12 +52,14 @@ def settle_part(bucket: Bucket, replay: Replay, results: Mapping[int, Result], m
         if batch["whole"] and drained.issuperset(batch["splits"]) and batch["source"] not in stays
     ]
     moves = (Move(batch["source"], settled_key(batch["source"]), batch["tag"]) for batch in covered)
-    problems: list[Problem] = [{"source": source, "problem": _REPLACED} for source in bucket.move_all(moves)]
+    problems: list[ReplayProblem] = [{"source": source, "problem": _REPLACED} for source in bucket.move_all(moves)]
     settled = len(covered) - len(problems)
     return SettledPart(settled, len(batches) - settled - len(named.parked), problems)
 
 
-def _named(bucket: Bucket, replay: Replay, results: Mapping[int, Result], batches: list[Batch], part: str) -> _Named:
+def _named(
+    bucket: Bucket, replay: Replay, results: Mapping[int, SplitResult], batches: list[CollectedBatch], part: str
+) -> _Named:
     """Look the batches up in the names, a file at a time: all names may be more than memory holds."""
     wanted = {batch["source"] for batch in batches}
     splits = {split for batch in batches for split in batch["splits"]} & results.keys()

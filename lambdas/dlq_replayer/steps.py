@@ -19,7 +19,7 @@ from common.telemetry import logger
 from dlq_replayer import report, settle
 from dlq_replayer.backlog import Backlog, list_backlog, measure, prefixes_of
 from dlq_replayer.collect import Collector, write_part
-from dlq_replayer.documents import Problem, Report
+from dlq_replayer.documents import ReplayProblem, Report
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import QUEUE, Hydrated, Hydrator
 from dlq_replayer.lock import Lock
@@ -142,7 +142,7 @@ class Steps:
         """Keep a message's problem until it is stored: a call or two after this one may not receive the message."""
         key = replay.keys.hydrate_problems
         try:
-            stored: list[Problem] = self.bucket.read_json(key)
+            stored: list[ReplayProblem] = self.bucket.read_json(key)
         except GoneError:
             stored = []
         solved = {QUEUE, *done.saved}

@@ -42,7 +42,7 @@ def with_killed_lanes(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Walk:
+class StateWalk:
     """One execution: how it ended, by which way, and what the stub was given."""
 
     status: str
@@ -65,14 +65,14 @@ class Machine:
         machines = {"replay": whole, "lane": lane_definition(whole), "killed lanes": with_killed_lanes(whole)}
         self._arns = {name: self._create(name.replace(" ", "-"), machine) for name, machine in machines.items()}
 
-    def walk(self, script: dict[str, list[Any]], given: Any, machine: str = "replay") -> Walk:
+    def walk(self, script: dict[str, list[Any]], given: Any, machine: str = "replay") -> StateWalk:
         return self._run(machine, script, given, secrets.token_hex(8))
 
-    def walk_lane(self, *answers: Any) -> Walk:
+    def walk_lane(self, *answers: Any) -> StateWalk:
         name = secrets.token_hex(8)
         return self._run("lane", {"drain/0": list(answers)}, {"execution": name, "lane": 0}, name)
 
-    def _run(self, machine: str, script: dict[str, list[Any]], given: Any, name: str) -> Walk:
+    def _run(self, machine: str, script: dict[str, list[Any]], given: Any, name: str) -> StateWalk:
         folder = self._folder / name
         folder.mkdir()
         (folder / "script.json").write_text(json.dumps(script))
@@ -80,7 +80,7 @@ class Machine:
         started = self._states.start_execution(stateMachineArn=self._arns[machine], name=name, input=json.dumps(given))
         ended = poll(lambda: self._ended(started["executionArn"]), PATIENCE)
         assert ended, f"{name} still runs after {PATIENCE} s"
-        return Walk(
+        return StateWalk(
             status=ended["status"],
             output=json.loads(ended["output"]) if ended["status"] == "SUCCEEDED" else None,
             error=ended.get("error"),

@@ -25,7 +25,7 @@ from dlq_replayer.collect import FailedObject, weight
 from dlq_replayer.ranges import as_event_record
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, SOURCE, START, TTL_IDENTITY, record, remove
-from tests.support.replay import CHILD, SHARD, Execution, World, applied, change, failure, last_states
+from tests.support.replay import CHILD, SHARD, ReplayExecution, ReplayHarness, applied, change, failure, last_states
 
 RECORDS = [change("a", 1), change("b", 2)]
 PARSERS = (parse_lean, parse_object)
@@ -167,25 +167,25 @@ def test_a_record_of_get_records_takes_the_shape_of_lambda():
 
 
 @pytest.mark.parametrize("escaped", [True, False])
-def test_records_that_are_none_are_parked_and_the_others_applied(world: World, escaped: bool):
+def test_records_that_are_none_are_parked_and_the_others_applied(harness: ReplayHarness, escaped: bool):
     odd = cases("others")
     event = {"Records": [RECORDS[0], *odd, RECORDS[1]]}
     text = body(json.dumps(event) if escaped else event, batchSize=len(odd) + 2)
-    world.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=text)
-    report = world.replay()
-    assert world.tables.orders() == last_states(RECORDS)
-    assert world.left() == []
-    records = [world.bucket.read_json(key)["record"] for key in report["parked_records"]]
+    harness.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=text)
+    report = harness.replay()
+    assert harness.tables.orders() == last_states(RECORDS)
+    assert harness.left() == []
+    records = [harness.bucket.read_json(key)["record"] for key in report["parked_records"]]
     assert sorted(map(json.dumps, records)) == sorted(map(json.dumps, odd))
 
 
 @pytest.mark.parametrize("text", [text for text, _ in UNREADABLE.values()], ids=UNREADABLE.keys())
-def test_an_unreadable_batch_is_reported_and_stays(world: World, text: bytes):
-    world.put_batch(RECORDS)
-    world.s3.put_object(Bucket="", Key=f"{FAILED}a/foreign", Body=text)
-    report = world.replay()
-    assert [problem["source"] for problem in report["problems"]] == [f"{FAILED}a/foreign"] == world.left()
-    assert world.tables.orders() == last_states(RECORDS)
+def test_an_unreadable_batch_is_reported_and_stays(harness: ReplayHarness, text: bytes):
+    harness.put_batch(RECORDS)
+    harness.s3.put_object(Bucket="", Key=f"{FAILED}a/foreign", Body=text)
+    report = harness.replay()
+    assert [problem["source"] for problem in report["problems"]] == [f"{FAILED}a/foreign"] == harness.left()
+    assert harness.tables.orders() == last_states(RECORDS)
     assert report["outcome"] == "complete"
 
 
@@ -205,382 +205,387 @@ def odd_batch(**parts: Any) -> bytes:
     [{"ApproximateCreationDateTime": "NUMBER"}, {"Keys": {"p_key": "NUMBER"}}, {"NewImage": "NUMBER"}],
     ids=lambda part: next(iter(part)),
 )
-def test_a_batch_with_an_undecodable_record_stays_whole(world: World, part: Any):
-    world.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(**part))
-    world.put_batch(RECORDS)
-    report = world.replay()
-    assert [problem["source"] for problem in report["problems"]] == [f"{FAILED}e1/odd"] == world.left()
-    assert world.tables.orders() == last_states(RECORDS)
+def test_a_batch_with_an_undecodable_record_stays_whole(harness: ReplayHarness, part: Any):
+    harness.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(**part))
+    harness.put_batch(RECORDS)
+    report = harness.replay()
+    assert [problem["source"] for problem in report["problems"]] == [f"{FAILED}e1/odd"] == harness.left()
+    assert harness.tables.orders() == last_states(RECORDS)
     assert report["counts"]["records"] == len(RECORDS)
 
 
 @pytest.mark.parametrize("poison", ["no", "to the mapping", "to MySQL"])
-def test_what_is_left_out_may_be_unreadable(world: World, three_letters: None, poison: str):
+def test_what_is_left_out_may_be_unreadable(harness: ReplayHarness, three_letters: None, poison: str):
     """A record that is parked is then parked without it."""
     values = {"no": {}, "to the mapping": BAD, "to MySQL": {"currency": "R"}}[poison]
     image = change("odd", 3, **values)["dynamodb"]["NewImage"]
-    world.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(NewImage=image, OldImage="NUMBER"))
-    report = world.replay()
-    assert (report["outcome"], world.left(), report["counts"]["parked"]) == ("complete", [], int(poison != "no"))
-    assert [row[0] for row in world.tables.orders()] == (["good"] if report["counts"]["parked"] else ["good", "odd"])
+    harness.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(NewImage=image, OldImage="NUMBER"))
+    report = harness.replay()
+    assert (report["outcome"], harness.left(), report["counts"]["parked"]) == ("complete", [], int(poison != "no"))
+    assert [row[0] for row in harness.tables.orders()] == (["good"] if report["counts"]["parked"] else ["good", "odd"])
     for key in report["parked_records"]:
-        assert world.bucket.read_json(key)["record"]["dynamodb"]["NewImage"] == image
+        assert harness.bucket.read_json(key)["record"]["dynamodb"]["NewImage"] == image
 
 
-def test_an_object_too_large_for_a_batch_is_not_even_read(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_an_object_too_large_for_a_batch_is_not_even_read(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(collect, "_LARGEST_BATCH", 3_000)
-    big = world.put_batch([change(f"k{n}", n) for n in range(20)])
-    world.put_batch([change("a", 1)])
-    report = world.replay()
-    assert world.left() == [big]
+    big = harness.put_batch([change(f"k{n}", n) for n in range(20)])
+    harness.put_batch([change("a", 1)])
+    report = harness.replay()
+    assert harness.left() == [big]
     assert "larger" in report["problems"][0]["problem"]
 
 
-def test_a_batch_settled_since_it_was_listed_is_skipped(world: World):
+def test_a_batch_settled_since_it_was_listed_is_skipped(harness: ReplayHarness):
     """By another replay, or moved by a person."""
-    gone = world.put_batch([change("a", 1)])
-    world.put_batch([change("b", 2)])
-    get = world.s3.get_object
+    gone = harness.put_batch([change("a", 1)])
+    harness.put_batch([change("b", 2)])
+    get = harness.s3.get_object
 
     def vanish(**given: Any) -> dict[str, Any]:
         if given["Key"] == gone:
-            world.s3.objects.pop(gone, None)
+            harness.s3.objects.pop(gone, None)
         return get(**given)
 
-    world.s3.get_object = vanish
-    world.batches.pop(gone)
-    report = world.replay()
+    harness.s3.get_object = vanish
+    harness.batches.pop(gone)
+    report = harness.replay()
     assert (report["outcome"], report["counts"]["batches"], report["problems"]) == ("complete", 1, [])
-    assert world.tables.orders() == [applied("b", 2)]
+    assert harness.tables.orders() == [applied("b", 2)]
 
 
 @pytest.mark.parametrize("size", [3, 40])
-def test_a_batch_that_lacks_records_is_applied_and_stays(world: World, size: int):
-    key = world.put_batch(RECORDS, batchSize=size)
-    report = world.replay()
-    assert world.left() == [key]
+def test_a_batch_that_lacks_records_is_applied_and_stays(harness: ReplayHarness, size: int):
+    key = harness.put_batch(RECORDS, batchSize=size)
+    report = harness.replay()
+    assert harness.left() == [key]
     assert f"stands for {size}" in report["problems"][0]["problem"]
     assert report["counts"]["left"] == 1
-    assert world.tables.orders() == last_states(RECORDS)
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
-def test_batches_with_nothing_to_apply_leave_as_well(world: World):
+def test_batches_with_nothing_to_apply_leave_as_well(harness: ReplayHarness):
     """Expired items, items of another kind, and no records at all."""
     other = change("a", 1)
     other["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
-    world.put_batch([remove("a", 1, identity=TTL_IDENTITY)])
-    world.put_batch([other])
-    world.put_batch([])
-    report = world.replay()
+    harness.put_batch([remove("a", 1, identity=TTL_IDENTITY)])
+    harness.put_batch([other])
+    harness.put_batch([])
+    report = harness.replay()
     assert {n: report["counts"][n] for n in ("batches", "settled", "ttl_delete", "other_item", "changes")} == {
         "batches": 3, "settled": 3, "ttl_delete": 1, "other_item": 1, "changes": 0,
     }  # fmt: skip
-    assert world.left() == []
+    assert harness.left() == []
 
 
-def test_mirrored_ttl_deletes_are_applied(make_world: Any):
-    world = make_world(mirror_ttl_deletes=True)
-    world.put_batch([change("a", 1), remove("a", 2, identity=TTL_IDENTITY)])
-    world.replay()
-    assert world.tables.orders() == []
+def test_mirrored_ttl_deletes_are_applied(make_harness: Any):
+    harness = make_harness(mirror_ttl_deletes=True)
+    harness.put_batch([change("a", 1), remove("a", 2, identity=TTL_IDENTITY)])
+    harness.replay()
+    assert harness.tables.orders() == []
 
 
 @pytest.mark.parametrize("key", ["a/b", "ключ ", "a b", "x" * 300, ""])
-def test_records_whose_key_is_poison(world: World, key: str):
+def test_records_whose_key_is_poison(harness: ReplayHarness, key: str):
     """Parked under a name that S3 takes, and settled."""
-    world.put_batch([change(key, 1), change("good", 2)])
-    report = world.replay()
+    harness.put_batch([change(key, 1), change("good", 2)])
+    report = harness.replay()
     assert report["counts"]["parked"] == (0 if key == "a/b" else 1)
-    assert world.left() == []
+    assert harness.left() == []
 
 
-def test_a_poison_record_is_parked_whole(world: World):
+def test_a_poison_record_is_parked_whole(harness: ReplayHarness):
     """Old image and all, though what is no change's part is left out while batches are read."""
     poison = change("a", 5, **BAD)
     poison["dynamodb"]["OldImage"] = change("a", 4)["dynamodb"]["NewImage"]
-    world.put_batch([change("b", 1), poison])
-    report = world.replay()
-    assert [world.bucket.read_json(key)["record"] for key in report["parked_records"]] == [poison]
+    harness.put_batch([change("b", 1), poison])
+    report = harness.replay()
+    assert [harness.bucket.read_json(key)["record"] for key in report["parked_records"]] == [poison]
 
 
 @pytest.mark.parametrize("bound", ["_PART_RECORDS", "_PART_BATCHES", "_PART_BYTES", "_PART_UNREADABLE"])
-def test_a_part_of_the_backlog_is_bounded_in_every_way(world: World, bound: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_part_of_the_backlog_is_bounded_in_every_way(
+    harness: ReplayHarness, bound: str, monkeypatch: pytest.MonkeyPatch
+):
     """What a call holds in memory, and what is settled in a call's last minute."""
     monkeypatch.setattr(collect, bound, 1)
     batches = [[change(f"k{n}", n), change(f"bad{n}", 10 + n, **BAD)] for n in range(5)]
     for batch in batches:
-        world.put_batch(batch)
-    execution = Execution(world)
+        harness.put_batch(batch)
+    execution = ReplayExecution(harness)
     execution.resume()
     assert execution.trail.count("collect") == 1 + len(batches) + 1
-    assert len(world.tables.orders()) == 5
-    assert len(world.keys("quarantine/")) == 5
+    assert len(harness.tables.orders()) == 5
+    assert len(harness.keys("quarantine/")) == 5
 
 
-def test_parts_that_hold_nothing_but_problems_are_reported(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_parts_that_hold_nothing_but_problems_are_reported(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """Each part has objects of its own: no part writes over what the one before has found."""
     monkeypatch.setattr(collect, "_PART_BYTES", 1)
     foreign = [f"{FAILED}{name}/foreign" for name in "acz"]
     for key in foreign:
-        world.s3.put_object(Bucket="", Key=key, Body="x")
-    world.put_batch(RECORDS, key=f"{FAILED}b/batch")
-    report = world.replay()
-    assert [problem["source"] for problem in report["problems"]] == foreign == world.left()
-    assert world.tables.orders() == last_states(RECORDS)
+        harness.s3.put_object(Bucket="", Key=key, Body="x")
+    harness.put_batch(RECORDS, key=f"{FAILED}b/batch")
+    report = harness.replay()
+    assert [problem["source"] for problem in report["problems"]] == foreign == harness.left()
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
-def test_a_part_is_bounded_in_its_problems(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_part_is_bounded_in_its_problems(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(collect, "_PART_BATCHES", 2)
     for number in range(6):
-        world.s3.put_object(Bucket="", Key=f"{FAILED}foreign{number}", Body="x")
-    execution = Execution(world)
+        harness.s3.put_object(Bucket="", Key=f"{FAILED}foreign{number}", Body="x")
+    execution = ReplayExecution(harness)
     assert len(execution.resume()["problems"]) == 6
     assert execution.trail.count("collect") == 1 + 3 + 1
 
 
 @pytest.mark.parametrize("part", [1, 1000])
-def test_a_dry_run_collects_the_quarantine_too(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+def test_a_dry_run_collects_the_quarantine_too(harness: ReplayHarness, part: int, monkeypatch: pytest.MonkeyPatch):
     """Behind what it has hydrated, whose names sort behind those of the quarantine."""
     monkeypatch.setattr(collect, "_PART_BATCHES", part)
-    world.put_batch([change("a", 1)])
-    world.send_pointer([change("b", 2)])
+    harness.put_batch([change("a", 1)])
+    harness.send_pointer([change("b", 2)])
     for number in range(3, 6):
-        world.put_quarantined(change("c", number))
-    counts = world.replay({"dry_run": True, "include_quarantine": True})["counts"]
+        harness.put_quarantined(change("c", number))
+    counts = harness.replay({"dry_run": True, "include_quarantine": True})["counts"]
     assert (counts["batches"], counts["changes"], counts["keys"]) == (5, 5, 3)
 
 
 @pytest.mark.parametrize("part", [1, 2, 1000])
-def test_what_leaves_and_what_stays_is_counted(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+def test_what_leaves_and_what_stays_is_counted(harness: ReplayHarness, part: int, monkeypatch: pytest.MonkeyPatch):
     """Whatever the parts: settled, left, or parked again, which is neither."""
     monkeypatch.setattr(collect, "_PART_BATCHES", part)
-    world.put_batch([change("a", 1), change("p", 2, **BAD)])
-    world.put_batch([change("b", 3), change("q", 4, **BAD)])
-    stays = [world.put_batch([change(key, 5), change("r", 5, **BAD)], batchSize=9) for key in "cd"]
-    again = [world.put_quarantined(change(key, 6, **BAD)) for key in "st"]
-    world.put_quarantined(change("e", 7))
-    execution = Execution(world, {"include_quarantine": True}).until("settle")
-    world.out_of_time = lambda: True
+    harness.put_batch([change("a", 1), change("p", 2, **BAD)])
+    harness.put_batch([change("b", 3), change("q", 4, **BAD)])
+    stays = [harness.put_batch([change(key, 5), change("r", 5, **BAD)], batchSize=9) for key in "cd"]
+    again = [harness.put_quarantined(change(key, 6, **BAD)) for key in "st"]
+    harness.put_quarantined(change("e", 7))
+    execution = ReplayExecution(harness, {"include_quarantine": True}).until("settle")
+    harness.out_of_time = lambda: True
     counts = execution.resume()["counts"]
     assert (counts["batches"], counts["settled"], counts["left"], counts["parked"]) == (7, 3, 2, 6)
-    assert world.left() == sorted(stays)
-    assert set(again) < set(world.keys("quarantine/"))
-    assert len(world.keys("quarantine/")) == 5
+    assert harness.left() == sorted(stays)
+    assert set(again) < set(harness.keys("quarantine/"))
+    assert len(harness.keys("quarantine/")) == 5
 
 
 # the optional input
 
 
-def test_keys_that_are_none_are_not_asked_for(world: World):
+def test_keys_that_are_none_are_not_asked_for(harness: ReplayHarness):
     """A record whose key is a list, say: it stays, as every other record that was not asked for."""
     odd = change("a", 1)
     odd["dynamodb"]["Keys"]["p_key"] = {"S": ["a"]}
-    key = world.put_batch([odd, change("a", 2)])
-    world.replay({"keys": ["a"]})
-    assert world.left() == [key]
-    assert world.tables.orders() == [applied("a", 2)]
+    key = harness.put_batch([odd, change("a", 2)])
+    harness.replay({"keys": ["a"]})
+    assert harness.left() == [key]
+    assert harness.tables.orders() == [applied("a", 2)]
 
 
-def test_keys_selects_changes_and_a_mixed_batch_stays(world: World):
-    both, alone = world.put_batch([change("a", 1), change("b", 2)]), world.put_batch([change("a", 3)])
-    none = world.put_batch([change("c", 4)])
-    world.put_batch([])
-    empty = world.left()[-1]
-    report = world.replay({"keys": ["a"]})
-    assert world.tables.orders() == [applied("a", 3)]
-    assert world.left() == sorted([both, none, empty])
-    assert world.keys(REPLAYED) == [REPLAYED + alone]
+def test_keys_selects_changes_and_a_mixed_batch_stays(harness: ReplayHarness):
+    both, alone = harness.put_batch([change("a", 1), change("b", 2)]), harness.put_batch([change("a", 3)])
+    none = harness.put_batch([change("c", 4)])
+    harness.put_batch([])
+    empty = harness.left()[-1]
+    report = harness.replay({"keys": ["a"]})
+    assert harness.tables.orders() == [applied("a", 3)]
+    assert harness.left() == sorted([both, none, empty])
+    assert harness.keys(REPLAYED) == [REPLAYED + alone]
     assert (report["counts"]["records"], report["counts"]["left"]) == (2, 1)
-    world.replay()
-    assert world.tables.orders() == [applied("a", 3), applied("b", 2), applied("c", 4)]
-    assert world.left() == []
+    harness.replay()
+    assert harness.tables.orders() == [applied("a", 3), applied("b", 2), applied("c", 4)]
+    assert harness.left() == []
 
 
-def test_shards_chooses_batches(world: World):
-    world.put_batch([change("a", 1)], shardId=SHARD)
-    other = world.put_batch([change("b", 2)], shardId=CHILD)
-    world.replay({"shards": [SHARD]})
-    assert world.left() == [other]
+def test_shards_chooses_batches(harness: ReplayHarness):
+    harness.put_batch([change("a", 1)], shardId=SHARD)
+    other = harness.put_batch([change("b", 2)], shardId=CHILD)
+    harness.replay({"shards": [SHARD]})
+    assert harness.left() == [other]
 
 
 @pytest.mark.parametrize("part", [1, 2, 1000])
-def test_max_batches_holds_across_parts(world: World, part: int, monkeypatch: pytest.MonkeyPatch):
+def test_max_batches_holds_across_parts(harness: ReplayHarness, part: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(collect, "_PART_RECORDS", part)
     for number in range(9):
-        world.put_batch([change(f"k{number}", number)])
+        harness.put_batch([change(f"k{number}", number)])
     for left in (5, 1, 0):
-        world.replay({"max_batches": 4})
-        assert len(world.left()) == left
+        harness.replay({"max_batches": 4})
+        assert len(harness.left()) == left
 
 
-def test_concurrency_is_the_number_of_lanes(world: World):
-    world.put_batch([change(f"k{number}", number) for number in range(50)])
-    execution = Execution(world, {"concurrency": 7}).until("drain")
+def test_concurrency_is_the_number_of_lanes(harness: ReplayHarness):
+    harness.put_batch([change(f"k{number}", number) for number in range(50)])
+    execution = ReplayExecution(harness, {"concurrency": 7}).until("drain")
     assert len(execution.lanes) == 7
     execution.resume()
-    assert len(world.tables.orders()) == 50
+    assert len(harness.tables.orders()) == 50
 
 
-def test_a_dry_run_counts_and_changes_nothing(world: World):
-    world.put_batch([change("a", 1), change("a", 2), change("b", 3)])
-    world.replay()
-    world.put_batch([change("a", 1), change("a", 4), change("b", 3), change("c", 5), change("d", 6, **BAD)])
-    before = {key: value for key, value in world.s3.objects.items() if not key.startswith("replay/")}
-    rows = world.tables.sidecar()
-    report = world.replay({"dry_run": True})
+def test_a_dry_run_counts_and_changes_nothing(harness: ReplayHarness):
+    harness.put_batch([change("a", 1), change("a", 2), change("b", 3)])
+    harness.replay()
+    harness.put_batch([change("a", 1), change("a", 4), change("b", 3), change("c", 5), change("d", 6, **BAD)])
+    before = {key: value for key, value in harness.s3.objects.items() if not key.startswith("replay/")}
+    rows = harness.tables.sidecar()
+    report = harness.replay({"dry_run": True})
     assert report["outcome"] == "planned"
     assert {n: report["counts"][n] for n in ("batches", "records", "changes", "keys", "stale", "unreadable")} == {
         "batches": 1, "records": 5, "changes": 4, "keys": 3, "stale": 1, "unreadable": 1,
     }  # fmt: skip
-    assert rows == world.tables.sidecar()
-    assert before == {key: value for key, value in world.s3.objects.items() if not key.startswith("replay/")}
+    assert rows == harness.tables.sidecar()
+    assert before == {key: value for key, value in harness.s3.objects.items() if not key.startswith("replay/")}
 
 
 # quarantine
 
 
-def test_a_quarantined_record_is_retried_when_asked_for(world: World):
-    quarantined = world.put_quarantined(change("a", 5))
-    world.put_batch([change("b", 1)])
-    world.replay()
-    assert world.keys("quarantine/") == [quarantined]
-    world.replay({"include_quarantine": True})
-    assert world.keys("quarantine/") == []
-    assert world.tables.orders() == [applied("a", 5), applied("b", 1)]
+def test_a_quarantined_record_is_retried_when_asked_for(harness: ReplayHarness):
+    quarantined = harness.put_quarantined(change("a", 5))
+    harness.put_batch([change("b", 1)])
+    harness.replay()
+    assert harness.keys("quarantine/") == [quarantined]
+    harness.replay({"include_quarantine": True})
+    assert harness.keys("quarantine/") == []
+    assert harness.tables.orders() == [applied("a", 5), applied("b", 1)]
 
 
-def test_parked_again_it_stays_with_its_new_reason(world: World, three_letters: None):
+def test_parked_again_it_stays_with_its_new_reason(harness: ReplayHarness, three_letters: None):
     """Whether the mapping refuses it or MySQL does."""
-    sources = [world.put_quarantined(change("a", 5, **BAD), "old"), world.put_quarantined(change("b", 6, currency="R"))]
-    report = world.replay({"include_quarantine": True})
-    assert sorted(sources) == world.keys("quarantine/") == report["parked_records"]
+    sources = [
+        harness.put_quarantined(change("a", 5, **BAD), "old"),
+        harness.put_quarantined(change("b", 6, currency="R")),
+    ]
+    report = harness.replay({"include_quarantine": True})
+    assert sorted(sources) == harness.keys("quarantine/") == report["parked_records"]
     assert (report["counts"]["settled"], report["counts"]["left"]) == (0, 0)
-    reasons = [world.bucket.read_json(key)["reason"] for key in sorted(sources)]
+    reasons = [harness.bucket.read_json(key)["reason"] for key in sorted(sources)]
     assert "amount" in reasons[0]
     assert "4025" in reasons[1] or "3819" in reasons[1]
 
 
-def test_a_record_parked_again_keeps_its_object(world: World, three_letters: None):
+def test_a_record_parked_again_keeps_its_object(harness: ReplayHarness, three_letters: None):
     """The one object stands for both; moved away with the one, the other would be nowhere."""
     bad = change("b", 6, currency="R")
-    world.put_batch([bad, change("b", 5)])
-    source = world.put_quarantined(bad)
-    world.replay({"include_quarantine": True})
-    assert world.keys("quarantine/") == [source]
-    assert world.left() == []
-    assert world.tables.orders() == [applied("b", 5)]
+    harness.put_batch([bad, change("b", 5)])
+    source = harness.put_quarantined(bad)
+    harness.replay({"include_quarantine": True})
+    assert harness.keys("quarantine/") == [source]
+    assert harness.left() == []
+    assert harness.tables.orders() == [applied("b", 5)]
 
 
 @pytest.mark.parametrize("values", [BAD, {"currency": "R"}], ids=["by the mapping", "by MySQL"])
-def test_discarded_before_it_is_parked_again_it_stays_away(world: World, three_letters: None, values: dict[str, Any]):
-    kept = world.put_quarantined(change("a", 5, **values))
-    discarded = world.put_quarantined(change("b", 6, **values))
-    execution = Execution(world, {"include_quarantine": True}).until("drain")
-    del world.s3.objects[discarded]
+def test_discarded_before_it_is_parked_again_it_stays_away(
+    harness: ReplayHarness, three_letters: None, values: dict[str, Any]
+):
+    kept = harness.put_quarantined(change("a", 5, **values))
+    discarded = harness.put_quarantined(change("b", 6, **values))
+    execution = ReplayExecution(harness, {"include_quarantine": True}).until("drain")
+    del harness.s3.objects[discarded]
     report = execution.resume()
     assert (report["outcome"], report["problems"]) == ("complete", [])
-    assert world.keys("quarantine/") == [kept] == report["parked_records"]
+    assert harness.keys("quarantine/") == [kept] == report["parked_records"]
 
 
-def test_superseded_it_is_found_stale_and_leaves(world: World):
-    world.put_quarantined(change("a", 5))
-    world.put_batch([change("a", 7)])
-    world.replay({"include_quarantine": True})
-    assert world.keys("quarantine/") == []
-    assert world.tables.orders() == [applied("a", 7)]
+def test_superseded_it_is_found_stale_and_leaves(harness: ReplayHarness):
+    harness.put_quarantined(change("a", 5))
+    harness.put_batch([change("a", 7)])
+    harness.replay({"include_quarantine": True})
+    assert harness.keys("quarantine/") == []
+    assert harness.tables.orders() == [applied("a", 7)]
 
 
 @pytest.mark.parametrize("newer", [change("a", 7), remove("a", 7)], ids=["corrected", "deleted"])
-def test_superseded_it_leaves_though_it_cannot_be_read(world: World, newer: dict[str, Any]):
+def test_superseded_it_leaves_though_it_cannot_be_read(harness: ReplayHarness, newer: dict[str, Any]):
     """Of a key whose newer version has been applied nobody needs the old record; of others they stay."""
-    world.put_quarantined(change("a", 5, **BAD))
-    kept = [world.put_quarantined(change("a", 8, **BAD)), world.put_quarantined(change("b", 6, **BAD))]
+    harness.put_quarantined(change("a", 5, **BAD))
+    kept = [harness.put_quarantined(change("a", 8, **BAD)), harness.put_quarantined(change("b", 6, **BAD))]
     timeless = change("a", 4, **BAD)
     del timeless["dynamodb"]["ApproximateCreationDateTime"]
-    kept.append(world.put_quarantined(timeless))
-    world.put_batch([newer])
-    world.replay()
-    report = world.replay({"include_quarantine": True})
-    assert world.keys("quarantine/") == sorted(kept) == report["parked_records"]
+    kept.append(harness.put_quarantined(timeless))
+    harness.put_batch([newer])
+    harness.replay()
+    report = harness.replay({"include_quarantine": True})
+    assert harness.keys("quarantine/") == sorted(kept) == report["parked_records"]
     assert (report["counts"]["unreadable"], report["counts"]["stale"], report["counts"]["parked"]) == (4, 1, 3)
 
 
 @pytest.mark.parametrize(("seconds", "parked"), [(2, 0), (3, 1)])
-def test_an_unreadable_record_that_trips_the_clock_is_parked(world: World, seconds: int, parked: int):
+def test_an_unreadable_record_that_trips_the_clock_is_parked(harness: ReplayHarness, seconds: int, parked: int):
     """Older by version and later by the clock, as for every other change: two seconds are the clock's own steps."""
-    world.put_batch([change("a", 7)])
-    world.replay()
-    world.put_batch([change("a", 5, time=START + seconds, **BAD)])
-    report = world.replay()
+    harness.put_batch([change("a", 7)])
+    harness.replay()
+    harness.put_batch([change("a", 5, time=START + seconds, **BAD)])
+    report = harness.replay()
     assert (report["counts"]["stale"], report["counts"]["parked"]) == (1 - parked, parked)
-    assert len(world.keys("quarantine/")) == parked
+    assert len(harness.keys("quarantine/")) == parked
 
 
 @pytest.mark.parametrize("values", [BAD, {"currency": "R"}], ids=["to the mapping", "to MySQL"])
 def test_a_batch_moved_before_its_record_is_parked_is_named(
-    world: World, three_letters: None, values: dict[str, Any]
+    harness: ReplayHarness, three_letters: None, values: dict[str, Any]
 ):
     """And stops nobody: the rest is drained and settled."""
-    moved = world.put_batch([change("a", 1, **values)])
-    world.put_batch([change("b", 2), change("c", 3, **values)])
-    execution = Execution(world).until("drain")
-    body = world.s3.objects.pop(moved)
+    moved = harness.put_batch([change("a", 1, **values)])
+    harness.put_batch([change("b", 2), change("c", 3, **values)])
+    execution = ReplayExecution(harness).until("drain")
+    body = harness.s3.objects.pop(moved)
     execution.until("settle")
-    world.s3.objects[moved] = body  # put back before the end, it is not settled for what was not parked
+    harness.s3.objects[moved] = body  # put back before the end, it is not settled for what was not parked
     report = execution.resume()
-    assert [problem["source"] for problem in report["problems"]] == [moved] == world.left()
+    assert [problem["source"] for problem in report["problems"]] == [moved] == harness.left()
     assert (report["outcome"], report["counts"]["parked"], report["counts"]["left"]) == ("complete", 1, 1)
-    assert world.tables.orders() == [applied("b", 2)]
-    assert (world.replay()["counts"]["parked"], world.left()) == (1, [])
+    assert harness.tables.orders() == [applied("b", 2)]
+    assert (harness.replay()["counts"]["parked"], harness.left()) == (1, [])
 
 
 # order
 
 
 @pytest.mark.parametrize("together", [7, 1000])
-def test_every_change_of_a_key_is_written_in_order(
-    make_world: Any, together: int, monkeypatch: pytest.MonkeyPatch
-):
+def test_every_change_of_a_key_is_written_in_order(make_harness: Any, together: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(drain, "_CHUNK", together)
-    world = make_world(every_change=True, concurrency=3)
+    harness = make_harness(every_change=True, concurrency=3)
     numbers = list(range(1, 61))
     for start in (40, 0, 20):  # stored out of order, and overlapping
-        world.put_batch([change("ab"[n % 2], n) for n in numbers[start : start + 25]])
-    world.replay()
-    assert [n for _, n, _ in world.written("a")] == numbers[1::2]
-    assert [n for _, n, _ in world.written("b")] == numbers[::2]
+        harness.put_batch([change("ab"[n % 2], n) for n in numbers[start : start + 25]])
+    harness.replay()
+    assert [n for _, n, _ in harness.written("a")] == numbers[1::2]
+    assert [n for _, n, _ in harness.written("b")] == numbers[::2]
 
 
-def test_sequence_numbers_are_ordered_as_numbers(world: World):
+def test_sequence_numbers_are_ordered_as_numbers(harness: ReplayHarness):
     short, long = change("a", 9), change("a", 1)
     short["dynamodb"]["SequenceNumber"], long["dynamodb"]["SequenceNumber"] = "9" * 21, "1" * 27
-    world.put_batch([long])
-    world.put_batch([short])
-    world.replay()
-    assert world.tables.orders() == [applied("a", 1)]
+    harness.put_batch([long])
+    harness.put_batch([short])
+    harness.replay()
+    assert harness.tables.orders() == [applied("a", 1)]
 
 
-def test_a_replay_writes_the_versions_of_its_generation(world: World):
+def test_a_replay_writes_the_versions_of_its_generation(harness: ReplayHarness):
     """So what failed after another table took over is newer than all that the table before had written."""
-    world.put_batch([change("a", 9)])
-    world.replay()
-    world.source = Source(SOURCE.table_arn, 3)
-    world.put_batch([change("a", 1, updated_at=START + 10), change("b", 2)])
+    harness.put_batch([change("a", 9)])
+    harness.replay()
+    harness.source = Source(SOURCE.table_arn, 3)
+    harness.put_batch([change("a", 1, updated_at=START + 10), change("b", 2)])
 
-    world.replay()
+    harness.replay()
 
-    assert world.tables.orders() == [applied("a", 1, updated_at=START + 10), applied("b", 2)]
-    versions = world.tables.run("SELECT version FROM replication_versions ORDER BY item_key")
+    assert harness.tables.orders() == [applied("a", 1, updated_at=START + 10), applied("b", 2)]
+    versions = harness.tables.run("SELECT version FROM replication_versions ORDER BY item_key")
     assert [version.split("_")[0] for (version,) in versions] == ["g0003", "g0003"]
 
 
-def test_a_batch_of_another_region_stays_and_is_reported(world: World):
+def test_a_batch_of_another_region_stays_and_is_reported(harness: ReplayHarness):
     elsewhere = ARN.replace("us-east-1", "eu-west-1")
-    key = world.put_batch([change("a", 1, arn=elsewhere)], streamArn=elsewhere)
-    world.put_batch([change("b", 2)])
+    key = harness.put_batch([change("a", 1, arn=elsewhere)], streamArn=elsewhere)
+    harness.put_batch([change("b", 2)])
 
-    report = world.replay()
+    report = harness.replay()
 
-    assert world.tables.orders() == [applied("b", 2)]
-    assert world.left() == [key]
+    assert harness.tables.orders() == [applied("b", 2)]
+    assert harness.left() == [key]
     assert [problem["problem"] for problem in report["problems"]] == ["it belongs to another table"]

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.replay import World
+from tests.support.replay import ReplayHarness
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("size", [(1, 100_000, 10_000), (2, 10_000, 1_000), (3, 10_000, 50), (4, 10_000, 9_000)])
 def test_drained_in_bounded_memory_however_often_interrupted(
-    world: World, server: Any, tmp_path: Path, size: tuple[int, int, int]
+    harness: ReplayHarness, server: Any, tmp_path: Path, size: tuple[int, int, int]
 ):
     """Deletes and re-creations, batches out of order and some twice. Objects lie on disk: memory is the replay's."""
     result = in_own_process("tests.support.long_outage", server.home, tmp_path, *size)
@@ -29,7 +29,7 @@ def test_drained_in_bounded_memory_however_often_interrupted(
 
 @pytest.mark.parametrize("kind", ["applied", "hydrated", "unreadable", "refused"])
 def test_the_densest_batches_are_replayed_in_bounded_memory(
-    world: World, three_letters: None, server: Any, tmp_path: Path, kind: str
+    harness: ReplayHarness, three_letters: None, server: Any, tmp_path: Path, kind: str
 ):
     """Events of 6 MB, nearly nothing but nested empty maps. What is parked is parked whole."""
     result = in_own_process("tests.support.dense_backlog", server.home, tmp_path, kind)

@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.support.backlogs import Backlog, backlogs
-from tests.support.replay import World
+from tests.support.backlogs import GeneratedBacklog, backlogs
+from tests.support.replay import ReplayHarness
 
 
 @settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(backlog=backlogs)
-def test_any_backlog_however_cut_split_and_interrupted(make_world: Callable[..., World], backlog: Backlog):
+def test_any_backlog_however_cut_split_and_interrupted(
+    make_harness: Callable[..., ReplayHarness], backlog: GeneratedBacklog
+):
     """Batches overlap, repeat, are bisected, come from parent and child shards and from two streams of one table."""
-    backlog.assert_replays(make_world)
+    backlog.assert_replays(make_harness)

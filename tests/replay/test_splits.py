@@ -17,7 +17,7 @@ from dlq_replayer.backlog import Backlog
 from dlq_replayer.splits import line_reader, open_split, segment_files, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
-from tests.support.replay import Execution, World, change, last_states
+from tests.support.replay import ReplayExecution, ReplayHarness, change, last_states
 
 TABLE, KEYS = mapping.load(), ReplayKeys("p")
 
@@ -92,32 +92,32 @@ def test_splits_are_bounded_and_a_backlog_is_not(batches: int, megabytes: int, w
     assert Backlog(batches=batches, size=megabytes * 1024 * 1024).splits(workers) == expected
 
 
-def test_a_key_with_many_changes_is_one_split(world: World):
+def test_a_key_with_many_changes_is_one_split(harness: ReplayHarness):
     """No row says how often it changed; the runs do, a part each."""
     for start in range(0, 100_000, 5_000):
-        world.put_batch([change("hot", n) for n in range(start, start + 5_000)])
-    world.batches.clear()  # what is checked of each record takes longer than the replay
-    report = world.replay()
+        harness.put_batch([change("hot", n) for n in range(start, start + 5_000)])
+    harness.batches.clear()  # what is checked of each record takes longer than the replay
+    report = harness.replay()
     assert (report["counts"]["changes"], report["counts"]["keys"]) == (100_000, 1)
-    assert world.tables.sidecar() == [("hot", 99_999, 0)]
+    assert harness.tables.sidecar() == [("hot", 99_999, 0)]
 
 
-def one_call_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def one_call_at_a_time(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Batches of ten changes, and time for one of them a call; gives what MySQL is asked for from now on."""
     monkeypatch.setattr(drain, "_CHUNK", 10)
     asked: list[str] = []
-    world.database.before_execute = lambda operation: asked.append(operation.partition(",")[0])
-    world.out_of_time = lambda: True
+    harness.database.before_execute = lambda operation: asked.append(operation.partition(",")[0])
+    harness.out_of_time = lambda: True
     return asked
 
 
-def test_a_split_longer_than_a_call_goes_on(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_split_longer_than_a_call_goes_on(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """Each change is applied once, and the report counts as if one call had done it all."""
     records = [change("hot", n) for n in range(35)] + [change(f"k{n:02d}", 100 + n) for n in range(20)]
-    world.put_batch(records)
-    whole = world.replay({"dry_run": True, "concurrency": 1})["counts"]
-    asked = one_call_at_a_time(world, monkeypatch)
-    execution = Execution(world, {"concurrency": 1})
+    harness.put_batch(records)
+    whole = harness.replay({"dry_run": True, "concurrency": 1})["counts"]
+    asked = one_call_at_a_time(harness, monkeypatch)
+    execution = ReplayExecution(harness, {"concurrency": 1})
     counts = execution.resume()["counts"]
     assert [operation for operation in asked if "replaying" in operation] == [
         "replaying 10 changes to tbl_orders", *["replaying 10 changes to tbl_orders"] * 4,
@@ -126,58 +126,58 @@ def test_a_split_longer_than_a_call_goes_on(world: World, monkeypatch: pytest.Mo
     assert (counts["changes"], counts["keys"]) == (whole["changes"], whole["keys"]) == (55, 21)
     assert (counts["applied"], counts["superseded"], counts["redelivered"]) == (24, 31, 0)
     assert execution.trail.count("drain") == 7
-    assert world.tables.orders() == last_states(records)
+    assert harness.tables.orders() == last_states(records)
 
 
-def test_an_overwritten_segment_is_drained_from_its_start(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_an_overwritten_segment_is_drained_from_its_start(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     records = [change("hot", n) for n in range(35)]
-    world.put_batch(records)
-    one_call_at_a_time(world, monkeypatch)
-    execution = Execution(world, {"concurrency": 1}).until("drain")
+    harness.put_batch(records)
+    one_call_at_a_time(harness, monkeypatch)
+    execution = ReplayExecution(harness, {"concurrency": 1}).until("drain")
     lane = execution.lanes[0]
-    while not any(key.endswith("begun/00000.json") for key in world.s3.objects):
-        lane = world.steps().drain(lane)
-    (run,) = (key for key in world.s3.objects if "/splits/" in key)
-    token, *lines = world.s3.body(run).split(b"\n")
-    world.s3.put_object(Bucket="", Key=run, Body=b"\n".join([b'"another call"', *lines]))
+    while not any(key.endswith("begun/00000.json") for key in harness.s3.objects):
+        lane = harness.steps().drain(lane)
+    (run,) = (key for key in harness.s3.objects if "/splits/" in key)
+    token, *lines = harness.s3.body(run).split(b"\n")
+    harness.s3.put_object(Bucket="", Key=run, Body=b"\n".join([b'"another call"', *lines]))
     while lane["outcome"] == "more":
-        lane = world.steps().drain(lane)
-    (note,) = (key for key in world.s3.objects if key.endswith("done/00000.json"))
-    done = world.bucket.read_json(note)
+        lane = harness.steps().drain(lane)
+    (note,) = (key for key in harness.s3.objects if key.endswith("done/00000.json"))
+    done = harness.bucket.read_json(note)
     assert done["tokens"] == {"000000": "another call"} != {"000000": token.decode()}
     assert done["counts"]["changes"] == 35
 
 
-def test_unreadable_records_are_parked_a_part_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_unreadable_records_are_parked_a_part_at_a_time(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """A mapping that fits nothing makes poison of a whole backlog: no call could park it all."""
     monkeypatch.setattr(collect, "_PART_BATCHES", 1)
     for number in range(5):
-        world.put_batch([change(f"k{number}", number, amount="x"), change("good", 10 + number)])
-    one_call_at_a_time(world, monkeypatch)
-    execution = Execution(world, {"concurrency": 1})
+        harness.put_batch([change(f"k{number}", number, amount="x"), change("good", 10 + number)])
+    one_call_at_a_time(harness, monkeypatch)
+    execution = ReplayExecution(harness, {"concurrency": 1})
     report = execution.resume()
     assert execution.trail.count("drain") == 5 + 1 + 1
-    assert len(report["parked_records"]) == report["counts"]["parked"] == len(world.keys("quarantine/")) == 5
-    assert world.left() == []
+    assert len(report["parked_records"]) == report["counts"]["parked"] == len(harness.keys("quarantine/")) == 5
+    assert harness.left() == []
 
 
-def test_unreadable_records_of_a_part_are_parked_in_chunks(world: World, monkeypatch: pytest.MonkeyPatch):
-    world.put_batch([change(f"k{number}", number, amount="x") for number in range(5)])
-    one_call_at_a_time(world, monkeypatch)
+def test_unreadable_records_of_a_part_are_parked_in_chunks(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+    harness.put_batch([change(f"k{number}", number, amount="x") for number in range(5)])
+    one_call_at_a_time(harness, monkeypatch)
     monkeypatch.setattr(drain, "_CHUNK", 2)
-    execution = Execution(world, {"concurrency": 1})
+    execution = ReplayExecution(harness, {"concurrency": 1})
     report = execution.resume()
     assert execution.trail.count("drain") == 3 + 1 + 1
-    assert len(report["parked_records"]) == report["counts"]["parked"] == len(world.keys("quarantine/")) == 5
-    assert world.left() == []
+    assert len(report["parked_records"]) == report["counts"]["parked"] == len(harness.keys("quarantine/")) == 5
+    assert harness.left() == []
 
 
-def test_the_state_stays_small_and_a_part_bounded(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_the_state_stays_small_and_a_part_bounded(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """The driver refuses states beyond 32 KiB; here with forty lanes and many parts."""
     monkeypatch.setattr(collect, "_PART_RECORDS", 2)
     for number in range(60):
-        world.put_batch([change(f"k{number}", number)])
-    execution = Execution(world, {"concurrency": 40}, name="n" * 80)
+        harness.put_batch([change(f"k{number}", number)])
+    execution = ReplayExecution(harness, {"concurrency": 40}, name="n" * 80)
     execution.resume()
     assert execution.trail.count("collect") == 1 + 31
-    assert len(world.tables.orders()) == 60
+    assert len(harness.tables.orders()) == 60

@@ -10,7 +10,7 @@ import pytest
 from dlq_replayer.lock import Lock
 from dlq_replayer.replay import InputError, check_input
 from tests.support.aws import Executions, LockTable, refused
-from tests.support.replay import Execution, World, change
+from tests.support.replay import ReplayExecution, ReplayHarness, change
 
 GOOD: list[dict[str, Any]] = [
     {},
@@ -54,33 +54,33 @@ def test_every_invalid_field_is_named():
 
 
 @pytest.mark.parametrize("given", [[], {"keys": []}, {"maximum": 1}])
-def test_an_invalid_input_takes_no_lock_and_changes_nothing(world: World, given: Any):
-    world.put_batch([change("a", 1)])
-    before = dict(world.s3.objects)
-    assert world.replay(given)["outcome"] == "wrong_input"
-    assert world.lock_table.item is None
-    assert world.s3.objects == before
+def test_an_invalid_input_takes_no_lock_and_changes_nothing(harness: ReplayHarness, given: Any):
+    harness.put_batch([change("a", 1)])
+    before = dict(harness.s3.objects)
+    assert harness.replay(given)["outcome"] == "wrong_input"
+    assert harness.lock_table.item is None
+    assert harness.s3.objects == before
 
 
-def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(world: World):
-    execution = Execution(world)
+def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(harness: ReplayHarness):
+    execution = ReplayExecution(harness)
     assert execution.resume()["outcome"] == "nothing_to_do"
     assert execution.trail == ["start"]
-    assert world.lock_table.item is None
-    assert world.s3.objects == {}
+    assert harness.lock_table.item is None
+    assert harness.s3.objects == {}
 
 
-def test_a_name_used_again_is_refused(world: World):
+def test_a_name_used_again_is_refused(harness: ReplayHarness):
     """Step Functions forgets names after 90 days, and a new state machine knows none; the bucket does."""
-    world.put_batch([change("a", 1)])
-    Execution(world, name="monday").resume()
-    key = world.put_batch([change("a", 2)])
-    world.clock.advance(60)
-    again = Execution(world, name="monday").resume()
+    harness.put_batch([change("a", 1)])
+    ReplayExecution(harness, name="monday").resume()
+    key = harness.put_batch([change("a", 2)])
+    harness.clock.advance(60)
+    again = ReplayExecution(harness, name="monday").resume()
     assert again["outcome"] == "wrong_input"
     assert "monday" in again["message"]
-    assert world.left() == [key]
-    assert world.lock_table.item is None
+    assert harness.left() == [key]
+    assert harness.lock_table.item is None
 
 
 class TestLock:

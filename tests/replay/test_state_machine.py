@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machine import Machine, Walk, definition, lane_definition
+from machine import Machine, StateWalk, definition, lane_definition
 
 from scripts.local_stack.ministack import MiniStack
 
@@ -57,7 +57,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def walk(machine: Machine) -> Any:
     """A smooth run, but for the answers that are given."""
 
-    def run(*, given: Any = None, of: str = "replay", **answers: list[Any]) -> Walk:
+    def run(*, given: Any = None, of: str = "replay", **answers: list[Any]) -> StateWalk:
         script = SMOOTH | {step.replace("drain", "drain/"): each for step, each in answers.items()}
         walked = machine.walk(script, given or {}, of)
         VISITED.update(walked.states)
@@ -68,7 +68,7 @@ def walk(machine: Machine) -> Any:
 
 @pytest.fixture
 def walk_lane(machine: Machine) -> Any:
-    def run(*answers: Any) -> Walk:
+    def run(*answers: Any) -> StateWalk:
         walked = machine.walk_lane(*answers)
         VISITED_IN_LANES.update(walked.states)
         return walked
@@ -76,11 +76,11 @@ def walk_lane(machine: Machine) -> Any:
     return run
 
 
-def failed(walked: Walk, error: str) -> bool:
+def failed(walked: StateWalk, error: str) -> bool:
     return (walked.status, walked.error) == ("FAILED", error)
 
 
-def steps(walked: Walk) -> list[str]:
+def steps(walked: StateWalk) -> list[str]:
     return [call["step"] for call in walked.calls]
 
 

@@ -16,7 +16,7 @@ from common.changes import read
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.aws import S3, Streams
 from tests.support.long_outage import peak_mb
-from tests.support.replay import World, change
+from tests.support.replay import ReplayHarness, change
 from tests.support.tables import Tables
 
 BATCHES, RECORDS = 8, 6
@@ -43,20 +43,22 @@ def dense(kind: str, sequence: int) -> dict[str, Any]:
 def main(home: str, folder: str, kind: str) -> dict[str, Any]:
     server = MariaDB(Path(home))
     tables = Tables(server.connect(autocommit=True))
-    world = World(server, tables, S3(Path(folder)))
-    world.streams = FreshStreams(page_size=2)
-    fail = world.send_pointer if kind == "hydrated" else world.put_batch
+    harness = ReplayHarness(server, tables, S3(Path(folder)))
+    harness.streams = FreshStreams(page_size=2)
+    fail = harness.send_pointer if kind == "hydrated" else harness.put_batch
     for start in range(0, BATCHES * RECORDS, RECORDS):
         fail([dense(kind, start + n) for n in range(RECORDS)])
-    read([change("a", 1)], world.table)  # imports and caches are not the replay's memory
+    read([change("a", 1)], harness.table)  # imports and caches are not the replay's memory
     before = peak_mb()
-    world.replay()
-    parked = world.keys("quarantine/")
+    harness.replay()
+    parked = harness.keys("quarantine/")
     return {
-        "left": [*world.left(), *world.sqs.messages],
+        "left": [*harness.left(), *harness.sqs.messages],
         "rows": len(tables.orders()),
         "parked": len(parked),
-        "whole": all(world.bucket.read_json(key)["record"]["dynamodb"]["NewImage"]["notes"] == DENSE for key in parked),
+        "whole": all(
+            harness.bucket.read_json(key)["record"]["dynamodb"]["NewImage"]["notes"] == DENSE for key in parked
+        ),
         "before_mb": before,
         "peak_mb": peak_mb(),
     }

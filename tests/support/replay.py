@@ -53,7 +53,7 @@ class StoppedError(Exception):
     """Somebody stopped the execution, or its retries ran out."""
 
 
-class Clock:
+class ReplayClock:
     def __init__(self) -> None:
         self.time = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -116,7 +116,7 @@ class _Mortal:
         return lambda *args, **options: self._faults.call(found, *args, **options)
 
 
-class Server:
+class SwitchableServer:
     """Connection parameters of the test's server; while `down`, of a port at which nobody answers."""
 
     def __init__(self, server: Any) -> None:
@@ -134,7 +134,7 @@ class Server:
 class LazyDatabase(MySQLDatabase):
     """A database that loses its connection while the server is down."""
 
-    def __init__(self, server: Server, ca_pem: str) -> None:
+    def __init__(self, server: SwitchableServer, ca_pem: str) -> None:
         self.server = server
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
         super().__init__(settings, server, mapping.load(), source=SOURCE)
@@ -147,7 +147,7 @@ class LazyDatabase(MySQLDatabase):
         return super().execute(operation, work)
 
 
-class Meter:
+class RecordedMeter:
     """What a replay has told: the sums of its counts, and each value of its gauges."""
 
     def __init__(self) -> None:
@@ -163,16 +163,16 @@ class Meter:
         self.gauges.setdefault(name, []).append(value)
 
 
-class World:
+class ReplayHarness:
     """The account in which replays run: bucket, queue, stream, lock and database."""
 
     def __init__(self, server: Any, tables: Tables, s3: Any = None, **options: Any) -> None:
         """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds."""
         self.options = {"concurrency": 2, "database_wait_seconds": 300} | options
-        self.tables, self.clock, self.faults, self.meter = tables, Clock(), Faults(), Meter()
+        self.tables, self.clock, self.faults, self.meter = tables, ReplayClock(), Faults(), RecordedMeter()
         self.s3, self.streams = s3 or S3(), Streams()
         self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
-        self.server = Server(server)
+        self.server = SwitchableServer(server)
         self.database = LazyDatabase(self.server, server.ca_pem)
         self.table, self.source = mapping.load(), SOURCE
         self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
@@ -183,7 +183,7 @@ class World:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Empty tables that log what is written to them; a test of many worlds makes them once."""
+        """Empty tables that log what is written to them; a test of many harnesses creates them once."""
         names = {name for (name,) in self.tables.run("SHOW TABLES")}
         if "sidecar_log" not in names:
             self.tables.run(*_TRIGGERS)
@@ -275,7 +275,7 @@ class World:
         )
 
     def replay(self, given: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-        return Execution(self, given, **options).resume()
+        return ReplayExecution(self, given, **options).resume()
 
     # what a person sees
 
@@ -427,23 +427,29 @@ def applied(key: str, sequence: int, **values: Any) -> tuple[Any, ...]:
     return order(key, **({"amount": str(sequence), "updated_at": START + sequence} | values))
 
 
-class Execution:
+class ReplayExecution:
     """One execution of the state machine: `resume()` starts it, or redrives it where it stopped.
 
     A killed Lambda is tried again from the state before it, `retries` times a state, as the definition says.
     """
 
     def __init__(
-        self, world: World, given: Any = None, *, retries: int = 6, name: str = "", rng: random.Random | None = None
+        self,
+        harness: ReplayHarness,
+        given: Any = None,
+        *,
+        retries: int = 6,
+        name: str = "",
+        rng: random.Random | None = None,
     ) -> None:
-        self.world, self.retries, self.rng = world, retries, rng
+        self.harness, self.retries, self.rng = harness, retries, rng
         self.name = name or f"e{next(_names):04d}"
         self.arn = f"arn:aws:states:us-east-1:123456789012:execution:backstream-dev-replay:{self.name}"
         self.action: str | None = "start"
         self.state: dict[str, Any] = {
             "name": self.name,
             "arn": self.arn,
-            "started": world.clock().isoformat(),
+            "started": harness.clock().isoformat(),
             "input": {} if given is None else given,
         }
         self.lanes: list[dict[str, Any]] = []
@@ -453,19 +459,19 @@ class Execution:
         self.before: Callable[[str], None] = lambda _: None
 
     def resume(self) -> dict[str, Any]:
-        self.world.executions.status[self.arn] = "RUNNING"
+        self.harness.executions.status[self.arn] = "RUNNING"
         while self.action:
             self.step()
-        self.world.executions.status[self.arn] = "SUCCEEDED"
-        self.world.check()
+        self.harness.executions.status[self.arn] = "SUCCEEDED"
+        self.harness.check()
         return self.state
 
     def stop(self) -> None:
-        self.world.executions.status[self.arn] = "ABORTED"
+        self.harness.executions.status[self.arn] = "ABORTED"
 
-    def until(self, action: str) -> Execution:
+    def until(self, action: str) -> ReplayExecution:
         """Go on until `action` is next."""
-        self.world.executions.status[self.arn] = "RUNNING"
+        self.harness.executions.status[self.arn] = "RUNNING"
         while self.action != action:
             self.step()
         return self
@@ -487,13 +493,13 @@ class Execution:
             try:
                 self.trail.append(action)
                 assert len(self.trail) < _MOST_CALLS, "it does not come to an end"
-                result = self.world.steps().step(action, json.loads(text))
+                result = self.harness.steps().step(action, json.loads(text))
             except Killed:
                 self.crashes += 1
-                self.world.faults.revive()
-                self.world.database.drop()
-                self.world.clock.advance(200)  # past the visibility of what the dead one had received
-                self.world.check()
+                self.harness.faults.revive()
+                self.harness.database.drop()
+                self.harness.clock.advance(200)  # past the visibility of what the dead one had received
+                self.harness.check()
                 continue
             except InputError as error:
                 return {"outcome": "wrong_input", "message": str(error)}
@@ -538,4 +544,4 @@ class Execution:
 
     def _wait(self) -> None:
         self.on_wait()
-        self.world.clock.advance(_WAIT_SECONDS)
+        self.harness.clock.advance(_WAIT_SECONDS)
