@@ -24,7 +24,7 @@ def tables(server: Any) -> Iterator[Tables]:
 
 @pytest.fixture
 def make_harness(server: Any, tables: Tables) -> Iterator[Callable[..., ReplayHarness]]:
-    """No test here pulls the server's plug, so none waits for its disk."""
+    """No test here cuts the server's power, so commits need not wait for the disk."""
     made: list[ReplayHarness] = []
     tables.run("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
 
@@ -45,7 +45,7 @@ def harness(make_harness: Callable[..., ReplayHarness]) -> ReplayHarness:
 
 @pytest.fixture
 def three_letters(harness: ReplayHarness) -> Iterator[None]:
-    """MySQL itself refuses a currency of another length, which the mapping lets through."""
+    """MySQL refuses a currency of another length; the mapping accepts it."""
     harness.tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT three CHECK (CHAR_LENGTH(currency) = 3)")
     yield
     harness.tables.run("ALTER TABLE tbl_orders DROP CONSTRAINT three")

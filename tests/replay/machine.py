@@ -1,4 +1,4 @@
-"""The replay's definition on an emulator, with a stub in the place of its function."""
+"""The replay's definition on an emulator, with a stub instead of its function."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ PATIENCE = 60
 
 
 def definition(replayer_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:replayer") -> dict[str, Any]:
-    """As Terraform's templatefile makes it."""
+    """As Terraform's templatefile renders it."""
     text = DEFINITION.read_text().replace("${replayer_arn}", replayer_arn).replace("${wait_seconds}", "1")
     rendered: dict[str, Any] = json.loads(text)
     return rendered
 
 
 def lane_definition(whole: dict[str, Any]) -> dict[str, Any]:
-    """What each child of Drain runs, as a state machine of its own: an emulator keeps no history of children."""
+    """What each child of Drain runs, as its own state machine: an emulator keeps no history of children."""
     processor = whole["States"]["Drain"]["ItemProcessor"]
     return {name: value for name, value in processor.items() if name != "ProcessorConfig"}
 
 
 def with_killed_lanes(whole: dict[str, Any]) -> dict[str, Any]:
-    """Children that end badly where nothing in them can catch it, and more of them than are tolerated."""
+    """More children than are tolerated fail where nothing in them catches the error."""
     drain = whole["States"]["Drain"]
     lanes = drain["ItemProcessor"] | {"StartAt": "Killed", "States": {"Killed": {"Type": "Fail", "Error": "Killed"}}}
     killed = drain | {"ToleratedFailureCount": 0, "ItemProcessor": lanes}
@@ -43,7 +43,7 @@ def with_killed_lanes(whole: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StateWalk:
-    """One execution: how it ended, by which way, and what the stub was given."""
+    """One execution: its end, the states it visited, and what the stub was given."""
 
     status: str
     output: Any

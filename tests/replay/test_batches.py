@@ -1,4 +1,4 @@
-"""What lies in the bucket: which objects are failed batches, what of them is drained, and which of them may leave."""
+"""Which objects are failed batches, what of them is replayed, and which of them are settled."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_payload_may_be_an_object_or_an_escaped_string(payload: Any):
     ids=lambda given: hashlib.md5(json.dumps(given).encode()).hexdigest()[:6],
 )
 def test_lean_records_are_classified_like_whole_ones(given: Any, escaped: bool):
-    """Whatever is refused or parked is so for the same reason, next to good records that are taken."""
+    """A record is parked for the same reason by both parsers, and good records beside it are taken."""
     event = {"Records": [change("good", 1), given, remove("good", 2)]}
     text = body(json.dumps(event) if escaped else event)
     lean, whole = (list(map(reader(mapping.load()), parse(text, SOURCE).records)) for parse in PARSERS)
@@ -76,7 +76,7 @@ def test_prefetched_batches_are_bounded_by_number_and_size():
 
 
 def test_only_a_removal_without_identity_has_its_old_image_read():
-    """It tells whether the item had expired; the old images of all other records only cost time."""
+    """It says whether the item had expired. Other old images would only cost time."""
     changed, expired = change("a", 1), remove("b", 2, identity=TTL_IDENTITY)
     changed["dynamodb"]["OldImage"] = changed["dynamodb"]["NewImage"]
     given = [changed, expired, remove("c", 3)]
@@ -131,7 +131,7 @@ def test_what_is_no_failed_batch_is_refused_with_a_reason(text: bytes, problem: 
 
 
 def test_every_condition_is_a_failure_whatever_its_name():
-    """AWS documents one of them; emulators have others, and a batch that was never invoked lacks a response."""
+    """AWS documents one shape. Emulators write others, and a batch that was never invoked lacks a response."""
     document = failure(RECORDS) | {"payload": {"Records": RECORDS}}
     del document["requestContext"]
     assert parse_object(json.dumps(document).encode(), SOURCE).records == RECORDS
@@ -193,7 +193,7 @@ LONG = "7" * 5_000  # of digits, which Python's own JSON refuses
 
 
 def odd_batch(**parts: Any) -> bytes:
-    """A batch of two good records and one with `parts`, NUMBER in them standing for a number that is too long."""
+    """A batch of two good records and one with `parts`, where NUMBER stands for a number that is too long."""
     odd = change("odd", 3)
     odd["dynamodb"] |= parts
     text = body(json.dumps({"Records": [change("good", 1), odd, change("good", 2)]}), batchSize=3)
@@ -216,7 +216,7 @@ def test_a_batch_with_an_undecodable_record_stays_whole(harness: ReplayHarness, 
 
 @pytest.mark.parametrize("poison", ["no", "to the mapping", "to MySQL"])
 def test_what_is_left_out_may_be_unreadable(harness: ReplayHarness, three_letters: None, poison: str):
-    """A record that is parked is then parked without it."""
+    """A record that is parked is stored without it."""
     values = {"no": {}, "to the mapping": BAD, "to MySQL": {"currency": "R"}}[poison]
     image = change("odd", 3, **values)["dynamodb"]["NewImage"]
     harness.s3.put_object(Bucket="", Key=f"{FAILED}e1/odd", Body=odd_batch(NewImage=image, OldImage="NUMBER"))
@@ -237,7 +237,7 @@ def test_an_object_too_large_for_a_batch_is_not_even_read(harness: ReplayHarness
 
 
 def test_a_batch_settled_since_it_was_listed_is_skipped(harness: ReplayHarness):
-    """By another replay, or moved by a person."""
+    """Another replay settled it, or a person moved it."""
     gone = harness.put_batch([change("a", 1)])
     harness.put_batch([change("b", 2)])
     get = harness.s3.get_object
@@ -265,7 +265,7 @@ def test_a_batch_that_lacks_records_is_applied_and_stays(harness: ReplayHarness,
 
 
 def test_batches_with_nothing_to_apply_leave_as_well(harness: ReplayHarness):
-    """Expired items, items of another kind, and no records at all."""
+    """Expired items, items of another kind, and a batch without records."""
     other = change("a", 1)
     other["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
     harness.put_batch([remove("a", 1, identity=TTL_IDENTITY)])
@@ -287,7 +287,7 @@ def test_mirrored_ttl_deletes_are_applied(make_harness: Any):
 
 @pytest.mark.parametrize("key", ["a/b", "ключ ", "a b", "x" * 300, ""])
 def test_records_whose_key_is_poison(harness: ReplayHarness, key: str):
-    """Parked under a name that S3 takes, and settled."""
+    """They are parked under a key that S3 accepts, and the batch is settled."""
     harness.put_batch([change(key, 1), change("good", 2)])
     report = harness.replay()
     assert report["counts"]["parked"] == (0 if key == "a/b" else 1)
@@ -295,7 +295,7 @@ def test_records_whose_key_is_poison(harness: ReplayHarness, key: str):
 
 
 def test_a_poison_record_is_parked_whole(harness: ReplayHarness):
-    """Old image and all, though what is no change's part is left out while batches are read."""
+    """The old image is stored, too, although the lean parser skips it."""
     poison = change("a", 5, **BAD)
     poison["dynamodb"]["OldImage"] = change("a", 4)["dynamodb"]["NewImage"]
     harness.put_batch([change("b", 1), poison])
@@ -307,7 +307,7 @@ def test_a_poison_record_is_parked_whole(harness: ReplayHarness):
 def test_a_part_of_the_backlog_is_bounded_in_every_way(
     harness: ReplayHarness, bound: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """What a call holds in memory, and what is settled in a call's last minute."""
+    """By what a call holds in memory, and by what can be settled in a call's last minute."""
     monkeypatch.setattr(collect, bound, 1)
     batches = [[change(f"k{n}", n), change(f"bad{n}", 10 + n, **BAD)] for n in range(5)]
     for batch in batches:
@@ -320,7 +320,7 @@ def test_a_part_of_the_backlog_is_bounded_in_every_way(
 
 
 def test_parts_that_hold_nothing_but_problems_are_reported(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """Each part has objects of its own: no part writes over what the one before has found."""
+    """Each part has its own objects: none overwrites what an earlier part has found."""
     monkeypatch.setattr(collect, "_PART_BYTES", 1)
     foreign = [f"{FAILED}{name}/foreign" for name in "acz"]
     for key in foreign:
@@ -342,7 +342,7 @@ def test_a_part_is_bounded_in_its_problems(harness: ReplayHarness, monkeypatch: 
 
 @pytest.mark.parametrize("part", [1, 1000])
 def test_a_dry_run_collects_the_quarantine_too(harness: ReplayHarness, part: int, monkeypatch: pytest.MonkeyPatch):
-    """Behind what it has hydrated, whose names sort behind those of the quarantine."""
+    """It lists them after the batches that it hydrated, whose keys sort after those of the quarantine."""
     monkeypatch.setattr(collect, "_PART_BATCHES", part)
     harness.put_batch([change("a", 1)])
     harness.send_pointer([change("b", 2)])
@@ -354,7 +354,7 @@ def test_a_dry_run_collects_the_quarantine_too(harness: ReplayHarness, part: int
 
 @pytest.mark.parametrize("part", [1, 2, 1000])
 def test_what_leaves_and_what_stays_is_counted(harness: ReplayHarness, part: int, monkeypatch: pytest.MonkeyPatch):
-    """Whatever the parts: settled, left, or parked again, which is neither."""
+    """With any size of a part a batch is settled, left, or parked again, which is neither."""
     monkeypatch.setattr(collect, "_PART_BATCHES", part)
     harness.put_batch([change("a", 1), change("p", 2, **BAD)])
     harness.put_batch([change("b", 3), change("q", 4, **BAD)])
@@ -374,7 +374,7 @@ def test_what_leaves_and_what_stays_is_counted(harness: ReplayHarness, part: int
 
 
 def test_keys_that_are_none_are_not_asked_for(harness: ReplayHarness):
-    """A record whose key is a list, say: it stays, as every other record that was not asked for."""
+    """A record whose key is a list, for example, stays like every record that was not asked for."""
     odd = change("a", 1)
     odd["dynamodb"]["Keys"]["p_key"] = {"S": ["a"]}
     key = harness.put_batch([odd, change("a", 2)])
@@ -452,7 +452,7 @@ def test_a_quarantined_record_is_retried_when_asked_for(harness: ReplayHarness):
 
 
 def test_parked_again_it_stays_with_its_new_reason(harness: ReplayHarness, three_letters: None):
-    """Whether the mapping refuses it or MySQL does."""
+    """The mapping refuses one record, MySQL the other."""
     sources = [
         harness.put_quarantined(change("a", 5, **BAD), "old"),
         harness.put_quarantined(change("b", 6, currency="R")),
@@ -466,7 +466,7 @@ def test_parked_again_it_stays_with_its_new_reason(harness: ReplayHarness, three
 
 
 def test_a_record_parked_again_keeps_its_object(harness: ReplayHarness, three_letters: None):
-    """The one object stands for both; moved away with the one, the other would be nowhere."""
+    """One object stands for both records: moving it for one would lose the other."""
     bad = change("b", 6, currency="R")
     harness.put_batch([bad, change("b", 5)])
     source = harness.put_quarantined(bad)
@@ -499,7 +499,7 @@ def test_superseded_it_is_found_stale_and_leaves(harness: ReplayHarness):
 
 @pytest.mark.parametrize("newer", [change("a", 7), remove("a", 7)], ids=["corrected", "deleted"])
 def test_superseded_it_leaves_though_it_cannot_be_read(harness: ReplayHarness, newer: dict[str, Any]):
-    """Of a key whose newer version has been applied nobody needs the old record; of others they stay."""
+    """A record is stale when a newer version of its key was applied. The others stay."""
     harness.put_quarantined(change("a", 5, **BAD))
     kept = [harness.put_quarantined(change("a", 8, **BAD)), harness.put_quarantined(change("b", 6, **BAD))]
     timeless = change("a", 4, **BAD)
@@ -514,7 +514,7 @@ def test_superseded_it_leaves_though_it_cannot_be_read(harness: ReplayHarness, n
 
 @pytest.mark.parametrize(("seconds", "parked"), [(2, 0), (3, 1)])
 def test_an_unreadable_record_that_trips_the_clock_is_parked(harness: ReplayHarness, seconds: int, parked: int):
-    """Older by version and later by the clock, as for every other change: two seconds are the clock's own steps."""
+    """Older by version and later by the clock, as for every change. The clock's steps allow for two seconds."""
     harness.put_batch([change("a", 7)])
     harness.replay()
     harness.put_batch([change("a", 5, time=START + seconds, **BAD)])
@@ -527,7 +527,7 @@ def test_an_unreadable_record_that_trips_the_clock_is_parked(harness: ReplayHarn
 def test_a_batch_moved_before_its_record_is_parked_is_named(
     harness: ReplayHarness, three_letters: None, values: dict[str, Any]
 ):
-    """And stops nobody: the rest is drained and settled."""
+    """The other batches are replayed and settled."""
     moved = harness.put_batch([change("a", 1, **values)])
     harness.put_batch([change("b", 2), change("c", 3, **values)])
     execution = ReplayExecution(harness).until("drain")
@@ -566,7 +566,7 @@ def test_sequence_numbers_are_ordered_as_numbers(harness: ReplayHarness):
 
 
 def test_a_replay_writes_the_versions_of_its_generation(harness: ReplayHarness):
-    """So what failed after another table took over is newer than all that the table before had written."""
+    """A change of the table that took over is newer than every change of the table before."""
     harness.put_batch([change("a", 9)])
     harness.replay()
     harness.source = Source(SOURCE.table_arn, 3)

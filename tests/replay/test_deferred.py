@@ -1,4 +1,4 @@
-"""What waits for another row: tried again by every replay until it fits, is superseded, or has waited for a day."""
+"""A deferred record is tried by every replay until it fits, is superseded, or has waited for a day."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHECK = (3819, 4025)  # MySQL's number and MariaDB's
 
 @pytest.fixture(autouse=True)
 def _merchants(harness: ReplayHarness) -> Iterator[None]:
-    """An order refers to its merchant; the merchant `late` is not there yet."""
+    """An order refers to its merchant. The merchant `late` does not exist yet."""
     harness.tables.run(
         "CREATE TABLE merchants (id VARCHAR(64) PRIMARY KEY) ENGINE=InnoDB CHARSET=utf8mb4",
         "INSERT INTO merchants VALUES ('merchant-102')",
@@ -56,7 +56,7 @@ def counts(report: dict[str, Any], *names: str) -> tuple[Any, ...]:
 
 
 def test_a_missing_parent_is_waited_for(harness: ReplayHarness):
-    """Deferred, tried again by a replay that nobody had to tell, and written once the parent is there."""
+    """Every replay tries it again without being asked, and writes it when the parent exists."""
     harness.put_batch([ORPHAN, change("b", 6)])
     since = int(harness.clock.seconds())
     report = harness.replay()
@@ -96,7 +96,7 @@ def test_a_unique_value_that_is_not_free_yet_is_waited_for(harness: ReplayHarnes
 @pytest.mark.usefixtures("one_status")
 @pytest.mark.parametrize("keys", ["abcdefgh", "hgfedcba"], ids=["taker first", "taker last"])
 def test_a_chain_of_unique_values_is_written_by_one_replay(make_harness: Callable[..., ReplayHarness], keys: str):
-    """A replay of nothing but parked records gives `apply()` all that fits into a call."""
+    """A replay of parked records alone gives `apply()` as many as fit into one call."""
     harness = make_harness(concurrency=4)
     harness.put_batch([change(key, n, status=f"S{n}") for n, key in enumerate(keys)])
     harness.replay()
@@ -155,7 +155,7 @@ def test_both_fit_and_the_older_one_is_superseded(harness: ReplayHarness):
 
 @pytest.mark.parametrize(("waited", "prefix"), [(DAY, "deferred"), (DAY + 1, "quarantine")])
 def test_after_a_day_it_waits_for_a_person(harness: ReplayHarness, waited: int, prefix: str):
-    """From the first time that it was parked, however often it was tried again since."""
+    """The day begins when the record is first parked, however often it is tried."""
     harness.put_batch([ORPHAN])
     since = int(harness.clock.seconds())
     harness.replay()
@@ -201,7 +201,7 @@ def test_a_clash_quarantined_by_an_older_release_is_deferred(harness: ReplayHarn
 
 
 def test_quarantined_and_deferred_it_waits_since_the_first_time(harness: ReplayHarness):
-    """An older release may have quarantined it, and a redelivery deferred it."""
+    """An older release may have quarantined the record, and a redelivery may have deferred it."""
     since = int(harness.clock.seconds())
     waiting = harness.put_deferred(ORPHAN)
     harness.put_quarantined(ORPHAN, "MySQL error 1452")
@@ -213,7 +213,7 @@ def test_quarantined_and_deferred_it_waits_since_the_first_time(harness: ReplayH
 
 @pytest.fixture
 def odd(harness: ReplayHarness) -> Iterator[None]:
-    """A trigger signals a number that nobody knows for the status ODD."""
+    """A trigger signals an unknown error number for the status ODD."""
     harness.tables.run(trigger("BEFORE INSERT", signal("NEW.status = 'ODD'", 31001)))
     yield
     harness.tables.run("DROP TRIGGER before_insert")
@@ -221,7 +221,7 @@ def odd(harness: ReplayHarness) -> Iterator[None]:
 
 @pytest.mark.usefixtures("odd")
 def test_an_unknown_error_is_decided_once(harness: ReplayHarness):
-    """The replay after has nothing beside it that could go through: the first evidence still holds."""
+    """The next replay has no other change that could succeed: the first evidence still holds."""
     harness.put_batch([change("a", 5, status="ODD"), change("b", 6)])
     for attempt in range(3):
         report = harness.replay()
@@ -252,7 +252,7 @@ def test_an_unknown_error_is_tried_again_for_ever(harness: ReplayHarness, monkey
 
 
 def test_its_object_tells_the_newest_reason(harness: ReplayHarness, one_status: None):
-    """And is written only where that has changed: replays may come every few minutes."""
+    """It is written only where the reason has changed: replays may run every few minutes."""
     harness.put_batch([change("b", 1, status="ONE")])
     harness.replay()
     waiting = harness.put_deferred(change("a", 5, status="ONE"), reason="an older one")
@@ -269,7 +269,7 @@ def test_its_object_tells_the_newest_reason(harness: ReplayHarness, one_status: 
 def test_also_in_a_failed_batch_it_waits_since_the_first_time(
     harness: ReplayHarness, together: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """A batch that stays, as it stands for more than it holds, must not put off the day for ever."""
+    """A batch that stays because it lacks records must not postpone the day for ever."""
     monkeypatch.setattr(drain, "_CHUNK", together)
     waiting = harness.put_deferred(ORPHAN)
     since = int(harness.clock.seconds())
@@ -342,7 +342,7 @@ def test_refused_for_good_it_moves_to_the_quarantine(harness: ReplayHarness, thr
 
 @pytest.mark.parametrize("at", ["collect", "drain", "settle", "report"])
 def test_the_consumer_parks_it_again_while_it_is_replayed(harness: ReplayHarness, at: str):
-    """Redelivered at any moment, it ends written once and waits no more."""
+    """Redelivered at any moment, the record is written once and waits no longer."""
     harness.put_deferred(ORPHAN)
     merchant_arrives(harness)
     execution = ReplayExecution(harness).until(at)
@@ -359,7 +359,7 @@ def test_the_consumer_parks_it_again_while_it_is_replayed(harness: ReplayHarness
 
 @pytest.mark.parametrize("seed", range(6))
 def test_two_replays_at_once_lose_none(harness: ReplayHarness, seed: int):
-    """Of some that fit, some that do not and some that have waited for a day, each ends in one place."""
+    """Some fit, some do not, some have waited for a day: each ends in one place."""
     rng = random.Random(seed)
     harness.put_deferred(change("old", 1, merchant_id="never"))
     harness.clock.advance(DAY + 1)

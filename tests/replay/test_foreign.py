@@ -1,4 +1,4 @@
-"""What one object is, or may not be read for, stops nobody; what is wrong with the bucket or S3 stops the replay."""
+"""A problem of one object stops nothing. An error of the bucket or of S3 stops the replay."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_error_of_all_of_s3_raises(harness: ReplayHarness, code: str):
 
 
 def test_a_batch_that_cannot_be_read_back_is_named(harness: ReplayHarness, three_letters: None):
-    """Collected, and no longer readable when MySQL has refused a record of it."""
+    """It was collected, and S3 refuses it after MySQL has refused one of its records."""
     key = harness.put_batch([change("a", 1, currency="R")])
     harness.put_batch([change("b", 2), change("c", 3, **BAD)])
     execution = ReplayExecution(harness).until("drain")
@@ -103,7 +103,7 @@ FOREIGN: dict[str, Any] = {
 
 @pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN.keys())
 def test_a_foreign_file_under_expired_is_a_problem(harness: ReplayHarness, body: bytes):
-    """The report is made all the same, and names the ranges that are ours."""
+    """The report is written all the same, and lists the ranges that a replay wrote."""
     ours = {"shard": "s", "records": 1, "records_saved": 0, "execution": "e", "message": "m", "else": "x"}
     harness.s3.put_object(Bucket="", Key=f"{EXPIRED}a", Body=body)
     harness.s3.put_object(Bucket="", Key=f"{EXPIRED}b", Body=json.dumps(ours))
@@ -143,7 +143,7 @@ def test_a_parked_object_that_cannot_be_shown_is_a_problem(harness: ReplayHarnes
 
 
 def put_anew(harness: ReplayHarness, key: str, at: str) -> None:
-    """Somebody else's batch of the same name, when `at` is called for that key."""
+    """Another batch replaces the object when the method `at` is called for its key."""
     called = getattr(harness.s3, at)
 
     def replace(**given: Any) -> Any:
@@ -156,7 +156,7 @@ def put_anew(harness: ReplayHarness, key: str, at: str) -> None:
 
 @pytest.mark.parametrize("at", ["copy_object", "delete_object"])
 def test_an_object_that_replaced_a_batch_is_not_deleted(harness: ReplayHarness, at: str):
-    """It stays, is counted as left, and is named; the next replay takes it up as any other."""
+    """It stays, is counted as left, and is reported. The next replay takes it like any other."""
     key = harness.put_batch([change("a", 1)])
     harness.put_batch([change("b", 2)])
     put_anew(harness, key, at)
@@ -169,7 +169,7 @@ def test_an_object_that_replaced_a_batch_is_not_deleted(harness: ReplayHarness, 
 
 
 def test_a_store_without_conditional_deletes_is_supported():
-    """Any other refusal of a delete raises."""
+    """Any other error of a delete raises."""
     s3 = S3()
     s3.put_object(Bucket="b", Key="a", Body="1")
     tag, delete, code = s3.get_object(Bucket="b", Key="a")["ETag"], s3.delete_object, "NotImplemented"

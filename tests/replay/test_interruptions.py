@@ -1,4 +1,4 @@
-"""Kill any Lambda, stop the execution, run it again, twice, or while others write: the same end."""
+"""However a replay is killed, stopped, repeated or run beside other writers, the end is the same."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROWS = [applied("a", 3), applied("b", 8), applied("c", 6), applied("d", 7)]
 
 
 def fill(harness: ReplayHarness) -> ReplayHarness:
-    """Two batches in the bucket, two as pointers; two records can never be written."""
+    """Two batches in the bucket and two pointers. Two records can never be written."""
     harness.put_batch(BATCHES[0])
     harness.put_batch(BATCHES[1], escaped=False)
     harness.send_pointer(BATCHES[2])
@@ -61,7 +61,7 @@ def assert_all_settled(harness: ReplayHarness) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_call_killed_anywhere_is_retried_to_the_same_end(make_harness: Callable[..., ReplayHarness], when: str):
-    """Every call to S3, SQS, the stream, the lock and MySQL, one after the other, is the last one of its Lambda."""
+    """Each call to S3, SQS, the stream, the lock and MySQL is in turn the last one of its invocation."""
     total = calls_of_one_replay(make_harness())
     assert total > 60
     for call in range(1, total + 1):
@@ -78,7 +78,7 @@ def test_a_call_killed_anywhere_is_retried_to_the_same_end(make_harness: Callabl
 def test_a_call_killed_inside_a_long_split_goes_on(
     make_harness: Callable[..., ReplayHarness], when: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Time for one change a call, and what has been noted of the split may be of the call before."""
+    """A call has time for one change, and the saved progress may be that of the call before."""
     monkeypatch.setattr(drain, "_CHUNK", 1)
 
     def begin() -> tuple[ReplayHarness, ReplayExecution]:
@@ -101,7 +101,7 @@ def test_a_call_killed_inside_a_long_split_goes_on(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_execution_stopped_anywhere_leaves_the_rest(make_harness: Callable[..., ReplayHarness], when: str):
-    """No retry, no redrive: what the killed one held, lock and messages, comes free by itself."""
+    """Without retry or redrive, the lock and the messages of the killed execution become free by themselves."""
     total = calls_of_one_replay(make_harness())
     for call in range(1, total + 1, 3):
         harness = make_harness()
@@ -126,7 +126,7 @@ def test_a_redriven_execution_goes_on_where_it_stopped(make_harness: Callable[..
 
 @pytest.mark.parametrize("seed", range(8))
 def test_killed_again_and_again_at_random(make_harness: Callable[..., ReplayHarness], seed: int):
-    """Steps that also run out of time after each piece of work; lanes in any order."""
+    """Steps also run out of time after each piece of work, and lanes run in any order."""
     rng, harness = random.Random(seed), make_harness(concurrency=3)
     fill(harness)
     harness.out_of_time = lambda: rng.random() < 0.7
@@ -142,7 +142,7 @@ def test_killed_again_and_again_at_random(make_harness: Callable[..., ReplayHarn
 
 
 def test_a_nervous_operator_who_starts_twice_gets_one_replay(harness: ReplayHarness):
-    """The second one names the first and touches nothing."""
+    """The second execution names the first one and changes nothing."""
     fill(harness)
     first = ReplayExecution(harness).until("drain")
     before = dict(harness.s3.objects)
@@ -157,7 +157,7 @@ def test_a_nervous_operator_who_starts_twice_gets_one_replay(harness: ReplayHarn
 @pytest.mark.parametrize("at", ["check", "hydrate", "collect", "plan", "drain", "settle", "report"])
 @pytest.mark.parametrize("back", [False, True], ids=["stays stopped", "redriven at the end"])
 def test_stopped_in_the_middle_and_started_by_somebody_else(harness: ReplayHarness, at: str, back: bool):
-    """The second takes the lock over. Redriven afterwards, the first finds everything done, and takes nothing back."""
+    """The second takes the lock over. The first is redriven, finds everything done, and reverts nothing."""
     fill(harness)
     stopped = ReplayExecution(harness).until(at)
     stopped.stop()
@@ -173,7 +173,7 @@ def test_stopped_in_the_middle_and_started_by_somebody_else(harness: ReplayHarne
 
 @pytest.mark.parametrize("seed", range(6))
 def test_two_replays_at_once_step_by_step(harness: ReplayHarness, seed: int):
-    """A redriven execution asks for no lock: both walk the same backlog, in any interleaving."""
+    """A redriven execution takes no lock: both replay the same backlog, in any interleaving."""
     rng = random.Random(seed)
     fill(harness)
     one = ReplayExecution(harness, rng=rng).until("collect")
@@ -188,7 +188,7 @@ def test_two_replays_at_once_step_by_step(harness: ReplayHarness, seed: int):
 
 
 def test_another_replay_settles_a_batch_before_it_is_parked(harness: ReplayHarness, three_letters: None):
-    """The record that must be parked whole is then read from where the other one has put its batch."""
+    """The record to park is then read from the settled batch."""
     key = harness.put_batch([change("a", 1, currency="R"), change("b", 2)])
     first = ReplayExecution(harness).until("drain")
     first.stop()
@@ -202,7 +202,7 @@ def test_another_replay_settles_a_batch_before_it_is_parked(harness: ReplayHarne
 
 @pytest.mark.parametrize("at", ["collect", "plan", "drain", "settle"])
 def test_a_collect_call_that_was_given_up_writes_late(harness: ReplayHarness, at: str):
-    """Its runs take the place of those of the call after it, which had more to collect: nothing is settled for it."""
+    """Its segments overwrite those of the call that replaced it and had more to collect. Nothing is settled by them."""
     harness.put_batch([change("a", 1)])
     execution = ReplayExecution(harness)
     execution.until("collect")
@@ -223,7 +223,7 @@ def test_a_collect_call_that_was_given_up_writes_late(harness: ReplayHarness, at
 
 
 def test_a_part_collected_twice_is_drained_once(make_harness: Callable[..., ReplayHarness]):
-    """The first call died behind its last run; more has failed before the second, enough for other splits."""
+    """The first call died after its last segment. More has failed before the second call."""
     harness = make_harness(concurrency=1)
     for number in range(5):
         harness.put_batch([change(f"k{number}", number)])
@@ -240,7 +240,7 @@ def test_a_part_collected_twice_is_drained_once(make_harness: Callable[..., Repl
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_consumer_writes_newer_changes_during_a_replay(harness: ReplayHarness, server: Any, seed: int):
-    """Live changes of the same keys, through the same writer, from another connection at the same time."""
+    """The consumer writes the same keys at the same time, through its own connection."""
     rng = random.Random(seed)
     keys = [f"k{number:02d}" for number in range(20)]
     old = [change(rng.choice(keys), n) if rng.random() < 0.8 else remove(rng.choice(keys), n) for n in range(1, 600)]

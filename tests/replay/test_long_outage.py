@@ -1,4 +1,4 @@
-"""A night's worth of failed changes, in bounded memory, interrupted at random."""
+"""The failed changes of a night are replayed in bounded memory, interrupted at random."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_drained_in_bounded_memory_however_often_interrupted(
     harness: ReplayHarness, server: Any, tmp_path: Path, size: tuple[int, int, int]
 ):
-    """Deletes and re-creations, batches out of order and some twice. Objects lie on disk: memory is the replay's."""
+    """Deletes and re-creations, batches out of order and some twice. Objects are on disk, not in memory."""
     result = in_own_process("tests.support.long_outage", server.home, tmp_path, *size)
     assert result["right"], result
     assert result["crashes"] > 0
@@ -31,7 +31,7 @@ def test_drained_in_bounded_memory_however_often_interrupted(
 def test_the_densest_batches_are_replayed_in_bounded_memory(
     harness: ReplayHarness, three_letters: None, server: Any, tmp_path: Path, kind: str
 ):
-    """Events of 6 MB, nearly nothing but nested empty maps. What is parked is parked whole."""
+    """Events of 6 MB that are mostly nested empty maps. Parked records are stored whole."""
     result = in_own_process("tests.support.dense_backlog", server.home, tmp_path, kind)
     rows, parked = (48, 0) if kind in ("applied", "hydrated") else (0, 48)
     assert (result["left"], result["rows"], result["parked"], result["whole"]) == ([], rows, parked, True)

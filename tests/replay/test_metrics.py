@@ -1,4 +1,4 @@
-"""What a replay tells of itself: what became of records, under the consumer's names, and what waits."""
+"""The metrics of a replay: what became of records, with the consumer's names, and what waits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ONCE = ("parked", "clock_tripped", "ttl_delete", "expired", "problems")
 
 
 def fill(harness: ReplayHarness) -> None:
-    """Something of everything that is counted."""
+    """One of everything that is counted."""
     harness.put_batch([change("a", 5), change("b", 6), change("e", 10)])
     harness.replay()
     harness.meter.counts.clear()
@@ -75,7 +75,7 @@ def test_a_dry_run_counts_nothing(harness: ReplayHarness):
 def test_killed_at_any_call_nothing_is_counted_twice(
     make_harness: Callable[..., ReplayHarness], when: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """What a killed call did since its last note is counted by the call that does it again, or finds it done.
+    """Work of a killed call that was not saved is counted by the call that repeats it.
 
     So each record has one fate, though it may be another: what had been applied is then redelivered, or stale.
     """
@@ -103,7 +103,7 @@ def test_killed_at_any_call_nothing_is_counted_twice(
 
 
 def test_the_backlog_is_told_before_and_after(harness: ReplayHarness):
-    """Failed batches alone: neither the quarantine nor what a replay works with."""
+    """Only failed batches count: neither the quarantine nor the files of a replay."""
     keys = [harness.put_batch([change(f"k{n}", n)]) for n in range(3)]
     left = harness.put_batch([change("x", 9)], batchSize=5)
     harness.put_quarantined(change("y", 10, **BAD))
@@ -120,7 +120,7 @@ def test_the_backlog_is_told_before_and_after(harness: ReplayHarness):
 
 
 def test_the_backlog_is_measured_over_many_calls(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """A listing that one call has no time for goes on in the next, and comes to the same number of splits."""
+    """A listing that is too long for one call goes on in the next, with the same number of splits."""
     monkeypatch.setattr(backlog, "_PAGE", 4)
     monkeypatch.setattr(backlog, "_SPLIT_BYTES", 2_000)
     for number in range(10):
@@ -141,7 +141,7 @@ def test_the_backlog_is_measured_over_many_calls(harness: ReplayHarness, monkeyp
 
 @pytest.mark.parametrize("arrived", ["2026-01-31T23:00:00Z", "2026-01-31T23:00:00", "2026-02-01T00:00:00+01:00"])
 def test_the_time_until_the_first_pointer_is_void_is_told(harness: ReplayHarness, arrived: str):
-    """Of every message that is seen: also of those that stay, and of shards that were not asked for."""
+    """Every message that is read counts, also one that stays or is of a shard that was not asked for."""
     harness.send_pointer([change("a", 1)], approximateArrivalOfFirstRecord="2026-01-31T23:30:00Z")
     harness.send_pointer([change("b", 2)], approximateArrivalOfFirstRecord=arrived, shardId=CHILD)
     harness.send_pointer([change("c", 3)], approximateArrivalOfFirstRecord="never", batchSize=7)
@@ -178,7 +178,7 @@ def test_a_database_that_is_away_is_counted_as_the_consumer_does(harness: Replay
 
 
 def test_metrics_are_written_in_the_consumers_namespace(capsys: pytest.CaptureFixture[str]):
-    """At once, as log lines; zeros are none."""
+    """Metrics are log lines, written at once. Zeros are left out."""
     meter = CloudWatchMeter()
     meter.count(Counter(parked=2, stale=0))
     meter.count({})

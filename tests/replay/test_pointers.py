@@ -1,4 +1,4 @@
-"""The queue holds pointers; the replay turns them into whole batches before the stream forgets."""
+"""A replay turns queue messages into batches before the stream trims their records."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RECORDS = [change(key, n) for n, key in enumerate("aabacbdab", start=1)]
 @pytest.mark.parametrize("empty_pages", [0, 3, 49])
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_range_is_read_in_pages_until_its_end(harness: ReplayHarness, page_size: int, empty_pages: int, closed: bool):
-    """Whatever the pages look like, what lies behind the range is left alone."""
+    """With any pages, records after the range are not taken."""
     harness.streams = Streams(page_size, empty_pages)
     shard(harness).records, shard(harness).closed = list(RECORDS), closed
     harness.send_pointer(RECORDS[2:6])
@@ -54,7 +54,7 @@ def test_a_range_is_read_in_pages_until_its_end(harness: ReplayHarness, page_siz
 
 
 def test_records_of_other_keys_in_between_are_applied_as_well(harness: ReplayHarness):
-    """With parallelization a batch is every so many records of its shard; all in the range is read, versions decide."""
+    """A parallel mapping takes some records of a shard. All records of the range are read; versions decide."""
     shard(harness).records = list(RECORDS)
     harness.send_pointer([RECORDS[0], RECORDS[8]])
     assert harness.replay()["counts"]["records"] == 9
@@ -63,7 +63,7 @@ def test_records_of_other_keys_in_between_are_applied_as_well(harness: ReplayHar
 
 
 def test_records_keep_what_only_get_records_shapes_otherwise(harness: ReplayHarness):
-    """Datetimes, identities and the stream's ARN end as Lambda delivers them: an expired item stays in MySQL."""
+    """Datetimes, identities and the stream's ARN are as Lambda delivers them: an expired item stays in MySQL."""
     records = [change("a", 1), remove("a", 2, identity=TTL_IDENTITY), change("b", 3)]
     harness.send_pointer(records)
     report = harness.replay()
@@ -105,7 +105,7 @@ def test_a_wide_range_becomes_several_objects(
 
 
 def test_a_trimmed_range_is_saved_as_far_as_it_is_left_and_named(harness: ReplayHarness):
-    """The report says which range is lost, and the pointer is kept until a person has seen to it."""
+    """The report names the range, and the message is kept until a person deletes it."""
     number = harness.send_pointer(RECORDS)
     shard(harness).trimmed = 4
     report = harness.replay()
@@ -144,7 +144,7 @@ def test_a_range_of_which_nothing_is_left(harness: ReplayHarness, how: str):
 
 
 def test_trimmed_while_it_is_read(harness: ReplayHarness):
-    """What was read and what lies behind the hole are saved; the hole makes the range an expired one."""
+    """The records before and after the hole are stored. The hole makes the range an expired one."""
     harness.streams = Streams(page_size=2)
     harness.send_pointer(RECORDS)
 
@@ -159,7 +159,7 @@ def test_trimmed_while_it_is_read(harness: ReplayHarness):
 
 
 def test_an_expired_range_is_named_until_a_person_has_seen_to_it(harness: ReplayHarness):
-    """Also where the replay that found it was stopped before its report."""
+    """This holds where the replay that found it was stopped before its report."""
     harness.send_pointer(RECORDS)
     shard(harness).trimmed = len(RECORDS)
     first = ReplayExecution(harness).until("plan")
@@ -175,7 +175,7 @@ def test_an_expired_range_is_named_until_a_person_has_seen_to_it(harness: Replay
 
 
 def test_a_range_trimmed_while_it_is_read_is_not_whole(harness: ReplayHarness):
-    """Killed between writing the batch and deleting its message, and started again a day later."""
+    """The replay is killed before it deletes the message, and starts again a day later."""
     harness.send_pointer(RECORDS)
     execution = ReplayExecution(harness, retries=0).until("hydrate")
     for call in range(1, 10):  # until it dies right behind the write of the batch
@@ -210,7 +210,7 @@ def test_an_unknown_sequence_number_is_searched_from_the_oldest(
 
 @pytest.mark.parametrize("trimmed", [0, 4])
 def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(harness: ReplayHarness, trimmed: int):
-    """Some records came, then empty pages: the message stays, also where the start is lost."""
+    """Some records were read, then empty pages. The message stays, even if the start is trimmed."""
     harness.streams = Streams(page_size=2)
     number = harness.send_pointer(RECORDS)
     shard(harness).trimmed = trimmed
@@ -238,7 +238,7 @@ def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(harness: ReplayHar
     ids=["nothing", "its start", "its end", "its start, found from the oldest record"],
 )
 def test_a_partial_range_is_no_proof_of_loss(harness: ReplayHarness, held: slice, knows_numbers: bool):
-    """Nothing says that it was trimmed: the message stays."""
+    """Nothing shows that the range was trimmed: the message stays."""
     harness.streams.knows_numbers = knows_numbers
     number = harness.send_pointer(RECORDS)
 
@@ -253,7 +253,7 @@ def test_a_partial_range_is_no_proof_of_loss(harness: ReplayHarness, held: slice
 
 
 def test_empty_pages_without_end_are_no_proof_of_loss(harness: ReplayHarness):
-    """The message stays, the report says why, and the next run reads it."""
+    """The message stays, the report says why, and the next replay reads it."""
     harness.streams.empty_pages = 1000
     number = harness.send_pointer(RECORDS)
     report = harness.replay()
@@ -268,7 +268,7 @@ def test_empty_pages_without_end_are_no_proof_of_loss(harness: ReplayHarness):
 
 
 def test_a_bisected_pointer_is_replayed_and_stays(harness: ReplayHarness):
-    """It stands for more than its range holds."""
+    """Its batch size is larger than the number of records in its range."""
     number = harness.send_pointer(RECORDS, batchSize=40)
     report = harness.replay()
     assert [(p["source"], "stands for 40" in p["problem"]) for p in report["problems"]] == [(f"message {number}", True)]
@@ -304,7 +304,7 @@ def test_a_foreign_message_is_reported_and_stays(harness: ReplayHarness, body: s
 
 
 def test_a_queue_of_messages_that_stay_is_read_once(harness: ReplayHarness):
-    """Their time is over and they come back, call after call, while ours wait among them."""
+    """Their visibility timeout ends and they are received again, among messages that wait."""
     for number in range(40):
         harness.sqs.send(json.dumps({"not": f"ours {number}"}))
     harness.send_pointer(RECORDS)
@@ -318,7 +318,7 @@ def test_a_queue_of_messages_that_stay_is_read_once(harness: ReplayHarness):
 
 
 def test_what_each_call_could_not_read_is_reported(harness: ReplayHarness):
-    """A call has time for two messages here; the next one does not see what stays."""
+    """A call has time for two messages. The next call does not receive the ones that stay."""
     foreign = []
     for start in (0, 4):
         foreign.append(harness.sqs.send(json.dumps({"not": f"ours {start}"})))
@@ -364,7 +364,7 @@ def test_a_dry_run_leaves_every_message_visible(harness: ReplayHarness):
 
 @mock_aws
 def test_the_queue_as_boto3_gives_it(harness: ReplayHarness):
-    """The same through a real client, whose answers moto gives."""
+    """A real client, answered by moto."""
     sqs = boto3.client("sqs", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     queue = sqs.create_queue(QueueName="failures")["QueueUrl"]
     for start in (0, 4):
@@ -380,7 +380,7 @@ def test_the_queue_as_boto3_gives_it(harness: ReplayHarness):
 
 
 def test_numbers_that_botocore_refuses_to_send(harness: ReplayHarness):
-    """A shard's name may be too short for the API: the client raises before it asks, and the others go on."""
+    """boto3 raises for a shardId that is too short. The other messages are processed."""
     client = boto3.client("dynamodbstreams", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     number = harness.sqs.send(json.dumps(failure(RECORDS, shardId="short")))
     options: dict[str, Any] = {"streams": client, "bucket": harness.bucket, "source": SOURCE, "replay": REPLAY}

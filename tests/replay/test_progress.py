@@ -1,4 +1,4 @@
-"""Progress of a split: noted for little, found again after a death, and made whatever a batch takes."""
+"""The progress of a split is saved cheaply, found after a killed call, and made however slow MySQL is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BAD = {"amount": "12345678901234567890"}
 
 
 class SlowServer:
-    """In place of `apply`: a change takes `seconds(key)`, and a call that takes too long is killed by Lambda."""
+    """Replaces `apply`. A change takes `seconds(key)`; Lambda kills a call that takes too long."""
 
     def __init__(
         self, harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch, seconds: Callable[[str], float]
@@ -54,7 +54,7 @@ def keys(count: int) -> list[dict[str, Any]]:
 
 
 def notes_of(harness: ReplayHarness) -> list[dict[str, Any]]:
-    """What is noted of splits that are begun from now on, in that order."""
+    """The progress that is saved from now on, in that order."""
     noted: list[dict[str, Any]] = []
     write = harness.s3.put_object
 
@@ -71,7 +71,7 @@ def notes_of(harness: ReplayHarness) -> list[dict[str, Any]]:
 def test_a_batch_that_fits_no_call_gets_smaller(
     harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch, seconds: float
 ):
-    """Killed by the timeout in the middle of it, a lane comes to its end, within the retries of the state machine."""
+    """A lane whose calls time out comes to its end within the retries of the state machine."""
     monkeypatch.setattr(drain, "_CHUNK", 400)
     records = keys(400 if seconds < 70 else 20)
     harness.put_batch(records)
@@ -86,7 +86,7 @@ def test_a_batch_that_fits_no_call_gets_smaller(
 
 
 def test_a_hard_batch_behind_easy_ones_is_found(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """What a killed call did since its last note does not hide the batch that it died in."""
+    """Unsaved work of a killed call does not hide the chunk in which it died."""
     monkeypatch.setattr(drain, "_CHUNK", 10)
     records = keys(150)
     harness.put_batch(records)
@@ -118,7 +118,7 @@ def test_after_a_death_it_goes_on_at_the_last_note(harness: ReplayHarness, monke
 def test_a_healthy_replay_notes_little(
     harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: int
 ):
-    """Once when a call begins a split, and every few seconds."""
+    """It saves once when a call begins a split, and every few seconds."""
     monkeypatch.setattr(drain, "_CHUNK", 10)
     harness.put_batch(keys(195))
     SlowServer(harness, monkeypatch, lambda _: seconds)
@@ -128,7 +128,7 @@ def test_a_healthy_replay_notes_little(
 
 
 def test_a_slow_batch_is_followed_by_smaller_ones(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """Before a call dies of it; after a fast one the size grows again."""
+    """The chunk shrinks before a call times out, and grows again after a fast one."""
     monkeypatch.setattr(drain, "_CHUNK", 16)
     harness.put_batch(keys(40))
     slow = SlowServer(harness, monkeypatch, lambda key: 2.0 if key < "k020" else 0.1)
@@ -138,7 +138,7 @@ def test_a_slow_batch_is_followed_by_smaller_ones(harness: ReplayHarness, monkey
 
 
 def test_a_database_that_comes_back_is_met_with_fewer_changes(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """No answer in time looks like an outage: what held the batch may be its size."""
+    """A timeout looks like an outage, but the size of the chunk may be the cause."""
     monkeypatch.setattr(drain, "_CHUNK", 40)
     records = keys(40)
     harness.put_batch(records)
@@ -160,7 +160,7 @@ def test_a_database_that_comes_back_is_met_with_fewer_changes(harness: ReplayHar
 
 
 class LeavesSome:
-    """In place of `apply`: time runs out behind `most` keys; of the others nothing is done."""
+    """Replaces `apply`. Time runs out after `most` keys; the others are left."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
         self.most, self.given = most, list[list[str]]()
@@ -176,7 +176,7 @@ class LeavesSome:
 
 
 def test_what_is_left_of_a_batch_is_where_the_next_call_begins(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """Nothing twice, nothing not at all; the counts are those of one call that had the time."""
+    """Each change is applied once, and the counts are those of one long call."""
     records = [change(key, n) for n, key in enumerate("aabbbccdeef", start=1)]
     harness.put_batch(records)
     harness.out_of_time = lambda: True
@@ -193,7 +193,7 @@ def test_what_is_left_of_a_batch_is_where_the_next_call_begins(harness: ReplayHa
 def test_of_what_is_left_nothing_is_parked(
     harness: ReplayHarness, three_letters: None, monkeypatch: pytest.MonkeyPatch
 ):
-    """A record may be known as poison before its key's turn: it is parked, and counted, in its turn."""
+    """A record may be found to be poison before its key's turn. It is parked, and counted, in its turn."""
     harness.put_batch([change(key, n, currency="R") for n, key in enumerate("abcd", start=1)])
     harness.out_of_time = lambda: True
     some = LeavesSome(monkeypatch, 2)
@@ -224,7 +224,7 @@ def test_a_call_gets_something_further_though_all_is_left(harness: ReplayHarness
 
 
 def test_stored_versions_are_those_of_now(harness: ReplayHarness):
-    """A read view left open would show the sidecar as it was, and hold back the server's purge."""
+    """An open read view would show an old sidecar and delay the server's purge."""
     before = harness.database.versions(["a"])
     consumer = LazyDatabase(harness.server, harness.database._settings.ca_pem)  # noqa: SLF001
     consumer.apply(read([change("a", 1)], harness.table).changes, ApplyOptions())
@@ -240,7 +240,7 @@ def test_stored_versions_are_those_of_now(harness: ReplayHarness):
 def test_names_of_what_was_parked_lie_in_bounded_files(
     harness: ReplayHarness, three_letters: None, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
 ):
-    """However much is parked, a note stays small, and settling finds the quarantined that must stay."""
+    """The saved progress stays small, and Settle finds the quarantined records that must stay."""
     monkeypatch.setattr(progress, "_NAMES", 3)
     monkeypatch.setattr(drain, "_CHUNK", 4)
     kept = [harness.put_quarantined(change(f"q{n}", n, **values)) for n in range(20)]
@@ -259,7 +259,7 @@ def test_names_of_what_was_parked_lie_in_bounded_files(
 
 
 def test_settling_reads_the_names_of_a_part_once(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """A part looks for its unreadable records among those of that part, not of all."""
+    """Settling a part reads only the names of the unreadable records of that part."""
     monkeypatch.setattr(collect, "_PART_BATCHES", 1)
     kept = [harness.put_quarantined(change(f"q{n}", n, **BAD)) for n in range(5)]
     execution = ReplayExecution(harness, {"include_quarantine": True}).until("settle")
@@ -294,7 +294,7 @@ def test_a_report_lists_the_first_of_what_was_parked(harness: ReplayHarness, mon
 
 
 def test_kinds_of_parked_records_are_counted_apart(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """Those that wait for another row or are refused with an unknown error are tried again by themselves."""
+    """Deferred records and unknown errors are retried without a person."""
     kinds = {"a": Kind.DEFERRED, "b": Kind.UNKNOWN, "c": Kind.POISON, "d": Kind.POISON}
 
     def park_all(_connection: Any, _target: Any, changes: list[Change], _options: ApplyOptions) -> Outcome:

@@ -1,4 +1,4 @@
-"""For any set of failed batches, any split and any interruption, the end is the last state of each key."""
+"""Any set of failed batches, however split and interrupted, ends in the last state of each key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MySQL goes down again in the middle: the workflow waits and goes on; past its bound the rest stays in place."""
+"""MySQL goes down during a replay: the workflow waits and goes on. Past the limit, the rest stays in place."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_account_that_needs_tls_holds_the_replay(
 
 
 def test_the_stream_does_not_forget_while_mysql_is_waited_for(harness: ReplayHarness):
-    """Pointers become batches before the database is asked for, and those that come while it is waited for as well."""
+    """Messages become batches before the database is checked, and again during the wait."""
     early, late = [change("a", 1)], [change("b", 2)]
     harness.streams.shard(ARN, SHARD).records = early + late
     harness.send_pointer(early)
@@ -141,7 +141,7 @@ def test_a_message_that_stays_is_told_once_however_long_the_wait(harness: Replay
 
 
 def test_a_problem_is_told_as_long_as_its_message_stays(harness: ReplayHarness):
-    """Hidden from the look after it, it is still there; gone at a later one, it is told no more."""
+    """The problem stays while the message is hidden, and goes when the message is stored."""
     foreign = harness.sqs.send("not ours")
     late = [change("b", 2)]
     harness.send_pointer([change("a", 1)])
@@ -191,7 +191,7 @@ def test_lanes_wait_for_a_database_that_goes_down_and_go_on(make_harness: Callab
 
 
 def test_each_outage_in_the_middle_has_the_whole_bound(harness: ReplayHarness):
-    """A lane that has gone on in between begins to wait anew."""
+    """The wait of a lane starts over after progress."""
     fill(harness)
     execution = ReplayExecution(harness, {"concurrency": 1}).until("drain")
     harness.server.down = True
@@ -231,7 +231,7 @@ def test_a_batch_of_two_splits_stays_until_both_are_drained(harness: ReplayHarne
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_a_database_down_for_good_leaves_only_the_rest(make_harness: Callable[..., ReplayHarness], at: int):
-    """Four lanes of one split each; the next replay takes up the rest."""
+    """Four lanes have one split each. The next replay takes the rest."""
     harness = make_harness(concurrency=4)
     fill(harness)
     execution = ReplayExecution(harness).until("drain")
@@ -255,7 +255,7 @@ def test_a_database_down_for_good_leaves_only_the_rest(make_harness: Callable[..
 
 
 def test_a_record_that_cannot_be_parked_keeps_its_batch_in_place(harness: ReplayHarness):
-    """The bucket takes no quarantined records: the step is tried again and again, then the rest goes on."""
+    """The bucket refuses quarantined records: the lane is retried, fails, and the others go on."""
     key = harness.put_batch([change("a", 1, merchant_id=None)])
     harness.put_batch([change("b", 2)])
     put = harness.s3.put_object
@@ -281,7 +281,7 @@ def test_a_record_that_cannot_be_parked_keeps_its_batch_in_place(harness: Replay
 
 
 def test_a_survey_asks_mysql_again_and_again_without_writing(harness: ReplayHarness):
-    """A dry run that MySQL leaves is an error of that step; tried again it counts the same."""
+    """An outage during a dry run is an error of its step. The retry counts the same."""
     fill(harness)
     execution = ReplayExecution(harness, {"dry_run": True}).until("plan")
     state = execution.state

@@ -1,4 +1,4 @@
-"""The report: an output that Step Functions takes, an object in the bucket, and a page that needs nothing else."""
+"""The report: an output within the limit of Step Functions, an object, and a self-contained page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VOID = {"meta", "rect", "line", "link", "br", "img"}
 
 
 class Page(HTMLParser):
-    """Refuses what is not nested, and whatever comes from elsewhere."""
+    """Refuses wrongly nested tags and external resources."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def test_a_page_says_why_the_database_was_given_up(harness: ReplayHarness):
 
 
 def test_the_cards_of_a_page_add_up(harness: ReplayHarness):
-    """What became of the records, each in one place; what was parked again is not also left."""
+    """Each record is counted in one card; a record that was parked again is not counted as left."""
     harness.put_batch([change("a", n) for n in range(1, 6)] + [change("b", 7), change("a", 4)])
     harness.replay()
     harness.put_quarantined(change("c", 9, merchant_id=None))
@@ -109,7 +109,7 @@ def test_the_cards_of_a_page_add_up(harness: ReplayHarness):
 
 
 def test_hostile_names_stay_text(harness: ReplayHarness):
-    """A key of an item and the key of a foreign object are anybody's text."""
+    """Anybody may choose the key of an item or of an object."""
     harness.put_batch([change(HOSTILE.replace(" ", ""), 1, merchant_id=None)])
     harness.s3.put_object(Bucket="", Key=f"{FAILED}{HOSTILE}", Body="x")
     report = harness.replay()
@@ -125,7 +125,7 @@ def test_a_batch_may_claim_any_time(harness: ReplayHarness, times: str):
 
 
 def test_the_output_fits_whatever_has_gone_wrong(harness: ReplayHarness):
-    """Thousands of problems, expired ranges and parked records, their names as long as they can be."""
+    """Thousands of problems, expired ranges and parked records with the longest names."""
     for number in range(1200):
         name = f"{FAILED}{number:05d}{'語' * 330}"
         harness.s3.put_object(Bucket="", Key=name, Body="x")
@@ -153,7 +153,7 @@ def test_nothing_in_a_report_is_a_row_value(harness: ReplayHarness):
 
 
 def test_reported_again_it_is_the_same(harness: ReplayHarness):
-    """A step tried again names what it finds again, once."""
+    """A problem that a retried step finds again is listed once."""
     harness.put_batch([change("a", 1)], batchSize=9)
     harness.send_pointer([change("b", 2)], batchSize=9)
     execution = ReplayExecution(harness).until("report")

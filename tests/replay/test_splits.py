@@ -1,4 +1,4 @@
-"""Splits: every key in one of them, sorted, each line once, however many runs."""
+"""A split has all changes of its keys in order, each once, from any number of segments."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def changes_of(count: int, keys: int, seed: int) -> list[Change]:
 def test_a_split_has_each_change_once_in_order(
     splits: int, parts: int, memory: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """Put together in memory, or merged as they are read."""
+    """Segments are sorted in memory, or merged as they are read."""
     monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
     monkeypatch.setattr(buckets, "_RANGE", piece)
     bucket, changes = Bucket(S3(), "b"), changes_of(300, 20, parts)
@@ -59,7 +59,7 @@ def test_a_split_has_each_change_once_in_order(
 
 @pytest.mark.parametrize("memory", [0, 1_000_000])
 def test_a_line_in_two_segments_counts_once(memory: int, monkeypatch: pytest.MonkeyPatch):
-    """The first is a part collected again; the second two batches that overlap, each of which must be accounted for."""
+    """A part may be collected again. Batches that overlap must each be accounted for."""
     monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
     bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
     first, second, third = to_line(one, "x", 0), to_line(one, "x", 3), to_line(one, "y", 0)
@@ -88,12 +88,12 @@ def test_a_segment_overwritten_while_it_is_read_raises(monkeypatch: pytest.Monke
     [(1, 0, 4, 4), (1, 16, 4, 4), (1, 80, 4, 10), (1, 10**6, 4, 2000), (0, 8, 4, 1), (0, 80, 4, 10)],
 )
 def test_splits_are_bounded_and_a_backlog_is_not(batches: int, megabytes: int, workers: int, expected: int):
-    """Of nothing but parked records there are as few as there can be."""
+    """Parked records alone have as few splits as possible."""
     assert Backlog(batches=batches, size=megabytes * 1024 * 1024).splits(workers) == expected
 
 
 def test_a_key_with_many_changes_is_one_split(harness: ReplayHarness):
-    """No row says how often it changed; the runs do, a part each."""
+    """All changes of a key are in one split, and the row has the last one."""
     for start in range(0, 100_000, 5_000):
         harness.put_batch([change("hot", n) for n in range(start, start + 5_000)])
     harness.batches.clear()  # what is checked of each record takes longer than the replay
@@ -103,7 +103,7 @@ def test_a_key_with_many_changes_is_one_split(harness: ReplayHarness):
 
 
 def one_call_at_a_time(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Batches of ten changes, and time for one of them a call; gives what MySQL is asked for from now on."""
+    """A call has time for one chunk of ten changes. Returns what MySQL is asked from now on."""
     monkeypatch.setattr(drain, "_CHUNK", 10)
     asked: list[str] = []
     harness.database.before_execute = lambda operation: asked.append(operation.partition(",")[0])
@@ -112,7 +112,7 @@ def one_call_at_a_time(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_split_longer_than_a_call_goes_on(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """Each change is applied once, and the report counts as if one call had done it all."""
+    """Each change is applied once, and the counts are those of one long call."""
     records = [change("hot", n) for n in range(35)] + [change(f"k{n:02d}", 100 + n) for n in range(20)]
     harness.put_batch(records)
     whole = harness.replay({"dry_run": True, "concurrency": 1})["counts"]
@@ -149,7 +149,7 @@ def test_an_overwritten_segment_is_drained_from_its_start(harness: ReplayHarness
 
 
 def test_unreadable_records_are_parked_a_part_at_a_time(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """A mapping that fits nothing makes poison of a whole backlog: no call could park it all."""
+    """A wrong mapping makes a whole backlog unreadable: no single call could park it."""
     monkeypatch.setattr(collect, "_PART_BATCHES", 1)
     for number in range(5):
         harness.put_batch([change(f"k{number}", number, amount="x"), change("good", 10 + number)])
@@ -173,7 +173,7 @@ def test_unreadable_records_of_a_part_are_parked_in_chunks(harness: ReplayHarnes
 
 
 def test_the_state_stays_small_and_a_part_bounded(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """The driver refuses states beyond 32 KiB; here with forty lanes and many parts."""
+    """The harness refuses a state above 32 KiB. Here are forty lanes and many parts."""
     monkeypatch.setattr(collect, "_PART_RECORDS", 2)
     for number in range(60):
         harness.put_batch([change(f"k{number}", number)])

@@ -1,4 +1,4 @@
-"""Who may start: right input, one at a time, a name of its own."""
+"""A replay starts with a valid input and a new name, one at a time."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(harness: ReplayHarne
 
 
 def test_a_name_used_again_is_refused(harness: ReplayHarness):
-    """Step Functions forgets names after 90 days, and a new state machine knows none; the bucket does."""
+    """Step Functions forgets names after 90 days. The bucket remembers them."""
     harness.put_batch([change("a", 1)])
     ReplayExecution(harness, name="monday").resume()
     key = harness.put_batch([change("a", 2)])
@@ -84,7 +84,7 @@ def test_a_name_used_again_is_refused(harness: ReplayHarness):
 
 
 class TestLock:
-    """The lock dies with the execution that holds it."""
+    """The lock is valid only while the execution that holds it runs."""
 
     def setup_method(self) -> None:
         self.table, self.executions = LockTable(), Executions()

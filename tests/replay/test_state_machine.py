@@ -1,4 +1,4 @@
-"""Every way through the replay's state machine, on an emulator, with a stub that answers as each test says."""
+"""Every path through the replay's state machine, on an emulator, with a stub that each test scripts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture
 def walk(machine: Machine) -> Any:
-    """A smooth run, but for the answers that are given."""
+    """An execution without incident, except for the given answers."""
 
     def run(*, given: Any = None, of: str = "replay", **answers: list[Any]) -> StateWalk:
         script = SMOOTH | {step.replace("drain", "drain/"): each for step, each in answers.items()}
@@ -123,7 +123,7 @@ def test_an_invalid_input_fails_with_its_message_as_the_cause(walk: Any) -> None
 
 
 def test_a_database_that_is_down_is_waited_for(walk: Any) -> None:
-    """And what comes into the queue meanwhile is saved before the stream forgets it."""
+    """Messages that arrive during the wait are stored before the stream trims their records."""
     walked = walk(check=["down", "down", "up"])
     wait = [*HYDRATE, *CHECK, "WaitForDatabase"]
     assert walked.states[:18] == [*BEGIN, *wait, *wait, *HYDRATE, *CHECK, *COLLECT]
@@ -200,7 +200,7 @@ def test_a_step_that_crashes_is_called_again_with_the_same_state(walk: Any, step
 
 @pytest.mark.parametrize("step", ["start", "check", "hydrate", "collect", "plan", "settle", "report"])
 def test_a_step_that_keeps_crashing_fails_the_execution_there(walk: Any, step: str) -> None:
-    """Where the console shows it with its error, and where a redrive goes on; the lock dies with its execution."""
+    """The console shows the failed step with its error, and a redrive goes on there."""
     walked = walk(**{step: [CRASH]})
     assert walked.states[-1] == step.capitalize()
     assert walked.status == "FAILED"
@@ -236,14 +236,14 @@ def test_a_lane_that_crashes_is_called_again(walk_lane: Any) -> None:
 
 
 def test_a_lane_that_keeps_crashing_says_no_more_than_that(walk_lane: Any) -> None:
-    """Forty causes with stack traces would be more than a state may hold."""
+    """Forty causes with stack traces would exceed the limit of a state."""
     walked = walk_lane(CRASH)
     assert walked.states == ["DrainLane", "LaneFailed"]
     assert walked.output == {"outcome": "failed", "lane": 0}
 
 
 def test_100000_changes_take_far_less_than_500_transitions(walk: Any) -> None:
-    """At 60,000 changes a call of Collect, four lanes of two calls each, and three minutes without a database."""
+    """60,000 changes per call of Collect, four lanes of two calls each, and three minutes without a database."""
     walked = walk(
         check=["down"] * 18 + ["up"],
         collect=["more"] * 2 + ["done"],
@@ -255,7 +255,7 @@ def test_100000_changes_take_far_less_than_500_transitions(walk: Any) -> None:
 
 
 def test_every_state_was_visited() -> None:
-    """Last of all: no state is left that no test walks through."""
+    """It runs last and checks that the tests have visited every state."""
     whole = definition()
     assert set(whole["States"]) == VISITED
     assert set(lane_definition(whole)["States"]) == VISITED_IN_LANES

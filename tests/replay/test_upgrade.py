@@ -1,4 +1,4 @@
-"""An execution that is under way while the function is upgraded goes on with what the older release wrote."""
+"""An execution that runs during an upgrade goes on with what the older release wrote."""
 
 from __future__ import annotations
 

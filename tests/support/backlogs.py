@@ -1,4 +1,4 @@
-"""The replay's promise as a property, over whatever target the tables have."""
+"""The replay's promise as a property, for any target table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZES = ((collect, "_PART_RECORDS"), (drain, "_CHUNK"), (splits, "_IN_MEMORY"))
 
 
 def made(stream: int, number: int, key: str, event: str) -> dict[str, Any]:
-    """The clock runs with the sequence, and on from the first stream to the second."""
+    """The clock grows with the sequence, and from the first stream to the second."""
     at = stream * 100 + number
     when = START + at  # unique, so that the column may be
     arn = [ARN, LATER_ARN][stream]
@@ -42,7 +42,7 @@ _cut = st.tuples(st.integers(0, 1), st.integers(0, 24), st.integers(1, 12), st.b
 
 @dataclass(frozen=True)
 class GeneratedBacklog:
-    """What failed, how it was cut into batches, and what interrupts its replay."""
+    """What failed, how it was cut into batches, and what interrupts the replay."""
 
     changes: list[list[tuple[str, str]]]
     cuts: list[tuple[int, int, int, bool, bool]]
@@ -54,7 +54,7 @@ class GeneratedBacklog:
     every_change: bool
 
     def assert_replays(self, make_harness: Callable[..., ReplayHarness]) -> None:
-        """In the end MySQL holds the last state of each key."""
+        """At the end MySQL has the last state of each key."""
         harness, rng = make_harness(concurrency=self.workers, every_change=self.every_change), random.Random(self.seed)
         records = [[made(s, n, key, event) for n, (key, event) in enumerate(self.changes[s])] for s in (0, 1)]
         failed = []

@@ -1,4 +1,4 @@
-"""Batches as large as events get, and thirty times that as objects, replayed in a process of their own.
+"""Replays the largest possible batches, thirty times as large as objects, in its own process.
 
 python -m tests.support.dense_backlog HOME_OF_THE_SERVER FOLDER KIND, where KIND tells what becomes of the changes:
 `applied`, `hydrated` (the same, from pointers in the queue), `unreadable` (parked as the mapping refuses them) or
@@ -27,7 +27,7 @@ VALUES: dict[str, dict[str, Any]] = {"unreadable": {"amount": {"S": "many"}}, "r
 
 
 class FreshStreams(Streams):
-    """Objects of its own in each answer, as over HTTP, which has at most 1 MB of records."""
+    """Returns new objects in each answer, as HTTP does, which has at most 1 MB of records."""
 
     def get_records(self, **request: Any) -> dict[str, Any]:
         page = super().get_records(**request)

@@ -1,4 +1,4 @@
-"""A long outage drained in a process of its own, so that its memory can be told: prints one JSON object.
+"""Replays a long outage in its own process, to measure its memory. Prints one JSON object.
 
 python -m tests.support.long_outage HOME_OF_THE_SERVER FOLDER SEED CHANGES KEYS
 """
@@ -23,7 +23,7 @@ KILLS = 6
 
 
 def fill(harness: ReplayHarness, rng: random.Random, count: int, keys: int) -> dict[str, tuple[object, ...] | None]:
-    """Batches in an order of their own, some twice; one change in ten is a delete. The last row of each key."""
+    """Write batches out of order, some twice, with one delete in ten changes. Returns the last row of each key."""
     last: dict[str, tuple[object, ...] | None] = {}
     starts = list(range(0, count, BATCH))
     rng.shuffle(starts)
@@ -45,7 +45,7 @@ def fill(harness: ReplayHarness, rng: random.Random, count: int, keys: int) -> d
 
 
 def peak_mb() -> int:
-    """Of this process alone: what getrusage says begins with its parent's. Linux; elsewhere nothing better is known."""
+    """The peak of this process alone, on Linux: getrusage starts with the parent's peak."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) // 1024

@@ -1,4 +1,4 @@
-"""A replay in one process: real steps, a real database, and a driver that walks them as the state machine does.
+"""A replay in one process: real steps, a real database, and a driver that follows the state machine.
 
 Everything that a Lambda calls goes through `Faults`, which can kill it before or after any call. What is killed is
 dead: until `revive()`, no call of it gets through, from whatever thread.
@@ -46,7 +46,7 @@ Record = dict[str, Any]
 
 
 class Killed(BaseException):
-    """What no code can catch by mistake: the execution environment is gone."""
+    """The execution environment is gone. No code catches it by mistake."""
 
 
 class StoppedError(Exception):
@@ -68,7 +68,7 @@ class ReplayClock:
 
 
 class Faults:
-    """Counts every call that may be the last one, and makes one of them so."""
+    """Counts every call, and kills the process before or after one of them."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -99,7 +99,7 @@ class Faults:
                     raise Killed
 
     def watch(self, client: Any, *methods: str) -> Any:
-        """`client`, mortal at each of its methods, or at the named ones."""
+        """`client`, killable at each of its methods, or at the named ones."""
         return _Mortal(self, client, methods)
 
 
@@ -117,7 +117,7 @@ class _Mortal:
 
 
 class SwitchableServer:
-    """Connection parameters of the test's server; while `down`, of a port at which nobody answers."""
+    """Connection parameters of the test's server; while `down`, of a port that nothing listens on."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
@@ -148,7 +148,7 @@ class LazyDatabase(MySQLDatabase):
 
 
 class RecordedMeter:
-    """What a replay has told: the sums of its counts, and each value of its gauges."""
+    """The sums of a replay's counts, and each value of its gauges."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -222,7 +222,7 @@ class ReplayHarness:
         return key
 
     def send_pointer(self, records: list[Record], **info: Any) -> str:
-        """A pointer in the queue; the records are in their shard of the stream already, or are put there."""
+        """Send a pointer to the queue, and put its records into their shard where they are missing."""
         self.queue_mode = True
         document = failure(records, **info)
         where = document["DDBStreamBatchInfo"]
@@ -408,7 +408,7 @@ def failure(records: list[Record], **info: Any) -> dict[str, Any]:
 
 
 def last_states(records: Iterable[Record], table: mapping.Table | None = None) -> Rows:
-    """The rows that must be in MySQL in the end: the last good state of each key, in whatever order records come."""
+    """The rows that MySQL must have at the end: the last good state of each key."""
     newest: dict[str, Change] = {}
     for result in map(changes.reader(table or mapping.load()), records):
         if isinstance(result, Change) and (result.key not in newest or newest[result.key].version < result.version):
@@ -418,7 +418,7 @@ def last_states(records: Iterable[Record], table: mapping.Table | None = None) -
 
 
 def change(key: str, sequence: int, **options: Any) -> Record:
-    """A record whose row tells its sequence, so that a row going back is seen."""
+    """A record whose row holds its sequence, so that a row that goes back is noticed."""
     return record(key, sequence, **({"amount": str(sequence), "updated_at": START + sequence} | options))
 
 
@@ -534,7 +534,7 @@ class ReplayExecution:
         self.lanes = result.get("lanes", []) if self.action == "drain" else []
 
     def _drain(self) -> None:
-        """Every lane to its end, one call of one lane at a time, in an order that `rng` mixes."""
+        """Run every lane to its end, one call at a time, in an order that `rng` shuffles."""
         while waiting := [i for i, lane in enumerate(self.lanes) if lane.get("outcome") not in ("done", "gave_up")]:
             turn = self.rng.choice(waiting) if self.rng else waiting[0]
             self.lanes[turn] = self._task("drain", self.lanes[turn])

@@ -1,4 +1,4 @@
-"""A record that could not be written is parked whole, under a name made of the record alone, or the batch is held."""
+"""A record that cannot be written is parked whole, under a key that depends on the record alone."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_waiting_record_says_since_when_it_waits(s3: Any, parked: Parked):
 
 
 def test_a_record_delivered_again_waits_since_the_first_time(s3: Any):
-    """The object that waits holds the same record."""
+    """The waiting object holds the same record."""
     Quarantine(lambda: s3, "failures", lambda: NOW).park([DEFERRED])
 
     assert Quarantine(lambda: s3, "failures", lambda: NOW + 60).park([DEFERRED, PARKED]) == [
@@ -161,7 +161,7 @@ def test_what_json_can_hold_is_kept_exactly(s3: Any):
 
 
 def test_a_reference_is_never_stored_for_a_record():
-    """A replay's parked record holds one until its batch is read again."""
+    """A replay's parked record holds a reference until its batch is read back."""
     s3 = S3()
 
     with pytest.raises(TypeError, match="Reference"):
@@ -225,5 +225,5 @@ def test_different_records_never_share_an_object(one: str | None, other: str | N
     ],
 )
 def test_object_keys_stay_the_same_across_releases(key: str | None, version: str | None, name: str):
-    """A replay finds what an older release has parked."""
+    """A replay finds the records that an older release has parked."""
     assert object_key(Parked(key, version, "", "", None, {"a": 1})) == name

@@ -1,4 +1,4 @@
-"""Work ahead of its use: in order, bounded, and nothing left behind."""
+"""Prefetched work is in order and bounded, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_results_have_the_order_of_their_items(threads: int, room: int):
 
 
 def test_no_work_starts_without_room():
-    """What is under way is at most the room and one item, however heavy that is."""
+    """The items under way weigh at most `room` and one item more."""
     weights = [1, 1, 1, 9, 1, 1, 2, 2, 2, 2]
     under_way: list[int] = []
     most = []
