@@ -380,8 +380,10 @@ def test_two_replays_at_once_lose_none(harness: ReplayHarness, seed: int):
     assert harness.tables.orders() == [applied("k0", 30), *(applied(f"k{number}", number) for number in range(1, 5))]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_any_call_none_is_lost(make_harness: Callable[..., ReplayHarness], harness: ReplayHarness, when: str):
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_any_call_none_is_lost(
+    make_harness: Callable[..., ReplayHarness], harness: ReplayHarness, moment: str
+):
     crashes = 0
     for call in range(1, 200):
         harness = make_harness(concurrency=1)
@@ -391,7 +393,7 @@ def test_killed_at_any_call_none_is_lost(make_harness: Callable[..., ReplayHarne
         harness.put_deferred(change("fits", 3))
         harness.put_batch([change("late", 4, merchant_id="never"), change("b", 5)])
         execution = ReplayExecution(harness)
-        harness.faults.kill(call, when)
+        harness.faults.kill(call, moment)
         execution.resume()
         crashes += execution.crashes
         assert harness.keys(DEFERRED) == sorted([waiting, name_of("late", 4)])

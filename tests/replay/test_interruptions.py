@@ -59,14 +59,14 @@ def assert_all_settled(harness: ReplayHarness) -> None:
     assert [key.rpartition("/")[0] for key in harness.keys("quarantine/")] == ["quarantine/a", "quarantine/e"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_call_killed_anywhere_is_retried_to_the_same_end(make_harness: Callable[..., ReplayHarness], when: str):
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_call_killed_anywhere_is_retried_to_the_same_end(make_harness: Callable[..., ReplayHarness], moment: str):
     """Each call to S3, SQS, the stream, the lock and MySQL is in turn the last one of its invocation."""
     total = calls_of_one_replay(make_harness())
     assert total > 60
     for call in range(1, total + 1):
         harness = make_harness()
-        fill(harness).faults.kill(call, when)
+        fill(harness).faults.kill(call, moment)
         execution = ReplayExecution(harness)
         report = execution.resume()
         assert execution.crashes == 1, call
@@ -74,9 +74,9 @@ def test_a_call_killed_anywhere_is_retried_to_the_same_end(make_harness: Callabl
         assert_all_settled(harness)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_call_killed_inside_a_long_split_goes_on(
-    make_harness: Callable[..., ReplayHarness], when: str, monkeypatch: pytest.MonkeyPatch
+    make_harness: Callable[..., ReplayHarness], moment: str, monkeypatch: pytest.MonkeyPatch
 ):
     """A call has time for one change, and the saved progress may be that of the call before."""
     monkeypatch.setattr(drain, "_CHUNK", 1)
@@ -92,20 +92,20 @@ def test_a_call_killed_inside_a_long_split_goes_on(
     execution.until("settle")
     for call in range(before + 1, harness.faults.calls + 1):
         harness, execution = begin()
-        harness.faults.kill(call, when)
+        harness.faults.kill(call, moment)
         report = execution.resume()
         assert (execution.crashes, report["outcome"], report["counts"]["changes"]) == (1, "complete", 8), call
         assert harness.tables.orders() == ROWS
         assert len(report["parked_records"]) == 1
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_an_execution_stopped_anywhere_leaves_the_rest(make_harness: Callable[..., ReplayHarness], when: str):
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_execution_stopped_anywhere_leaves_the_rest(make_harness: Callable[..., ReplayHarness], moment: str):
     """Without retry or redrive, the lock and the messages of the killed execution become free by themselves."""
     total = calls_of_one_replay(make_harness())
     for call in range(1, total + 1, 3):
         harness = make_harness()
-        fill(harness).faults.kill(call, when)
+        fill(harness).faults.kill(call, moment)
         with pytest.raises(StoppedError):
             ReplayExecution(harness, retries=0).resume()
         assert ReplayExecution(harness).resume()["outcome"] in ("complete", "nothing_to_do")

@@ -71,9 +71,9 @@ def test_a_dry_run_counts_nothing(harness: ReplayHarness):
     assert harness.meter.counts["received"] == 0
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_at_any_call_nothing_is_counted_twice(
-    make_harness: Callable[..., ReplayHarness], when: str, monkeypatch: pytest.MonkeyPatch
+    make_harness: Callable[..., ReplayHarness], moment: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Work of a killed call that was not saved is counted by the call that repeats it.
 
@@ -88,7 +88,7 @@ def test_killed_at_any_call_nothing_is_counted_twice(
     for call in range(2, total + 1, 2):
         harness = make_harness()
         fill(harness)
-        harness.faults.kill(call, when)
+        harness.faults.kill(call, moment)
         execution = ReplayExecution(harness)
         report = execution.resume()
         assert execution.crashes == 1
@@ -99,7 +99,7 @@ def test_killed_at_any_call_nothing_is_counted_twice(
         assert Counter({name: counted[name] for name in FATES}) <= Counter(fates), call
         assert all(counted[name] <= expected[name] for name in ONCE), call
         missed += fates != {name: counted[name] for name in FATES}
-    assert missed <= (0 if when == "before" else 3)
+    assert missed <= (0 if moment == "before" else 3)
 
 
 def test_the_backlog_is_told_before_and_after(harness: ReplayHarness):

@@ -24,9 +24,9 @@ SIZES = ((collect, "_PART_RECORDS"), (drain, "_CHUNK"), (splits, "_IN_MEMORY"))
 def made(stream: int, number: int, key: str, event: str) -> dict[str, Any]:
     """The clock grows with the sequence, and from the first stream to the second."""
     at = stream * 100 + number
-    when = START + at  # unique, so that the column may be
+    time = START + at  # unique, as the column may be
     arn = [ARN, LATER_ARN][stream]
-    return record(key, number, event, arn=arn, time=when, amount=str(at), created_at=when, updated_at=when)
+    return record(key, number, event, arn=arn, time=time, amount=str(at), created_at=time, updated_at=time)
 
 
 _streams = st.lists(
@@ -69,8 +69,8 @@ class GeneratedBacklog:
                 else:
                     harness.put_batch(batch, shardId=rng.choice([SHARD, CHILD]), escaped=rng.random() < 0.5)
         harness.out_of_time = lambda: rng.random() < 0.5
-        for call, when in self.kills:
-            harness.faults.kill(call, when)
+        for call, moment in self.kills:
+            harness.faults.kill(call, moment)
         with pytest.MonkeyPatch.context() as patch:
             for (module, name), size in zip(SIZES, self.sizes, strict=True):
                 patch.setattr(module, name, size)

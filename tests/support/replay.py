@@ -76,9 +76,9 @@ class Faults:
         self._kill_at: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def kill(self, call: int, when: str = "before") -> None:
-        """Die before or after the `call`-th call from now on."""
-        self._kill_at[self.calls + call] = when
+    def kill(self, call: int, moment: str = "before") -> None:
+        """Die `before` or `after` the `call`-th call from now on."""
+        self._kill_at[self.calls + call] = moment
 
     def revive(self) -> None:
         self.dead = False
@@ -86,15 +86,15 @@ class Faults:
     def call(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         with self._lock:
             self.calls += 1
-            when = self._kill_at.pop(self.calls, None)
-            self.dead = self.dead or when == "before"
+            moment = self._kill_at.pop(self.calls, None)
+            self.dead = self.dead or moment == "before"
             if self.dead:
                 raise Killed
         try:
             return work(*args, **options)
         finally:
             with self._lock:
-                self.dead = self.dead or when == "after"
+                self.dead = self.dead or moment == "after"
                 if self.dead:
                     raise Killed
 
@@ -205,8 +205,8 @@ class ReplayHarness:
 
     def put_quarantined(self, record: Record, reason: str = "MySQL error 1366") -> str:
         change = changes.reader(self.table)(record)
-        which = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
-        parked = Parked(*which, reason, "mend it", None, record)
+        name = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
+        parked = Parked(*name, reason, "mend it", None, record)
         key = object_key(parked)
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(parked._asdict()))
         return key
@@ -225,8 +225,8 @@ class ReplayHarness:
         """Send a pointer to the queue, and put its records into their shard where they are missing."""
         self.queue_mode = True
         document = failure(records, **info)
-        where = document["DDBStreamBatchInfo"]
-        shard = self.streams.shard(where["streamArn"], where["shardId"])
+        pointer = document["DDBStreamBatchInfo"]
+        shard = self.streams.shard(pointer["streamArn"], pointer["shardId"])
         known = {record["dynamodb"]["SequenceNumber"] for record in shard.records}
         shard.records += [record for record in records if record["dynamodb"]["SequenceNumber"] not in known]
         shard.records.sort(key=lambda record: int(record["dynamodb"]["SequenceNumber"]))
@@ -296,7 +296,7 @@ class ReplayHarness:
         """A batch is gone only when all of it is accounted for; a message only when its records are in the bucket;
         no key was ever seen going back, and nothing was written twice."""
         rows = self.tables.run("SELECT item_key, version, source_time FROM replication_versions")
-        stored = {key: (version, when) for key, version, when in rows}
+        stored = {key: (version, source_time) for key, version, source_time in rows}
         for key, records in self.batches.items():
             if key not in self.s3.objects:
                 assert REPLAYED + key in self.s3.objects, f"{key} has vanished"
@@ -330,12 +330,13 @@ class ReplayHarness:
         names = [object_key(parked._replace(kind=kind)) for kind in (Kind.POISON, Kind.DEFERRED)]
         if any(name in self.s3.objects or REPLAYED + name in self.s3.objects for name in names):
             return True
-        key, which = result[:2]
-        if key is None or which is None or key not in stored:
+        key, version = result[:2]
+        if key is None or version is None or key not in stored:
             return False
-        version, when = stored[key]
-        tripped = isinstance(result, Parked) and (changes.source_time(record) or when + 3) > when + 2
-        return version >= which and not tripped
+        newest, applied_at = stored[key]
+        # An unreadable record that is later by the clock, or has no time, is parked whatever its version.
+        is_later = isinstance(result, Parked) and (changes.source_time(record) or applied_at + 3) > applied_at + 2
+        return newest >= version and not is_later
 
     def _saved(self) -> set[tuple[str, str]]:
         """Every record that any hydrated object of the bucket holds."""
