@@ -139,9 +139,9 @@ _NEVER_APPLIED = StoredVersion("", 0)
 
 def _is_superseded(parked: Parked, stored: StoredVersion) -> bool:
     """By version, unless the clock contradicts it: the rule of apply() for changes that can be read."""
-    time_ = reference_of(parked).time
+    source_time = reference_of(parked).time
     is_older = parked.version is not None and stored.version > parked.version
-    return is_older and time_ is not None and not is_later(time_, stored.source_time)
+    return is_older and source_time is not None and not is_later(source_time, stored.source_time)
 
 
 def _cursor_of(change: Change) -> Cursor:

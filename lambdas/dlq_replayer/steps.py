@@ -67,8 +67,6 @@ class Steps:
         }  # fmt: skip
         return steps[action](state)
 
-    # start
-
     def start(self, state: StartState) -> ReplayState | AlreadyRunning | Report:
         """Check the input and take the lock: `go`, `already_running` or `nothing_to_do`. Raises InputError.
 
@@ -113,8 +111,6 @@ class Steps:
         hydrator = self.hydrator(replay)
         return hydrator is not None and hydrator.has_messages()
 
-    # hydrate
-
     def hydrate(self, state: ReplayState) -> ReplayState:
         """Turn queue messages into batches in the bucket: `more` or `done`.
 
@@ -151,8 +147,6 @@ class Steps:
         if stored or found:
             self.bucket.write_json(key, list((kept | found).values()))
 
-    # check
-
     def check(self, state: ReplayState) -> ReplayState:
         """Whether the database answers, by the path that the consumer takes: `up`, `down` or `gave_up`."""
         try:
@@ -169,8 +163,6 @@ class Steps:
         self.meter.count({"stopped" if isinstance(error, StopError | ConfigError) else "held": 1})
         logger.warning("database does not answer", waited_seconds=int(waited), reason=str(error))
         return "gave_up" if waited >= self.database_wait_seconds else "down", since
-
-    # collect
 
     def collect(self, state: ReplayState) -> ReplayState:
         """Collect one part of the backlog into the splits: `more` or `done`."""
@@ -206,8 +198,6 @@ class Steps:
         self.meter.gauge("batches_waiting", backlog.batches)
         self.meter.gauge("oldest_batch_seconds", backlog.seconds(self.clock()), seconds=True)
 
-    # plan
-
     def plan(self, state: ReplayState) -> ReplayState:
         """`nothing`, `go` with a lane for each worker, or, in a dry run, `more` and `planned`."""
         replay, collected = Replay.of(state["run"]), state["collected"]
@@ -241,8 +231,6 @@ class Steps:
         outcome = "planned" if split >= splits else "more"
         return {**state, "outcome": outcome, "surveyed": {"next": split, "counts": dict(counts)}}
 
-    # drain
-
     def drain(self, lane: LaneState) -> LaneState | LaneEnd:
         """Drain a lane's splits: `done`, `more` when time ran out, `waiting` or `gave_up` when the database is away.
 
@@ -272,8 +260,6 @@ class Steps:
                 }
             waiting_since = None
         return {"outcome": "done", "lane": lane["lane"]}
-
-    # settle
 
     def settle(self, state: ReplayState) -> ReplayState:
         """Move the batches of which every record is accounted for: `more` or `done`."""
@@ -306,8 +292,6 @@ class Steps:
         if reasons:
             rest["reason"] = reasons[0]
         return rest
-
-    # report
 
     def report(self, state: ReplayState) -> Report:
         """Write the report, release the lock, and return the execution's output."""

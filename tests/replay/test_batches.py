@@ -124,7 +124,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("text", "problem"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_is_no_failed_batch_is_refused_with_a_reason(text: bytes, problem: str):
+def test_an_object_that_is_no_batch_is_refused_with_a_reason(text: bytes, problem: str):
     for parse in PARSERS:
         with pytest.raises(UnreadableError, match=problem):
             parse(text, SOURCE)
@@ -137,7 +137,7 @@ def test_every_condition_is_a_failure_whatever_its_name():
     assert parse_object(json.dumps(document).encode(), SOURCE).records == RECORDS
 
 
-def test_what_is_no_time_is_left_out_of_pointers():
+def test_an_invalid_time_is_left_out_of_a_pointer():
     pointer = parse_message(
         json.dumps(failure(RECORDS, approximateArrivalOfFirstRecord="x" * 10_000) | {"timestamp": {"a": 1}}), SOURCE
     )
@@ -167,7 +167,7 @@ def test_a_record_of_get_records_takes_the_shape_of_lambda():
 
 
 @pytest.mark.parametrize("escaped", [True, False])
-def test_records_that_are_none_are_parked_and_the_others_applied(harness: ReplayHarness, escaped: bool):
+def test_malformed_records_are_parked_and_the_others_applied(harness: ReplayHarness, escaped: bool):
     odd = cases("others")
     event = {"Records": [RECORDS[0], *odd, RECORDS[1]]}
     text = body(json.dumps(event) if escaped else event, batchSize=len(odd) + 2)
@@ -215,7 +215,7 @@ def test_a_batch_with_an_undecodable_record_stays_whole(harness: ReplayHarness, 
 
 
 @pytest.mark.parametrize("poison", ["no", "to the mapping", "to MySQL"])
-def test_what_is_left_out_may_be_unreadable(harness: ReplayHarness, three_letters: None, poison: str):
+def test_a_field_that_no_change_needs_may_be_undecodable(harness: ReplayHarness, three_letters: None, poison: str):
     """A record that is parked is stored without it."""
     values = {"no": {}, "to the mapping": BAD, "to MySQL": {"currency": "R"}}[poison]
     image = change("odd", 3, **values)["dynamodb"]["NewImage"]
@@ -227,7 +227,7 @@ def test_what_is_left_out_may_be_unreadable(harness: ReplayHarness, three_letter
         assert harness.bucket.read_json(key)["record"]["dynamodb"]["NewImage"] == image
 
 
-def test_an_object_too_large_for_a_batch_is_not_even_read(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_an_object_too_large_for_a_batch_is_not_read(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(collect, "_LARGEST_BATCH", 3_000)
     big = harness.put_batch([change(f"k{n}", n) for n in range(20)])
     harness.put_batch([change("a", 1)])
@@ -264,7 +264,7 @@ def test_a_batch_that_lacks_records_is_applied_and_stays(harness: ReplayHarness,
     assert harness.tables.orders() == last_states(RECORDS)
 
 
-def test_batches_with_nothing_to_apply_leave_as_well(harness: ReplayHarness):
+def test_batches_with_nothing_to_apply_are_settled(harness: ReplayHarness):
     """Expired items, items of another kind, and a batch without records."""
     other = change("a", 1)
     other["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
@@ -286,7 +286,7 @@ def test_mirrored_ttl_deletes_are_applied(make_harness: Any):
 
 
 @pytest.mark.parametrize("key", ["a/b", "ключ ", "a b", "x" * 300, ""])
-def test_records_whose_key_is_poison(harness: ReplayHarness, key: str):
+def test_records_with_an_invalid_key_are_parked(harness: ReplayHarness, key: str):
     """They are parked under a key that S3 accepts, and the batch is settled."""
     harness.put_batch([change(key, 1), change("good", 2)])
     report = harness.replay()
@@ -319,7 +319,7 @@ def test_a_part_of_the_backlog_is_bounded_in_every_way(
     assert len(harness.keys("quarantine/")) == 5
 
 
-def test_parts_that_hold_nothing_but_problems_are_reported(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_parts_with_problems_alone_are_reported(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """Each part has its own objects: none overwrites what an earlier part has found."""
     monkeypatch.setattr(collect, "_PART_BYTES", 1)
     foreign = [f"{FAILED}{name}/foreign" for name in "acz"]
@@ -353,7 +353,7 @@ def test_a_dry_run_collects_the_quarantine_too(harness: ReplayHarness, part: int
 
 
 @pytest.mark.parametrize("part", [1, 2, 1000])
-def test_what_leaves_and_what_stays_is_counted(harness: ReplayHarness, part: int, monkeypatch: pytest.MonkeyPatch):
+def test_settled_and_left_batches_are_counted(harness: ReplayHarness, part: int, monkeypatch: pytest.MonkeyPatch):
     """With any size of a part a batch is settled, left, or parked again, which is neither."""
     monkeypatch.setattr(collect, "_PART_BATCHES", part)
     harness.put_batch([change("a", 1), change("p", 2, **BAD)])
@@ -373,7 +373,7 @@ def test_what_leaves_and_what_stays_is_counted(harness: ReplayHarness, part: int
 # the optional input
 
 
-def test_keys_that_are_none_are_not_asked_for(harness: ReplayHarness):
+def test_a_malformed_key_matches_no_requested_key(harness: ReplayHarness):
     """A record whose key is a list, for example, stays like every record that was not asked for."""
     odd = change("a", 1)
     odd["dynamodb"]["Keys"]["p_key"] = {"S": ["a"]}
@@ -398,7 +398,7 @@ def test_keys_selects_changes_and_a_mixed_batch_stays(harness: ReplayHarness):
     assert harness.left() == []
 
 
-def test_shards_chooses_batches(harness: ReplayHarness):
+def test_shards_selects_batches(harness: ReplayHarness):
     harness.put_batch([change("a", 1)], shardId=SHARD)
     other = harness.put_batch([change("b", 2)], shardId=CHILD)
     harness.replay({"shards": [SHARD]})
@@ -451,7 +451,7 @@ def test_a_quarantined_record_is_retried_when_asked_for(harness: ReplayHarness):
     assert harness.tables.orders() == [applied("a", 5), applied("b", 1)]
 
 
-def test_parked_again_it_stays_with_its_new_reason(harness: ReplayHarness, three_letters: None):
+def test_a_record_parked_again_has_the_new_reason(harness: ReplayHarness, three_letters: None):
     """The mapping refuses one record, MySQL the other."""
     sources = [
         harness.put_quarantined(change("a", 5, **BAD), "old"),
@@ -477,7 +477,7 @@ def test_a_record_parked_again_keeps_its_object(harness: ReplayHarness, three_le
 
 
 @pytest.mark.parametrize("values", [BAD, {"currency": "R"}], ids=["by the mapping", "by MySQL"])
-def test_discarded_before_it_is_parked_again_it_stays_away(
+def test_a_record_discarded_during_a_replay_stays_discarded(
     harness: ReplayHarness, three_letters: None, values: dict[str, Any]
 ):
     kept = harness.put_quarantined(change("a", 5, **values))
@@ -489,7 +489,7 @@ def test_discarded_before_it_is_parked_again_it_stays_away(
     assert harness.keys("quarantine/") == [kept] == report["parked_records"]
 
 
-def test_superseded_it_is_found_stale_and_leaves(harness: ReplayHarness):
+def test_a_superseded_record_is_stale_and_settled(harness: ReplayHarness):
     harness.put_quarantined(change("a", 5))
     harness.put_batch([change("a", 7)])
     harness.replay({"include_quarantine": True})
@@ -498,7 +498,7 @@ def test_superseded_it_is_found_stale_and_leaves(harness: ReplayHarness):
 
 
 @pytest.mark.parametrize("newer", [change("a", 7), remove("a", 7)], ids=["corrected", "deleted"])
-def test_superseded_it_leaves_though_it_cannot_be_read(harness: ReplayHarness, newer: dict[str, Any]):
+def test_a_superseded_unreadable_record_is_settled(harness: ReplayHarness, newer: dict[str, Any]):
     """A record is stale when a newer version of its key was applied. The others stay."""
     harness.put_quarantined(change("a", 5, **BAD))
     kept = [harness.put_quarantined(change("a", 8, **BAD)), harness.put_quarantined(change("b", 6, **BAD))]

@@ -124,7 +124,7 @@ def test_a_referenced_row_is_deleted_when_the_others_are_gone(harness: ReplayHar
     assert (harness.tables.orders(), harness.keys(DEFERRED)) == ([], [])
 
 
-def test_superseded_it_leaves(harness: ReplayHarness):
+def test_a_superseded_record_is_settled(harness: ReplayHarness):
     harness.put_deferred(ORPHAN)
     harness.put_batch([change("a", 7)])
     assert counts(harness.replay(), "superseded", "parked", "settled") == ("complete", 1, 0, 2)
@@ -133,7 +133,7 @@ def test_superseded_it_leaves(harness: ReplayHarness):
     assert (harness.tables.orders(), harness.keys(DEFERRED)) == ([applied("a", 7)], [])
 
 
-def test_of_two_that_wait_the_newest_that_fits_is_written(harness: ReplayHarness):
+def test_the_newest_waiting_record_that_fits_is_written(harness: ReplayHarness):
     harness.put_deferred(change("a", 4))
     harness.put_deferred(change("a", 5))
     newest = harness.put_deferred(change("a", 6, merchant_id="late"))
@@ -146,7 +146,7 @@ def test_of_two_that_wait_the_newest_that_fits_is_written(harness: ReplayHarness
     assert harness.keys(DEFERRED) == []
 
 
-def test_both_fit_and_the_older_one_is_superseded(harness: ReplayHarness):
+def test_of_two_that_fit_the_older_one_is_superseded(harness: ReplayHarness):
     for sequence in (5, 6):
         harness.put_deferred(change("a", sequence))
     assert counts(harness.replay(), "applied", "superseded", "settled") == ("complete", 1, 1, 2)
@@ -154,7 +154,7 @@ def test_both_fit_and_the_older_one_is_superseded(harness: ReplayHarness):
 
 
 @pytest.mark.parametrize(("waited", "prefix"), [(DAY, "deferred"), (DAY + 1, "quarantine")])
-def test_after_a_day_it_waits_for_a_person(harness: ReplayHarness, waited: int, prefix: str):
+def test_after_a_day_a_deferred_record_is_quarantined(harness: ReplayHarness, waited: int, prefix: str):
     """The day begins when the record is first parked, however often it is tried."""
     harness.put_batch([ORPHAN])
     since = int(harness.clock.seconds())
@@ -172,7 +172,7 @@ def test_after_a_day_it_waits_for_a_person(harness: ReplayHarness, waited: int, 
     assert ("waited for a day" in stored["hint"]) == bool(moved)
 
 
-def test_after_a_day_it_is_written_if_it_fits(harness: ReplayHarness):
+def test_after_a_day_a_record_that_fits_is_written(harness: ReplayHarness):
     harness.put_deferred(ORPHAN)
     harness.clock.advance(2 * DAY)
     merchant_arrives(harness)
@@ -200,7 +200,7 @@ def test_a_clash_quarantined_by_an_older_release_is_deferred(harness: ReplayHarn
     assert (harness.keys(DEFERRED), harness.keys("quarantine/")) == ([name_of("a", 5)], [])
 
 
-def test_quarantined_and_deferred_it_waits_since_the_first_time(harness: ReplayHarness):
+def test_a_record_in_both_places_waits_since_the_first_time(harness: ReplayHarness):
     """An older release may have quarantined the record, and a redelivery may have deferred it."""
     since = int(harness.clock.seconds())
     waiting = harness.put_deferred(ORPHAN)
@@ -230,7 +230,7 @@ def test_an_unknown_error_is_decided_once(harness: ReplayHarness):
     assert harness.tables.orders() == [applied("b", 6)]
 
 
-def test_an_unknown_error_is_tried_again_for_ever(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_an_unknown_error_is_retried_without_limit(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     real = mysql_database.apply
 
     def apply(*given: Any) -> Any:
@@ -251,7 +251,7 @@ def test_an_unknown_error_is_tried_again_for_ever(harness: ReplayHarness, monkey
     assert harness.keys(DEFERRED) == []
 
 
-def test_its_object_tells_the_newest_reason(harness: ReplayHarness, one_status: None):
+def test_a_deferred_object_has_the_newest_reason(harness: ReplayHarness, one_status: None):
     """It is written only where the reason has changed: replays may run every few minutes."""
     harness.put_batch([change("b", 1, status="ONE")])
     harness.replay()
@@ -266,7 +266,7 @@ def test_its_object_tells_the_newest_reason(harness: ReplayHarness, one_status: 
 
 
 @pytest.mark.parametrize("together", [1, 1000])
-def test_also_in_a_failed_batch_it_waits_since_the_first_time(
+def test_a_record_in_a_batch_too_waits_since_the_first_time(
     harness: ReplayHarness, together: int, monkeypatch: pytest.MonkeyPatch
 ):
     """A batch that stays because it lacks records must not postpone the day for ever."""
@@ -282,7 +282,7 @@ def test_also_in_a_failed_batch_it_waits_since_the_first_time(
     assert harness.keys("quarantine/") == [name_of("a", 5, "quarantine")]
 
 
-def test_a_dry_run_counts_those_that_wait_and_changes_nothing(harness: ReplayHarness):
+def test_a_dry_run_counts_deferred_records(harness: ReplayHarness):
     harness.put_deferred(ORPHAN, since=0)
     harness.put_deferred(change("b", 6))
     harness.put_batch([change("b", 5)])
@@ -293,14 +293,14 @@ def test_a_dry_run_counts_those_that_wait_and_changes_nothing(harness: ReplayHar
     assert before == {key: value for key, value in harness.s3.objects.items() if not key.startswith("replay/")}
 
 
-def test_only_those_of_the_keys_that_were_asked_for_are_tried(harness: ReplayHarness):
+def test_keys_selects_deferred_records(harness: ReplayHarness):
     harness.put_deferred(change("a", 5))
     other = harness.put_deferred(change("b", 6))
     assert counts(harness.replay({"keys": ["a"]}), "batches", "settled", "left") == ("complete", 1, 1, 0)
     assert (harness.tables.orders(), harness.keys(DEFERRED)) == ([applied("a", 5)], [other])
 
 
-def test_one_that_waits_alone_is_something_to_do(harness: ReplayHarness):
+def test_one_deferred_record_alone_is_replayed(harness: ReplayHarness):
     harness.put_deferred(ORPHAN)
     execution = ReplayExecution(harness)
     report = execution.resume()
@@ -309,7 +309,7 @@ def test_one_that_waits_alone_is_something_to_do(harness: ReplayHarness):
     assert [advice for advice in report["next"] if "deferred/" in advice] == report["next"] != []
 
 
-def test_what_is_no_parked_record_is_named_and_left(harness: ReplayHarness):
+def test_a_foreign_object_under_deferred_is_reported(harness: ReplayHarness):
     foreign = f"{DEFERRED}notes.txt"
     harness.s3.put_object(Bucket=BUCKET, Key=foreign, Body="x")
     harness.put_deferred(change("a", 5))
@@ -325,7 +325,7 @@ def test_an_object_without_since_waits_from_now_on(harness: ReplayHarness, since
     assert harness.bucket.read_json(waiting)["since"] == int(harness.clock.seconds())
 
 
-def test_discarded_while_it_is_tried_it_stays_away(harness: ReplayHarness):
+def test_a_deferred_record_discarded_meanwhile_stays_discarded(harness: ReplayHarness):
     waiting = harness.put_deferred(ORPHAN)
     execution = ReplayExecution(harness).until("drain")
     del harness.s3.objects[waiting]
@@ -333,7 +333,7 @@ def test_discarded_while_it_is_tried_it_stays_away(harness: ReplayHarness):
     assert (report["outcome"], report["problems"], harness.keys(DEFERRED)) == ("complete", [], [])
 
 
-def test_refused_for_good_it_moves_to_the_quarantine(harness: ReplayHarness, three_letters: None):
+def test_a_deferred_record_that_becomes_poison_is_quarantined(harness: ReplayHarness, three_letters: None):
     harness.put_deferred(change("a", 5, currency="R"))
     harness.replay()
     assert (harness.keys(DEFERRED), harness.keys("quarantine/")) == ([], [name_of("a", 5, "quarantine")])
@@ -341,7 +341,7 @@ def test_refused_for_good_it_moves_to_the_quarantine(harness: ReplayHarness, thr
 
 
 @pytest.mark.parametrize("at", ["collect", "drain", "settle", "report"])
-def test_the_consumer_parks_it_again_while_it_is_replayed(harness: ReplayHarness, at: str):
+def test_the_consumer_parks_a_record_during_its_replay(harness: ReplayHarness, at: str):
     """Redelivered at any moment, the record is written once and waits no longer."""
     harness.put_deferred(ORPHAN)
     merchant_arrives(harness)
@@ -358,7 +358,7 @@ def test_the_consumer_parks_it_again_while_it_is_replayed(harness: ReplayHarness
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_two_replays_at_once_lose_none(harness: ReplayHarness, seed: int):
+def test_two_replays_at_once_lose_no_deferred_record(harness: ReplayHarness, seed: int):
     """Some fit, some do not, some have waited for a day: each ends in one place."""
     rng = random.Random(seed)
     harness.put_deferred(change("old", 1, merchant_id="never"))
@@ -381,7 +381,7 @@ def test_two_replays_at_once_lose_none(harness: ReplayHarness, seed: int):
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_at_any_call_none_is_lost(
+def test_a_kill_at_any_call_loses_no_deferred_record(
     make_harness: Callable[..., ReplayHarness], harness: ReplayHarness, moment: str
 ):
     crashes = 0

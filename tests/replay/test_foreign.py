@@ -142,7 +142,7 @@ def test_a_parked_object_that_cannot_be_shown_is_a_problem(harness: ReplayHarnes
 # another object in the place of one that was read
 
 
-def put_anew(harness: ReplayHarness, key: str, at: str) -> None:
+def replace_when(harness: ReplayHarness, key: str, at: str) -> None:
     """Another batch replaces the object when the method `at` is called for its key."""
     called = getattr(harness.s3, at)
 
@@ -159,7 +159,7 @@ def test_an_object_that_replaced_a_batch_is_not_deleted(harness: ReplayHarness, 
     """It stays, is counted as left, and is reported. The next replay takes it like any other."""
     key = harness.put_batch([change("a", 1)])
     harness.put_batch([change("b", 2)])
-    put_anew(harness, key, at)
+    replace_when(harness, key, at)
     report = harness.replay()
     assert harness.s3.body(key) == b"another"
     assert b"another" not in [harness.s3.body(moved) for moved in harness.keys(REPLAYED)]

@@ -125,7 +125,7 @@ def test_a_redriven_execution_goes_on_where_it_stopped(make_harness: Callable[..
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_killed_again_and_again_at_random(make_harness: Callable[..., ReplayHarness], seed: int):
+def test_repeated_random_kills_end_in_the_same_state(make_harness: Callable[..., ReplayHarness], seed: int):
     """Steps also run out of time after each piece of work, and lanes run in any order."""
     rng, harness = random.Random(seed), make_harness(concurrency=3)
     fill(harness)
@@ -141,7 +141,7 @@ def test_killed_again_and_again_at_random(make_harness: Callable[..., ReplayHarn
     assert_all_settled(harness)
 
 
-def test_a_nervous_operator_who_starts_twice_gets_one_replay(harness: ReplayHarness):
+def test_a_second_start_finds_the_first_and_changes_nothing(harness: ReplayHarness):
     """The second execution names the first one and changes nothing."""
     fill(harness)
     first = ReplayExecution(harness).until("drain")
@@ -156,7 +156,7 @@ def test_a_nervous_operator_who_starts_twice_gets_one_replay(harness: ReplayHarn
 
 @pytest.mark.parametrize("at", ["check", "hydrate", "collect", "plan", "drain", "settle", "report"])
 @pytest.mark.parametrize("back", [False, True], ids=["stays stopped", "redriven at the end"])
-def test_stopped_in_the_middle_and_started_by_somebody_else(harness: ReplayHarness, at: str, back: bool):
+def test_a_stopped_replay_is_finished_by_another(harness: ReplayHarness, at: str, back: bool):
     """The second takes the lock over. The first is redriven, finds everything done, and reverts nothing."""
     fill(harness)
     stopped = ReplayExecution(harness).until(at)
@@ -172,7 +172,7 @@ def test_stopped_in_the_middle_and_started_by_somebody_else(harness: ReplayHarne
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_two_replays_at_once_step_by_step(harness: ReplayHarness, seed: int):
+def test_two_replays_at_once_end_in_the_same_state(harness: ReplayHarness, seed: int):
     """A redriven execution takes no lock: both replay the same backlog, in any interleaving."""
     rng = random.Random(seed)
     fill(harness)

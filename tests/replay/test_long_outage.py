@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("size", [(1, 100_000, 10_000), (2, 10_000, 1_000), (3, 10_000, 50), (4, 10_000, 9_000)])
-def test_drained_in_bounded_memory_however_often_interrupted(
+def test_a_long_outage_is_replayed_in_bounded_memory(
     harness: ReplayHarness, server: Any, tmp_path: Path, size: tuple[int, int, int]
 ):
     """Deletes and re-creations, batches out of order and some twice. Objects are on disk, not in memory."""

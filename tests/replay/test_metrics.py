@@ -41,14 +41,14 @@ def fill(harness: ReplayHarness) -> None:
         shard.trimmed = 1 if name == CHILD else 0
 
 
-def told(harness: ReplayHarness) -> dict[str, int]:
+def counted_by(harness: ReplayHarness) -> dict[str, int]:
     return {name: harness.meter.counts[name] for name in NAMES}
 
 
-def test_what_became_of_records_is_counted_as_the_consumer_does(harness: ReplayHarness):
+def test_records_are_counted_as_by_the_consumer(harness: ReplayHarness):
     fill(harness)
     report = harness.replay()
-    assert told(harness) == {name: report["counts"][name] for name in NAMES} == {
+    assert counted_by(harness) == {name: report["counts"][name] for name in NAMES} == {
         "upserted": 1, "deleted": 1, "stale": 1, "redelivered": 0, "superseded": 2, "parked": 2, "clock_tripped": 1,
         "ttl_delete": 1, "expired": 1, "problems": 1,
     }  # fmt: skip
@@ -67,12 +67,12 @@ def test_a_split_of_many_calls_is_counted_once(harness: ReplayHarness, monkeypat
 def test_a_dry_run_counts_nothing(harness: ReplayHarness):
     fill(harness)
     harness.replay({"dry_run": True})
-    assert told(harness) == dict.fromkeys(NAMES, 0)
+    assert counted_by(harness) == dict.fromkeys(NAMES, 0)
     assert harness.meter.counts["received"] == 0
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_at_any_call_nothing_is_counted_twice(
+def test_a_kill_at_any_call_counts_nothing_twice(
     make_harness: Callable[..., ReplayHarness], moment: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Work of a killed call that was not saved is counted by the call that repeats it.
@@ -84,7 +84,7 @@ def test_killed_at_any_call_nothing_is_counted_twice(
     fill(harness)
     before = harness.faults.calls
     harness.replay()
-    expected, total, missed = told(harness), harness.faults.calls - before, 0
+    expected, total, missed = counted_by(harness), harness.faults.calls - before, 0
     for call in range(2, total + 1, 2):
         harness = make_harness()
         fill(harness)
@@ -92,17 +92,17 @@ def test_killed_at_any_call_nothing_is_counted_twice(
         execution = ReplayExecution(harness)
         report = execution.resume()
         assert execution.crashes == 1
-        counted = told(harness)
+        counted = counted_by(harness)
         fates = {name: report["counts"][name] for name in FATES}
         assert sum(fates.values()) == 7, call
-        # A call that dies while it waits for S3's answer to a note takes what it would have counted with it.
+        # A call that is killed while S3 answers a save takes the counts of that save with it.
         assert Counter({name: counted[name] for name in FATES}) <= Counter(fates), call
         assert all(counted[name] <= expected[name] for name in ONCE), call
         missed += fates != {name: counted[name] for name in FATES}
     assert missed <= (0 if moment == "before" else 3)
 
 
-def test_the_backlog_is_told_before_and_after(harness: ReplayHarness):
+def test_the_backlog_is_gauged_before_and_after(harness: ReplayHarness):
     """Only failed batches count: neither the quarantine nor the files of a replay."""
     keys = [harness.put_batch([change(f"k{n}", n)]) for n in range(3)]
     left = harness.put_batch([change("x", 9)], batchSize=5)
@@ -140,7 +140,7 @@ def test_the_backlog_is_measured_over_many_calls(harness: ReplayHarness, monkeyp
 
 
 @pytest.mark.parametrize("arrived", ["2026-01-31T23:00:00Z", "2026-01-31T23:00:00", "2026-02-01T00:00:00+01:00"])
-def test_the_time_until_the_first_pointer_is_void_is_told(harness: ReplayHarness, arrived: str):
+def test_the_time_until_the_first_pointer_expires_is_gauged(harness: ReplayHarness, arrived: str):
     """Every message that is read counts, also one that stays or is of a shard that was not asked for."""
     harness.send_pointer([change("a", 1)], approximateArrivalOfFirstRecord="2026-01-31T23:30:00Z")
     harness.send_pointer([change("b", 2)], approximateArrivalOfFirstRecord=arrived, shardId=CHILD)
@@ -153,14 +153,14 @@ def test_the_time_until_the_first_pointer_is_void_is_told(harness: ReplayHarness
     assert harness.meter.gauges["pointer_seconds_left"][-1] == -3600.0
 
 
-def test_a_queue_without_pointers_tells_no_time(harness: ReplayHarness):
+def test_a_queue_without_pointers_gauges_no_time(harness: ReplayHarness):
     harness.queue_mode = True
     harness.put_batch([change("a", 1)])
     harness.replay()
     assert "pointer_seconds_left" not in harness.meter.gauges
 
 
-def test_a_database_that_is_away_is_counted_as_the_consumer_does(harness: ReplayHarness):
+def test_an_outage_is_counted_as_by_the_consumer(harness: ReplayHarness):
     harness.put_batch([change("a", 1)])
     harness.server.down = True
     execution = ReplayExecution(harness)

@@ -62,7 +62,7 @@ def test_records_of_other_keys_in_between_are_applied_as_well(harness: ReplayHar
     assert harness.sqs.messages == {}
 
 
-def test_records_keep_what_only_get_records_shapes_otherwise(harness: ReplayHarness):
+def test_hydrated_records_have_the_shape_that_lambda_delivers(harness: ReplayHarness):
     """Datetimes, identities and the stream's ARN are as Lambda delivers them: an expired item stays in MySQL."""
     records = [change("a", 1), remove("a", 2, identity=TTL_IDENTITY), change("b", 3)]
     harness.send_pointer(records)
@@ -104,7 +104,7 @@ def test_a_wide_range_becomes_several_objects(
 # what the stream has forgotten
 
 
-def test_a_trimmed_range_is_saved_as_far_as_it_is_left_and_named(harness: ReplayHarness):
+def test_a_trimmed_range_is_saved_in_part_and_reported(harness: ReplayHarness):
     """The report names the range, and the message is kept until a person deletes it."""
     number = harness.send_pointer(RECORDS)
     shard(harness).trimmed = 4
@@ -128,7 +128,7 @@ def test_a_trimmed_range_is_saved_as_far_as_it_is_left_and_named(harness: Replay
     "how",
     ["the shard is gone", "all of it is trimmed", "idle and trimmed", "the stream is gone", "closed, numbers unknown"],
 )
-def test_a_range_of_which_nothing_is_left(harness: ReplayHarness, how: str):
+def test_a_range_that_is_gone_is_reported(harness: ReplayHarness, how: str):
     harness.send_pointer(RECORDS)
     if how == "the stream is gone":
         harness.streams.shards.clear()
@@ -143,7 +143,7 @@ def test_a_range_of_which_nothing_is_left(harness: ReplayHarness, how: str):
     assert harness.tables.orders() == []
 
 
-def test_trimmed_while_it_is_read(harness: ReplayHarness):
+def test_a_range_trimmed_while_it_is_read_is_expired(harness: ReplayHarness):
     """The records before and after the hole are stored. The hole makes the range an expired one."""
     harness.streams = Streams(page_size=2)
     harness.send_pointer(RECORDS)
@@ -158,7 +158,7 @@ def test_trimmed_while_it_is_read(harness: ReplayHarness):
     assert harness.tables.orders() == last_states(RECORDS[:2] + RECORDS[5:])
 
 
-def test_an_expired_range_is_named_until_a_person_has_seen_to_it(harness: ReplayHarness):
+def test_an_expired_range_is_reported_until_it_is_deleted(harness: ReplayHarness):
     """This holds where the replay that found it was stopped before its report."""
     harness.send_pointer(RECORDS)
     shard(harness).trimmed = len(RECORDS)
@@ -209,7 +209,7 @@ def test_an_unknown_sequence_number_is_searched_from_the_oldest(
 
 
 @pytest.mark.parametrize("trimmed", [0, 4])
-def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(harness: ReplayHarness, trimmed: int):
+def test_an_idle_shard_is_no_proof_of_loss(harness: ReplayHarness, trimmed: int):
     """Some records were read, then empty pages. The message stays, even if the start is trimmed."""
     harness.streams = Streams(page_size=2)
     number = harness.send_pointer(RECORDS)
@@ -333,7 +333,7 @@ def test_what_each_call_could_not_read_is_reported(harness: ReplayHarness):
     assert report["counts"]["messages"] == 2
 
 
-def test_only_the_shards_that_were_asked_for(harness: ReplayHarness):
+def test_shards_selects_messages(harness: ReplayHarness):
     harness.send_pointer(RECORDS[:3])
     other = harness.send_pointer([change("z", 50)], shardId=CHILD)
     harness.replay({"shards": [SHARD]})
@@ -379,7 +379,7 @@ def test_the_queue_as_boto3_gives_it(harness: ReplayHarness):
     assert sqs.receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "not ours"
 
 
-def test_numbers_that_botocore_refuses_to_send(harness: ReplayHarness):
+def test_a_message_that_botocore_refuses_to_send_is_reported(harness: ReplayHarness):
     """boto3 raises for a shardId that is too short. The other messages are processed."""
     client = boto3.client("dynamodbstreams", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     number = harness.sqs.send(json.dumps(failure(RECORDS, shardId="short")))

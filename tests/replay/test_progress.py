@@ -53,22 +53,22 @@ def keys(count: int) -> list[dict[str, Any]]:
     return [change(f"k{n:03d}", n + 1) for n in range(count)]
 
 
-def notes_of(harness: ReplayHarness) -> list[dict[str, Any]]:
+def saved_progress(harness: ReplayHarness) -> list[dict[str, Any]]:
     """The progress that is saved from now on, in that order."""
-    noted: list[dict[str, Any]] = []
+    saved: list[dict[str, Any]] = []
     write = harness.s3.put_object
 
     def put_object(**given: Any) -> Any:
         if "/begun/0" in given["Key"]:
-            noted.append(given)
+            saved.append(given)
         return write(**given)
 
     harness.s3.put_object = put_object
-    return noted
+    return saved
 
 
 @pytest.mark.parametrize("seconds", [1, 12, 70, 230])
-def test_a_batch_that_fits_no_call_gets_smaller(
+def test_a_chunk_that_fits_no_call_gets_smaller(
     harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch, seconds: float
 ):
     """A lane whose calls time out comes to its end within the retries of the state machine."""
@@ -85,7 +85,7 @@ def test_a_batch_that_fits_no_call_gets_smaller(
     assert len(slow.sizes) < 2 * len(records)
 
 
-def test_a_hard_batch_behind_easy_ones_is_found(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_a_slow_chunk_after_fast_ones_is_found(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """Unsaved work of a killed call does not hide the chunk in which it died."""
     monkeypatch.setattr(drain, "_CHUNK", 10)
     records = keys(150)
@@ -99,7 +99,7 @@ def test_a_hard_batch_behind_easy_ones_is_found(harness: ReplayHarness, monkeypa
     assert slow.sizes[-2] == 10  # grown again
 
 
-def test_after_a_death_it_goes_on_at_the_last_note(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_after_a_kill_it_goes_on_from_the_saved_progress(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(drain, "_CHUNK", 10)
     harness.put_batch(keys(60))
     slow = SlowServer(harness, monkeypatch, lambda key: 100.0 if "k040" <= key < "k050" else 0.6)
@@ -110,24 +110,24 @@ def test_after_a_death_it_goes_on_at_the_last_note(harness: ReplayHarness, monke
     harness.faults.revive()
     slow.seconds = lambda _: 0.6
     assert harness.steps().drain(execution.lanes[0])["outcome"] == "done"
-    assert slow.sizes[5:] == [2, 4, 4, 10]  # a piece of what was read together
+    assert slow.sizes[5:] == [2, 4, 4, 10]  # a part of what was read together
     assert execution.resume()["counts"]["redelivered"] == 0
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.0, 1), (0.1, 1 + 3), (0.6, 1 + 19)])
-def test_a_healthy_replay_notes_little(
+def test_a_healthy_replay_saves_its_progress_rarely(
     harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: int
 ):
     """It saves once when a call begins a split, and every few seconds."""
     monkeypatch.setattr(drain, "_CHUNK", 10)
     harness.put_batch(keys(195))
     SlowServer(harness, monkeypatch, lambda _: seconds)
-    noted = notes_of(harness)
+    saved = saved_progress(harness)
     ReplayExecution(harness, {"concurrency": 1}).resume()
-    assert len(noted) == expected
+    assert len(saved) == expected
 
 
-def test_a_slow_batch_is_followed_by_smaller_ones(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_a_slow_chunk_is_followed_by_smaller_ones(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """The chunk shrinks before a call times out, and grows again after a fast one."""
     monkeypatch.setattr(drain, "_CHUNK", 16)
     harness.put_batch(keys(40))
@@ -137,7 +137,7 @@ def test_a_slow_batch_is_followed_by_smaller_ones(harness: ReplayHarness, monkey
     assert harness.tables.orders() == last_states(keys(40))
 
 
-def test_a_database_that_comes_back_is_met_with_fewer_changes(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_after_an_outage_the_chunks_are_smaller(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """A timeout looks like an outage, but the size of the chunk may be the cause."""
     monkeypatch.setattr(drain, "_CHUNK", 40)
     records = keys(40)
@@ -175,7 +175,7 @@ class LeavesSome:
         return outcome
 
 
-def test_what_is_left_of_a_batch_is_where_the_next_call_begins(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_the_next_call_begins_with_what_is_left_of_a_chunk(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """Each change is applied once, and the counts are those of one long call."""
     records = [change(key, n) for n, key in enumerate("aabbbccdeef", start=1)]
     harness.put_batch(records)
@@ -190,7 +190,7 @@ def test_what_is_left_of_a_batch_is_where_the_next_call_begins(harness: ReplayHa
     assert harness.left() == []
 
 
-def test_of_what_is_left_nothing_is_parked(
+def test_a_change_that_is_left_is_not_parked(
     harness: ReplayHarness, three_letters: None, monkeypatch: pytest.MonkeyPatch
 ):
     """A record may be found to be poison before its key's turn. It is parked, and counted, in its turn."""
@@ -212,7 +212,7 @@ def test_of_what_is_left_nothing_is_parked(
     assert "early" not in {harness.bucket.read_json(key)["reason"] for key in report["parked_records"]}
 
 
-def test_a_call_gets_something_further_though_all_is_left(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_a_call_whose_whole_chunk_is_left_tries_fewer_changes(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(drain, "_CHUNK", 16)
     records = keys(16)
     harness.put_batch(records)
@@ -223,7 +223,7 @@ def test_a_call_gets_something_further_though_all_is_left(harness: ReplayHarness
     assert harness.tables.orders() == last_states(records)
 
 
-def test_stored_versions_are_those_of_now(harness: ReplayHarness):
+def test_versions_are_read_without_an_open_view(harness: ReplayHarness):
     """An open read view would show an old sidecar and delay the server's purge."""
     before = harness.database.versions(["a"])
     consumer = LazyDatabase(harness.server, harness.database._settings.ca_pem)  # noqa: SLF001
@@ -237,7 +237,7 @@ def test_stored_versions_are_those_of_now(harness: ReplayHarness):
 
 
 @pytest.mark.parametrize("values", [BAD, {"currency": "R"}], ids=["by the mapping", "by MySQL"])
-def test_names_of_what_was_parked_lie_in_bounded_files(
+def test_names_of_parked_records_are_in_bounded_files(
     harness: ReplayHarness, three_letters: None, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
 ):
     """The saved progress stays small, and Settle finds the quarantined records that must stay."""
@@ -279,7 +279,7 @@ def test_settling_reads_the_names_of_a_part_once(harness: ReplayHarness, monkeyp
     assert harness.keys("quarantine/") == sorted(kept)
 
 
-def test_a_report_lists_the_first_of_what_was_parked(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+def test_a_report_lists_the_first_parked_records(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dlq_replayer.report._IN_REPORT", 3)
     monkeypatch.setattr(progress, "_NAMES", 2)
     monkeypatch.setattr(drain, "_CHUNK", 2)

@@ -14,7 +14,7 @@ from tests.support.replay import ReplayHarness
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(backlog=backlogs)
-def test_any_backlog_however_cut_split_and_interrupted(
+def test_any_backlog_is_replayed_however_interrupted(
     make_harness: Callable[..., ReplayHarness], backlog: GeneratedBacklog
 ):
     """Batches overlap, repeat, are bisected, come from parent and child shards and from two streams of one table."""

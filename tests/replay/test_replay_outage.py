@@ -27,7 +27,7 @@ def fill(harness: ReplayHarness) -> None:
 ROWS = [applied(f"k{number:02d}", number) for number in range(40)]
 
 
-def test_started_while_mysql_is_down_it_waits_and_goes_on(harness: ReplayHarness):
+def test_a_replay_started_in_an_outage_waits_and_goes_on(harness: ReplayHarness):
     fill(harness)
     harness.server.down = True
     execution = ReplayExecution(harness)
@@ -80,7 +80,7 @@ def test_an_account_that_needs_tls_holds_the_replay(
     assert harness.tables.orders() == ROWS
 
 
-def test_the_stream_does_not_forget_while_mysql_is_waited_for(harness: ReplayHarness):
+def test_messages_are_hydrated_during_the_wait_for_mysql(harness: ReplayHarness):
     """Messages become batches before the database is checked, and again during the wait."""
     early, late = [change("a", 1)], [change("b", 2)]
     harness.streams.shard(ARN, SHARD).records = early + late
@@ -120,7 +120,7 @@ def test_after_giving_up_queue_messages_are_in_the_bucket(harness: ReplayHarness
 
 
 @pytest.mark.parametrize("given", [{}, {"dry_run": True}], ids=["replay", "dry run"])
-def test_a_message_that_stays_is_told_once_however_long_the_wait(harness: ReplayHarness, given: dict[str, bool]):
+def test_a_message_that_stays_is_reported_once(harness: ReplayHarness, given: dict[str, bool]):
     records = [change("a", 1)]
     harness.streams.shard(ARN, SHARD).records = records
     harness.send_pointer(records)
@@ -140,7 +140,7 @@ def test_a_message_that_stays_is_told_once_however_long_the_wait(harness: Replay
     assert len(harness.keys(f"replay/{execution.name}/problems/hydrate")) == 1
 
 
-def test_a_problem_is_told_as_long_as_its_message_stays(harness: ReplayHarness):
+def test_a_problem_is_reported_while_its_message_stays(harness: ReplayHarness):
     """The problem stays while the message is hidden, and goes when the message is stored."""
     foreign = harness.sqs.send("not ours")
     late = [change("b", 2)]
@@ -190,7 +190,7 @@ def test_lanes_wait_for_a_database_that_goes_down_and_go_on(make_harness: Callab
     assert harness.left() == []
 
 
-def test_each_outage_in_the_middle_has_the_whole_bound(harness: ReplayHarness):
+def test_each_outage_of_a_lane_has_the_whole_time_limit(harness: ReplayHarness):
     """The wait of a lane starts over after progress."""
     fill(harness)
     execution = ReplayExecution(harness, {"concurrency": 1}).until("drain")
@@ -280,7 +280,7 @@ def test_a_record_that_cannot_be_parked_keeps_its_batch_in_place(harness: Replay
     assert len(harness.keys("quarantine/a/")) == 1
 
 
-def test_a_survey_asks_mysql_again_and_again_without_writing(harness: ReplayHarness):
+def test_a_dry_run_is_retried_without_writing(harness: ReplayHarness):
     """An outage during a dry run is an error of its step. The retry counts the same."""
     fill(harness)
     execution = ReplayExecution(harness, {"dry_run": True}).until("plan")

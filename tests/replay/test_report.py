@@ -117,7 +117,7 @@ def test_hostile_names_stay_text(harness: ReplayHarness):
 
 
 @pytest.mark.parametrize("times", ["0001-01-01T00:00:00", "9999-12-31T23:59:59Z", "never", "1:1"])
-def test_a_batch_may_claim_any_time(harness: ReplayHarness, times: str):
+def test_a_batch_may_state_any_time(harness: ReplayHarness, times: str):
     harness.put_batch([change("a", 1)], approximateArrivalOfFirstRecord=times)
     report = harness.replay()
     assert report["outcome"] == "complete"
@@ -152,7 +152,7 @@ def test_nothing_in_a_report_is_a_row_value(harness: ReplayHarness):
     assert not [value for value in ("secret-merchant", "XXXX", "x1234") if value in everything]
 
 
-def test_reported_again_it_is_the_same(harness: ReplayHarness):
+def test_a_repeated_report_is_the_same(harness: ReplayHarness):
     """A problem that a retried step finds again is listed once."""
     harness.put_batch([change("a", 1)], batchSize=9)
     harness.send_pointer([change("b", 2)], batchSize=9)

@@ -33,13 +33,13 @@ def changes_of(count: int, keys: int, seed: int) -> list[Change]:
 
 @pytest.mark.parametrize("splits", [1, 3, 16])
 @pytest.mark.parametrize("parts", [1, 2, 40])
-@pytest.mark.parametrize(("memory", "piece"), [(0, 50), (0, 256 * 1024), (1_000_000, 50)])
+@pytest.mark.parametrize(("memory", "read_bytes"), [(0, 50), (0, 256 * 1024), (1_000_000, 50)])
 def test_a_split_has_each_change_once_in_order(
-    splits: int, parts: int, memory: int, piece: int, monkeypatch: pytest.MonkeyPatch
+    splits: int, parts: int, memory: int, read_bytes: int, monkeypatch: pytest.MonkeyPatch
 ):
     """Segments are sorted in memory, or merged as they are read."""
     monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
-    monkeypatch.setattr(buckets, "_RANGE", piece)
+    monkeypatch.setattr(buckets, "_RANGE", read_bytes)
     bucket, changes = Bucket(S3(), "b"), changes_of(300, 20, parts)
     random.Random(1).shuffle(changes)
     lines = [to_line(c, f"source {i % 7}", i) for i, c in enumerate(changes)]
@@ -137,13 +137,13 @@ def test_an_overwritten_segment_is_drained_from_its_start(harness: ReplayHarness
     lane = execution.lanes[0]
     while not any(key.endswith("begun/00000.json") for key in harness.s3.objects):
         lane = harness.steps().drain(lane)
-    (run,) = (key for key in harness.s3.objects if "/splits/" in key)
-    token, *lines = harness.s3.body(run).split(b"\n")
-    harness.s3.put_object(Bucket="", Key=run, Body=b"\n".join([b'"another call"', *lines]))
+    (segment,) = (key for key in harness.s3.objects if "/splits/" in key)
+    token, *lines = harness.s3.body(segment).split(b"\n")
+    harness.s3.put_object(Bucket="", Key=segment, Body=b"\n".join([b'"another call"', *lines]))
     while lane["outcome"] == "more":
         lane = harness.steps().drain(lane)
-    (note,) = (key for key in harness.s3.objects if key.endswith("done/00000.json"))
-    done = harness.bucket.read_json(note)
+    (result,) = (key for key in harness.s3.objects if key.endswith("done/00000.json"))
+    done = harness.bucket.read_json(result)
     assert done["tokens"] == {"000000": "another call"} != {"000000": token.decode()}
     assert done["counts"]["changes"] == 35
 

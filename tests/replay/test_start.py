@@ -70,7 +70,7 @@ def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(harness: ReplayHarne
     assert harness.s3.objects == {}
 
 
-def test_a_name_used_again_is_refused(harness: ReplayHarness):
+def test_a_name_that_was_used_before_is_refused(harness: ReplayHarness):
     """Step Functions forgets names after 90 days. The bucket remembers them."""
     harness.put_batch([change("a", 1)])
     ReplayExecution(harness, name="monday").resume()
@@ -90,7 +90,7 @@ class TestLock:
         self.table, self.executions = LockTable(), Executions()
         self.lock = Lock(self.table, self.executions, "lock")
 
-    def test_it_goes_to_the_first_and_names_it_to_the_second(self) -> None:
+    def test_the_second_one_is_told_who_holds_the_lock(self) -> None:
         self.executions.status = {"one": "RUNNING", "two": "RUNNING"}
         assert self.lock.acquire("one") is None
         assert self.lock.acquire("two") == "one"
@@ -100,7 +100,7 @@ class TestLock:
         self.lock.release("one")
         assert self.lock.acquire("two") is None
 
-    def test_taken_again_by_its_holder_whose_answer_was_lost(self) -> None:
+    def test_the_holder_may_take_the_lock_again(self) -> None:
         self.executions.status = {"one": "RUNNING"}
         assert [self.lock.acquire("one"), self.lock.acquire("one")] == [None, None]
 
@@ -112,7 +112,7 @@ class TestLock:
         self.lock.release("one")  # a Lambda of the old one, still at work
         assert self.table.holder == "two"
 
-    def test_of_two_who_take_it_over_one_gets_it(self) -> None:
+    def test_of_two_that_take_over_the_lock_one_gets_it(self) -> None:
         self.executions.status = {"old": "ABORTED", "one": "RUNNING", "two": "RUNNING"}
         self.lock.acquire("old")
         describe = self.executions.describe_execution
@@ -135,7 +135,7 @@ class TestLock:
         self.executions.describe_execution = throttled  # type: ignore[method-assign]
         assert self.lock.acquire("one") == "old"
 
-    def test_given_back_between_two_looks(self) -> None:
+    def test_a_lock_released_between_two_calls_is_taken(self) -> None:
         self.executions.status = {"old": "RUNNING", "one": "RUNNING"}
         self.lock.acquire("old")
         get = self.table.get_item
@@ -147,7 +147,7 @@ class TestLock:
         self.table.get_item = gone  # type: ignore[method-assign]
         assert self.lock.acquire("one") is None
 
-    def test_twenty_at_once(self) -> None:
+    def test_of_twenty_at_once_one_gets_the_lock(self) -> None:
         names = [f"e{n}" for n in range(20)]
         self.executions.status = dict.fromkeys(names, "RUNNING")
         answers: dict[str, str | None] = {}

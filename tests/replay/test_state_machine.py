@@ -15,7 +15,7 @@ TRIES = 7  # the first, and six retries
 
 PLANNED = {"outcome": "go", "lanes": [0, 1]}
 REPORT = {"outcome": "complete", "execution": "this one", "counts": {"applied": 3}, "next": []}
-# A run without anything out of the ordinary.
+# The steps of an execution without incident.
 SMOOTH: dict[str, list[Any]] = {
     "start": ["go"], "check": ["up"], "hydrate": ["done"], "collect": ["done"], "plan": [PLANNED], "drain/0": ["done"],
     "drain/1": ["done"], "settle": ["done"], "report": [REPORT],
@@ -182,7 +182,7 @@ def test_settling_goes_on_while_there_is_more(walk: Any) -> None:
     assert walked.states == [*UNTIL_PLAN, "Drain", *SETTLE * 2, *REPORTED, "Done"]
 
 
-def test_an_incomplete_run_is_red_and_says_what_to_do(walk: Any) -> None:
+def test_an_incomplete_replay_fails_and_says_what_to_do(walk: Any) -> None:
     walked = walk(report=["incomplete"])
     assert walked.states[-1] == "Incomplete"
     assert failed(walked, "Incomplete")

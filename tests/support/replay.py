@@ -206,7 +206,7 @@ class ReplayHarness:
     def put_quarantined(self, record: Record, reason: str = "MySQL error 1366") -> str:
         change = changes.reader(self.table)(record)
         name = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
-        parked = Parked(*name, reason, "mend it", None, record)
+        parked = Parked(*name, reason, "correct it", None, record)
         key = object_key(parked)
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(parked._asdict()))
         return key

@@ -152,7 +152,7 @@ def test_each_of_many_records_gets_its_own_object(s3: Any):
     }
 
 
-def test_what_json_can_hold_is_kept_exactly(s3: Any):
+def test_any_json_record_is_stored_exactly(s3: Any):
     odd = {"text": "\ud800 😀 \u0000 \u2028", "number": 1770000000.5, "long": "8" * 56, "none": None}
 
     Quarantine(lambda: s3, "failures").park([Parked(None, None, "odd", "look", None, odd)])
