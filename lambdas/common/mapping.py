@@ -1,4 +1,4 @@
-"""Which attribute of an item becomes which column of its table, and what fits there.
+"""Which attribute of an item becomes which column of its table.
 
 The declaration is data, `tables/<name>.json`; its shape is `tables/mapping.schema.json`.
 """
@@ -9,23 +9,22 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from common.columns import TYPES
+from common.columns.column_type import ColumnType
+from common.columns.key import KeyType
 
 _TABLES = Path(__file__).parent / "tables"
-
-Type = Literal["key", "string", "decimal", "epoch"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `length` in characters (key, string), `precision` and `scale` in digits (decimal)."""
+    """One column: its name, the attribute that it is made of, and its type with the type's options."""
 
     name: str
     attribute: str
-    type: Type
-    length: int = 0
-    precision: int = 0
-    scale: int = 0
+    type: ColumnType
     nullable: bool = False
 
 
@@ -41,14 +40,24 @@ class Table:
     columns: tuple[Column, ...]
     ttl_attribute: str | None = None
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # a hash of every column, for each batch, would take as long as a record
+
     @property
     def key(self) -> Column:
-        return next(column for column in self.columns if column.type == "key")
+        return next(column for column in self.columns if isinstance(column.type, KeyType))
 
 
 @cache
 def load(name: str = "orders") -> Table:
     """The declared mapping `name`. Read-only; raises KeyError or TypeError for a malformed declaration."""
     declared: dict[str, Any] = json.loads((_TABLES / f"{name}.json").read_text(encoding="utf-8"))
-    columns = (Column(name=column.pop("column"), **column) for column in declared["columns"])
-    return Table(declared["table"], declared["sort_key"], tuple(columns), declared.get("ttl_attribute"))
+    columns = tuple(map(_column, declared["columns"]))
+    return Table(declared["table"], declared["sort_key"], columns, declared.get("ttl_attribute"))
+
+
+def _column(declared: dict[str, Any]) -> Column:
+    common = {"column", "attribute", "type", "nullable"}
+    options = {name: value for name, value in declared.items() if name not in common}
+    type_with_options = TYPES[declared["type"]].with_options(options)
+    return Column(declared["column"], declared["attribute"], type_with_options, declared.get("nullable", False))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from common.bucket import Bucket, GoneError, UnreadableError
-from common.changes import Change, Parked, Record, Reference, reader, source_time
+from common.changes import Change, Parked, Record, Reference
 from common.layout import DEFERRED, UNREADABLE, part_label
 from common.mapping import Table
+from common.records import classifier
 from common.source import Source
+from common.stream_clock import source_time
 from dlq_replayer.backlog import list_backlog, prefixes_of
 from dlq_replayer.batches import FailedBatch, parse
 from dlq_replayer.documents import CollectedBatch, Manifest, ReplayProblem, UnreadableRecords, to_json
@@ -165,21 +167,29 @@ class Collector:
 
     def _summarise(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int) -> BatchSummary:
         """Raises UnreadableError."""
-        classify = reader(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
+        classify = classifier(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
         summary = BatchSummary()
-        for index, record in chosen:
-            result = classify(record)
+        indices: deque[int] = deque()  # of the records that are being classified
+        for result in classify(_noting(chosen, indices)):
+            index = indices.popleft()
             summary.records += 1
             if isinstance(result, Change):
                 summary.lines.append(to_line(result, source, index))
                 summary.splits.add(split_of(result.key, splits))
             elif isinstance(result, Parked):
-                reference = Reference(source, index, source_time(record))
+                reference = Reference(source, index, source_time(cast(Record, result.record)))
                 summary.unreadable.append(result._replace(record=reference))
                 summary.splits.add(UNREADABLE)
             else:
                 summary.skipped[result] += 1
         return summary
+
+
+def _noting(chosen: Iterable[tuple[int, Record]], indices: deque[int]) -> Iterator[Record]:
+    """The records of `chosen`. The index of each is added to `indices` when the record is asked for."""
+    for index, record in chosen:
+        indices.append(index)
+        yield record
 
 
 def weight(found: FailedObject) -> int:

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
@@ -47,12 +46,9 @@ def to_line(change: Change, source: str, index: int) -> Line:
     return change.key, change.version, change.source_time, change.row, source, index, change.created
 
 
-_TYPES: dict[str, Any] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
-
-
 def line_reader(table: Table) -> Callable[[bytes], list[Line]]:
     """A function from a line of a segment to its changes, with values of the types that `table` has."""
-    row: Any = tuple[tuple(_TYPES[column.type] | None for column in table.columns)]  # type: ignore[misc]
+    row: Any = tuple[tuple(column.type.python | None for column in table.columns)]  # type: ignore[misc]
     line: Any = tuple[str, str, int, row | None, str, int, bool]
     lines: Any = list[line]
     return msgspec.json.Decoder(lines).decode

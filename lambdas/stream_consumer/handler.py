@@ -13,13 +13,13 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from common import config, mapping
-from common.changes import read
 from common.database import DatabaseError, StopError
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.parameters import AWS_CONFIG, AwsParameters
 from common.pipeline import PipelineSettings
 from common.quarantine import ParkError, Quarantine
+from common.records import parse_records
 from common.telemetry import logger, metrics, traced
 from stream_consumer.consume import OutOfTimeError, consume
 from stream_consumer.unfinished import Unfinished
@@ -44,7 +44,7 @@ DATABASE = MySQLDatabase(
 )
 QUARANTINE = Quarantine(_s3, SETTINGS.failures_bucket)
 UNFINISHED = Unfinished(_s3, SETTINGS.failures_bucket)
-PARSE = partial(read, table=TABLE, mirror_ttl_deletes=SETTINGS.mirror_ttl_deletes, source=SETTINGS.source)
+PARSE = partial(parse_records, table=TABLE, mirror_ttl_deletes=SETTINGS.mirror_ttl_deletes, source=SETTINGS.source)
 
 
 @traced

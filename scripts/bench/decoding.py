@@ -9,7 +9,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from common.changes import read
+from common.records import parse_records
 from scripts.bench.orders import event, new_keys
 from scripts.bench.rows import Row, at_most
 from scripts.bench.server import TABLE
@@ -24,7 +24,7 @@ _deserialize = TypeDeserializer().deserialize
 def rows() -> Iterator[Row]:
     seconds = interleaved(
         {
-            "ours": lambda: partial(read, _records(), TABLE),
+            "ours": lambda: partial(parse_records, _records(), TABLE),
             "boto3": lambda: partial(_boto3, _records()),
         },
         REPETITIONS,

@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from common.changes import Change, read
+from common.changes import Change
 from common.mapping import Table
+from common.records import parse_records
 from common.source import Source, parse_stream
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/backstream-prod-orders/stream/2026-01-31T00:00:00.000"
@@ -53,7 +54,7 @@ def delivered(made: list[dict[str, Any]]) -> Event:
 
 
 def changes(table: Table, keys: Iterable[str]) -> list[Change]:
-    return read(delivered(records(keys))["Records"], table).changes
+    return parse_records(delivered(records(keys))["Records"], table).changes
 
 
 def _record(key: str, *, modify: bool) -> dict[str, Any]:

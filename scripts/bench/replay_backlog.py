@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.changes import Change, read
+from common.changes import Change
 from common.layout import FAILED
+from common.records import parse_records
 from dlq_replayer.batches import parse_object
 from scripts.bench.orders import ARN, SOURCE, new_keys, records, removals
 from scripts.bench.replay_bucket import FolderBucket
@@ -41,7 +42,7 @@ def in_memory(bucket: FolderBucket) -> list[list[Change]]:
     for page in bucket.paginate(Bucket="", Prefix=FAILED):
         for entry in page["Contents"]:
             text = bucket.get_object(Bucket="", Key=entry["Key"])["Body"].read()
-            made.append(read(parse_object(text, SOURCE).records, TABLE).changes)
+            made.append(parse_records(parse_object(text, SOURCE).records, TABLE).changes)
     return made
 
 

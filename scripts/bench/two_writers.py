@@ -18,11 +18,12 @@ from typing import Any
 import pymysql
 from pymysql.constants import ER
 
-from common.changes import Change, read
+from common.changes import Change
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.mysql.sidecar import SIDECAR
 from common.mysql.target import Target
+from common.records import parse_records
 from scripts.bench import obvious
 from scripts.bench.orders import delivered, new_keys, records, removals
 from scripts.bench.rows import Row
@@ -87,7 +88,7 @@ def _round(keys: list[str], one_delete_in: int | None = ONE_DELETE_IN) -> Round:
     made = []
     for i, (_, key) in enumerate(owned):
         made += removals([key]) if one_delete_in and i % one_delete_in == 0 else records([key])
-    decoded = read(delivered(made)["Records"], TABLE).changes
+    decoded = parse_records(delivered(made)["Records"], TABLE).changes
     return [
         [change for (owner, _), change in zip(owned, decoded, strict=True) if owner == writer]
         for writer in range(WRITERS)

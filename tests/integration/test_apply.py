@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from common.changes import LOWEST_VERSION, Change
+from common.changes import Change
 from common.database import Outcome
 from common.histories import CLOCK_REASON
 from common.mysql.apply import apply
+from common.versions import LOWEST_VERSION
 from tests.support.records import ARN, START, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import WriteLog, Writer, changes_of

@@ -12,10 +12,11 @@ import pymysql
 import pytest
 from moto import mock_aws
 
-from common.changes import Kind, Parked, version
+from common.changes import Kind, Parked
 from common.config import ConfigError
 from common.database import HoldError, Outcome, StopError
 from common.quarantine import ParkError
+from common.versions import version
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, metrics_of
 from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record, remove

@@ -10,10 +10,11 @@ from typing import Any
 import pymysql
 import pytest
 
-from common.changes import LOWEST_VERSION, Kind
+from common.changes import Kind
 from common.database import ApplyOptions, Outcome
 from common.mysql import answers, errors
 from common.mysql.apply import apply
+from common.versions import LOWEST_VERSION
 from tests.support.legacy import mapped_orders, orders_table, signal, trigger
 from tests.support.records import record
 from tests.support.tables import Tables, order

@@ -10,12 +10,12 @@ import pymysql
 import pytest
 
 from common import mapping
-from common.changes import read
 from common.database import ApplyOptions, Database, StoredVersion
 from common.mysql import schema
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.mysql.writer import Writer
+from common.records import parse_records
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.deliveries import Parameters
 from tests.support.records import SOURCE, START, record, remove
@@ -45,7 +45,9 @@ def test_the_mysql_database_is_a_database(database: MySQLDatabase):
 
 
 def test_rows_are_read_in_mapping_order(database: MySQLDatabase, tables: Tables):
-    batch = read([record("a", 1, amount="12.5"), record("b", 2), record("c", 3), remove("c", 4)], TABLE, source=SOURCE)
+    batch = parse_records(
+        [record("a", 1, amount="12.5"), record("b", 2), record("c", 3), remove("c", 4)], TABLE, source=SOURCE
+    )
     database.apply(batch.changes, ApplyOptions())
 
     found = database.rows(["c", "b", "a", NEVER])
@@ -65,7 +67,7 @@ def test_rows_are_exactly_those_of_the_keys(database: MySQLDatabase, tables: Tab
 
 
 def test_versions_of_rows_and_tombstones_are_read(database: MySQLDatabase, tables: Tables):
-    changes = read([record("a", 1), record("b", 2), remove("b", 3)], TABLE, source=SOURCE).changes
+    changes = parse_records([record("a", 1), record("b", 2), remove("b", 3)], TABLE, source=SOURCE).changes
     database.apply(changes, ApplyOptions())
 
     assert database.versions(iter(["b", "a", NEVER])) == {

@@ -12,6 +12,7 @@ from pymysql.constants import CLIENT
 
 from common.database import SchemaMismatchError
 from common.mysql import schema
+from common.mysql.columns import enum_values
 from common.mysql.sql import literal
 from common.mysql.target import Target, UniqueKey
 from tests.support.tables import Tables, without_width
@@ -330,7 +331,7 @@ def test_a_generated_column_in_the_mapping_is_a_misfit(step: Any, nothing: Table
     ],
 )
 def test_the_values_of_an_enum_are_read_from_its_type(column_type: str, members: set[str]):
-    assert schema.enum_values(column_type) == members
+    assert enum_values(column_type) == members
 
 
 def test_the_values_of_an_enum_are_those_that_the_server_has(nothing: Tables, step: Any, connect: Any):

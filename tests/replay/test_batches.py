@@ -11,8 +11,8 @@ import pytest
 
 from common import mapping
 from common.bucket import UnreadableError
-from common.changes import reader
 from common.layout import FAILED, REPLAYED
+from common.records import classifier
 from common.source import Source
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
@@ -56,7 +56,7 @@ def test_lean_records_are_classified_like_whole_ones(given: Any, escaped: bool):
     """A record is parked for the same reason by both parsers, and good records beside it are taken."""
     event = {"Records": [change("good", 1), given, remove("good", 2)]}
     text = body(json.dumps(event) if escaped else event)
-    lean, whole = (list(map(reader(mapping.load()), parse(text, SOURCE).records)) for parse in PARSERS)
+    lean, whole = (list(classifier(mapping.load())(parse(text, SOURCE).records)) for parse in PARSERS)
     assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
 
 
@@ -91,8 +91,8 @@ def test_an_expiry_is_recognised_by_both_parsers(ttl: int | None, identity: Any,
     removed = remove("a", 1, record_ttl=None if ttl is None else {"N": str(ttl)})
     removed["userIdentity"] = identity
     text = body({"Records": [removed]})
-    read = reader(mapping.load(), mirror_ttl_deletes=mirror)
-    lean, whole = (list(map(read, parse(text, SOURCE).records)) for parse in PARSERS)
+    classify = classifier(mapping.load(), mirror_ttl_deletes=mirror)
+    lean, whole = (list(classify(parse(text, SOURCE).records)) for parse in PARSERS)
     assert [_without_record(result) for result in lean] == [_without_record(result) for result in whole]
     expired = identity == TTL_IDENTITY or (ttl == START and not identity)
     assert (lean == ["ttl_delete"]) == (expired and not mirror)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from common.changes import Kind, Parked, version
+from common.changes import Kind, Parked
 from common.layout import DEFERRED, REPLAYED
 from common.mysql import database as mysql_database
 from common.quarantine import Quarantine
+from common.versions import version
 from dlq_replayer import drain
 from tests.support.legacy import signal, trigger
 from tests.support.records import ARN, remove

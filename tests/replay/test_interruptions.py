@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from common.changes import read
 from common.database import ApplyOptions
 from common.layout import FAILED, REPLAYED
+from common.records import parse_records
 from dlq_replayer import drain
 from tests.support.records import remove
 from tests.support.replay import (
@@ -251,7 +251,7 @@ def test_the_consumer_writes_newer_changes_during_a_replay(harness: ReplayHarnes
 
     def consume() -> None:
         for start in range(0, len(new), 10):
-            changes = read(new[start : start + 10], harness.table).changes
+            changes = parse_records(new[start : start + 10], harness.table).changes
             consumer.apply(changes, ApplyOptions())
 
     live = threading.Thread(target=consume)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from common.changes import Change, Kind, Parked, read
+from common.changes import Change, Kind, Parked
 from common.database import ApplyOptions, Outcome
 from common.histories import CLOCK_REASON
 from common.mysql import database as mysql_database
 from common.mysql.apply import apply as apply_changes
+from common.records import parse_records
 from dlq_replayer import collect, drain, progress
 from dlq_replayer.steps import Steps
 from tests.support.replay import Killed, LazyDatabase, ReplayExecution, ReplayHarness, change, last_states
@@ -227,7 +228,7 @@ def test_versions_are_read_without_an_open_view(harness: ReplayHarness):
     """An open read view would show an old sidecar and delay the server's purge."""
     before = harness.database.versions(["a"])
     consumer = LazyDatabase(harness.server, harness.database._settings.ca_pem)  # noqa: SLF001
-    consumer.apply(read([change("a", 1)], harness.table).changes, ApplyOptions())
+    consumer.apply(parse_records([change("a", 1)], harness.table).changes, ApplyOptions())
     consumer.drop()
     after = harness.database.versions(["a"])
     assert (before, list(after)) == ({}, ["a"])

@@ -9,8 +9,9 @@ import pytest
 from common import bucket as buckets
 from common import mapping
 from common.bucket import Bucket
-from common.changes import Change, Reference, read
+from common.changes import Change, Reference
 from common.layout import ReplayKeys, part_label
+from common.records import parse_records
 from dlq_replayer import collect, drain
 from dlq_replayer import splits as splitting
 from dlq_replayer.backlog import Backlog
@@ -28,7 +29,7 @@ def changes_of(count: int, keys: int, seed: int) -> list[Change]:
         remove(f"k{rng.randrange(keys)}", n) if rng.random() < 0.2 else change(f"k{rng.randrange(keys)}", n)
         for n in range(count)
     ]
-    return read(records, TABLE).changes
+    return parse_records(records, TABLE).changes
 
 
 @pytest.mark.parametrize("splits", [1, 3, 16])
@@ -61,7 +62,7 @@ def test_a_split_has_each_change_once_in_order(
 def test_a_line_in_two_segments_counts_once(memory: int, monkeypatch: pytest.MonkeyPatch):
     """A part may be collected again. Batches that overlap must each be accounted for."""
     monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
-    bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
+    bucket, (one,) = Bucket(S3(), "b"), parse_records([change("a", 1)], TABLE).changes
     first, second, third = to_line(one, "x", 0), to_line(one, "x", 3), to_line(one, "y", 0)
     for part, lines in enumerate([[first], [first, second, third], [first, second]]):
         bucket.write_all(segment_files(lines, KEYS, part_label(part), 1, "t"))

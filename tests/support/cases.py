@@ -1,4 +1,4 @@
-"""Stream records and what must become of them, as data: `tests/cases/*.json`."""
+"""Stream records and what must become of them, as data: `tests/cases/`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.records import record
 _FOLDER = Path(__file__).parents[1] / "cases"
 
 
-def cases(name: str) -> list[Any]:
+def cases(name: str) -> Any:
     return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from common import mapping
-from common.changes import read
 from common.database import ApplyOptions
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine
+from common.records import parse_records
 from stream_consumer.consume import consume
 from stream_consumer.unfinished import Unfinished
 from tests.support.records import SOURCE, item
@@ -81,7 +81,7 @@ class Consumer:
         try:
             counts = consume(
                 records,
-                parse=partial(read, table=self.table, source=SOURCE),
+                parse=partial(parse_records, table=self.table, source=SOURCE),
                 database=self.database,
                 quarantine=self.quarantine,
                 unfinished=Unfinished(self.quarantine.s3, BUCKET),

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.changes import read
+from common.records import parse_records
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.aws import S3, Streams
 from tests.support.long_outage import peak_mb
@@ -48,7 +48,7 @@ def main(home: str, folder: str, kind: str) -> dict[str, Any]:
     fail = harness.send_pointer if kind == "hydrated" else harness.put_batch
     for start in range(0, BATCHES * RECORDS, RECORDS):
         fail([dense(kind, start + n) for n in range(RECORDS)])
-    read([change("a", 1)], harness.table)  # imports and caches are not the replay's memory
+    parse_records([change("a", 1)], harness.table)  # imports and caches are not the replay's memory
     before = peak_mb()
     harness.replay()
     parked = harness.keys("quarantine/")

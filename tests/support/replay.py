@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from common import changes, mapping
+from common import mapping
 from common.bucket import Bucket
 from common.changes import Change, Kind, Parked
 from common.database import ApplyOptions
@@ -23,6 +23,8 @@ from common.layout import EXPIRED, FAILED, REPLAYED
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine, object_key
+from common.records import classifier
+from common.stream_clock import source_time
 from dlq_replayer.batches import parse_lean
 from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
@@ -204,7 +206,7 @@ class ReplayHarness:
         return key
 
     def put_quarantined(self, record: Record, reason: str = "MySQL error 1366") -> str:
-        change = changes.reader(self.table)(record)
+        [change] = classifier(self.table)([record])
         name = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
         parked = Parked(*name, reason, "correct it", None, record)
         key = object_key(parked)
@@ -213,7 +215,7 @@ class ReplayHarness:
 
     def put_deferred(self, record: Record, kind: Kind = Kind.DEFERRED, **stored: Any) -> str:
         """A record that waits since now. `stored` replaces parts of its object."""
-        change = changes.reader(self.table)(record)
+        [change] = classifier(self.table)([record])
         assert isinstance(change, Change)
         parked = Parked(change.key, change.version, "MySQL error 1452", "wait", 1452, record, kind)
         key = object_key(parked)
@@ -296,7 +298,7 @@ class ReplayHarness:
         """A batch is gone only when all of it is accounted for; a message only when its records are in the bucket;
         no key was ever seen going back, and nothing was written twice."""
         rows = self.tables.run("SELECT item_key, version, source_time FROM replication_versions")
-        stored = {key: (version, source_time) for key, version, source_time in rows}
+        stored = {key: (version, applied_at) for key, version, applied_at in rows}
         for key, records in self.batches.items():
             if key not in self.s3.objects:
                 assert REPLAYED + key in self.s3.objects, f"{key} has vanished"
@@ -322,8 +324,8 @@ class ReplayHarness:
             back[key] = number
 
     def _accounted(self, record: Record, stored: dict[str, tuple[str, int]]) -> bool:
-        read = changes.reader(self.table, mirror_ttl_deletes=self.options.get("mirror_ttl_deletes", False))
-        result = read(record)
+        mirror = self.options.get("mirror_ttl_deletes", False)
+        [result] = classifier(self.table, mirror_ttl_deletes=mirror)([record])
         if isinstance(result, str):
             return True  # skipped for a reason
         parked = result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record)
@@ -335,7 +337,7 @@ class ReplayHarness:
             return False
         newest, applied_at = stored[key]
         # An unreadable record that is later by the clock, or has no time, is parked whatever its version.
-        is_later = isinstance(result, Parked) and (changes.source_time(record) or applied_at + 3) > applied_at + 2
+        is_later = isinstance(result, Parked) and (source_time(record) or applied_at + 3) > applied_at + 2
         return newest >= version and not is_later
 
     def _saved(self) -> set[tuple[str, str]]:
@@ -411,7 +413,7 @@ def failure(records: list[Record], **info: Any) -> dict[str, Any]:
 def last_states(records: Iterable[Record], table: mapping.Table | None = None) -> Rows:
     """The rows that MySQL must have at the end: the last good state of each key."""
     newest: dict[str, Change] = {}
-    for result in map(changes.reader(table or mapping.load()), records):
+    for result in classifier(table or mapping.load())(records):
         if isinstance(result, Change) and (result.key not in newest or newest[result.key].version < result.version):
             newest[result.key] = result
     rows = {key: change.row for key, change in newest.items() if change.row is not None}

@@ -7,10 +7,11 @@ from typing import Any
 import pymysql
 
 from common import mapping
-from common.changes import Change, read
+from common.changes import Change
 from common.database import ApplyOptions, Outcome
 from common.mysql import schema
 from common.mysql.apply import apply
+from common.records import parse_records
 from tests.support.tables import Rows, Tables
 
 TABLE = mapping.load()
@@ -19,7 +20,7 @@ _LOG = "INSERT INTO write_log (event, order_id, updated_at) VALUES"
 
 
 def changes_of(*records: dict[str, Any]) -> list[Change]:
-    batch = read(records, TABLE)
+    batch = parse_records(records, TABLE)
     assert not batch.parked
     assert not batch.skipped
     return batch.changes

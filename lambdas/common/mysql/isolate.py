@@ -25,7 +25,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import ER
 
-from common.changes import LOWEST_VERSION, Change, Kind, Parked
+from common.changes import Change, Kind, Parked
 from common.database import ApplyOptions, Outcome, StoredVersion
 from common.histories import History, count_loser, layers
 from common.mysql import errors, unique
@@ -33,6 +33,7 @@ from common.mysql.search import Search, row_number
 from common.mysql.sidecar import LockedVersion
 from common.mysql.target import MOVED, Rejection
 from common.mysql.writer import PartError, Statement, Writer
+from common.versions import LOWEST_VERSION
 
 # Keys with something new that are decided together. When time runs out, the slices before are done.
 _SLICE = 500

@@ -8,7 +8,6 @@ key. Which rows exist is a guess that the server's answer confirms: see apply.py
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,12 +15,11 @@ from typing import Any, NamedTuple
 import pymysql
 from pymysql.constants import ER
 
-from common.changes import Kind, Row, Value
+from common.changes import Kind, Row
 from common.database import Verdict
 from common.mapping import Table
 from common.mysql import errors, unique
-
-Check = Callable[[Value], bool]
+from common.mysql.columns import Check
 
 
 class Rejection(NamedTuple):

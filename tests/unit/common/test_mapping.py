@@ -11,7 +11,12 @@ import jsonschema
 import pytest
 
 from common import mapping
+from common.columns.decimal import DecimalType
+from common.columns.epoch import EpochType
+from common.columns.key import KeyType
+from common.columns.string import StringType
 from common.mapping import Column, Table
+from scripts.generators import mapping_schema
 
 TABLES = Path(mapping.__file__).parent / "tables"
 SCHEMA = json.loads((TABLES / "mapping.schema.json").read_text())
@@ -39,6 +44,11 @@ def test_every_declared_mapping_fits_the_schema(path: Path):
 
 def test_the_schema_itself_is_valid():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_is_what_the_column_types_say():
+    """Otherwise run `python -m scripts.generators.mapping_schema`."""
+    assert mapping_schema.render() == mapping_schema.OUTPUT.read_text()
 
 
 def test_a_good_mapping_is_accepted():
@@ -83,6 +93,8 @@ def test_a_bad_table_is_refused(where: str, what: Any):
         (2, {"type": None}),
         (2, {"default": "x"}),
         (3, {"scale": 3}),
+        (0, {"length": 5, "scale": 3}),
+        (0, {"length": "5"}),
     ],
     ids=str,
 )
@@ -104,18 +116,18 @@ def test_a_required_field_of_a_table_may_not_be_left_out():
             check({field: value for field, value in GOOD.items() if field != name})
 
 
-def test_orders_are_mapped_to_the_columns_that_the_legacy_side_reads():
+def test_orders_are_mapped_to_the_columns_of_the_legacy_table():
     assert mapping.load() == Table(
         "tbl_orders",
         "ORDER",
         (
-            Column("order_id", "p_key", "key", length=64),
-            Column("merchant_id", "merchant_id", "string", length=64),
-            Column("amount", "amount", "decimal", precision=19, scale=4),
-            Column("currency", "currency", "string", length=3),
-            Column("status", "status", "string", length=32),
-            Column("created_at", "created_at", "epoch"),
-            Column("updated_at", "updated_at", "epoch"),
+            Column("order_id", "p_key", KeyType(64)),
+            Column("merchant_id", "merchant_id", StringType(64)),
+            Column("amount", "amount", DecimalType(19, 4)),
+            Column("currency", "currency", StringType(3)),
+            Column("status", "status", StringType(32)),
+            Column("created_at", "created_at", EpochType()),
+            Column("updated_at", "updated_at", EpochType()),
         ),
         ttl_attribute="record_ttl",
     )
