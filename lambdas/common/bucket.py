@@ -1,4 +1,4 @@
-"""The failures bucket, as far as a replay uses it."""
+"""The failures bucket: a thin layer over boto3."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from common.layout import settled_key
 _AT_ONCE = 16
 _RANGE = 256 * 1024
 
-# What S3 says of one object; everything else is said of the bucket, the credentials or S3 itself.
+# Errors that concern one object. All others concern the bucket, the credentials or S3 itself.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _OF_THE_OBJECT = {
     "AccessDenied": "the function may not read it",
     "InvalidObjectState": "it is archived and must be restored first",
-    "InvalidRequest": "it is encrypted with a key that its writer has kept",
+    "InvalidRequest": "it is encrypted with a key that only its writer has",
     "MethodNotAllowed": "it is a delete marker",
 }
-# S3 passes on what KMS says of the key of an object. These pass by themselves.
+# S3 passes on what KMS answers for the object's key. These errors are temporary.
 _KMS, _KMS_BUSY = "KMS.", ("Throttling", "Internal", "DependencyTimeout", "KeyUnavailable", "LimitExceeded")
 _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 class GoneError(Exception):
-    """No object of that key, any more: another replay has settled it, or a person has moved it."""
+    """There is no object of that key: another replay has settled it, or a person has moved it."""
 
 
 class UnreadableError(Exception):
-    """The object or message cannot be read, or is no failed batch of this table; it is reported and left in place."""
+    """The object or message cannot be read, or is not a failed batch of this table. It is reported and stays."""
 
 
 class Entry(NamedTuple):
-    """An object as a listing names it; `modified` is the time of its writing."""
+    """An object in a listing; `size` is in bytes."""
 
     key: str
     size: int
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class Move(NamedTuple):
-    """From where to where. With a `tag`, only the object that has this ETag is moved."""
+    """The key `source` moves to the key `target`. With a `tag`, only the object with this ETag is moved."""
 
     source: str
     target: str
@@ -55,25 +55,25 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Bucket:
-    """Thin over boto3: `s3` is a client, thread-safe as clients are."""
+    """`s3` is a boto3 client, which is thread-safe."""
 
     s3: Any
     name: str
 
     def list(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
-        """(key, size in bytes) of the objects under `prefix`, in key order, those up to `after` left out."""
+        """(key, size in bytes) of the objects under `prefix` behind the key `after`, in key order."""
         return ((entry.key, entry.size) for entry in self.entries(prefix, after))
 
     def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        """The objects under `prefix`, in key order, those up to `after` left out."""
+        """The objects under `prefix` behind the key `after`, in key order."""
         given = {"Bucket": self.name, "Prefix": prefix} | ({"StartAfter": after} if after else {})
         for page in self.s3.get_paginator("list_objects_v2").paginate(**given):
             for entry in page.get("Contents", ()):
-                if not entry["Key"].endswith("/"):  # a folder made in the console
+                if not entry["Key"].endswith("/"):  # a folder that was created in the console
                     yield Entry(entry["Key"], entry["Size"], entry["LastModified"])
 
     def read(self, key: str) -> bytes:
-        """Raises GoneError; UnreadableError when S3 refuses this object, whatever it does with others."""
+        """Raises GoneError, or UnreadableError when S3 refuses this object."""
         return self.read_tagged(key)[0]
 
     def read_tagged(self, key: str) -> tuple[bytes, str]:
@@ -88,17 +88,17 @@ class Bucket:
                 raise UnreadableError(f"S3 refuses it with {_code(error)}: {why}") from None
             raise
 
-    def read_wherever(self, key: str) -> bytes:
-        """An object that another replay may have settled since it was listed. Raises as `read` does."""
+    def read_or_settled(self, key: str) -> bytes:
+        """Read an object that another replay may have settled since it was listed. Raises as `read` does."""
         try:
             return self.read(key)
         except GoneError:
             return self.read(settled_key(key))
 
     def lines(self, key: str) -> Iterator[bytes]:
-        """The lines of an object, a range at a time: S3 hangs up on a stream that is read as slowly as MySQL writes.
+        """The lines of an object, read a range at a time: S3 closes a stream that is read as slowly as MySQL writes.
 
-        Written anew in between, it raises: half of one and half of the other would be neither.
+        Raises if the object is overwritten while it is read (If-Match).
         """
         start, total, rest = 0, 1, b""
         same: dict[str, str] = {}
@@ -124,14 +124,14 @@ class Bucket:
         self.write(key, json.dumps(value, separators=(",", ":")).encode())
 
     def write_all(self, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Side by side; raises the first error after all have ended."""
+        """Write in parallel. Raises the first error after all writes have ended."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda item: self.write(*item), objects))
 
     def move_all(self, moves: Iterable[tuple[str, str] | Move]) -> Sequence[str]:
-        """Copy, then delete: interrupted in between, the object is in both places and is moved again.
+        """Copy, then delete. A move that is interrupted leaves both objects, and can be repeated.
 
-        Gives back the sources that stay, as another object has taken the place of the one to be moved.
+        Returns the sources that stay because another object has replaced the one to be moved.
         """
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             given = [Move(*move) for move in moves]
@@ -139,7 +139,7 @@ class Bucket:
             return [move.source for move, done in zip(given, moved, strict=True) if not done]
 
     def _move(self, move: Move) -> bool:
-        """Once moved, the source is gone: moving it again does nothing."""
+        """Whether the object was moved, by this call or an earlier one; False where it was replaced."""
         at = {"Bucket": self.name, "Key": move.source}
         matching = {"CopySourceIfMatch": move.tag} if move.tag else {}
         try:
@@ -157,7 +157,7 @@ class Bucket:
             try:
                 self.s3.delete_object(**at, IfMatch=tag)
             except ClientError as error:
-                if _code(error) != "NotImplemented":  # as stores that are like S3 may say
+                if _code(error) != "NotImplemented":  # as some S3-compatible stores answer
                     raise
             else:
                 return
@@ -174,6 +174,6 @@ def _is_gone(error: ClientError) -> bool:
 
 def _why_unreadable(code: str) -> str | None:
     if code.startswith(_KMS):
-        what = code.removeprefix(_KMS).removeprefix("KMS")
-        return None if what.startswith(_KMS_BUSY) else "the key that it is encrypted with cannot be used"
+        error = code.removeprefix(_KMS).removeprefix("KMS")
+        return None if error.startswith(_KMS_BUSY) else "its KMS key cannot be used"
     return _OF_THE_OBJECT.get(code)

@@ -46,17 +46,30 @@ class RemovedRecord(TypedDict, total=False):
     dynamodb: RemovedBody
 
 
+@dataclass(slots=True)
+class Reference:
+    """Stands for a record: the object that holds it and its index there. json.dumps() refuses to store one.
+
+    `time` is the source time of a record that could not be read as a change, where it has one.
+    """
+
+    source: str
+    index: int
+    time: int | None = None
+
+
 class Change(NamedTuple):
     """One change of one key. `row` holds the columns in mapping order, None for a delete;
-    `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received. `created` says that
-    the item was new, so that its row is likely to be: a hint that spares a look, never what correctness rests on.
+    `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received, or a reference to
+    it. `created` says that the item was new, so that its row is likely to be: a hint that spares a look, never what
+    correctness rests on.
     """
 
     key: str
     version: str
     row: Row | None
     source_time: int
-    record: Record
+    record: Record | Reference
     created: bool = False
 
 
@@ -76,7 +89,7 @@ class Parked(NamedTuple):
     reason: str
     hint: str
     errno: int | None
-    record: Record
+    record: Record | Reference
     kind: Kind = Kind.POISON
 
 

@@ -1,6 +1,6 @@
-"""Where a record goes that could not be written: whole, with its reason, one object each.
+"""Parks records that cannot be written: each becomes an object with the whole record and the reason.
 
-Poison goes to `quarantine/` and waits for a person. What every replay tries again goes to `deferred/`.
+Poison goes to `quarantine/` and waits for a person. A record that every replay tries again goes to `deferred/`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class ParkError(Exception):
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The parked records of the failures bucket. `s3` makes a boto3 client, which few invocations need;
-    `clock` gives epoch seconds.
+    """The parked records of the failures bucket.
+
+    `s3` returns a boto3 client, which few invocations need. `clock` returns epoch seconds.
     """
 
     s3: Callable[[], Any]
@@ -38,9 +39,9 @@ class Quarantine:
     clock: Callable[[], float] = time.time
 
     def park(self, records: Iterable[Parked]) -> list[str]:
-        """Store each record under a name made of the record alone, so that parking it again changes nothing.
+        """Store each record. Its key depends on the record alone, so that parking it again changes nothing.
 
-        Returns the object keys. Raises ParkError naming the first record that could not be stored.
+        Returns the object keys. Raises ParkError, which names the first record that could not be stored.
         """
         records = list(records)
         if len(records) == 1:
@@ -51,20 +52,22 @@ class Quarantine:
             return list(pool.map(self._put, records))
 
     def park_again(self, parked: Parked, before: Mapping[str, Any] | None) -> tuple[str, Kind]:
-        """Store a record that a replay could not write either. `before` is the object that it came from, if it was
-        parked already: it has waited since then, and a deferred one that has waited for a day waits for a person.
+        """Store a record that a replay could not write either.
 
-        Returns the object key and the kind under which the record is stored. Raises ParkError.
+        `before` is the object that held it, if it was parked before: it waits since then. A record that was deferred
+        for a day goes to quarantine.
+
+        Returns the object key, and the kind with which the record is stored. Raises ParkError.
         """
         if before is None:
             return self._put(parked), parked.kind
         now = int(self.clock())
         since = _since(before, now)
         if parked.kind == Kind.DEFERRED and since is not None and now - since > LONGEST_WAIT_SECONDS:
-            hint = f"it has waited for a day without fitting; {parked.hint}"
+            hint = f"it waited for a day and still does not fit; {parked.hint}"
             parked = parked._replace(kind=Kind.POISON, hint=hint)
         name, document = object_key(parked), _document(parked, since, now)
-        if document != before:  # replays may come every few minutes, and the bucket keeps each version
+        if document != before:  # the bucket keeps every version, and a replay may run every few minutes
             self._write(name, document, first=before.get("kind") not in _WAITING)
         return name, parked.kind
 
@@ -74,7 +77,7 @@ class Quarantine:
         return name
 
     def _write(self, name: str, document: Mapping[str, Any], *, first: bool) -> None:
-        """`first` leaves an object that waits under this name as it is: it holds the same record, since when it waits.
+        """With `first`, a waiting object of this name stays as it is: it holds the same record and since when it waits.
 
         A replay removes that object only when this record is written, stale or parked elsewhere.
         """
@@ -86,7 +89,7 @@ class Quarantine:
                 self.s3().put_object(**given, **once)
             except ClientError as error:
                 code = error.response["Error"]["Code"]
-                if code == "ConditionalRequestConflict":  # it is being written or removed by somebody else
+                if code == "ConditionalRequestConflict":  # another call is writing or deleting it
                     self.s3().put_object(**given)
                 elif code != "PreconditionFailed":
                     raise
@@ -98,20 +101,20 @@ class Quarantine:
 
 
 def _document(parked: Parked, since: int | None, now: int) -> dict[str, Any]:
-    """What is stored. A record that waits, or has waited before, says since when."""
+    """The object to store, with `since` for a record that waits or has waited."""
     if since is None and parked.kind in _WAITING:
         since = now
     return parked._asdict() | ({} if since is None else {"since": since})
 
 
 def _since(before: Mapping[str, Any], now: int) -> int | None:
-    """Since when a parked record waits, in epoch seconds; None where its object does not say so."""
+    """Since when a parked record waits, in epoch seconds; None where its object has no valid time."""
     since = before.get("since")
     return since if type(since) is int and 0 <= since <= now else None
 
 
 def object_key(parked: Parked) -> str:
-    """The name of its object, made of the record alone."""
+    """The key depends on the record alone."""
     prefix = DEFERRED if parked.kind in _WAITING else QUARANTINE
     digest = hashlib.sha256(json.dumps(parked.record, sort_keys=True, default=str).encode()).hexdigest()[:32]
     return parked_key(prefix, parked.key, parked.version, digest)

@@ -1,11 +1,10 @@
-"""A failed batch, as the event source mapping leaves it behind: pure reading, with a reason when it cannot be read.
+"""Reads failed batches as the event source mapping writes them, and parked records.
 
 Format: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,11 @@ import msgspec
 
 from common.bucket import UnreadableError
 from common.changes import LeanRecord, Record, RemovedRecord
+from common.layout import is_parked
 from common.source import Source
+from dlq_replayer.documents import ShardRange
 
-# Messages and objects may come from anybody: what these patterns let through fits an object's key and the report.
+# Anybody may write messages and objects: what these patterns accept is safe in an object key and in the report.
 _SHARD = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,99}", re.ASCII)
 _LABEL = re.compile(r"[\w:.-]{1,40}", re.ASCII)
@@ -43,10 +44,9 @@ _decode_removed = msgspec.json.Decoder(RemovedRecord).decode
 
 
 class LeanRecords(Sequence[Record]):
-    """Records of which each is read when it is asked for, and only what changes are made of.
+    """Records that are decoded one at a time, when they are asked for, and only as far as a change needs them.
 
-    All of a batch at once, old images among them, are more than a processor's cache holds: that was two thirds of a
-    replay's own time.
+    Decoding a whole batch with its old images overflows the processor's cache and tripled the replay's own time.
     """
 
     def __init__(self, raw: list[msgspec.Raw]) -> None:
@@ -62,7 +62,7 @@ class LeanRecords(Sequence[Record]):
         return _lean_record(self._raw[index])
 
     def whole(self, index: int) -> Record:
-        """One record with all that it has or, where something that no change is made of cannot be read, without it."""
+        """One record with every field; without those that no change needs where one of these cannot be decoded."""
         try:
             return cast(Record, _json(bytes(self._raw[index])))
         except UnreadableError:
@@ -74,13 +74,13 @@ class LeanRecords(Sequence[Record]):
 
 
 def _lean_record(raw: msgspec.Raw) -> Record:
-    """What is not shaped like a record is given as it is: why it is parked must not depend on how it was read.
+    """What is not shaped like a record is returned as it is: the reason it is parked must not depend on the decoder.
 
     Raises UnreadableError.
     """
     try:
         record: Any = _decode_record(raw)
-        # Without an identity, the old image tells whether the item had expired.
+        # Without an identity, the old image says whether the item had expired.
         if record.get("eventName") == "REMOVE" and not record.get("userIdentity"):
             record = _decode_removed(raw)
         return cast(Record, record)
@@ -90,7 +90,7 @@ def _lean_record(raw: msgspec.Raw) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What a failed batch says of itself: a range of one shard, `size` records, when they arrived and failed."""
+    """What a failed batch states of itself: a range of one shard with `size` records, when they arrived and failed."""
 
     stream_arn: str
     shard: str
@@ -101,7 +101,7 @@ class Pointer:
     last_arrival: str
     failed_at: str
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ShardRange:
         return {
             "stream_arn": self.stream_arn,
             "shard": self.shard,
@@ -115,8 +115,9 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class FailedBatch:
-    """Records that were not applied, from a text of `size` bytes. One that was parked has no pointer but `parked`,
-    the object that holds it.
+    """Records that were not applied, from a text of `size` bytes.
+
+    A parked record is a batch of one record, without a pointer; `parked` is its object.
     """
 
     records: Sequence[Record]
@@ -126,7 +127,7 @@ class FailedBatch:
 
     @property
     def suspect(self) -> str | None:
-        """Why the batch may stand for more than it holds; its records are replayed, the batch stays.
+        """Why the batch may stand for more records than it holds. Its records are replayed, and it stays.
 
         With bisection Lambda consolidates the metadata of several failed messages into one:
         https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html
@@ -136,45 +137,45 @@ class FailedBatch:
         return None
 
     def whole(self, index: int) -> Record:
-        """The record as it is to be parked. Raises UnreadableError."""
+        """One record with every field, to be parked. Raises UnreadableError."""
         return self.records.whole(index) if isinstance(self.records, LeanRecords) else self.records[index]
 
     def size_of(self, index: int) -> int:
-        """Bytes of the record's text at most."""
+        """The size of the record's text in bytes, or of the batch's where the record's is unknown."""
         return self.records.size(index) if isinstance(self.records, LeanRecords) else self.size
 
 
 def parse_object(text: bytes, source: Source) -> FailedBatch:
-    """A failure record of the S3 destination, its records whole. Raises UnreadableError."""
+    """A failure record of the S3 destination, its records decoded whole. Raises UnreadableError."""
     document = _object(text)
     pointer = _pointer(document, source)
     payload = document.get("payload")
     try:
-        # AWS documents an escaped string; LocalStack stores the object itself.
+        # AWS writes an escaped string; LocalStack writes the object itself.
         event: Any = json.loads(payload) if isinstance(payload, str) else payload
         records = event["Records"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise UnreadableError("its payload is no event with Records") from None
+        raise UnreadableError("its payload is not an event with Records") from None
     if not isinstance(records, list):
-        raise UnreadableError("its payload is no event with Records")
+        raise UnreadableError("its payload is not an event with Records")
     return FailedBatch(records, len(text), pointer)
 
 
 def parse_lean(text: bytes, source: Source) -> FailedBatch:
-    """The same, its records `LeanRecords`. Raises UnreadableError."""
+    """The same with `LeanRecords`. Raises UnreadableError."""
     try:
-        # What is skipped is not looked at for being UTF-8.
+        # msgspec does not check that skipped text is UTF-8.
         document: Any = _decode_document(text if text.isascii() else text.decode())
         payload = document["payload"]
         event: Any = _decode_event(payload) if isinstance(payload, str) else payload
         records = LeanRecords(event["Records"])
-    except (ValueError, KeyError, RecursionError):  # why it is refused must not depend on how it was read
+    except (ValueError, KeyError, RecursionError):  # the reason must not depend on the decoder
         return parse_object(text, source)
     return FailedBatch(records, len(text), _pointer(document, source))
 
 
 def parse_message(text: str, source: Source) -> Pointer:
-    """A failure record of the SQS destination, whose range must be readable. Raises UnreadableError."""
+    """A failure record of the SQS destination, its range checked. Raises UnreadableError."""
     pointer = _pointer(_object(text), source)
     if not (_NUMBER.fullmatch(pointer.start) and _NUMBER.fullmatch(pointer.end)):
         raise UnreadableError("its sequence numbers are not decimal strings")
@@ -184,11 +185,11 @@ def parse_message(text: str, source: Source) -> Pointer:
 
 
 def parse_parked(text: bytes) -> FailedBatch:
-    """The whole record of a parked object. Raises UnreadableError."""
+    """The record of a parked object. Raises UnreadableError."""
     document = _object(text)
     record = document.get("record")
     if not isinstance(record, dict):
-        raise UnreadableError("it holds no quarantined record")
+        raise UnreadableError("it holds no parked record")
     return FailedBatch([record], len(text), parked=document)
 
 
@@ -200,7 +201,7 @@ def _object(text: bytes | str) -> dict[str, Any]:
 
 
 def _json(text: bytes | str) -> Any:
-    """Python also refuses numbers of more than 4300 digits, and nesting that exhausts its stack."""
+    """Raises UnreadableError, also for numbers of more than 4300 digits and for nesting that exhausts the stack."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -210,7 +211,7 @@ def _json(text: bytes | str) -> Any:
 def _pointer(document: Mapping[str, Any], source: Source) -> Pointer:
     info = document.get("DDBStreamBatchInfo")
     if not isinstance(info, dict):
-        raise UnreadableError("it is no failure record of a DynamoDB stream")
+        raise UnreadableError("it is not a failure record of a DynamoDB stream")
     try:
         pointer = Pointer(
             stream_arn=str(info["streamArn"]),
@@ -224,58 +225,34 @@ def _pointer(document: Mapping[str, Any], source: Source) -> Pointer:
         )
     except (KeyError, ValueError, TypeError, OverflowError):
         raise UnreadableError("its DDBStreamBatchInfo is incomplete") from None
-    # Another Region's or account's table may have the same name.
+    # A table of another Region or account may have the same name.
     label = pointer.stream_arn.removeprefix(f"{source.table_arn}/stream/")
     if not (source.owns(pointer.stream_arn) and _LABEL.fullmatch(label)):
         raise UnreadableError("it belongs to another table")
     if not _SHARD.fullmatch(pointer.shard):
-        raise UnreadableError("its shardId is none")
+        raise UnreadableError("its shardId is invalid")
     return pointer
 
 
 def _time(value: Any) -> str:
-    """Only shown, so what is no time is left out."""
+    """Times are only shown: an invalid one is left out."""
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
 
 
 _YEARS = (2012, 2200)  # from the first year of DynamoDB
 
 
-def moment(text: str) -> datetime | None:
-    """None for what is no time, or none of ours: a failed batch may claim any."""
+def parse_time(text: str) -> datetime | None:
+    """None for an invalid or implausible time: a failed batch may state any."""
     try:
-        when = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if not _YEARS[0] <= when.year <= _YEARS[1]:
+    if not _YEARS[0] <= time.year <= _YEARS[1]:
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def as_event_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:
-    """A record as GetRecords gives it, in the shape in which Lambda delivers it.
-
-    GetRecords has datetimes, bytes and a PascalCase identity, and leaves out the stream's ARN:
-    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
-    """
-    event = {name: value for name, value in record.items() if name != "userIdentity"}
-    event["dynamodb"] = _plain(record["dynamodb"])
-    event["eventSourceARN"] = stream_arn
-    if identity := record.get("userIdentity"):
-        event["userIdentity"] = {
-            "type": identity.get("Type", identity.get("type")),
-            "principalId": identity.get("PrincipalId", identity.get("principalId")),
-        }
-    return event
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return int(value.timestamp())
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(inner) for inner in value]
-    return value
+def parse(key: str, text: bytes, source: Source) -> FailedBatch:
+    """The batch or the parked record at `key`. Raises UnreadableError."""
+    return parse_parked(text) if is_parked(key) else parse_lean(text, source)

@@ -1,37 +1,32 @@
-"""Applies splits, one worker's share: keys in parallel between workers, each key in sequence inside its split."""
+"""Drains splits: workers take splits in parallel, and the changes of one key stay in order inside its split."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import count, dropwhile, groupby, islice
-from typing import Any
+from itertools import count, dropwhile, islice
+from operator import itemgetter
 
-from common.bucket import Bucket, GoneError, UnreadableError
-from common.changes import Change, Kind, Parked
+from common.bucket import Bucket
+from common.changes import Change, Parked
 from common.database import ApplyOptions, Database, Outcome, StoredVersion
-from common.histories import CLOCK_REASON, is_later
+from common.histories import is_later
 from common.layout import UNREADABLE, is_parked, part_of
 from common.mapping import Table
 from common.quarantine import Quarantine
 from common.source import Source
-from dlq_replayer.ahead import ahead
-from dlq_replayer.batches import FailedBatch
-from dlq_replayer.collect import parse
+from dlq_replayer.documents import UnreadableRecords, from_json, reference_of
 from dlq_replayer.meter import Meter
-from dlq_replayer.notes import Notes, Progress
-from dlq_replayer.run import Run
+from dlq_replayer.parking import Parker
+from dlq_replayer.prefetch import prefetch
+from dlq_replayer.progress import Cursor, Progress, ProgressFile
+from dlq_replayer.replay import Replay
 from dlq_replayer.splits import line_reader, open_split
 
-_BATCH = 1_000
-_READERS = _PARKED_AT_ONCE = 8
-# Of what is being parked: as objects a record may be thirty times its text.
-_PARKED_BYTES = 1024 * 1024
-_VANISHED = "it was moved away while it was replayed, before a record of it could be parked"
-_CHANGED = "it was written anew while it was replayed, before a record of it could be parked"
+_CHUNK = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,178 +41,144 @@ class Drainer:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     seconds: Callable[[], float] = time.monotonic
 
-    def drain(self, run: Run, split: int, out_of_time: Callable[[], bool]) -> bool:
-        """Apply a split, park what can never be applied, and note what was done; False when time ran out first.
+    @property
+    def _parker(self) -> Parker:
+        return Parker(self.bucket, self.source, self.quarantine)
 
-        Called again it goes on where time ran out. Interrupted otherwise, it goes on at its last note: what has been
-        committed since then is recognised as redelivered. Once done, nothing happens.
+    def drain(self, replay: Replay, split: int, out_of_time: Callable[[], bool]) -> bool:
+        """Apply the changes of a split and park what can never be applied. Returns False when time ran out first.
+
+        The next call goes on where time ran out. After a call that died, it goes on from the saved progress: changes
+        that were committed since then count as redelivered. A split with a result is done.
 
         Raises HoldError, StopError, ConfigError or ParkError.
         """
-        if any(True for _ in self.bucket.list(run.keys.result(split))):
+        if any(True for _ in self.bucket.list(replay.keys.result(split))):
             return True
-        notes = Notes(self.bucket, run, split, _BATCH, self.seconds, self.meter)
-        notes.begin()
-        pieces = self._park_unreadable if split == UNREADABLE else self._apply_changes
-        for must_end in pieces(notes, out_of_time):
+        file = ProgressFile(self.bucket, replay, split, _CHUNK, self.seconds, self.meter)
+        file.begin()
+        chunks = self._park_unreadable if split == UNREADABLE else self._apply_changes
+        for must_end in chunks(file, out_of_time):
             if must_end or out_of_time():
-                notes.note(at_work=False)
+                file.save(at_work=False)
                 return False
-            notes.note_if_due()
-        notes.done(self.clock())
+            file.save_if_due()
+        file.finish(self.clock())
         return True
 
-    def _apply_changes(self, notes: Notes, out_of_time: Callable[[], bool]) -> Iterator[bool]:
-        """Yields behind each batch, except the last: whether the call must end, whatever time it has left."""
-        progress = notes.progress
-        opened = open_split(self.bucket, notes.run.keys, notes.split, line_reader(self.table))
-        if progress.runs != opened.tokens:  # nothing begun, or a run was written anew since
+    def _apply_changes(self, file: ProgressFile, out_of_time: Callable[[], bool]) -> Iterator[bool]:
+        """Yields after each chunk but the last: whether the call must end, however much time is left."""
+        progress = file.progress
+        opened = open_split(self.bucket, file.replay.keys, file.split, line_reader(self.table))
+        if progress.tokens != opened.tokens:  # nothing is done, or a segment was overwritten since
             progress.start_over(opened.tokens)
-        rest: Iterator[Change] = opened.changes
-        if progress.after:
-            rest = dropwhile(lambda change: _place(change) <= progress.after, rest)
-        for changes, is_last in _batches(rest, progress):
+        for changes, is_last in _chunks(_behind(progress.cursor, opened.changes), progress):
             began = self.seconds()
-            if self._apply_batch(changes, progress, out_of_time):
+            if self._apply_chunk(changes, progress, out_of_time):
                 yield True
                 return
-            is_long = notes.took(self.seconds() - began)
+            is_long = file.adapt(self.seconds() - began)
             if not is_last:
                 yield is_long
 
-    def _apply_batch(self, changes: list[Change], progress: Progress, out_of_time: Callable[[], bool]) -> bool:
-        """Whether time ran out in the middle: then `progress` ends before the first change that is left."""
-        # A call gets something further, however short the time.
+    def _apply_chunk(self, changes: list[Change], progress: Progress, out_of_time: Callable[[], bool]) -> bool:
+        """Whether time ran out inside the chunk: then `progress` ends before the first change that is left."""
+        # A call always gets something done: a single change is not interrupted.
         outcome = self._apply(changes, out_of_time if len(changes) > 1 else lambda: False)
         left = min((change.key for change in outcome.left), default=None)
         done = changes if left is None else [change for change in changes if change.key < left]
-        parked = [one for one in outcome.parked if left is None or str(one.key) < left]
-        self._park(parked, progress)
+        self._parker.park([one for one in outcome.parked if left is None or str(one.key) < left], progress)
         progress.counts += outcome.counts
         if done:
-            # Sorted by key, so a key of the batch before can only be the first of this one.
-            keys = len({change.key for change in done}) - (done[0].key in progress.after[:1])
-            progress.counts += Counter(changes=len(done), keys=keys)
-            progress.after = _place(done[-1])
+            # Changes are sorted by key: only the first one here can have the key of the chunk before.
+            is_known = progress.cursor is not None and done[0].key == progress.cursor.group
+            progress.counts += Counter(changes=len(done), keys=len({change.key for change in done}) - is_known)
+            progress.cursor = _cursor_of(done[-1])
         else:
             progress.shrink()
         return left is not None
 
     def _apply(self, changes: list[Change], out_of_time: Callable[[], bool]) -> Outcome:
         options = replace(
-            self.options, out_of_time=out_of_time, was_parked=lambda change: is_parked(change.record["source"])
+            self.options, out_of_time=out_of_time, was_parked=lambda change: is_parked(reference_of(change).source)
         )
         return self.database.apply(changes, options, purpose="replaying")
 
-    def _park(self, parked: list[Parked], progress: Progress) -> None:
-        under_way = ahead(
-            lambda whole: self.quarantine.park_again(whole[0], whole[2]),
-            self._whole(parked, progress.missed),
-            threads=_PARKED_AT_ONCE,
-            room=_PARKED_BYTES,
-            weigh=lambda whole: max(whole[1], _PARKED_BYTES // _PARKED_AT_ONCE),
-        )
-        for (one, *_), stored in under_way:
-            name, kind = stored.result()
-            progress.parked.append(name)
-            progress.counts += parked_counts(one._replace(kind=kind))
-
-    def _whole(
-        self, parked: list[Parked], missed: list[list[str]]
-    ) -> Iterator[tuple[Parked, int, Mapping[str, Any] | None]]:
-        """With their records, how many bytes these are, and the object that holds one which was parked before:
-        what was collected only refers to them.
-
-        A thousand parked records may come from as many failed batches: a few are read ahead, a record at a time is
-        parsed. A batch that cannot be read any more is `missed`, with the problem.
-        """
-        by_source = {key: list(same) for key, same in groupby(sorted(parked, key=_source), key=_source)}
-        for source, text in ahead(self.bucket.read_wherever, by_source, threads=_READERS, room=_READERS):
-            try:
-                batch = self._parse(source, text.result(), by_source[source])
-            except GoneError:
-                missed.append([source, "" if is_parked(source) else _VANISHED])  # else it was discarded
+    def _park_unreadable(self, file: ProgressFile, _out_of_time: Callable[[], bool]) -> Iterator[bool]:
+        """Yields after each chunk of unreadable records: whether the call must end, however much time is left."""
+        progress = file.progress
+        for key, _ in self.bucket.list(file.replay.keys.unreadables):
+            unreadable: UnreadableRecords = self.bucket.read_json(key)
+            part, token = part_of(key), unreadable["token"]
+            if progress.tokens.get(part) == token:
                 continue
-            except UnreadableError as error:
-                missed.append([source, str(error)])
-                continue
-            for one in by_source[source]:
-                index = one.record["index"]
-                yield one._replace(record=batch.whole(index)), batch.size_of(index), batch.parked
-
-    def _parse(self, source: str, text: bytes, parked: list[Parked]) -> FailedBatch:
-        """Raises UnreadableError, also where the batch no longer holds the records of `parked`."""
-        batch = parse(source, text, self.source)
-        if max(one.record["index"] for one in parked) >= len(batch.records):
-            raise UnreadableError(_CHANGED)
-        return batch
-
-    def _park_unreadable(self, notes: Notes, _out_of_time: Callable[[], bool]) -> Iterator[bool]:
-        """Yields behind each piece of the poison that was collected: whether the call must end."""
-        progress = notes.progress
-        for key, _ in self.bucket.list(notes.run.keys.unreadables):
-            poison = self.bucket.read_json(key)
-            part, token = part_of(key), poison["token"]
-            if progress.runs.get(part) == token:
-                continue
-            notes.part = part
-            at = progress.after[1] if progress.after[:1] == [token] else 0
-            while at < len(poison["parked"]):
-                piece = [Parked(**one) for one in poison["parked"][at : at + progress.size]]
+            file.part = part
+            left = _left(part, unreadable, progress.cursor)
+            while left:
+                chunk, left = left[: progress.size], left[progress.size :]
                 began = self.seconds()
-                left = self._not_superseded(piece)
-                self._park(left, progress)
-                progress.counts += Counter(stale=len(piece) - len(left))
-                at += len(piece)
-                progress.after = [token, at]
-                yield notes.took(self.seconds() - began)
-            notes.file_names()
-            progress.runs[part] = token
+                wanted = self._not_superseded(chunk)
+                self._parker.park(wanted, progress)
+                progress.counts += Counter(stale=len(chunk) - len(wanted))
+                progress.cursor = _unreadable_cursor(part, token, chunk[-1])
+                yield file.adapt(self.seconds() - began)
+            file.write_names()
+            progress.tokens[part] = token
 
     def _not_superseded(self, parked: list[Parked]) -> list[Parked]:
-        """Without those that a newer version has replaced: an item that was corrected needs its old record no more."""
+        """Leave out records that a newer version has replaced: the item was corrected."""
         keys = {one.key for one in parked if one.key and one.version and one.key.isascii()}
         if not keys:
             return parked
         stored = self.database.versions(keys)
-        return [one for one in parked if not _superseded(one, stored.get(one.key or "", _NEVER_APPLIED))]
-
-
-def parked_counts(parked: Parked) -> Counter[str]:
-    """Under the names by which the consumer counts: as parked, and of these by the kind that waits."""
-    kinds = () if parked.kind == Kind.POISON else (str(parked.kind),)
-    return Counter(("parked", *kinds)) + Counter(clock_tripped=parked.reason == CLOCK_REASON)
+        return [one for one in parked if not _is_superseded(one, stored.get(one.key or "", _NEVER_APPLIED))]
 
 
 _NEVER_APPLIED = StoredVersion("", 0)
 
 
-def _superseded(parked: Parked, stored: StoredVersion) -> bool:
-    """By what was applied last; not if the clock contradicts that, as it does for a change that could be read."""
-    when = parked.record["time"]
-    newer = parked.version is not None and stored.version > parked.version
-    return newer and when is not None and not is_later(when, stored.source_time)
+def _is_superseded(parked: Parked, stored: StoredVersion) -> bool:
+    """By version, unless the clock contradicts it: the rule of apply() for changes that can be read."""
+    source_time = reference_of(parked).time
+    is_older = parked.version is not None and stored.version > parked.version
+    return is_older and source_time is not None and not is_later(source_time, stored.source_time)
 
 
-def _source(parked: Parked) -> str:
-    return str(parked.record["source"])
+def _cursor_of(change: Change) -> Cursor:
+    reference = reference_of(change)
+    return Cursor(change.key, change.version, reference.source, reference.index)
 
 
-def _place(change: Change) -> list[Any]:
-    return [change.key, change.version, change.record["source"], change.record["index"]]
+def _unreadable_cursor(part: str, token: str, parked: Parked) -> Cursor:
+    reference = reference_of(parked)
+    return Cursor(part, token, reference.source, reference.index)
 
 
-def _batches(changes: Iterator[Change], progress: Progress) -> Iterator[tuple[list[Change], bool]]:
-    """Each batch, and whether it is known to be the last. The next one is read while MySQL is at work on this one.
+def _behind(cursor: Cursor | None, changes: Iterator[Change]) -> Iterator[Change]:
+    return changes if cursor is None else dropwhile(lambda change: _cursor_of(change) <= cursor, changes)
 
-    `progress.size` may change behind each of them.
+
+def _left(part: str, unreadable: UnreadableRecords, cursor: Cursor | None) -> list[Parked]:
+    """The records of a part behind the cursor; all of them where the cursor is in another part or file."""
+    token = unreadable["token"]
+    records = map(from_json, unreadable["parked"])
+    placed = sorted(((_unreadable_cursor(part, token, one), one) for one in records), key=itemgetter(0))
+    if cursor is None or (cursor.group, cursor.version) != (part, token):
+        return [one for _, one in placed]
+    return [one for place, one in placed if place > cursor]
+
+
+def _chunks(changes: Iterator[Change], progress: Progress) -> Iterator[tuple[list[Change], bool]]:
+    """Each chunk, and whether it is known to be the last. More changes are read while MySQL applies this one.
+
+    `progress.size` may change after each chunk.
     """
-    for _, batch in ahead(lambda _: list(islice(changes, _BATCH)), count(), threads=1, room=1):
-        read = batch.result()
+    for _, future in prefetch(lambda _: list(islice(changes, _CHUNK)), count(), threads=1, room=1):
+        read = future.result()
         start = 0
         while start < len(read):
             taken = read[start : start + progress.size]
             start += len(taken)
-            yield taken, start == len(read) < _BATCH
-        if len(read) < _BATCH:
+            yield taken, start == len(read) < _CHUNK
+        if len(read) < _CHUNK:
             return

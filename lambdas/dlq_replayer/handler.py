@@ -1,4 +1,4 @@
-"""One function for every state of the replay: `{"action": ..., "state": ...}` in, the next state out."""
+"""The Lambda function of the replay: `{"action": ..., "state": ...}` in, the next state out."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.meter import CloudWatchMeter
-from dlq_replayer.run import InputError, Run
+from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
 
-# A step hands over to its next call while this much of its time is left, in milliseconds.
+# A step ends, to be called again, when this many milliseconds are left.
 _MARGIN_MS = 60_000
 _AWS = Config(
     connect_timeout=3, read_timeout=30, max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 5}
@@ -66,7 +66,7 @@ COLLECTOR = Collector(BUCKET, TABLE, SETTINGS.source, SETTINGS.mirror_ttl_delete
 
 @traced
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Raises what a step raises; the state machine tries again, and then gives up with nothing lost."""
+    """Raises what a step raises. The state machine retries, then gives up; nothing is lost."""
     steps = Steps(
         bucket=BUCKET,
         collector=COLLECTOR,
@@ -79,15 +79,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         meter=METER,
     )
     try:
-        state = steps.step(event["action"], event["state"])
+        state: dict[str, Any] = steps.step(event["action"], event["state"])
     except InputError as error:
-        # An outcome, not an error: an error would be tried again, and its cause come with a stack trace.
+        # Not an error: that would be retried, and its cause would contain a stack trace.
         state = {"outcome": "wrong_input", "message": str(error)}
     logger.info("replay step", action=event["action"], outcome=state.get("outcome"))
     return state
 
 
-def _hydrator(run: Run) -> Hydrator | None:
+def _hydrator(replay: Replay) -> Hydrator | None:
     if not SETTINGS.failures_queue_url:
         return None
     return Hydrator(
@@ -96,7 +96,5 @@ def _hydrator(run: Run) -> Hydrator | None:
         queue_url=SETTINGS.failures_queue_url,
         bucket=BUCKET,
         source=SETTINGS.source,
-        keep=run.dry,
-        shards=tuple(run.input.get("shards", ())),
-        execution=run.name,
+        replay=replay,
     )

@@ -1,4 +1,4 @@
-"""One replay at a time: a lock that dies with the execution that holds it."""
+"""One replay at a time: the lock is valid only while the execution that holds it runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _KEY = {"p_key": {"S": "replay"}}
 
 @dataclass(frozen=True)
 class Lock:
-    """An item of a DynamoDB table. `states` tells whether the execution that holds the lock still runs."""
+    """One item of a DynamoDB table. `states` is a Step Functions client."""
 
     dynamodb: Any
     states: Any
     table: str
 
     def acquire(self, execution_arn: str) -> str | None:
-        """None when `execution_arn` has the lock now, otherwise the ARN of the running execution that has it."""
+        """Returns None when `execution_arn` has the lock, otherwise the ARN of the running execution that has it."""
         if self._put(execution_arn, "attribute_not_exists(p_key) OR holder = :expected", execution_arn):
             return None
         holder = self._holder()
@@ -30,7 +30,7 @@ class Lock:
         return self._holder() or "another execution"
 
     def release(self, execution_arn: str) -> None:
-        """Does nothing when somebody else has the lock."""
+        """Does nothing when another execution has the lock."""
         try:
             self.dynamodb.delete_item(
                 TableName=self.table,
@@ -66,7 +66,7 @@ class Lock:
         except ClientError as error:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return False
-            # A burst of starts asks more often than Step Functions answers: this one need not be the one that runs.
+            # Many executions that start at once are throttled. The holder counts as running.
             if error.response["Error"]["Code"] == "ThrottlingException":
                 return True
             raise

@@ -1,4 +1,4 @@
-"""Metrics of a replay, under the names and in the namespace in which the consumer counts."""
+"""Metrics of a replay, with the names and the namespace of the consumer's metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.telemetry import metrics
 
 
 class Meter(Protocol):
-    """What steps tell of themselves. A count is told after what it counts has been noted in the bucket."""
+    """What the steps emit. A count is emitted after the progress that it counts was saved."""
 
     def count(self, counts: Mapping[str, int]) -> None: ...
 
@@ -19,13 +19,13 @@ class Meter(Protocol):
 
 
 class CloudWatchMeter:
-    """A log line of EMF each, written at once: a killed call takes no count with it."""
+    """Writes a log line in the embedded metric format at once: a killed call loses no count."""
 
     def count(self, counts: Mapping[str, int]) -> None:
-        told = {name: count for name, count in counts.items() if count}
-        for name, count in told.items():
+        nonzero = {name: count for name, count in counts.items() if count}
+        for name, count in nonzero.items():
             metrics.add_metric(name, MetricUnit.Count, count)
-        if told:
+        if nonzero:
             metrics.flush_metrics()
 
     def gauge(self, name: str, value: float, *, seconds: bool = False) -> None:

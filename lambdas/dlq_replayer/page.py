@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from dlq_replayer.batches import moment
+from dlq_replayer.batches import parse_time
+from dlq_replayer.documents import CollectedBatch, Report, SplitResult
 
-SHOWN = 200  # rows of a table; the rest is counted
+SHOWN = 200  # rows of a table; the others are counted
 _BINS = 60
 _HEIGHT = 90
-_NO_TIMELINE = {"database_down": "Nothing was looked at: the database did not answer."}
-# First what came in, then what became of it.
+_NO_TIMELINE = {"database_down": "Nothing was read: the database did not answer."}
+# First what failed, then what became of it.
 _CARDS = (
     "batches", "records", "applied", "superseded", "stale", "redelivered", "skipped", "quarantined", "deferred",
     "unknown", "expired", "problems", "left",
@@ -23,10 +24,10 @@ _CARDS = (
 
 
 def render(
-    report: dict[str, Any],
-    manifest: Iterable[dict[str, Any]],
-    notes: Sequence[dict[str, Any]],
-    parked: Sequence[dict[str, Any]],
+    report: Report,
+    batches: Iterable[CollectedBatch],
+    results: Sequence[SplitResult],
+    parked: Sequence[Mapping[str, Any]],
 ) -> str:
     template = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
     counts = report["counts"]
@@ -40,8 +41,8 @@ def render(
         started=escape(report["started"]),
         ended=escape(report["ended"]),
         cards="".join(f"<div><b>{carded[name]:,}</b><span>{name}</span></div>" for name in _CARDS),
-        next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing. All is well.</li>",
-        timeline=_timeline(_failed(manifest), _drained(notes))
+        next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing to do.</li>",
+        timeline=_timeline(_failed(batches), _drained(results))
         or f"<p>{_NO_TIMELINE.get(report['outcome'], 'None.')}</p>",
         parked=_table(parked, ("key", "kind", "reason", "hint", "object"), counts["parked"]),
         expired=_table(
@@ -65,37 +66,37 @@ def render(
     )
 
 
-def _tone(report: dict[str, Any]) -> str:
+def _tone(report: Report) -> str:
     if report["outcome"] in ("complete", "nothing_to_do"):
         return "warn" if report["next"] else "good"
     return "plain" if report["outcome"] == "planned" else "bad"
 
 
-Events = list[tuple[float, int]]
+Events = list[tuple[float, int]]  # (epoch seconds, changes)
 
 
-def _failed(manifest: Iterable[dict[str, Any]]) -> Events:
+def _failed(batches: Iterable[CollectedBatch]) -> Events:
     return [
-        (when, batch["records"])
-        for batch in manifest
-        if (when := _epoch(batch["first_arrival"] or batch["failed_at"])) and batch["records"]
+        (seconds, batch["records"])
+        for batch in batches
+        if (seconds := _epoch(batch["first_arrival"] or batch["failed_at"])) and batch["records"]
     ]
 
 
-def _drained(notes: Iterable[dict[str, Any]]) -> Events:
-    drained = ((_epoch(note["drained_at"]), note["counts"].get("changes", 0)) for note in notes)
-    return [(when, changes) for when, changes in drained if when and changes]
+def _drained(results: Iterable[SplitResult]) -> Events:
+    drained = ((_epoch(result["drained_at"]), result["counts"].get("changes", 0)) for result in results)
+    return [(seconds, changes) for seconds, changes in drained if seconds and changes]
 
 
 def _epoch(text: str) -> float | None:
-    """None for what is no time, or none of ours: the axis would span it."""
-    when = moment(text)
-    return when.timestamp() if when else None
+    """None for an invalid or implausible time, which the axis would have to span."""
+    time = parse_time(text)
+    return time.timestamp() if time else None
 
 
 def _timeline(failed: Events, drained: Events) -> str:
-    """Two rows of bars over one axis of time: failed changes above, drained ones below. Empty where there are none."""
-    times = [when for when, _ in failed + drained]
+    """Bars over one axis of time: failed changes above it, drained ones below. Empty without any."""
+    times = [seconds for seconds, _ in failed + drained]
     if not times:
         return ""
     start, end = min(times), max(times)
@@ -120,16 +121,16 @@ def _timeline(failed: Events, drained: Events) -> str:
 
 def _bins(events: Events, start: float, step: float) -> list[int]:
     bins = [0] * _BINS
-    for when, count in events:
-        bins[min(int((when - start) / step), _BINS - 1)] += count
+    for seconds, count in events:
+        bins[min(int((seconds - start) / step), _BINS - 1)] += count
     return bins
 
 
-def _clock(when: float) -> str:
-    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
-def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str], total: int) -> str:
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], total: int) -> str:
     if not rows:
         return "<p>None.</p>"
     head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)

@@ -1,72 +1,75 @@
-"""Moves failed batches out of the way, and only those of which every record is accounted for."""
+"""Moves failed batches to `replayed/`, and only those of which every record was applied, found stale or parked."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from common.bucket import Bucket, Move
 from common.layout import may_name, part_of, settled_key
-from dlq_replayer.notes import read_names
-from dlq_replayer.run import Run
+from dlq_replayer.documents import CollectedBatch, Manifest, ReplayProblem, SplitResult
+from dlq_replayer.progress import read_names
+from dlq_replayer.replay import Replay
 
 _AT_ONCE = 16
-_REPLACED = "another object has taken its place while it was replayed"
-_Batch = dict[str, Any]
+_REPLACED = "another object replaced it during the replay"
 
 
 @dataclass(frozen=True)
-class Settled:
-    """Of one part: how many batches have left, how many stay without being accounted for, and what was replaced."""
+class SettledPart:
+    """How many batches of a part were moved, how many are left, and which were replaced by another object."""
 
     settled: int
     left: int
-    problems: list[dict[str, str]]
+    problems: list[ReplayProblem]
 
 
 @dataclass(frozen=True)
 class _Named:
-    """Batches of a part: the quarantined objects parked again, and what could not be read when a record was to be
-    parked, which must stay though it may be back.
+    """The sources that stay: those that were parked again under their own name, and those whose records were missed.
+
+    A missed source may be readable again by now.
     """
 
     parked: set[str]
     missed: set[str]
 
 
-def settle_part(bucket: Bucket, run: Run, notes: dict[int, _Batch], manifest_key: str) -> Settled:
-    """Move the batches of one manifest of which every record is accounted for by the splits' last notes.
+def settle_part(bucket: Bucket, replay: Replay, results: Mapping[int, SplitResult], manifest_key: str) -> SettledPart:
+    """Move the batches of one manifest that the results of their splits account for.
 
-    Interrupted and called again, what has moved already is no longer there and counts as settled.
+    A second call counts as settled what the first one has moved.
     """
-    manifest, part = bucket.read_json(manifest_key), part_of(manifest_key)
-    batches = manifest["batches"]
-    drained = {split for split, note in notes.items() if note["runs"].get(part) == manifest["token"]}
-    named = _named(bucket, run, notes, batches, part)
-    kept = named.parked | named.missed
+    manifest: Manifest = bucket.read_json(manifest_key)
+    part, batches = part_of(manifest_key), manifest["batches"]
+    drained = {split for split, result in results.items() if result["tokens"].get(part) == manifest["token"]}
+    named = _named(bucket, replay, results, batches, part)
+    stays = named.parked | named.missed
     covered = [
         batch
         for batch in batches
-        if batch["whole"] and drained.issuperset(batch["splits"]) and batch["source"] not in kept
+        if batch["whole"] and drained.issuperset(batch["splits"]) and batch["source"] not in stays
     ]
     moves = (Move(batch["source"], settled_key(batch["source"]), batch["tag"]) for batch in covered)
-    problems = [{"source": source, "problem": _REPLACED} for source in bucket.move_all(moves)]
+    problems: list[ReplayProblem] = [{"source": source, "problem": _REPLACED} for source in bucket.move_all(moves)]
     settled = len(covered) - len(problems)
-    return Settled(settled, len(batches) - settled - len(named.parked), problems)
+    return SettledPart(settled, len(batches) - settled - len(named.parked), problems)
 
 
-def _named(bucket: Bucket, run: Run, notes: dict[int, _Batch], batches: list[_Batch], part: str) -> _Named:
-    """Read a file at a time: the names of all that was parked may be more than memory holds."""
+def _named(
+    bucket: Bucket, replay: Replay, results: Mapping[int, SplitResult], batches: list[CollectedBatch], part: str
+) -> _Named:
+    """Look the batches up in the names, a file at a time: all names may be more than memory holds."""
     wanted = {batch["source"] for batch in batches}
-    splits = {split for batch in batches for split in batch["splits"]} & notes.keys()
-    files = [name for split in splits for name in notes[split]["files"] if may_name(name, split, part)]
+    splits = {split for batch in batches for split in batch["splits"]} & results.keys()
+    files = [file for split in splits for file in results[split]["files"] if may_name(file, split, part)]
     named = _Named(set(), set())
 
-    def look_up(name: str) -> None:
-        for parked, missed in read_names(bucket, run, [name]):
-            named.parked.update(wanted.intersection(parked))
-            named.missed.update(wanted.intersection(source for source, _ in missed))
+    def look_up(file: str) -> None:
+        for names in read_names(bucket, replay, [file]):
+            named.parked.update(wanted.intersection(names["parked"]))
+            named.missed.update(wanted.intersection(source for source, _ in names["missed"]))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(look_up, files))

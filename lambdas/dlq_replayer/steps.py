@@ -1,7 +1,6 @@
-"""The steps of a replay, one function a state: a state goes in, the next one comes out, `outcome` names the way.
+"""The steps of a replay, one method each: it takes the current state and returns the next one.
 
-Only names, bucket keys and counts pass through the state machine (256 KiB is its limit). Every step may be
-interrupted anywhere and called again with the same state.
+Each may be interrupted anywhere and called again with the same state.
 """
 
 from __future__ import annotations
@@ -10,33 +9,50 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from common.bucket import Bucket, GoneError
 from common.config import ConfigError
 from common.database import DatabaseError, StopError
-from common.layout import UNREADABLE, part_of
+from common.layout import FAILED, UNREADABLE, part_of
 from common.telemetry import logger
-from dlq_replayer import collect, report, settle, survey
-from dlq_replayer.collect import Backlog, Collector
+from dlq_replayer import report, settle
+from dlq_replayer.backlog import Backlog, list_backlog, measure, prefixes_of
+from dlq_replayer.collect import Collector, write_part
+from dlq_replayer.documents import ReplayProblem, Report
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import QUEUE, Hydrated, Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.meter import Meter
-from dlq_replayer.notes import read_done
-from dlq_replayer.run import InputError, Run, State, check_input
+from dlq_replayer.progress import read_results
+from dlq_replayer.replay import InputError, Replay, check_input
+from dlq_replayer.states import (
+    AlreadyRunning,
+    CollectedState,
+    LaneEnd,
+    LaneState,
+    ReplayDescription,
+    ReplayState,
+    SettledState,
+    StartState,
+    SurveyedState,
+)
+from dlq_replayer.survey import survey
 
-# A stream forgets: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
-_STREAM_REMEMBERS = timedelta(hours=24)
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+_STREAM_RETENTION = timedelta(hours=24)
+_MOST_BATCHES = 10_000_000  # as in input.schema.json
+_MOST_WORKERS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """The collaborators of every step. `hydrator(run)` is None where nothing but the bucket receives failures."""
+    """What the steps use. `hydrator(replay)` is None where there is no queue."""
 
     bucket: Bucket
     collector: Collector
     drainer: Drainer
-    hydrator: Callable[[Run], Hydrator | None]
+    hydrator: Callable[[Replay], Hydrator | None]
     lock: Lock
     concurrency: int
     database_wait_seconds: int
@@ -44,140 +60,156 @@ class Steps:
     meter: Meter
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def start(self, state: State) -> State:
-        """Input checked, lock taken: `go`, `already_running`, or `nothing_to_do`. Raises InputError.
+    def step(self, action: str, state: Any) -> Any:
+        steps: dict[str, Callable[[Any], Any]] = {
+            "start": self.start, "check": self.check, "hydrate": self.hydrate, "collect": self.collect,
+            "plan": self.plan, "drain": self.drain, "settle": self.settle, "report": self.report,
+        }  # fmt: skip
+        return steps[action](state)
 
-        Without a look at the database: a schedule that finds nothing is done after this step.
+    def start(self, state: StartState) -> ReplayState | AlreadyRunning | Report:
+        """Check the input and take the lock: `go`, `already_running` or `nothing_to_do`. Raises InputError.
+
+        It does not use the database: a scheduled replay that finds nothing ends with this step.
         """
-        given = state.get("input", {})
-        check_input(given)
-        run = {"name": state["name"], "arn": state["arn"], "started": state["started"], "input": given}
-        self._demand_own_place(Run(**run))
-        holder = self.lock.acquire(run["arn"])
+        checked = check_input(state.get("input", {}))
+        description: ReplayDescription = {
+            "name": state["name"],
+            "arn": state["arn"],
+            "started": state["started"],
+            "input": checked,
+        }
+        replay = Replay.of(description)
+        self._require_new_name(replay)
+        holder = self.lock.acquire(replay.arn)
         if holder:
             return {
                 "outcome": "already_running",
-                "message": "another replay is running; this one has touched nothing",
+                "message": "another replay is running; this one has changed nothing",
                 "running": holder,
             }
-        if not self._anything_failed(Run(**run)):
-            self._tell_backlog(Backlog())
-            self.lock.release(run["arn"])
-            return report.nothing(Run(**run), self.clock())
-        self.bucket.write_json(Run(**run).keys.start, run)
-        return {"outcome": "go", "run": run, "waiting_since": None, "hydrated": {"messages": 0}}
+        if not self._has_failures(replay):
+            self._gauge_backlog(Backlog())
+            self.lock.release(replay.arn)
+            return report.nothing_to_do(replay, self.clock())
+        self.bucket.write_json(replay.keys.start, description)
+        return {"outcome": "go", "run": description, "waiting_since": None, "hydrated": {"messages": 0}}
 
-    def _demand_own_place(self, run: Run) -> None:
-        """An old replay's notes of what was done, under a name used again, would be taken for this one's."""
-        key = run.keys.start
+    def _require_new_name(self, replay: Replay) -> None:
+        """The files of an older replay of the same name would be taken for those of this one."""
         try:
-            started = self.bucket.read_json(key)["started"]
+            started = self.bucket.read_json(replay.keys.start)["started"]
         except GoneError:
             return
-        if started != run.started:
-            raise InputError(f"a replay named {run.name} has run before; nothing was changed: start with another name")
+        if started != replay.started:
+            problem = f"a replay named {replay.name} has run before; nothing was changed"
+            raise InputError(f"{problem}: start one with another name")
 
-    def _anything_failed(self, run: Run) -> bool:
-        if self.collector.anything(run):
+    def _has_failures(self, replay: Replay) -> bool:
+        if any(True for _ in list_backlog(self.bucket, prefixes_of(replay))):
             return True
-        hydrator = self.hydrator(run)
-        return hydrator is not None and hydrator.anything()
+        hydrator = self.hydrator(replay)
+        return hydrator is not None and hydrator.has_messages()
 
-    def hydrate(self, state: State) -> State:
-        """Messages become batches in the bucket: `more` or `done`. Again after each wait for the database.
+    def hydrate(self, state: ReplayState) -> ReplayState:
+        """Turn queue messages into batches in the bucket: `more` or `done`.
 
-        The stream forgets while the database is away, so pointers are turned into records before it is asked for.
+        It runs before the database is checked, and again after each wait: the stream trims records meanwhile.
         """
-        run, sofar = Run.of(state), state["hydrated"]
-        hydrator = self.hydrator(run)
-        limit = run.input.get("max_batches", 10_000_000) - sofar["messages"]
-        seen_to = run.dry and state["waiting_since"]  # nothing left the queue, so the same would be counted again
-        if hydrator is None or limit <= 0 or seen_to:
-            return state | {"outcome": "done"}
-        done = hydrator.run(limit, self.out_of_time)
-        self._note_problems(run, done)
-        self._tell_pointers(done)
-        hydrated = {"messages": sofar["messages"] + done.messages}
-        return state | {"outcome": "more" if done.more else "done", "hydrated": hydrated}
+        replay, messages = Replay.of(state["run"]), state["hydrated"]["messages"]
+        hydrator = self.hydrator(replay)
+        limit = replay.input.get("max_batches", _MOST_BATCHES) - messages
+        is_counted = replay.dry and state["waiting_since"]  # a dry run leaves the messages in the queue
+        if hydrator is None or limit <= 0 or is_counted:
+            return {**state, "outcome": "done"}
+        done = hydrator.hydrate(limit, self.out_of_time)
+        self._write_problems(replay, done)
+        self._gauge_pointers(done)
+        outcome = "more" if done.more else "done"
+        return {**state, "outcome": outcome, "hydrated": {"messages": messages + done.messages}}
 
-    def _tell_pointers(self, done: Hydrated) -> None:
-        """How long the oldest pointer that was seen is good, whether it has left the queue or stays."""
+    def _gauge_pointers(self, done: Hydrated) -> None:
+        """The time until the stream trims the records of the oldest message that was read."""
         if done.oldest:
-            left = done.oldest + _STREAM_REMEMBERS - self.clock()
+            left = done.oldest + _STREAM_RETENTION - self.clock()
             self.meter.gauge("pointer_seconds_left", left.total_seconds(), seconds=True)
 
-    def _tell_backlog(self, backlog: Backlog) -> None:
-        self.meter.gauge("batches_waiting", backlog.batches)
-        self.meter.gauge("oldest_batch_seconds", backlog.seconds(self.clock()), seconds=True)
-
-    def _note_problems(self, run: Run, done: Hydrated) -> None:
-        """A message that stays is hidden from the next call or two: its problem is known until it has left."""
-        key = run.keys.hydrate_problems
+    def _write_problems(self, replay: Replay, done: Hydrated) -> None:
+        """Keep a message's problem until it is stored: a call or two after this one may not receive the message."""
+        key = replay.keys.hydrate_problems
         try:
-            known = {problem["source"]: problem for problem in self.bucket.read_json(key)}
+            stored: list[ReplayProblem] = self.bucket.read_json(key)
         except GoneError:
-            known = {}
-        over = {QUEUE, *done.saved}
-        kept = {source: problem for source, problem in known.items() if source not in over}
+            stored = []
+        solved = {QUEUE, *done.saved}
+        kept = {problem["source"]: problem for problem in stored if problem["source"] not in solved}
         found = {problem["source"]: problem for problem in done.problems}
-        if known or found:
+        if stored or found:
             self.bucket.write_json(key, list((kept | found).values()))
 
-    def check(self, state: State) -> State:
-        """Whether the database answers, by the same path as the consumer's: `up`, `down` or `gave_up`."""
+    def check(self, state: ReplayState) -> ReplayState:
+        """Whether the database answers, by the path that the consumer takes: `up`, `down` or `gave_up`."""
         try:
             self.drainer.database.ping()
         except (DatabaseError, ConfigError) as error:
-            return self._wait(state, error)
-        return state | {"outcome": "up"}
+            outcome, since = self._wait(state["waiting_since"], error)
+            return {**state, "outcome": outcome, "waiting_since": since, "reason": str(error)}
+        return {**state, "outcome": "up"}
 
-    def _wait(self, state: State, error: Exception) -> State:
-        since = state["waiting_since"] or self.clock().isoformat()
+    def _wait(self, waiting_since: str | None, error: Exception) -> tuple[str, str]:
+        """`down` or, past the limit, `gave_up`; and since when the replay or lane waits."""
+        since = waiting_since or self.clock().isoformat()
         waited = (self.clock() - datetime.fromisoformat(since)).total_seconds()
         self.meter.count({"stopped" if isinstance(error, StopError | ConfigError) else "held": 1})
         logger.warning("database does not answer", waited_seconds=int(waited), reason=str(error))
-        outcome = "gave_up" if waited >= self.database_wait_seconds else "down"
-        return state | {"outcome": outcome, "waiting_since": since, "reason": str(error)}
+        return "gave_up" if waited >= self.database_wait_seconds else "down", since
 
-    def collect(self, state: State) -> State:
-        """A part of the backlog becomes runs of the splits: `more` or `done`."""
-        run, at = Run.of(state), state.get("collected", {})
-        if "splits" not in at:
-            return state | {"outcome": "more", "collected": self._before_collecting(run, at)}
-        left = run.input.get("max_batches", 10_000_000) - at["counts"].get("batches", 0)
-        part, cursor = self.collector.collect(run, at["cursor"], at["splits"], left, self.out_of_time)
-        collect.write(self.bucket, run, part, at["parts"], at["splits"])
-        if not run.dry:
+    def collect(self, state: ReplayState) -> ReplayState:
+        """Collect one part of the backlog into the splits: `more` or `done`."""
+        replay, collected = Replay.of(state["run"]), state.get("collected", {})
+        if "splits" not in collected:
+            return {**state, "outcome": "more", "collected": self._measure(replay, collected)}
+        counts, number = Counter(collected["counts"]), collected["parts"]
+        batches_left = replay.input.get("max_batches", _MOST_BATCHES) - counts["batches"]
+        part, cursor = self.collector.collect(
+            replay, _key(collected["cursor"]), collected["splits"], batches_left, self.out_of_time
+        )
+        write_part(self.bucket, replay, part, number, collected["splits"])
+        if not replay.dry:
             skipped = {name: part.counts[name] for name in ("ttl_delete", "other_item")}
             self.meter.count({"received": part.counts["records"]} | skipped)
-        counts = Counter(at["counts"]) + part.counts + Counter(problems=len(part.problems), unreadable=len(part.parked))
-        collected = at | {"cursor": cursor, "parts": at["parts"] + 1, "counts": dict(counts)}
-        return state | {"outcome": "more" if cursor else "done", "collected": collected}
+        counts += part.counts + Counter(problems=len(part.problems), unreadable=len(part.unreadable))
+        after: CollectedState = {**collected, "cursor": cursor, "parts": number + 1, "counts": dict(counts)}
+        return {**state, "outcome": "more" if cursor else "done", "collected": after}
 
-    def _before_collecting(self, run: Run, at: State) -> State:
-        """The number of splits, fixed by calls of its own: tried again, collecting must not hash keys otherwise."""
-        backlog = self.collector.measure(run, Backlog(**at.get("measured", {})), self.out_of_time)
+    def _measure(self, replay: Replay, collected: CollectedState) -> CollectedState:
+        """Fix the number of splits before anything is collected: a call that is retried must hash keys alike."""
+        so_far = Backlog()
+        if measured := collected.get("measured"):
+            so_far = Backlog(**measured)._replace(cursor=_key(measured["cursor"]))
+        backlog = measure(self.bucket, prefixes_of(replay), so_far, self.out_of_time)
         if backlog.cursor:
-            return {"measured": backlog._asdict()}
-        self._tell_backlog(backlog)
-        workers = min(run.input.get("concurrency", self.concurrency), 40)
-        splits = backlog.splits(workers)
-        return {
-            "splits": splits, "workers": workers, "cursor": {"prefix": 0, "after": ""}, "parts": 0, "counts": {},
-        }  # fmt: skip
+            return {"measured": backlog.to_state()}
+        self._gauge_backlog(backlog)
+        workers = min(replay.input.get("concurrency", self.concurrency), _MOST_WORKERS)
+        return {"splits": backlog.splits(workers), "workers": workers, "cursor": "", "parts": 0, "counts": {}}
 
-    def plan(self, state: State) -> State:
-        """What there is to do: `nothing`, `go` with a lane for each worker, or, of a dry run, `more` and `planned`."""
-        run, collected = Run.of(state), state["collected"]
+    def _gauge_backlog(self, backlog: Backlog) -> None:
+        self.meter.gauge("batches_waiting", backlog.batches)
+        self.meter.gauge("oldest_batch_seconds", backlog.seconds(self.clock()), seconds=True)
+
+    def plan(self, state: ReplayState) -> ReplayState:
+        """`nothing`, `go` with a lane for each worker, or, in a dry run, `more` and `planned`."""
+        replay, collected = Replay.of(state["run"]), state["collected"]
         if not collected["counts"].get("batches"):
-            return state | {"outcome": "nothing"}
-        if run.dry:
-            return self._survey(run, state)
-        # Without the input, which may name a thousand keys: forty copies of it would pass the limit.
-        run_alone = state["run"] | {"input": {}}
-        lanes = [
+            return {**state, "outcome": "nothing"}
+        if replay.dry:
+            return self._survey(replay, state)
+        # A lane goes without the input: forty copies of a thousand keys would exceed the limit of a state.
+        description: ReplayDescription = {**state["run"], "input": {}}
+        lanes: list[LaneState] = [
             {
-                "run": run_alone,
+                "run": description,
                 "lane": lane,
                 "lanes": collected["workers"],
                 "splits": collected["splits"],
@@ -185,79 +217,93 @@ class Steps:
             }
             for lane in range(min(collected["workers"], collected["splits"]))
         ]
-        return state | {"outcome": "go", "lanes": lanes}
+        return {**state, "outcome": "go", "lanes": lanes}
 
-    def _survey(self, run: Run, state: State) -> State:
-        sofar = state.get("surveyed") or {"next": 0, "counts": {}}
-        counts, split = Counter(sofar["counts"]), sofar["next"]
-        while split < state["collected"]["splits"]:
-            counts += survey.survey(self.drainer, run, split)
+    def _survey(self, replay: Replay, state: ReplayState) -> ReplayState:
+        splits = state["collected"]["splits"]
+        so_far: SurveyedState = state.get("surveyed") or {"next": 0, "counts": {}}
+        counts, split = Counter(so_far["counts"]), so_far["next"]
+        while split < splits:
+            counts += survey(self.drainer, replay, split)
             split += 1
             if self.out_of_time():
                 break
-        outcome = "planned" if split >= state["collected"]["splits"] else "more"
-        return state | {"outcome": outcome, "surveyed": {"next": split, "counts": dict(counts)}}
+        outcome = "planned" if split >= splits else "more"
+        return {**state, "outcome": outcome, "surveyed": {"next": split, "counts": dict(counts)}}
 
-    def drain(self, lane: State) -> State:
-        """A worker's splits: `done`, `more` when time ran out, `waiting` or `gave_up` when the database is away.
+    def drain(self, lane: LaneState) -> LaneState | LaneEnd:
+        """Drain a lane's splits: `done`, `more` when time ran out, `waiting` or `gave_up` when the database is away.
 
-        Time may run out in the middle of a split, which all changes of a hot key share.
+        Time may run out inside a split: all changes of a hot key are in one.
         """
-        run = Run.of(lane)
-        mine = list(range(lane["lane"], lane["splits"], lane["lanes"]))
+        replay = Replay.of(lane["run"])
+        splits = list(range(lane["lane"], lane["splits"], lane["lanes"]))
         if lane["lane"] == 0:
-            mine.insert(0, UNREADABLE)
+            splits.insert(0, UNREADABLE)
         first = lane.get("position", 0)
-        for position in range(first, len(mine)):
-            more = lane | {"outcome": "more", "position": position, "waiting_since": None}
-            if position > first and self.out_of_time():  # however short the time, a call gets something further
+        waiting_since = lane["waiting_since"]
+        for position in range(first, len(splits)):
+            more: LaneState = {**lane, "outcome": "more", "position": position, "waiting_since": None}
+            if position > first and self.out_of_time():  # a call always gets something done
                 return more
             try:
-                if not self.drainer.drain(run, mine[position], self.out_of_time):
+                if not self.drainer.drain(replay, splits[position], self.out_of_time):
                     return more
             except (DatabaseError, ConfigError) as error:
-                waiting = self._wait(lane, error)
-                return waiting | {
-                    "outcome": "waiting" if waiting["outcome"] == "down" else "gave_up",
+                outcome, since = self._wait(waiting_since, error)
+                return {
+                    **lane,
+                    "outcome": "waiting" if outcome == "down" else outcome,
                     "position": position,
+                    "waiting_since": since,
+                    "reason": str(error),
                 }
-            lane = lane | {"waiting_since": None}
+            waiting_since = None
         return {"outcome": "done", "lane": lane["lane"]}
 
-    def settle(self, state: State) -> State:
-        """Failed batches of which every record is accounted for leave: `more` or `done`."""
-        run, state = Run.of(state), self._without_lanes(state)
-        notes = read_done(self.bucket, run)
-        at = state.get("settled") or {"after": "", "settled": 0, "left": 0}
-        for key, _ in self.bucket.list(run.keys.manifests, at["after"]):
-            part = settle.settle_part(self.bucket, run, notes, key)
+    def settle(self, state: ReplayState) -> ReplayState:
+        """Move the batches of which every record is accounted for: `more` or `done`."""
+        replay = Replay.of(state["run"])
+        state = self._without_lanes(state)
+        results = read_results(self.bucket, replay)
+        settled: SettledState = {"cursor": "", "settled": 0, "left": 0}
+        if (so_far := state.get("settled")) and "cursor" in so_far:  # an older release named it otherwise
+            settled = so_far
+        for key, _ in self.bucket.list(replay.keys.manifests, settled["cursor"]):
+            part = settle.settle_part(self.bucket, replay, results, key)
             if part.problems:
-                self.bucket.write_json(run.keys.settle_problems(part_of(key)), part.problems)
-            at = {"after": key, "settled": at["settled"] + part.settled, "left": at["left"] + part.left}
+                self.bucket.write_json(replay.keys.settle_problems(part_of(key)), part.problems)
+            settled = {
+                "cursor": key,
+                "settled": settled["settled"] + part.settled,
+                "left": settled["left"] + part.left,
+            }
             if self.out_of_time():
-                return state | {"outcome": "more", "settled": at}
-        return state | {"outcome": "done", "settled": at}
+                return {**state, "outcome": "more", "settled": settled}
+        return {**state, "outcome": "done", "settled": settled}
 
     @staticmethod
-    def _without_lanes(state: State) -> State:
-        """Of what the lanes gave back, only why one of them gave up is still of use; a killed one gave back nothing."""
-        rest = {name: value for name, value in state.items() if name not in ("lanes", "drained")}
-        reasons = [lane["reason"] for lane in state.get("drained", ()) if lane and lane.get("outcome") == "gave_up"]
-        return rest | ({"reason": reasons[0]} if reasons else {})
+    def _without_lanes(state: ReplayState) -> ReplayState:
+        """Of the lanes only the reason why one gave up is still needed. A lane that was killed left None."""
+        reasons = [lane["reason"] for lane in state.get("drained", ()) if lane and lane["outcome"] == "gave_up"]
+        rest = state.copy()
+        rest.pop("lanes", None)
+        rest.pop("drained", None)
+        if reasons:
+            rest["reason"] = reasons[0]
+        return rest
 
-    def report(self, state: State) -> State:
-        """The execution's output, which also lies in the bucket, as JSON and as a page; gives the lock back."""
-        run = Run.of(state)
-        made = report.make(self.bucket, run, state, self.clock())
-        self._tell_backlog(self.collector.waiting(self.out_of_time))
-        self.lock.release(run.arn)
-        if not run.dry:  # last of all: a step that is tried again must not count again
+    def report(self, state: ReplayState) -> Report:
+        """Write the report, release the lock, and return the execution's output."""
+        replay = Replay.of(state["run"])
+        made = report.make(self.bucket, replay, state, self.clock())
+        self._gauge_backlog(measure(self.bucket, [FAILED], Backlog(), self.out_of_time))
+        self.lock.release(replay.arn)
+        if not replay.dry:  # last: a step that is retried must not count twice
             self.meter.count({name: made["counts"][name] for name in ("expired", "problems")})
         return made
 
-    def step(self, action: str, state: State) -> State:
-        steps: dict[str, Callable[[State], State]] = {
-            "start": self.start, "check": self.check, "hydrate": self.hydrate, "collect": self.collect,
-            "plan": self.plan, "drain": self.drain, "settle": self.settle, "report": self.report,
-        }  # fmt: skip
-        return steps[action](state)
+
+def _key(cursor: Any) -> str:
+    """The key in the cursor of a listing; an older release passed {"prefix", "after"}."""
+    return str(cursor["after"] if isinstance(cursor, dict) else cursor or "")

@@ -1,23 +1,23 @@
-"""What a replay would do, without doing it: reads MySQL, writes nothing."""
+"""What a dry run counts: reads MySQL, writes nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from dlq_replayer.drain import Drainer
-from dlq_replayer.run import Run
+from dlq_replayer.replay import Replay
 from dlq_replayer.splits import line_reader, open_split
 
-_BATCH = 1_000
+_CHUNK = 1_000
 
 
-def survey(drainer: Drainer, run: Run, split: int) -> Counter[str]:
-    """Counts of `changes`, `keys`, and `stale` keys, whose newest change in the split is not newer than the row."""
+def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
+    """Counts of `changes`, of `keys`, and of `stale` keys: MySQL has their newest change, or a newer one."""
     counts: Counter[str] = Counter()
     newest: dict[str, str] = {}
-    for change in open_split(drainer.bucket, run.keys, split, line_reader(drainer.table)).changes:
+    for change in open_split(drainer.bucket, replay.keys, split, line_reader(drainer.table)).changes:
         counts["changes"] += 1
-        if len(newest) >= _BATCH and change.key not in newest:
+        if len(newest) >= _CHUNK and change.key not in newest:
             counts += _compare(drainer, newest)
             newest = {}
         newest[change.key] = change.version

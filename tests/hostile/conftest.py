@@ -16,7 +16,7 @@ from tests.support.connections import connections
 from tests.support.deliveries import Consumer
 from tests.support.legacy import HostileTables
 from tests.support.proxy import Proxy
-from tests.support.replay import World
+from tests.support.replay import ReplayHarness
 
 __all__ = ["new_consumer", "parked", "proxy", "s3", "status_log"]
 
@@ -54,17 +54,17 @@ def consumer(tables: HostileTables, least: Account, new_consumer: Any, proxy: Pr
 
 
 @pytest.fixture
-def make_world(server: MariaDB, tables: HostileTables, least: Account) -> Iterator[Callable[..., World]]:
+def make_harness(server: MariaDB, tables: HostileTables, least: Account) -> Iterator[Callable[..., ReplayHarness]]:
     """As in the replay's tests; the functions connect as the least-privilege account."""
-    made: list[World] = []
+    made: list[ReplayHarness] = []
     view = SimpleNamespace(
         host=server.host, port=server.port, database=server.database, ca_pem=server.ca_pem, app=least
     )
 
-    def make(**options: Any) -> World:
-        made.append(World(view, tables, **options))
+    def make(**options: Any) -> ReplayHarness:
+        made.append(ReplayHarness(view, tables, **options))
         return made[-1]
 
     yield make
-    for world in made:
-        world.database.drop()
+    for harness in made:
+        harness.database.drop()

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from common.changes import Kind
 from scripts.local_stack.database import Account
-from tests.support.backlogs import Backlog, backlogs
+from tests.support.backlogs import GeneratedBacklog, backlogs
 from tests.support.convergence import (
     PROPERTY,
     assert_converges,
@@ -31,7 +31,7 @@ from tests.support.histories import CLASH, DELETE, ORPHAN, POISON, STATUS, UPSER
 from tests.support.legacy import TAKEN, HostileTables
 from tests.support.proxy import Proxy
 from tests.support.records import START, record
-from tests.support.replay import World
+from tests.support.replay import ReplayHarness
 from tests.support.tables import Rows, order
 from tests.support.writes import WriteLog, Writer
 
@@ -155,5 +155,7 @@ def test_a_cut_connection_leaves_a_batch_whole_or_unwritten(  # noqa: PLR0917
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(backlog=backlogs)
-def test_any_backlog_is_replayed_to_the_last_state(make_world: Callable[..., World], backlog: Backlog):
-    backlog.assert_replays(make_world)
+def test_any_backlog_is_replayed_to_the_last_state(
+    make_harness: Callable[..., ReplayHarness], backlog: GeneratedBacklog
+):
+    backlog.assert_replays(make_harness)

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.replay import World
+from tests.support.replay import ReplayHarness
 from tests.support.tables import Tables
 
 
 @pytest.fixture
 def tables(server: Any) -> Iterator[Tables]:
-    """The tables of the test before, if there are any: `World` empties them. Making them anew takes half a second."""
+    """Reuse the tables of an earlier test: creating them takes half a second. `ReplayHarness` empties them."""
     admin = server.connect(autocommit=True)
     tables = Tables(admin)
     names = {name for (name,) in tables.run("SHOW TABLES")}
@@ -23,29 +23,29 @@ def tables(server: Any) -> Iterator[Tables]:
 
 
 @pytest.fixture
-def make_world(server: Any, tables: Tables) -> Iterator[Callable[..., World]]:
-    """No test here pulls the server's plug, so none waits for its disk."""
-    made: list[World] = []
+def make_harness(server: Any, tables: Tables) -> Iterator[Callable[..., ReplayHarness]]:
+    """No test here cuts the server's power, so commits need not wait for the disk."""
+    made: list[ReplayHarness] = []
     tables.run("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
 
-    def make(**options: Any) -> World:
-        made.append(World(server, tables, **options))
+    def make(**options: Any) -> ReplayHarness:
+        made.append(ReplayHarness(server, tables, **options))
         return made[-1]
 
     yield make
     tables.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
-    for world in made:
-        world.database.drop()
+    for harness in made:
+        harness.database.drop()
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World]) -> World:
-    return make_world()
+def harness(make_harness: Callable[..., ReplayHarness]) -> ReplayHarness:
+    return make_harness()
 
 
 @pytest.fixture
-def three_letters(world: World) -> Iterator[None]:
-    """MySQL itself refuses a currency of another length, which the mapping lets through."""
-    world.tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT three CHECK (CHAR_LENGTH(currency) = 3)")
+def three_letters(harness: ReplayHarness) -> Iterator[None]:
+    """MySQL refuses a currency of another length; the mapping accepts it."""
+    harness.tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT three CHECK (CHAR_LENGTH(currency) = 3)")
     yield
-    world.tables.run("ALTER TABLE tbl_orders DROP CONSTRAINT three")
+    harness.tables.run("ALTER TABLE tbl_orders DROP CONSTRAINT three")

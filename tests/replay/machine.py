@@ -1,4 +1,4 @@
-"""The replay's definition on an emulator, with a stub in the place of its function."""
+"""The replay's definition on an emulator, with a stub instead of its function."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ PATIENCE = 60
 
 
 def definition(replayer_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:replayer") -> dict[str, Any]:
-    """As Terraform's templatefile makes it."""
+    """As Terraform's templatefile renders it."""
     text = DEFINITION.read_text().replace("${replayer_arn}", replayer_arn).replace("${wait_seconds}", "1")
     rendered: dict[str, Any] = json.loads(text)
     return rendered
 
 
 def lane_definition(whole: dict[str, Any]) -> dict[str, Any]:
-    """What each child of Drain runs, as a state machine of its own: an emulator keeps no history of children."""
+    """What each child of Drain runs, as its own state machine: an emulator keeps no history of children."""
     processor = whole["States"]["Drain"]["ItemProcessor"]
     return {name: value for name, value in processor.items() if name != "ProcessorConfig"}
 
 
 def with_killed_lanes(whole: dict[str, Any]) -> dict[str, Any]:
-    """Children that end badly where nothing in them can catch it, and more of them than are tolerated."""
+    """More children than are tolerated fail where nothing in them catches the error."""
     drain = whole["States"]["Drain"]
     lanes = drain["ItemProcessor"] | {"StartAt": "Killed", "States": {"Killed": {"Type": "Fail", "Error": "Killed"}}}
     killed = drain | {"ToleratedFailureCount": 0, "ItemProcessor": lanes}
@@ -42,8 +42,8 @@ def with_killed_lanes(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Walk:
-    """One execution: how it ended, by which way, and what the stub was given."""
+class StateWalk:
+    """One execution: its end, the states it visited, and what the stub was given."""
 
     status: str
     output: Any
@@ -65,14 +65,14 @@ class Machine:
         machines = {"replay": whole, "lane": lane_definition(whole), "killed lanes": with_killed_lanes(whole)}
         self._arns = {name: self._create(name.replace(" ", "-"), machine) for name, machine in machines.items()}
 
-    def walk(self, script: dict[str, list[Any]], given: Any, machine: str = "replay") -> Walk:
+    def walk(self, script: dict[str, list[Any]], given: Any, machine: str = "replay") -> StateWalk:
         return self._run(machine, script, given, secrets.token_hex(8))
 
-    def walk_lane(self, *answers: Any) -> Walk:
+    def walk_lane(self, *answers: Any) -> StateWalk:
         name = secrets.token_hex(8)
         return self._run("lane", {"drain/0": list(answers)}, {"execution": name, "lane": 0}, name)
 
-    def _run(self, machine: str, script: dict[str, list[Any]], given: Any, name: str) -> Walk:
+    def _run(self, machine: str, script: dict[str, list[Any]], given: Any, name: str) -> StateWalk:
         folder = self._folder / name
         folder.mkdir()
         (folder / "script.json").write_text(json.dumps(script))
@@ -80,7 +80,7 @@ class Machine:
         started = self._states.start_execution(stateMachineArn=self._arns[machine], name=name, input=json.dumps(given))
         ended = poll(lambda: self._ended(started["executionArn"]), PATIENCE)
         assert ended, f"{name} still runs after {PATIENCE} s"
-        return Walk(
+        return StateWalk(
             status=ended["status"],
             output=json.loads(ended["output"]) if ended["status"] == "SUCCEEDED" else None,
             error=ended.get("error"),

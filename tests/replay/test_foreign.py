@@ -1,4 +1,4 @@
-"""What one object is, or may not be read for, stops nobody; what is wrong with the bucket or S3 stops the replay."""
+"""A problem of one object stops nothing. An error of the bucket or of S3 stops the replay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moto import mock_aws
 from common.bucket import Bucket, Move
 from common.layout import EXPIRED, FAILED, REPLAYED
 from tests.support.aws import S3, refused
-from tests.support.replay import Execution, World, applied, change, failure
+from tests.support.replay import ReplayExecution, ReplayHarness, applied, change, failure
 
 OF_THE_OBJECT = [
     "AccessDenied",
@@ -38,53 +38,53 @@ BAD = {"amount": "12345678901234567890"}
 
 @pytest.mark.parametrize("code", OF_THE_OBJECT)
 @pytest.mark.parametrize("quarantined", [False, True])
-def test_an_object_that_may_not_be_read_is_reported_and_stays(world: World, code: str, quarantined: bool):
-    world.put_batch([change("a", 1)])
-    refused_key = world.put_quarantined(change("b", 2)) if quarantined else world.put_batch([change("b", 2)])
-    world.s3.refusals[refused_key] = code
-    report = world.replay({"include_quarantine": True})
+def test_an_object_that_may_not_be_read_is_reported_and_stays(harness: ReplayHarness, code: str, quarantined: bool):
+    harness.put_batch([change("a", 1)])
+    refused_key = harness.put_quarantined(change("b", 2)) if quarantined else harness.put_batch([change("b", 2)])
+    harness.s3.refusals[refused_key] = code
+    report = harness.replay({"include_quarantine": True})
     assert report["outcome"] == "complete"
     assert [problem["source"] for problem in report["problems"]] == [refused_key]
     assert f"S3 refuses it with {code}" in report["problems"][0]["problem"]
-    assert refused_key in world.s3.objects
-    assert world.tables.orders() == [applied("a", 1)]
-    del world.s3.refusals[refused_key]
-    assert world.replay({"include_quarantine": True})["problems"] == []
-    assert world.tables.orders() == [applied("a", 1), applied("b", 2)]
+    assert refused_key in harness.s3.objects
+    assert harness.tables.orders() == [applied("a", 1)]
+    del harness.s3.refusals[refused_key]
+    assert harness.replay({"include_quarantine": True})["problems"] == []
+    assert harness.tables.orders() == [applied("a", 1), applied("b", 2)]
 
 
 @pytest.mark.parametrize("code", OF_ALL)
-def test_what_is_wrong_with_all_of_s3_raises(world: World, code: str):
-    key = world.put_batch([change("a", 1)])
-    execution = Execution(world).until("collect")
-    world.s3.refusals[key] = code
+def test_an_error_of_all_of_s3_raises(harness: ReplayHarness, code: str):
+    key = harness.put_batch([change("a", 1)])
+    execution = ReplayExecution(harness).until("collect")
+    harness.s3.refusals[key] = code
     with pytest.raises(ClientError, match=code):
         execution.resume()
-    assert world.left() == [key]
+    assert harness.left() == [key]
 
 
-def test_refused_when_its_poison_is_parked_it_is_named(world: World, three_letters: None):
-    """Collected, and no longer readable when MySQL has refused a record of it."""
-    key = world.put_batch([change("a", 1, currency="R")])
-    world.put_batch([change("b", 2), change("c", 3, **BAD)])
-    execution = Execution(world).until("drain")
-    world.s3.refusals |= {key: "AccessDenied"}
+def test_a_batch_that_cannot_be_read_back_is_named(harness: ReplayHarness, three_letters: None):
+    """It was collected, and S3 refuses it after MySQL has refused one of its records."""
+    key = harness.put_batch([change("a", 1, currency="R")])
+    harness.put_batch([change("b", 2), change("c", 3, **BAD)])
+    execution = ReplayExecution(harness).until("drain")
+    harness.s3.refusals |= {key: "AccessDenied"}
     report = execution.resume()
-    assert [problem["source"] for problem in report["problems"]] == [key] == world.left()
+    assert [problem["source"] for problem in report["problems"]] == [key] == harness.left()
     assert (report["outcome"], report["counts"]["parked"], report["counts"]["left"]) == ("complete", 1, 1)
-    assert world.tables.orders() == [applied("b", 2)]
+    assert harness.tables.orders() == [applied("b", 2)]
 
 
 FEWER = json.dumps(failure([change("a", 1)]) | {"payload": {"Records": []}}).encode()
 
 
 @pytest.mark.parametrize("body", [b"", b"not JSON", FEWER], ids=["empty", "not JSON", "fewer records"])
-def test_written_anew_before_its_poison_is_parked_it_is_named(world: World, body: bytes):
-    key = world.put_batch([change("a", 1, **BAD)])
-    execution = Execution(world).until("drain")
-    world.s3.put_object(Bucket="", Key=key, Body=body)
+def test_a_batch_overwritten_before_it_is_parked_is_named(harness: ReplayHarness, body: bytes):
+    key = harness.put_batch([change("a", 1, **BAD)])
+    execution = ReplayExecution(harness).until("drain")
+    harness.s3.put_object(Bucket="", Key=key, Body=body)
     report = execution.resume()
-    assert [problem["source"] for problem in report["problems"]] == [key] == world.left()
+    assert [problem["source"] for problem in report["problems"]] == [key] == harness.left()
     assert report["outcome"] == "complete"
 
 
@@ -102,74 +102,74 @@ FOREIGN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_foreign_file_under_expired_is_a_problem(world: World, body: bytes):
-    """The report is made all the same, and names the ranges that are ours."""
+def test_a_foreign_file_under_expired_is_a_problem(harness: ReplayHarness, body: bytes):
+    """The report is written all the same, and lists the ranges that a replay wrote."""
     ours = {"shard": "s", "records": 1, "records_saved": 0, "execution": "e", "message": "m", "else": "x"}
-    world.s3.put_object(Bucket="", Key=f"{EXPIRED}a", Body=body)
-    world.s3.put_object(Bucket="", Key=f"{EXPIRED}b", Body=json.dumps(ours))
-    world.put_batch([change("a", 1)])
-    report = world.replay()
+    harness.s3.put_object(Bucket="", Key=f"{EXPIRED}a", Body=body)
+    harness.s3.put_object(Bucket="", Key=f"{EXPIRED}b", Body=json.dumps(ours))
+    harness.put_batch([change("a", 1)])
+    report = harness.replay()
     assert [problem["source"] for problem in report["problems"]] == [f"{EXPIRED}a"]
     known = {name: ours[name] for name in ("shard", "records", "records_saved", "execution")}
     assert report["expired"] == [known | {"object": f"{EXPIRED}b"}]
     assert report["outcome"] == "complete"
-    assert world.s3.body(f"{EXPIRED}a") == body
+    assert harness.s3.body(f"{EXPIRED}a") == body
 
 
-def test_an_expired_range_that_may_not_be_read_is_a_problem(world: World):
-    world.s3.put_object(Bucket="", Key=f"{EXPIRED}a", Body="{}")
-    world.s3.refusals[f"{EXPIRED}a"] = "AccessDenied"
-    world.put_batch([change("a", 1)])
-    assert [problem["source"] for problem in world.replay()["problems"]] == [f"{EXPIRED}a"]
+def test_an_expired_range_that_may_not_be_read_is_a_problem(harness: ReplayHarness):
+    harness.s3.put_object(Bucket="", Key=f"{EXPIRED}a", Body="{}")
+    harness.s3.refusals[f"{EXPIRED}a"] = "AccessDenied"
+    harness.put_batch([change("a", 1)])
+    assert [problem["source"] for problem in harness.replay()["problems"]] == [f"{EXPIRED}a"]
 
 
 @pytest.mark.parametrize("body", [b"hello", b"[]", None], ids=["not JSON", "a list", "refused"])
-def test_a_parked_object_that_cannot_be_shown_is_a_problem(world: World, body: bytes | None):
-    world.put_batch([change("a", 1, **BAD), change("b", 2, **BAD)])
-    execution = Execution(world).until("report")
-    name, other = world.keys("quarantine/")
+def test_a_parked_object_that_cannot_be_shown_is_a_problem(harness: ReplayHarness, body: bytes | None):
+    harness.put_batch([change("a", 1, **BAD), change("b", 2, **BAD)])
+    execution = ReplayExecution(harness).until("report")
+    name, other = harness.keys("quarantine/")
     if body is None:
-        world.s3.refusals[name] = "AccessDenied"
+        harness.s3.refusals[name] = "AccessDenied"
     else:
-        world.s3.put_object(Bucket="", Key=name, Body=body)
+        harness.s3.put_object(Bucket="", Key=name, Body=body)
     report = execution.resume()
     assert [problem["source"] for problem in report["problems"]] == [name]
     assert report["counts"]["problems"] == 1
     assert report["parked_records"] == [name, other]
-    assert other in world.s3.body(f"replay/{report['execution']}/report.html").decode()
+    assert other in harness.s3.body(f"replay/{report['execution']}/report.html").decode()
 
 
 # another object in the place of one that was read
 
 
-def put_anew(world: World, key: str, at: str) -> None:
-    """Somebody else's batch of the same name, when `at` is called for that key."""
-    called = getattr(world.s3, at)
+def replace_when(harness: ReplayHarness, key: str, at: str) -> None:
+    """Another batch replaces the object when the method `at` is called for its key."""
+    called = getattr(harness.s3, at)
 
     def replace(**given: Any) -> Any:
         if given["Key" if at == "delete_object" else "CopySource"] in (key, {"Bucket": "failures", "Key": key}):
-            world.s3.put_object(Bucket="", Key=key, Body="another")
+            harness.s3.put_object(Bucket="", Key=key, Body="another")
         return called(**given)
 
-    setattr(world.s3, at, replace)
+    setattr(harness.s3, at, replace)
 
 
 @pytest.mark.parametrize("at", ["copy_object", "delete_object"])
-def test_an_object_put_in_its_place_is_not_deleted_for_it(world: World, at: str):
-    """It stays, is counted as left, and is named; the next replay takes it up as any other."""
-    key = world.put_batch([change("a", 1)])
-    world.put_batch([change("b", 2)])
-    put_anew(world, key, at)
-    report = world.replay()
-    assert world.s3.body(key) == b"another"
-    assert b"another" not in [world.s3.body(moved) for moved in world.keys(REPLAYED)]
-    assert [problem["source"] for problem in report["problems"]] == [key] == world.left()
+def test_an_object_that_replaced_a_batch_is_not_deleted(harness: ReplayHarness, at: str):
+    """It stays, is counted as left, and is reported. The next replay takes it like any other."""
+    key = harness.put_batch([change("a", 1)])
+    harness.put_batch([change("b", 2)])
+    replace_when(harness, key, at)
+    report = harness.replay()
+    assert harness.s3.body(key) == b"another"
+    assert b"another" not in [harness.s3.body(moved) for moved in harness.keys(REPLAYED)]
+    assert [problem["source"] for problem in report["problems"]] == [key] == harness.left()
     assert (report["counts"]["settled"], report["counts"]["left"]) == (1, 1)
-    assert world.tables.orders() == [applied("a", 1), applied("b", 2)]
+    assert harness.tables.orders() == [applied("a", 1), applied("b", 2)]
 
 
-def test_a_store_without_conditional_deletes_is_coped_with():
-    """Any other refusal of a delete raises."""
+def test_a_store_without_conditional_deletes_is_supported():
+    """Any other error of a delete raises."""
     s3 = S3()
     s3.put_object(Bucket="b", Key="a", Body="1")
     tag, delete, code = s3.get_object(Bucket="b", Key="a")["ETag"], s3.delete_object, "NotImplemented"

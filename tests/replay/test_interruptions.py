@@ -1,4 +1,4 @@
-"""Kill any Lambda, stop the execution, run it again, twice, or while others write: the same end."""
+"""However a replay is killed, stopped, repeated or run beside other writers, the end is the same."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.support.records import remove
 from tests.support.replay import (
     CHILD,
     SHARD,
-    Execution,
     LazyDatabase,
+    ReplayExecution,
+    ReplayHarness,
     StoppedError,
-    World,
     applied,
     change,
     last_states,
@@ -37,241 +37,241 @@ RECORDS = [record for batch in BATCHES for record in batch]
 ROWS = [applied("a", 3), applied("b", 8), applied("c", 6), applied("d", 7)]
 
 
-def fill(world: World) -> World:
-    """Two batches in the bucket, two as pointers; two records can never be written."""
-    world.put_batch(BATCHES[0])
-    world.put_batch(BATCHES[1], escaped=False)
-    world.send_pointer(BATCHES[2])
-    world.send_pointer(BATCHES[3])
-    return world
+def fill(harness: ReplayHarness) -> ReplayHarness:
+    """Two batches in the bucket and two pointers. Two records can never be written."""
+    harness.put_batch(BATCHES[0])
+    harness.put_batch(BATCHES[1], escaped=False)
+    harness.send_pointer(BATCHES[2])
+    harness.send_pointer(BATCHES[3])
+    return harness
 
 
-def calls_of_one_replay(world: World) -> int:
-    fill(world)
-    world.replay()
-    return world.faults.calls
+def calls_of_one_replay(harness: ReplayHarness) -> int:
+    fill(harness)
+    harness.replay()
+    return harness.faults.calls
 
 
-def assert_all_settled(world: World) -> None:
-    assert ROWS == last_states(RECORDS) == world.tables.orders()
-    assert world.left() == []
-    assert world.sqs.messages == {}
-    assert [key.rpartition("/")[0] for key in world.keys("quarantine/")] == ["quarantine/a", "quarantine/e"]
+def assert_all_settled(harness: ReplayHarness) -> None:
+    assert ROWS == last_states(RECORDS) == harness.tables.orders()
+    assert harness.left() == []
+    assert harness.sqs.messages == {}
+    assert [key.rpartition("/")[0] for key in harness.keys("quarantine/")] == ["quarantine/a", "quarantine/e"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_lambda_killed_at_any_call_is_tried_again_to_the_same_end(make_world: Callable[..., World], when: str):
-    """Every call to S3, SQS, the stream, the lock and MySQL, one after the other, is the last one of its Lambda."""
-    total = calls_of_one_replay(make_world())
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_call_killed_anywhere_is_retried_to_the_same_end(make_harness: Callable[..., ReplayHarness], moment: str):
+    """Each call to S3, SQS, the stream, the lock and MySQL is in turn the last one of its invocation."""
+    total = calls_of_one_replay(make_harness())
     assert total > 60
     for call in range(1, total + 1):
-        world = make_world()
-        fill(world).faults.kill(call, when)
-        execution = Execution(world)
+        harness = make_harness()
+        fill(harness).faults.kill(call, moment)
+        execution = ReplayExecution(harness)
         report = execution.resume()
         assert execution.crashes == 1, call
         assert report["outcome"] == "complete", (call, report)
-        assert_all_settled(world)
+        assert_all_settled(harness)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_lambda_killed_at_any_call_of_a_split_that_takes_many_goes_on(
-    make_world: Callable[..., World], when: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_call_killed_inside_a_long_split_goes_on(
+    make_harness: Callable[..., ReplayHarness], moment: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Time for one change a call, and what has been noted of the split may be of the call before."""
-    monkeypatch.setattr(drain, "_BATCH", 1)
+    """A call has time for one change, and the saved progress may be that of the call before."""
+    monkeypatch.setattr(drain, "_CHUNK", 1)
 
-    def begin() -> tuple[World, Execution]:
-        world = make_world()
-        world.put_batch(BATCHES[0] + BATCHES[1] + BATCHES[2])
-        world.out_of_time = lambda: True
-        return world, Execution(world, {"concurrency": 1}).until("drain")
+    def begin() -> tuple[ReplayHarness, ReplayExecution]:
+        harness = make_harness()
+        harness.put_batch(BATCHES[0] + BATCHES[1] + BATCHES[2])
+        harness.out_of_time = lambda: True
+        return harness, ReplayExecution(harness, {"concurrency": 1}).until("drain")
 
-    world, execution = begin()
-    before = world.faults.calls
+    harness, execution = begin()
+    before = harness.faults.calls
     execution.until("settle")
-    for call in range(before + 1, world.faults.calls + 1):
-        world, execution = begin()
-        world.faults.kill(call, when)
+    for call in range(before + 1, harness.faults.calls + 1):
+        harness, execution = begin()
+        harness.faults.kill(call, moment)
         report = execution.resume()
         assert (execution.crashes, report["outcome"], report["counts"]["changes"]) == (1, "complete", 8), call
-        assert world.tables.orders() == ROWS
+        assert harness.tables.orders() == ROWS
         assert len(report["parked_records"]) == 1
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_an_execution_stopped_at_any_call_leaves_the_rest_to_the_next_one(make_world: Callable[..., World], when: str):
-    """No retry, no redrive: what the killed one held, lock and messages, comes free by itself."""
-    total = calls_of_one_replay(make_world())
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_execution_stopped_anywhere_leaves_the_rest(make_harness: Callable[..., ReplayHarness], moment: str):
+    """Without retry or redrive, the lock and the messages of the killed execution become free by themselves."""
+    total = calls_of_one_replay(make_harness())
     for call in range(1, total + 1, 3):
-        world = make_world()
-        fill(world).faults.kill(call, when)
+        harness = make_harness()
+        fill(harness).faults.kill(call, moment)
         with pytest.raises(StoppedError):
-            Execution(world, retries=0).resume()
-        assert Execution(world).resume()["outcome"] in ("complete", "nothing_to_do")
-        assert_all_settled(world)
+            ReplayExecution(harness, retries=0).resume()
+        assert ReplayExecution(harness).resume()["outcome"] in ("complete", "nothing_to_do")
+        assert_all_settled(harness)
 
 
-def test_an_execution_redriven_from_any_state_goes_on_where_it_stopped(make_world: Callable[..., World]):
-    total = calls_of_one_replay(make_world())
+def test_a_redriven_execution_goes_on_where_it_stopped(make_harness: Callable[..., ReplayHarness]):
+    total = calls_of_one_replay(make_harness())
     for call in range(1, total + 1, 5):
-        world = make_world()
-        fill(world).faults.kill(call)
-        execution = Execution(world, retries=0)
+        harness = make_harness()
+        fill(harness).faults.kill(call)
+        execution = ReplayExecution(harness, retries=0)
         with pytest.raises(StoppedError):
             execution.resume()
         assert execution.resume()["outcome"] == "complete"
-        assert_all_settled(world)
+        assert_all_settled(harness)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_killed_again_and_again_at_random(make_world: Callable[..., World], seed: int):
-    """Steps that also run out of time after each piece of work; lanes in any order."""
-    rng, world = random.Random(seed), make_world(concurrency=3)
-    fill(world)
-    world.out_of_time = lambda: rng.random() < 0.7
+def test_repeated_random_kills_end_in_the_same_state(make_harness: Callable[..., ReplayHarness], seed: int):
+    """Steps also run out of time after each piece of work, and lanes run in any order."""
+    rng, harness = random.Random(seed), make_harness(concurrency=3)
+    fill(harness)
+    harness.out_of_time = lambda: rng.random() < 0.7
     for _ in range(8):
-        world.faults.kill(rng.randrange(1, 150), rng.choice(["before", "after"]))
-    execution = Execution(world, rng=rng)
+        harness.faults.kill(rng.randrange(1, 150), rng.choice(["before", "after"]))
+    execution = ReplayExecution(harness, rng=rng)
     execution.resume()
     for _ in range(10):  # a call may have run out of time with messages in flight
-        world.clock.advance(200)
-        world.replay()
+        harness.clock.advance(200)
+        harness.replay()
     assert execution.crashes > 0
-    assert_all_settled(world)
+    assert_all_settled(harness)
 
 
-def test_a_nervous_operator_who_starts_twice_gets_one_replay(world: World):
-    """The second one names the first and touches nothing."""
-    fill(world)
-    first = Execution(world).until("drain")
-    before = dict(world.s3.objects)
-    second = world.replay()
+def test_a_second_start_finds_the_first_and_changes_nothing(harness: ReplayHarness):
+    """The second execution names the first one and changes nothing."""
+    fill(harness)
+    first = ReplayExecution(harness).until("drain")
+    before = dict(harness.s3.objects)
+    second = harness.replay()
     assert second["outcome"] == "already_running"
     assert second["running"] == first.arn
-    assert before == world.s3.objects
+    assert before == harness.s3.objects
     assert first.resume()["outcome"] == "complete"
-    assert_all_settled(world)
+    assert_all_settled(harness)
 
 
 @pytest.mark.parametrize("at", ["check", "hydrate", "collect", "plan", "drain", "settle", "report"])
 @pytest.mark.parametrize("back", [False, True], ids=["stays stopped", "redriven at the end"])
-def test_stopped_in_the_middle_and_started_by_somebody_else(world: World, at: str, back: bool):
-    """The second takes the lock over. Redriven afterwards, the first finds everything done, and takes nothing back."""
-    fill(world)
-    stopped = Execution(world).until(at)
+def test_a_stopped_replay_is_finished_by_another(harness: ReplayHarness, at: str, back: bool):
+    """The second takes the lock over. The first is redriven, finds everything done, and reverts nothing."""
+    fill(harness)
+    stopped = ReplayExecution(harness).until(at)
     stopped.stop()
-    world.clock.advance(200)
-    assert world.replay()["outcome"] == ("nothing_to_do" if at == "report" else "complete")
-    assert_all_settled(world)
-    written = world.written()
+    harness.clock.advance(200)
+    assert harness.replay()["outcome"] == ("nothing_to_do" if at == "report" else "complete")
+    assert_all_settled(harness)
+    written = harness.written()
     if back:
         stopped.resume()
-        assert_all_settled(world)
-        assert written == world.written()
+        assert_all_settled(harness)
+        assert written == harness.written()
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_two_replays_at_once_step_by_step(world: World, seed: int):
-    """A redriven execution asks for no lock: both walk the same backlog, in any interleaving."""
+def test_two_replays_at_once_end_in_the_same_state(harness: ReplayHarness, seed: int):
+    """A redriven execution takes no lock: both replay the same backlog, in any interleaving."""
     rng = random.Random(seed)
-    fill(world)
-    one = Execution(world, rng=rng).until("collect")
+    fill(harness)
+    one = ReplayExecution(harness, rng=rng).until("collect")
     one.stop()
-    two = Execution(world, rng=rng).until("collect")
+    two = ReplayExecution(harness, rng=rng).until("collect")
     both = [one, two]
     while any(execution.action for execution in both):
         execution = rng.choice([execution for execution in both if execution.action])
         execution.step()
-        world.check()
-    assert_all_settled(world)
+        harness.check()
+    assert_all_settled(harness)
 
 
-def test_a_batch_settled_by_another_replay_while_its_poison_is_parked(world: World, three_letters: None):
-    """The record that must be parked whole is then read from where the other one has put its batch."""
-    key = world.put_batch([change("a", 1, currency="R"), change("b", 2)])
-    first = Execution(world).until("drain")
+def test_another_replay_settles_a_batch_before_it_is_parked(harness: ReplayHarness, three_letters: None):
+    """The record to park is then read from the settled batch."""
+    key = harness.put_batch([change("a", 1, currency="R"), change("b", 2)])
+    first = ReplayExecution(harness).until("drain")
     first.stop()
-    assert world.replay()["counts"]["parked"] == 1
-    assert [REPLAYED + key] == world.keys(REPLAYED)
-    for name in world.keys("quarantine/"):
-        del world.s3.objects[name]
+    assert harness.replay()["counts"]["parked"] == 1
+    assert [REPLAYED + key] == harness.keys(REPLAYED)
+    for name in harness.keys("quarantine/"):
+        del harness.s3.objects[name]
     assert first.resume()["counts"]["parked"] == 1
-    assert "record" in world.bucket.read_json(world.keys("quarantine/")[0])
+    assert "record" in harness.bucket.read_json(harness.keys("quarantine/")[0])
 
 
 @pytest.mark.parametrize("at", ["collect", "plan", "drain", "settle"])
-def test_a_collecting_call_thought_dead_writes_its_part_later(world: World, at: str):
-    """Its runs take the place of those of the call after it, which had more to collect: nothing is settled for it."""
-    world.put_batch([change("a", 1)])
-    execution = Execution(world)
+def test_a_collect_call_that_was_given_up_writes_late(harness: ReplayHarness, at: str):
+    """Its segments overwrite those of the call that replaced it and had more to collect. Nothing is settled by them."""
+    harness.put_batch([change("a", 1)])
+    execution = ReplayExecution(harness)
     execution.until("collect")
     execution.step()  # counts the splits
     late: dict[str, bytes] = {}
-    steps, before = world.steps(), set(world.s3.objects)
+    steps, before = harness.steps(), set(harness.s3.objects)
     steps.collect(execution.state)
-    for key in set(world.s3.objects) - before:
-        late[key] = world.s3.objects.pop(key)
-    world.put_batch([change("a", 2), change("b", 3)])  # fails meanwhile
+    for key in set(harness.s3.objects) - before:
+        late[key] = harness.s3.objects.pop(key)
+    harness.put_batch([change("a", 2), change("b", 3)])  # fails meanwhile
     execution.step()
     execution.until(at) if at != "collect" else None
-    world.s3.objects.update((key, body) for key, body in late.items() if "/manifest/" not in key)
+    harness.s3.objects.update((key, body) for key, body in late.items() if "/manifest/" not in key)
     execution.resume()
     for _ in range(2):
-        world.replay()
-    assert [applied("a", 2), applied("b", 3)] == world.tables.orders()
+        harness.replay()
+    assert [applied("a", 2), applied("b", 3)] == harness.tables.orders()
 
 
-def test_collected_again_with_more_to_collect_a_change_is_drained_once(make_world: Callable[..., World]):
-    """The first call died behind its last run; more has failed before the second, enough for other splits."""
-    world = make_world(concurrency=1)
+def test_a_part_collected_twice_is_drained_once(make_harness: Callable[..., ReplayHarness]):
+    """The first call died after its last segment. More has failed before the second call."""
+    harness = make_harness(concurrency=1)
     for number in range(5):
-        world.put_batch([change(f"k{number}", number)])
-    execution = Execution(world).until("collect")
-    world.faults.kill(5 + 5 + 3, "after")
+        harness.put_batch([change(f"k{number}", number)])
+    execution = ReplayExecution(harness).until("collect")
+    harness.faults.kill(5 + 5 + 3, "after")
     execution.before = lambda action: None
     for number in range(5, 9):
-        world.put_batch([change(f"k{number}", number)], key=f"{FAILED}e0/early-{number}")
+        harness.put_batch([change(f"k{number}", number)], key=f"{FAILED}e0/early-{number}")
     report = execution.resume()
     assert execution.crashes == 1
     assert report["counts"]["changes"] == report["counts"]["records"] == 9
-    assert world.left() == []
+    assert harness.left() == []
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_consumer_writes_newer_changes_while_the_replay_drains_older_ones(world: World, server: Any, seed: int):
-    """Live changes of the same keys, through the same writer, from another connection at the same time."""
+def test_the_consumer_writes_newer_changes_during_a_replay(harness: ReplayHarness, server: Any, seed: int):
+    """The consumer writes the same keys at the same time, through its own connection."""
     rng = random.Random(seed)
     keys = [f"k{number:02d}" for number in range(20)]
     old = [change(rng.choice(keys), n) if rng.random() < 0.8 else remove(rng.choice(keys), n) for n in range(1, 600)]
     new = [change(rng.choice(keys), n) if rng.random() < 0.8 else remove(rng.choice(keys), n) for n in range(600, 800)]
     for start in range(0, len(old), 60):
-        world.put_batch(old[start : start + 60], shardId=rng.choice([SHARD, CHILD]))
-    consumer = LazyDatabase(world.server, server.ca_pem)
+        harness.put_batch(old[start : start + 60], shardId=rng.choice([SHARD, CHILD]))
+    consumer = LazyDatabase(harness.server, server.ca_pem)
 
     def consume() -> None:
         for start in range(0, len(new), 10):
-            changes = parse_records(new[start : start + 10], world.table).changes
+            changes = parse_records(new[start : start + 10], harness.table).changes
             consumer.apply(changes, ApplyOptions())
 
     live = threading.Thread(target=consume)
-    execution = Execution(world, rng=rng)
+    execution = ReplayExecution(harness, rng=rng)
     execution.before = lambda action: live.start() if action == "drain" else None
     execution.resume()
     live.join()
     consumer.drop()
-    world.check()
-    assert last_states(old + new) == world.tables.orders()
-    assert world.left() == []
+    harness.check()
+    assert last_states(old + new) == harness.tables.orders()
+    assert harness.left() == []
 
 
-def test_what_fails_while_a_replay_runs_is_taken_up_by_the_next(world: World):
-    fill(world)
-    execution = Execution(world)
+def test_a_failure_during_a_replay_is_left_to_the_next(harness: ReplayHarness):
+    fill(harness)
+    execution = ReplayExecution(harness)
     late = [change("z", 50)]
-    execution.before = lambda action: world.put_batch(late, key=f"{FAILED}e1/late") if action == "drain" else None
+    execution.before = lambda action: harness.put_batch(late, key=f"{FAILED}e1/late") if action == "drain" else None
     execution.resume()
-    assert [f"{FAILED}e1/late"] == world.left()
-    world.replay()
-    assert world.left() == []
-    assert applied("z", 50) in world.tables.orders()
+    assert [f"{FAILED}e1/late"] == harness.left()
+    harness.replay()
+    assert harness.left() == []
+    assert applied("z", 50) in harness.tables.orders()

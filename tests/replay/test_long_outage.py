@@ -1,4 +1,4 @@
-"""A night's worth of failed changes, in bounded memory, interrupted at random."""
+"""The failed changes of a night are replayed in bounded memory, interrupted at random."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.replay import World
+from tests.support.replay import ReplayHarness
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("size", [(1, 100_000, 10_000), (2, 10_000, 1_000), (3, 10_000, 50), (4, 10_000, 9_000)])
-def test_drained_in_bounded_memory_however_often_interrupted(
-    world: World, server: Any, tmp_path: Path, size: tuple[int, int, int]
+def test_a_long_outage_is_replayed_in_bounded_memory(
+    harness: ReplayHarness, server: Any, tmp_path: Path, size: tuple[int, int, int]
 ):
-    """Deletes and re-creations, batches out of order and some twice. Objects lie on disk: memory is the replay's."""
+    """Deletes and re-creations, batches out of order and some twice. Objects are on disk, not in memory."""
     result = in_own_process("tests.support.long_outage", server.home, tmp_path, *size)
     assert result["right"], result
     assert result["crashes"] > 0
@@ -29,9 +29,9 @@ def test_drained_in_bounded_memory_however_often_interrupted(
 
 @pytest.mark.parametrize("kind", ["applied", "hydrated", "unreadable", "refused"])
 def test_the_densest_batches_are_replayed_in_bounded_memory(
-    world: World, three_letters: None, server: Any, tmp_path: Path, kind: str
+    harness: ReplayHarness, three_letters: None, server: Any, tmp_path: Path, kind: str
 ):
-    """Events of 6 MB, nearly nothing but nested empty maps. What is parked is parked whole."""
+    """Events of 6 MB that are mostly nested empty maps. Parked records are stored whole."""
     result = in_own_process("tests.support.dense_backlog", server.home, tmp_path, kind)
     rows, parked = (48, 0) if kind in ("applied", "hydrated") else (0, 48)
     assert (result["left"], result["rows"], result["parked"], result["whole"]) == ([], rows, parked, True)

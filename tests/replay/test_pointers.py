@@ -1,4 +1,4 @@
-"""The queue holds pointers; the replay turns them into whole batches before the stream forgets."""
+"""A replay turns queue messages into batches before the stream trims their records."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from moto import mock_aws
 
 from common.layout import EXPIRED, FAILED, REPLAYED
 from dlq_replayer import hydrate
+from dlq_replayer.replay import Replay
 from tests.support.aws import Streams
 from tests.support.records import ARN, SOURCE, TTL_IDENTITY, remove
 from tests.support.replay import (
     CHILD,
     QUEUE,
     SHARD,
-    Execution,
+    ReplayExecution,
+    ReplayHarness,
     StoppedError,
-    World,
     applied,
     change,
     failure,
     last_states,
 )
 
+REPLAY = Replay("e", "arn", "2026-02-01T00:00:00+00:00", {})
 
-def shard(world: World, name: str = SHARD) -> Any:
-    return world.streams.shard(ARN, name)
+
+def shard(harness: ReplayHarness, name: str = SHARD) -> Any:
+    return harness.streams.shard(ARN, name)
 
 
 RECORDS = [change(key, n) for n, key in enumerate("aabacbdab", start=1)]
@@ -38,44 +41,44 @@ RECORDS = [change(key, n) for n, key in enumerate("aabacbdab", start=1)]
 @pytest.mark.parametrize("page_size", [1, 2, 4, 1000])
 @pytest.mark.parametrize("empty_pages", [0, 3, 49])
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_range_is_read_in_pages_until_its_end(world: World, page_size: int, empty_pages: int, closed: bool):
-    """Whatever the pages look like, what lies behind the range is left alone."""
-    world.streams = Streams(page_size, empty_pages)
-    shard(world).records, shard(world).closed = list(RECORDS), closed
-    world.send_pointer(RECORDS[2:6])
-    report = world.replay()
+def test_a_range_is_read_in_pages_until_its_end(harness: ReplayHarness, page_size: int, empty_pages: int, closed: bool):
+    """With any pages, records after the range are not taken."""
+    harness.streams = Streams(page_size, empty_pages)
+    shard(harness).records, shard(harness).closed = list(RECORDS), closed
+    harness.send_pointer(RECORDS[2:6])
+    report = harness.replay()
     assert (report["counts"]["messages"], report["counts"]["records"]) == (1, 4)
-    assert world.tables.orders() == last_states(RECORDS[2:6])
-    assert world.sqs.messages == {}
-    assert world.left() == []
+    assert harness.tables.orders() == last_states(RECORDS[2:6])
+    assert harness.sqs.messages == {}
+    assert harness.left() == []
 
 
-def test_records_of_other_keys_in_between_are_applied_as_well(world: World):
-    """With parallelization a batch is every so many records of its shard; all in the range is read, versions decide."""
-    shard(world).records = list(RECORDS)
-    world.send_pointer([RECORDS[0], RECORDS[8]])
-    assert world.replay()["counts"]["records"] == 9
-    assert world.tables.orders() == last_states(RECORDS)
-    assert world.sqs.messages == {}
+def test_records_of_other_keys_in_between_are_applied_as_well(harness: ReplayHarness):
+    """A parallel mapping takes some records of a shard. All records of the range are read; versions decide."""
+    shard(harness).records = list(RECORDS)
+    harness.send_pointer([RECORDS[0], RECORDS[8]])
+    assert harness.replay()["counts"]["records"] == 9
+    assert harness.tables.orders() == last_states(RECORDS)
+    assert harness.sqs.messages == {}
 
 
-def test_records_keep_what_only_get_records_shapes_otherwise(world: World):
-    """Datetimes, identities and the stream's ARN end as Lambda delivers them: an expired item stays in MySQL."""
+def test_hydrated_records_have_the_shape_that_lambda_delivers(harness: ReplayHarness):
+    """Datetimes, identities and the stream's ARN are as Lambda delivers them: an expired item stays in MySQL."""
     records = [change("a", 1), remove("a", 2, identity=TTL_IDENTITY), change("b", 3)]
-    world.send_pointer(records)
-    report = world.replay()
+    harness.send_pointer(records)
+    report = harness.replay()
     assert report["counts"]["ttl_delete"] == 1
-    assert world.tables.orders() == [applied("a", 1), applied("b", 3)]
-    (name,) = world.keys(f"{REPLAYED}{FAILED}hydrated/")
-    assert json.loads(world.bucket.read_json(name)["payload"]) == {"Records": records}
+    assert harness.tables.orders() == [applied("a", 1), applied("b", 3)]
+    (name,) = harness.keys(f"{REPLAYED}{FAILED}hydrated/")
+    assert json.loads(harness.bucket.read_json(name)["payload"]) == {"Records": records}
 
 
-def test_an_iterator_that_expires_is_renewed_behind_what_was_read(world: World):
-    world.streams = Streams(page_size=2)
-    world.streams.expire_once = {2, 4}
-    world.send_pointer(RECORDS)
-    assert world.replay()["counts"]["records"] == len(RECORDS)
-    assert world.sqs.messages == {}
+def test_an_expired_iterator_is_renewed_after_the_last_record(harness: ReplayHarness):
+    harness.streams = Streams(page_size=2)
+    harness.streams.expire_once = {2, 4}
+    harness.send_pointer(RECORDS)
+    assert harness.replay()["counts"]["records"] == len(RECORDS)
+    assert harness.sqs.messages == {}
 
 
 @pytest.mark.parametrize(
@@ -88,24 +91,24 @@ def test_an_iterator_that_expires_is_renewed_behind_what_was_read(world: World):
     ],
 )
 def test_a_wide_range_becomes_several_objects(
-    world: World, bound: str, size: int, objects: int, monkeypatch: pytest.MonkeyPatch
+    harness: ReplayHarness, bound: str, size: int, objects: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(hydrate, bound, size)
-    world.send_pointer(RECORDS)
-    report = world.replay()
+    harness.send_pointer(RECORDS)
+    report = harness.replay()
     assert report["counts"]["batches"] == objects
     assert report["counts"]["records"] == len(RECORDS)
-    assert world.tables.orders() == last_states(RECORDS)
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
 # what the stream has forgotten
 
 
-def test_a_trimmed_range_is_saved_as_far_as_it_is_left_and_named(world: World):
-    """The report says which range is lost, and the pointer is kept until a person has seen to it."""
-    number = world.send_pointer(RECORDS)
-    shard(world).trimmed = 4
-    report = world.replay()
+def test_a_trimmed_range_is_saved_in_part_and_reported(harness: ReplayHarness):
+    """The report names the range, and the message is kept until a person deletes it."""
+    number = harness.send_pointer(RECORDS)
+    shard(harness).trimmed = 4
+    report = harness.replay()
     (lost,) = report["expired"]
     assert {name: lost[name] for name in ("shard", "records", "records_saved", "execution")} == {
         "shard": SHARD,
@@ -114,9 +117,9 @@ def test_a_trimmed_range_is_saved_as_far_as_it_is_left_and_named(world: World):
         "execution": report["execution"],
     }
     assert (lost["start_sequence_number"], lost["first_arrival"]) == ("800000000000000000001", "2026-01-31T00:00:00Z")
-    assert world.tables.orders() == last_states(RECORDS[4:])
-    assert world.sqs.messages == {}
-    assert json.loads(world.bucket.read_json(lost["object"])["message"])["DDBStreamBatchInfo"]["shardId"] == SHARD
+    assert harness.tables.orders() == last_states(RECORDS[4:])
+    assert harness.sqs.messages == {}
+    assert json.loads(harness.bucket.read_json(lost["object"])["message"])["DDBStreamBatchInfo"]["shardId"] == SHARD
     assert number in lost["object"]
     assert any("delete the object" in advice for advice in report["next"])
 
@@ -125,105 +128,105 @@ def test_a_trimmed_range_is_saved_as_far_as_it_is_left_and_named(world: World):
     "how",
     ["the shard is gone", "all of it is trimmed", "idle and trimmed", "the stream is gone", "closed, numbers unknown"],
 )
-def test_a_range_of_which_nothing_is_left(world: World, how: str):
-    world.send_pointer(RECORDS)
+def test_a_range_that_is_gone_is_reported(harness: ReplayHarness, how: str):
+    harness.send_pointer(RECORDS)
     if how == "the stream is gone":
-        world.streams.shards.clear()
-    shard(world).gone = how == "the shard is gone"
-    shard(world).trimmed = len(RECORDS)
-    shard(world).closed = how in ("all of it is trimmed", "closed, numbers unknown")
-    world.streams.knows_numbers = how != "closed, numbers unknown"
-    report = world.replay()
+        harness.streams.shards.clear()
+    shard(harness).gone = how == "the shard is gone"
+    shard(harness).trimmed = len(RECORDS)
+    shard(harness).closed = how in ("all of it is trimmed", "closed, numbers unknown")
+    harness.streams.knows_numbers = how != "closed, numbers unknown"
+    report = harness.replay()
     assert [(lost["records"], lost["records_saved"]) for lost in report["expired"]] == [(9, 0)]
     assert report["counts"]["expired"] == 1
-    assert world.sqs.messages == {}
-    assert world.tables.orders() == []
+    assert harness.sqs.messages == {}
+    assert harness.tables.orders() == []
 
 
-def test_trimmed_while_it_is_read(world: World):
-    """What was read and what lies behind the hole are saved; the hole makes the range an expired one."""
-    world.streams = Streams(page_size=2)
-    world.send_pointer(RECORDS)
+def test_a_range_trimmed_while_it_is_read_is_expired(harness: ReplayHarness):
+    """The records before and after the hole are stored. The hole makes the range an expired one."""
+    harness.streams = Streams(page_size=2)
+    harness.send_pointer(RECORDS)
 
     def trim(call: int) -> None:
         if call == 2:
-            shard(world).trimmed = 5
+            shard(harness).trimmed = 5
 
-    world.streams.before_page = trim
-    report = world.replay()
+    harness.streams.before_page = trim
+    report = harness.replay()
     assert [lost["records_saved"] for lost in report["expired"]] == [6]
-    assert world.tables.orders() == last_states(RECORDS[:2] + RECORDS[5:])
+    assert harness.tables.orders() == last_states(RECORDS[:2] + RECORDS[5:])
 
 
-def test_an_expired_range_is_named_until_a_person_has_seen_to_it(world: World):
-    """Also where the replay that found it was stopped before its report."""
-    world.send_pointer(RECORDS)
-    shard(world).trimmed = len(RECORDS)
-    first = Execution(world).until("plan")
+def test_an_expired_range_is_reported_until_it_is_deleted(harness: ReplayHarness):
+    """This holds where the replay that found it was stopped before its report."""
+    harness.send_pointer(RECORDS)
+    shard(harness).trimmed = len(RECORDS)
+    first = ReplayExecution(harness).until("plan")
     first.stop()
-    assert world.sqs.messages == {}
-    world.put_batch([change("z", 1)])
-    (lost,) = world.replay()["expired"]
+    assert harness.sqs.messages == {}
+    harness.put_batch([change("z", 1)])
+    (lost,) = harness.replay()["expired"]
     assert lost["execution"] == first.name
-    del world.s3.objects[lost["object"]]
-    world.pointers.clear()
-    world.put_batch([change("z", 2)])
-    assert world.replay()["expired"] == []
+    del harness.s3.objects[lost["object"]]
+    harness.pointers.clear()
+    harness.put_batch([change("z", 2)])
+    assert harness.replay()["expired"] == []
 
 
-def test_read_again_after_trimming_the_rest_never_covers_the_whole(world: World):
-    """Killed between writing the batch and deleting its message, and started again a day later."""
-    world.send_pointer(RECORDS)
-    execution = Execution(world, retries=0).until("hydrate")
+def test_a_range_trimmed_while_it_is_read_is_not_whole(harness: ReplayHarness):
+    """The replay is killed before it deletes the message, and starts again a day later."""
+    harness.send_pointer(RECORDS)
+    execution = ReplayExecution(harness, retries=0).until("hydrate")
     for call in range(1, 10):  # until it dies right behind the write of the batch
-        world.faults.kill(call, "after")
+        harness.faults.kill(call, "after")
         with pytest.raises(StoppedError):
             execution.resume()
-        world.faults.revive()
-        if world.left():
+        harness.faults.revive()
+        if harness.left():
             break
-        world.clock.advance(200)
-    assert world.left()
-    assert world.sqs.messages
-    world.clock.advance(86_400)
-    shard(world).trimmed = 8
+        harness.clock.advance(200)
+    assert harness.left()
+    assert harness.sqs.messages
+    harness.clock.advance(86_400)
+    shard(harness).trimmed = 8
     execution.stop()
-    world.replay()
-    assert world.tables.orders() == last_states(RECORDS)
+    harness.replay()
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
 @pytest.mark.parametrize(("trimmed", "expired"), [(0, []), (4, [5])])
-def test_a_number_that_an_emulator_does_not_know_is_looked_for_from_the_oldest_record(
-    world: World, trimmed: int, expired: list[int]
+def test_an_unknown_sequence_number_is_searched_from_the_oldest(
+    harness: ReplayHarness, trimmed: int, expired: list[int]
 ):
-    world.streams.knows_numbers = False
-    world.send_pointer(RECORDS)
-    shard(world).trimmed = trimmed
-    report = world.replay()
+    harness.streams.knows_numbers = False
+    harness.send_pointer(RECORDS)
+    shard(harness).trimmed = trimmed
+    report = harness.replay()
     assert ([lost["records_saved"] for lost in report["expired"]], report["problems"]) == (expired, [])
-    assert world.sqs.messages == {}
-    assert world.tables.orders() == last_states(RECORDS[trimmed:])
+    assert harness.sqs.messages == {}
+    assert harness.tables.orders() == last_states(RECORDS[trimmed:])
 
 
 @pytest.mark.parametrize("trimmed", [0, 4])
-def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(world: World, trimmed: int):
-    """Some records came, then empty pages: the message stays, also where the start is lost."""
-    world.streams = Streams(page_size=2)
-    number = world.send_pointer(RECORDS)
-    shard(world).trimmed = trimmed
+def test_an_idle_shard_is_no_proof_of_loss(harness: ReplayHarness, trimmed: int):
+    """Some records were read, then empty pages. The message stays, even if the start is trimmed."""
+    harness.streams = Streams(page_size=2)
+    number = harness.send_pointer(RECORDS)
+    shard(harness).trimmed = trimmed
 
     def fall_idle(call: int) -> None:
-        world.streams.empty_pages = 1000 if call > 1 else 0
+        harness.streams.empty_pages = 1000 if call > 1 else 0
 
-    world.streams.before_page = fall_idle
-    report = world.replay()
-    assert (list(world.sqs.messages), report["expired"], len(report["problems"])) == ([number], [], 1)
-    world.streams.before_page = lambda _: None
-    world.streams.empty_pages = 0
-    report = world.replay()
+    harness.streams.before_page = fall_idle
+    report = harness.replay()
+    assert (list(harness.sqs.messages), report["expired"], len(report["problems"])) == ([number], [], 1)
+    harness.streams.before_page = lambda _: None
+    harness.streams.empty_pages = 0
+    report = harness.replay()
     assert [lost["records_saved"] for lost in report["expired"]] == [5] * bool(trimmed)
-    assert world.sqs.messages == {}
-    assert world.tables.orders() == last_states(RECORDS[trimmed:])
+    assert harness.sqs.messages == {}
+    assert harness.tables.orders() == last_states(RECORDS[trimmed:])
 
 
 # what is not what it should be
@@ -234,43 +237,43 @@ def test_what_an_idle_shard_has_not_given_yet_is_not_given_up(world: World, trim
     [(True, slice(0)), (True, slice(3)), (True, slice(3, 9)), (False, slice(3))],
     ids=["nothing", "its start", "its end", "its start, found from the oldest record"],
 )
-def test_a_shard_that_gives_a_part_of_the_range_is_no_proof_of_loss(world: World, held: slice, knows_numbers: bool):
-    """Nothing says that it was trimmed: the message stays."""
-    world.streams.knows_numbers = knows_numbers
-    number = world.send_pointer(RECORDS)
+def test_a_partial_range_is_no_proof_of_loss(harness: ReplayHarness, held: slice, knows_numbers: bool):
+    """Nothing shows that the range was trimmed: the message stays."""
+    harness.streams.knows_numbers = knows_numbers
+    number = harness.send_pointer(RECORDS)
 
     def close(_: int) -> None:
-        shard(world).records, shard(world).closed = RECORDS[held], True
+        shard(harness).records, shard(harness).closed = RECORDS[held], True
 
-    world.streams.before_page = close
-    report = world.replay()
-    assert (list(world.sqs.messages), report["expired"]) == ([number], [])
-    assert "has forgotten none" in report["problems"][0]["problem"]
-    assert world.tables.orders() == last_states(RECORDS[held])
+    harness.streams.before_page = close
+    report = harness.replay()
+    assert (list(harness.sqs.messages), report["expired"]) == ([number], [])
+    assert "has trimmed none" in report["problems"][0]["problem"]
+    assert harness.tables.orders() == last_states(RECORDS[held])
 
 
-def test_empty_pages_without_end_are_no_proof_of_loss(world: World):
-    """The message stays, the report says why, and the next run reads it."""
-    world.streams.empty_pages = 1000
-    number = world.send_pointer(RECORDS)
-    report = world.replay()
-    assert list(world.sqs.messages) == [number]
+def test_empty_pages_without_end_are_no_proof_of_loss(harness: ReplayHarness):
+    """The message stays, the report says why, and the next replay reads it."""
+    harness.streams.empty_pages = 1000
+    number = harness.send_pointer(RECORDS)
+    report = harness.replay()
+    assert list(harness.sqs.messages) == [number]
     assert report["expired"] == []
-    assert "has forgotten none" in report["problems"][0]["problem"]
+    assert "has trimmed none" in report["problems"][0]["problem"]
     assert any("`problems`" in advice for advice in report["next"])
-    world.streams.empty_pages = 0
-    world.replay()
-    assert world.sqs.messages == {}
-    assert world.tables.orders() == last_states(RECORDS)
+    harness.streams.empty_pages = 0
+    harness.replay()
+    assert harness.sqs.messages == {}
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
-def test_a_bisected_or_consolidated_pointer_is_replayed_and_stays(world: World):
-    """It stands for more than its range holds."""
-    number = world.send_pointer(RECORDS, batchSize=40)
-    report = world.replay()
+def test_a_bisected_pointer_is_replayed_and_stays(harness: ReplayHarness):
+    """Its batch size is larger than the number of records in its range."""
+    number = harness.send_pointer(RECORDS, batchSize=40)
+    report = harness.replay()
     assert [(p["source"], "stands for 40" in p["problem"]) for p in report["problems"]] == [(f"message {number}", True)]
-    assert list(world.sqs.messages) == world.sqs.visible == [number]
-    assert world.tables.orders() == last_states(RECORDS)
+    assert list(harness.sqs.messages) == harness.sqs.visible == [number]
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
 GOOD = failure(RECORDS)
@@ -291,95 +294,95 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_message_that_is_not_ours_is_reported_and_left_and_the_rest_goes_on(world: World, body: str):
-    foreign = world.sqs.send(body)
-    world.send_pointer(RECORDS)
-    report = world.replay()
+def test_a_foreign_message_is_reported_and_stays(harness: ReplayHarness, body: str):
+    foreign = harness.sqs.send(body)
+    harness.send_pointer(RECORDS)
+    report = harness.replay()
     assert [problem["source"] for problem in report["problems"]] == [f"message {foreign}"]
-    assert world.sqs.visible == [foreign]
-    assert world.tables.orders() == last_states(RECORDS)
+    assert harness.sqs.visible == [foreign]
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
-def test_a_queue_full_of_messages_that_stay_is_not_gone_through_for_ever(world: World):
-    """Their time is over and they come back, call after call, while ours wait among them."""
+def test_a_queue_of_messages_that_stay_is_read_once(harness: ReplayHarness):
+    """Their visibility timeout ends and they are received again, among messages that wait."""
     for number in range(40):
-        world.sqs.send(json.dumps({"not": f"ours {number}"}))
-    world.send_pointer(RECORDS)
-    world.out_of_time = lambda: world.clock.advance(100) or True
-    assert world.replay()["counts"]["messages"] <= 1
-    world.out_of_time = lambda: False
-    world.clock.advance(200)
-    world.replay()
-    assert len(world.sqs.messages) == 40
-    assert world.tables.orders() == last_states(RECORDS)
+        harness.sqs.send(json.dumps({"not": f"ours {number}"}))
+    harness.send_pointer(RECORDS)
+    harness.out_of_time = lambda: harness.clock.advance(100) or True
+    assert harness.replay()["counts"]["messages"] <= 1
+    harness.out_of_time = lambda: False
+    harness.clock.advance(200)
+    harness.replay()
+    assert len(harness.sqs.messages) == 40
+    assert harness.tables.orders() == last_states(RECORDS)
 
 
-def test_what_each_call_could_not_read_is_reported(world: World):
-    """A call has time for two messages here; the next one does not see what stays."""
+def test_what_each_call_could_not_read_is_reported(harness: ReplayHarness):
+    """A call has time for two messages. The next call does not receive the ones that stay."""
     foreign = []
     for start in (0, 4):
-        foreign.append(world.sqs.send(json.dumps({"not": f"ours {start}"})))
-        world.send_pointer(RECORDS[start : start + 4])
+        foreign.append(harness.sqs.send(json.dumps({"not": f"ours {start}"})))
+        harness.send_pointer(RECORDS[start : start + 4])
     looked = iter(range(1, 100))
-    world.out_of_time = lambda: next(looked) % 2 == 0
-    execution = Execution(world).until("check")
+    harness.out_of_time = lambda: next(looked) % 2 == 0
+    execution = ReplayExecution(harness).until("check")
     assert execution.trail.count("hydrate") > 1
-    world.out_of_time = lambda: False
+    harness.out_of_time = lambda: False
     report = execution.resume()
     assert {problem["source"] for problem in report["problems"]} >= {f"message {number}" for number in foreign}
     assert report["counts"]["messages"] == 2
 
 
-def test_only_the_shards_that_were_asked_for(world: World):
-    world.send_pointer(RECORDS[:3])
-    other = world.send_pointer([change("z", 50)], shardId=CHILD)
-    world.replay({"shards": [SHARD]})
-    assert world.sqs.visible == [other]
-    assert world.tables.orders() == last_states(RECORDS[:3])
+def test_shards_selects_messages(harness: ReplayHarness):
+    harness.send_pointer(RECORDS[:3])
+    other = harness.send_pointer([change("z", 50)], shardId=CHILD)
+    harness.replay({"shards": [SHARD]})
+    assert harness.sqs.visible == [other]
+    assert harness.tables.orders() == last_states(RECORDS[:3])
 
 
-def test_max_batches_bounds_the_messages_taken(world: World):
+def test_max_batches_bounds_the_messages_taken(harness: ReplayHarness):
     for n in range(25):
-        world.send_pointer([change(f"k{n:02d}", 100 + n)])
-    world.out_of_time = lambda: True
-    report = world.replay({"max_batches": 13})
+        harness.send_pointer([change(f"k{n:02d}", 100 + n)])
+    harness.out_of_time = lambda: True
+    report = harness.replay({"max_batches": 13})
     assert (report["counts"]["messages"], report["counts"]["batches"]) == (13, 13)
-    assert len(world.sqs.visible) == 12
-    assert len(world.tables.orders()) == 13
+    assert len(harness.sqs.visible) == 12
+    assert len(harness.tables.orders()) == 13
 
 
-def test_a_dry_run_leaves_every_message_visible_and_saves_nothing(world: World):
-    world.send_pointer(RECORDS)
-    world.send_pointer([change("z", 99)], shardId=CHILD)
-    world.streams.shard(ARN, CHILD).trimmed = 1
-    report = world.replay({"dry_run": True})
+def test_a_dry_run_leaves_every_message_visible(harness: ReplayHarness):
+    harness.send_pointer(RECORDS)
+    harness.send_pointer([change("z", 99)], shardId=CHILD)
+    harness.streams.shard(ARN, CHILD).trimmed = 1
+    report = harness.replay({"dry_run": True})
     assert (report["outcome"], report["counts"]["changes"], report["counts"]["expired"]) == ("planned", 9, 1)
-    assert len(world.sqs.visible) == 2
-    assert world.tables.sidecar() == []
-    assert world.left() == world.keys(EXPIRED) == world.keys(REPLAYED) == []
+    assert len(harness.sqs.visible) == 2
+    assert harness.tables.sidecar() == []
+    assert harness.left() == harness.keys(EXPIRED) == harness.keys(REPLAYED) == []
 
 
 @mock_aws
-def test_the_queue_as_boto3_gives_it(world: World):
-    """The same through a real client, whose answers moto gives."""
+def test_the_queue_as_boto3_gives_it(harness: ReplayHarness):
+    """A real client, answered by moto."""
     sqs = boto3.client("sqs", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     queue = sqs.create_queue(QueueName="failures")["QueueUrl"]
     for start in (0, 4):
         sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(failure(RECORDS[start : start + 4])))
     sqs.send_message(QueueUrl=queue, MessageBody="not ours")
-    shard(world).records = list(RECORDS)
-    options: dict[str, Any] = {"streams": world.streams, "bucket": world.bucket, "source": SOURCE}
+    shard(harness).records = list(RECORDS)
+    options: dict[str, Any] = {"streams": harness.streams, "bucket": harness.bucket, "source": SOURCE, "replay": REPLAY}
     hydrator = hydrate.Hydrator(sqs=sqs, queue_url=queue, **options)
-    assert hydrator.anything()
-    done = hydrator.run(100, lambda: False)
-    assert (done.messages, len(done.problems), len(world.left())) == (2, 1, 2)
+    assert hydrator.has_messages()
+    done = hydrator.hydrate(100, lambda: False)
+    assert (done.messages, len(done.problems), len(harness.left())) == (2, 1, 2)
     assert sqs.receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "not ours"
 
 
-def test_numbers_that_botocore_refuses_to_send(world: World):
-    """A shard's name may be too short for the API: the client raises before it asks, and the others go on."""
+def test_a_message_that_botocore_refuses_to_send_is_reported(harness: ReplayHarness):
+    """boto3 raises for a shardId that is too short. The other messages are processed."""
     client = boto3.client("dynamodbstreams", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-    number = world.sqs.send(json.dumps(failure(RECORDS, shardId="short")))
-    options: dict[str, Any] = {"streams": client, "bucket": world.bucket, "source": SOURCE}
-    done = hydrate.Hydrator(sqs=world.sqs, queue_url=QUEUE, **options).run(100, lambda: False)
+    number = harness.sqs.send(json.dumps(failure(RECORDS, shardId="short")))
+    options: dict[str, Any] = {"streams": client, "bucket": harness.bucket, "source": SOURCE, "replay": REPLAY}
+    done = hydrate.Hydrator(sqs=harness.sqs, queue_url=QUEUE, **options).hydrate(100, lambda: False)
     assert [problem["source"] for problem in done.problems] == [f"message {number}"]

@@ -1,4 +1,4 @@
-"""For any set of failed batches, any split and any interruption, the end is the last state of each key."""
+"""Any set of failed batches, however split and interrupted, ends in the last state of each key."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.support.backlogs import Backlog, backlogs
-from tests.support.replay import World
+from tests.support.backlogs import GeneratedBacklog, backlogs
+from tests.support.replay import ReplayHarness
 
 
 @settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(backlog=backlogs)
-def test_any_backlog_however_cut_split_and_interrupted(make_world: Callable[..., World], backlog: Backlog):
+def test_any_backlog_is_replayed_however_interrupted(
+    make_harness: Callable[..., ReplayHarness], backlog: GeneratedBacklog
+):
     """Batches overlap, repeat, are bisected, come from parent and child shards and from two streams of one table."""
-    backlog.assert_replays(make_world)
+    backlog.assert_replays(make_harness)

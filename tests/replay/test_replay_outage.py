@@ -1,4 +1,4 @@
-"""MySQL goes down again in the middle: the workflow waits and goes on; past its bound the rest stays in place."""
+"""MySQL goes down during a replay: the workflow waits and goes on. Past the limit, the rest stays in place."""
 
 from __future__ import annotations
 
@@ -16,274 +16,276 @@ from dlq_replayer.splits import split_of
 from tests.support.deliveries import Parameters
 from tests.support.fake_mysql import FakeMySQL
 from tests.support.records import ARN
-from tests.support.replay import SHARD, Execution, World, applied, change
+from tests.support.replay import SHARD, ReplayExecution, ReplayHarness, applied, change
 
 
-def fill(world: World) -> None:
+def fill(harness: ReplayHarness) -> None:
     for number in range(40):
-        world.put_batch([change(f"k{number:02d}", number)])
+        harness.put_batch([change(f"k{number:02d}", number)])
 
 
 ROWS = [applied(f"k{number:02d}", number) for number in range(40)]
 
 
-def test_started_while_mysql_is_down_it_waits_and_goes_on(world: World):
-    fill(world)
-    world.server.down = True
-    execution = Execution(world)
+def test_a_replay_started_in_an_outage_waits_and_goes_on(harness: ReplayHarness):
+    fill(harness)
+    harness.server.down = True
+    execution = ReplayExecution(harness)
     waits = iter(range(100))
 
     def mend() -> None:
-        world.server.down = next(waits) < 3
+        harness.server.down = next(waits) < 3
 
     execution.on_wait = mend
     assert execution.resume()["outcome"] == "complete"
     assert execution.trail[:12] == ["start", *["hydrate", "check"] * 5, "collect"]
-    assert world.tables.orders() == ROWS
+    assert harness.tables.orders() == ROWS
 
 
-def test_past_its_bound_it_ends_and_nothing_was_touched(world: World):
-    fill(world)
-    before = dict(world.s3.objects)
-    world.server.down = True
-    report = world.replay()
+def test_a_replay_that_gives_up_has_changed_nothing(harness: ReplayHarness):
+    fill(harness)
+    before = dict(harness.s3.objects)
+    harness.server.down = True
+    report = harness.replay()
     assert report["outcome"] == "database_down"
     assert "MySQL error 2003" in report["reason"]
-    assert "start the replay again" in report["next"][0]
-    assert before.items() <= world.s3.objects.items()
-    assert world.lock_table.holder is None
-    world.server.down = False
-    assert world.replay()["outcome"] == "complete"
-    assert world.tables.orders() == ROWS
+    assert "start a new replay" in report["next"][0]
+    assert before.items() <= harness.s3.objects.items()
+    assert harness.lock_table.holder is None
+    harness.server.down = False
+    assert harness.replay()["outcome"] == "complete"
+    assert harness.tables.orders() == ROWS
 
 
-def test_an_account_that_needs_tls_holds_the_replay(world: World, server: Any, monkeypatch: pytest.MonkeyPatch):
+def test_an_account_that_needs_tls_holds_the_replay(
+    harness: ReplayHarness, server: Any, monkeypatch: pytest.MonkeyPatch
+):
     """Without TLS the driver would need a package that the zips do not contain."""
-    fill(world)
-    before, mended, fake = dict(world.s3.objects), world.database, FakeMySQL()
+    fill(harness)
+    before, mended, fake = dict(harness.s3.objects), harness.database, FakeMySQL()
     monkeypatch.setattr(pymysql._auth, "_have_cryptography", False)  # noqa: SLF001
     address = {"hostname": server.host, "port": fake.port, "db": server.database, "driver": "mysql"}
     parameters = Parameters(**address, username=server.app.user, password=server.app.password)
     without_tls = MySQLSettings(param_name="p", secret_arn="s", tls="off", connect_timeout=2)
-    world.database = MySQLDatabase(without_tls, parameters, mapping.load())
+    harness.database = MySQLDatabase(without_tls, parameters, mapping.load())
 
-    report = world.replay()
+    report = harness.replay()
 
     assert report["outcome"] == "database_down"
     assert "MySQL error 2061: the account logs in with caching_sha2_password" in report["reason"]
-    assert before.items() <= world.s3.objects.items()
+    assert before.items() <= harness.s3.objects.items()
     fake.close()
-    world.database = mended
-    assert world.replay()["outcome"] == "complete"
-    assert world.tables.orders() == ROWS
+    harness.database = mended
+    assert harness.replay()["outcome"] == "complete"
+    assert harness.tables.orders() == ROWS
 
 
-def test_the_stream_does_not_forget_while_mysql_is_waited_for(world: World):
-    """Pointers become batches before the database is asked for, and those that come while it is waited for as well."""
+def test_messages_are_hydrated_during_the_wait_for_mysql(harness: ReplayHarness):
+    """Messages become batches before the database is checked, and again during the wait."""
     early, late = [change("a", 1)], [change("b", 2)]
-    world.streams.shard(ARN, SHARD).records = early + late
-    world.send_pointer(early)
-    world.server.down = True
-    execution = Execution(world)
+    harness.streams.shard(ARN, SHARD).records = early + late
+    harness.send_pointer(early)
+    harness.server.down = True
+    execution = ReplayExecution(harness)
     waits = iter(range(100))
     saved = []
 
     def meanwhile() -> None:
-        saved.append(len(world.left()))
+        saved.append(len(harness.left()))
         wait = next(waits)
         if wait == 1:
-            world.send_pointer(late)
+            harness.send_pointer(late)
         if wait == 3:
-            world.streams.shard(ARN, SHARD).records = []
-            world.server.down = False
+            harness.streams.shard(ARN, SHARD).records = []
+            harness.server.down = False
 
     execution.on_wait = meanwhile
     report = execution.resume()
     assert saved == [1, 1, 2, 2]
-    assert world.tables.orders() == [applied("a", 1), applied("b", 2)]
+    assert harness.tables.orders() == [applied("a", 1), applied("b", 2)]
     assert (report["counts"]["messages"], report["counts"]["expired"], report["problems"]) == (2, 0, [])
 
 
-def test_past_its_bound_what_the_queue_held_is_safe_in_the_bucket(world: World):
+def test_after_giving_up_queue_messages_are_in_the_bucket(harness: ReplayHarness):
     records = [change("a", 1)]
-    world.streams.shard(ARN, SHARD).records = records
-    world.send_pointer(records)
-    world.server.down = True
-    report = world.replay()
+    harness.streams.shard(ARN, SHARD).records = records
+    harness.send_pointer(records)
+    harness.server.down = True
+    report = harness.replay()
     assert (report["outcome"], report["counts"]["messages"]) == ("database_down", 1)
-    world.streams.shard(ARN, SHARD).records = []
-    world.server.down = False
-    world.replay()
-    assert world.tables.orders() == [applied("a", 1)]
+    harness.streams.shard(ARN, SHARD).records = []
+    harness.server.down = False
+    harness.replay()
+    assert harness.tables.orders() == [applied("a", 1)]
 
 
 @pytest.mark.parametrize("given", [{}, {"dry_run": True}], ids=["replay", "dry run"])
-def test_a_message_that_stays_is_told_once_however_long_the_wait(world: World, given: dict[str, bool]):
+def test_a_message_that_stays_is_reported_once(harness: ReplayHarness, given: dict[str, bool]):
     records = [change("a", 1)]
-    world.streams.shard(ARN, SHARD).records = records
-    world.send_pointer(records)
-    world.sqs.send("not ours")
-    world.send_pointer([change("b", 2)], batchSize=9)
-    world.server.down = True
-    execution = Execution(world, given)
+    harness.streams.shard(ARN, SHARD).records = records
+    harness.send_pointer(records)
+    harness.sqs.send("not ours")
+    harness.send_pointer([change("b", 2)], batchSize=9)
+    harness.server.down = True
+    execution = ReplayExecution(harness, given)
     waits = iter(range(100))
 
     def mend() -> None:
-        world.server.down = next(waits) < 3
+        harness.server.down = next(waits) < 3
 
     execution.on_wait = mend
     report = execution.resume()
     assert (report["counts"]["messages"], report["counts"]["batches"], report["counts"]["problems"]) == (1, 2, 2)
-    assert len(world.sqs.messages) == (3 if given else 2)
-    assert len(world.keys(f"replay/{execution.name}/problems/hydrate")) == 1
+    assert len(harness.sqs.messages) == (3 if given else 2)
+    assert len(harness.keys(f"replay/{execution.name}/problems/hydrate")) == 1
 
 
-def test_a_problem_is_told_as_long_as_its_message_stays(world: World):
-    """Hidden from the look after it, it is still there; gone at a later one, it is told no more."""
-    foreign = world.sqs.send("not ours")
+def test_a_problem_is_reported_while_its_message_stays(harness: ReplayHarness):
+    """The problem stays while the message is hidden, and goes when the message is stored."""
+    foreign = harness.sqs.send("not ours")
     late = [change("b", 2)]
-    world.send_pointer([change("a", 1)])
-    idle = world.send_pointer(late)
-    world.streams.before_page = lambda call: setattr(world.streams, "empty_pages", 1000 if call > 1 else 0)
-    world.server.down = True
+    harness.send_pointer([change("a", 1)])
+    idle = harness.send_pointer(late)
+    harness.streams.before_page = lambda call: setattr(harness.streams, "empty_pages", 1000 if call > 1 else 0)
+    harness.server.down = True
     looked, waits = iter(range(1, 100)), iter(range(100))
-    world.out_of_time = lambda: next(looked) == 2  # the first look has time for two messages
-    execution = Execution(world)
+    harness.out_of_time = lambda: next(looked) == 2  # the first look has time for two messages
+    execution = ReplayExecution(harness)
 
     def mend() -> None:
         wait = next(waits)
-        world.streams.before_page = lambda _: setattr(world.streams, "empty_pages", 0)
-        world.clock.advance(200 if wait == 1 else 0)
-        world.server.down = wait < 2
+        harness.streams.before_page = lambda _: setattr(harness.streams, "empty_pages", 0)
+        harness.clock.advance(200 if wait == 1 else 0)
+        harness.server.down = wait < 2
 
     execution.on_wait = mend
     execution.until("check")
-    known = world.bucket.read_json(f"replay/{execution.name}/problems/hydrate.json")
+    known = harness.bucket.read_json(f"replay/{execution.name}/problems/hydrate.json")
     assert {problem["source"] for problem in known} == {f"message {foreign}", f"message {idle}"}
     report = execution.resume()
     assert [problem["source"] for problem in report["problems"]] == [f"message {foreign}"]
-    assert list(world.sqs.messages) == [foreign] != [idle]
-    assert world.tables.orders() == [applied("a", 1), applied("b", 2)]
+    assert list(harness.sqs.messages) == [foreign] != [idle]
+    assert harness.tables.orders() == [applied("a", 1), applied("b", 2)]
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_down_in_the_middle_of_the_drain_its_lanes_wait_and_go_on(make_world: Callable[..., World], at: int):
-    world = make_world(concurrency=4)
-    fill(world)
-    execution = Execution(world).until("drain")
+def test_lanes_wait_for_a_database_that_goes_down_and_go_on(make_harness: Callable[..., ReplayHarness], at: int):
+    harness = make_harness(concurrency=4)
+    fill(harness)
+    execution = ReplayExecution(harness).until("drain")
     drained = iter(range(1, 100))
 
     def fail(operation: str) -> None:
         if "replaying" in operation and next(drained) == at:
-            world.server.down = True
+            harness.server.down = True
 
     def mend() -> None:
-        world.server.down = False
+        harness.server.down = False
 
-    world.database.before_execute, execution.on_wait = fail, mend
+    harness.database.before_execute, execution.on_wait = fail, mend
     report = execution.resume()
     assert report["outcome"] == "complete"
     assert report["counts"]["applied"] == 40
-    assert world.tables.orders() == ROWS
-    assert world.left() == []
+    assert harness.tables.orders() == ROWS
+    assert harness.left() == []
 
 
-def test_each_outage_in_the_middle_has_the_whole_bound(world: World):
-    """A lane that has gone on in between begins to wait anew."""
-    fill(world)
-    execution = Execution(world, {"concurrency": 1}).until("drain")
-    world.server.down = True
-    waiting = world.steps().drain(execution.lanes[0])
-    assert waiting["waiting_since"] == world.clock().isoformat()
-    world.clock.advance(3_000)
-    world.server.down = False
+def test_each_outage_of_a_lane_has_the_whole_time_limit(harness: ReplayHarness):
+    """The wait of a lane starts over after progress."""
+    fill(harness)
+    execution = ReplayExecution(harness, {"concurrency": 1}).until("drain")
+    harness.server.down = True
+    waiting = harness.steps().drain(execution.lanes[0])
+    assert waiting["waiting_since"] == harness.clock().isoformat()
+    harness.clock.advance(3_000)
+    harness.server.down = False
     replaying = []
 
     def fail_again(operation: str) -> None:
         replaying.append(operation)
-        world.server.down = len(replaying) > 1
+        harness.server.down = len(replaying) > 1
 
-    world.database.before_execute = fail_again
-    world.out_of_time = lambda: False
+    harness.database.before_execute = fail_again
+    harness.out_of_time = lambda: False
     lanes = waiting | {"splits": 2, "lanes": 1}
-    world.s3.objects |= {
-        key.replace("/00000/", "/00001/"): body for key, body in world.s3.objects.items() if "/splits/00000/" in key
+    harness.s3.objects |= {
+        key.replace("/00000/", "/00001/"): body for key, body in harness.s3.objects.items() if "/splits/00000/" in key
     }
-    again = world.steps().drain(lanes)
-    assert (again["outcome"], again["waiting_since"]) == ("waiting", world.clock().isoformat())
+    again = harness.steps().drain(lanes)
+    assert (again["outcome"], again["waiting_since"]) == ("waiting", harness.clock().isoformat())
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_batch_of_two_splits_stays_until_both_are_drained(world: World, first: int):
+def test_a_batch_of_two_splits_stays_until_both_are_drained(harness: ReplayHarness, first: int):
     keys = [next(key for n in range(100) if split_of(key := f"k{n}", 2) == split) for split in (0, 1)]
-    key = world.put_batch([change(keys[0], 1), change(keys[1], 2)])
-    execution = Execution(world, {"concurrency": 2}).until("drain")
+    key = harness.put_batch([change(keys[0], 1), change(keys[1], 2)])
+    execution = ReplayExecution(harness, {"concurrency": 2}).until("drain")
     done = [{"outcome": "failed", "lane": lane} for lane in (0, 1)]
-    done[first] = world.steps().drain(execution.lanes[first])
+    done[first] = harness.steps().drain(execution.lanes[first])
     assert done[first]["outcome"] == "done"
     execution.action, execution.state = "settle", execution.state | {"drained": done}
     assert execution.resume()["outcome"] == "incomplete"
-    assert world.left() == [key]
-    assert len(world.tables.orders()) == 1
+    assert harness.left() == [key]
+    assert len(harness.tables.orders()) == 1
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_down_for_good_what_is_done_is_settled_and_the_rest_in_place(make_world: Callable[..., World], at: int):
-    """Four lanes of one split each; the next replay takes up the rest."""
-    world = make_world(concurrency=4)
-    fill(world)
-    execution = Execution(world).until("drain")
+def test_a_database_down_for_good_leaves_only_the_rest(make_harness: Callable[..., ReplayHarness], at: int):
+    """Four lanes have one split each. The next replay takes the rest."""
+    harness = make_harness(concurrency=4)
+    fill(harness)
+    execution = ReplayExecution(harness).until("drain")
     drained = iter(range(1, 10_000))
 
     def fail(operation: str) -> None:
-        world.server.down = world.server.down or ("replaying" in operation and next(drained) >= at)
+        harness.server.down = harness.server.down or ("replaying" in operation and next(drained) >= at)
 
-    world.database.before_execute = fail
+    harness.database.before_execute = fail
     report = execution.resume()
-    done = len(world.tables.orders())
+    done = len(harness.tables.orders())
     assert report["outcome"] == "incomplete"
     assert "MySQL error 2003" in report["reason"]
     assert (report["counts"]["settled"], report["counts"]["left"]) == (done, 40 - done)
-    assert (len(world.keys(REPLAYED)), len(world.left())) == (done, 40 - done)
+    assert (len(harness.keys(REPLAYED)), len(harness.left())) == (done, 40 - done)
     assert (done == 0) == (at == 1)
-    world.server.down = False
-    world.database.before_execute = lambda _: None
-    assert world.replay()["outcome"] == "complete"
-    assert world.tables.orders() == ROWS
+    harness.server.down = False
+    harness.database.before_execute = lambda _: None
+    assert harness.replay()["outcome"] == "complete"
+    assert harness.tables.orders() == ROWS
 
 
-def test_a_record_that_cannot_be_parked_keeps_its_batch_in_place(world: World):
-    """The bucket takes no quarantined records: the step is tried again and again, then the rest goes on."""
-    key = world.put_batch([change("a", 1, merchant_id=None)])
-    world.put_batch([change("b", 2)])
-    put = world.s3.put_object
+def test_a_record_that_cannot_be_parked_keeps_its_batch_in_place(harness: ReplayHarness):
+    """The bucket refuses quarantined records: the lane is retried, fails, and the others go on."""
+    key = harness.put_batch([change("a", 1, merchant_id=None)])
+    harness.put_batch([change("b", 2)])
+    put = harness.s3.put_object
 
     def refuse(**given: str) -> dict[str, str]:
         if given["Key"].startswith("quarantine/"):
             raise OSError("no room")
         return put(**given)
 
-    world.s3.put_object = refuse
-    execution = Execution(world).until("drain")
+    harness.s3.put_object = refuse
+    execution = ReplayExecution(harness).until("drain")
     with pytest.raises(Exception, match="cannot park"):
         execution.resume()
     # The lane is lost, as the Map's Catch has it; the other one has drained its split.
-    done = world.steps().drain(execution.lanes[1])
+    done = harness.steps().drain(execution.lanes[1])
     execution.action, execution.state = "settle", execution.state | {"drained": [{"outcome": "failed"}, done]}
     assert execution.resume()["outcome"] == "incomplete"
-    assert key in world.left()
-    world.s3.put_object = put
-    world.replay()
-    assert world.left() == []
-    assert len(world.keys("quarantine/a/")) == 1
+    assert key in harness.left()
+    harness.s3.put_object = put
+    harness.replay()
+    assert harness.left() == []
+    assert len(harness.keys("quarantine/a/")) == 1
 
 
-def test_a_survey_asks_mysql_again_and_again_without_writing(world: World):
-    """A dry run that MySQL leaves is an error of that step; tried again it counts the same."""
-    fill(world)
-    execution = Execution(world, {"dry_run": True}).until("plan")
+def test_a_dry_run_is_retried_without_writing(harness: ReplayHarness):
+    """An outage during a dry run is an error of its step. The retry counts the same."""
+    fill(harness)
+    execution = ReplayExecution(harness, {"dry_run": True}).until("plan")
     state = execution.state
-    world.out_of_time = lambda: True
+    harness.out_of_time = lambda: True
     execution.resume()
     assert execution.trail.count("plan") == state["collected"]["splits"]
     assert execution.state["counts"]["keys"] == 40

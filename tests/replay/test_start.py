@@ -1,4 +1,4 @@
-"""Who may start: right input, one at a time, a name of its own."""
+"""A replay starts with a valid input and a new name, one at a time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dlq_replayer.lock import Lock
-from dlq_replayer.run import InputError, check_input
+from dlq_replayer.replay import InputError, check_input
 from tests.support.aws import Executions, LockTable, refused
-from tests.support.replay import Execution, World, change
+from tests.support.replay import ReplayExecution, ReplayHarness, change
 
 GOOD: list[dict[str, Any]] = [
     {},
@@ -36,61 +36,61 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize("given", GOOD)
-def test_right_input(given: dict[str, Any]):
+def test_valid_inputs_are_accepted(given: dict[str, Any]):
     check_input(given)
 
 
 @pytest.mark.parametrize(("given", "names"), WRONG)
-def test_wrong_input_is_one_clear_message(given: Any, names: str):
+def test_an_invalid_input_is_one_clear_message(given: Any, names: str):
     with pytest.raises(InputError, match=f"nothing was changed.*{names}") as raised:
         check_input(given)
     assert len(str(raised.value)) < 1000
 
 
-def test_every_wrong_field_is_named():
+def test_every_invalid_field_is_named():
     with pytest.raises(InputError) as raised:
         check_input({"keys": [], "concurrency": 0, "more": 1})
     assert all(name in str(raised.value) for name in ("keys", "concurrency", "more"))
 
 
 @pytest.mark.parametrize("given", [[], {"keys": []}, {"maximum": 1}])
-def test_wrong_input_takes_no_lock_and_touches_nothing(world: World, given: Any):
-    world.put_batch([change("a", 1)])
-    before = dict(world.s3.objects)
-    assert world.replay(given)["outcome"] == "wrong_input"
-    assert world.lock_table.item is None
-    assert world.s3.objects == before
+def test_an_invalid_input_takes_no_lock_and_changes_nothing(harness: ReplayHarness, given: Any):
+    harness.put_batch([change("a", 1)])
+    before = dict(harness.s3.objects)
+    assert harness.replay(given)["outcome"] == "wrong_input"
+    assert harness.lock_table.item is None
+    assert harness.s3.objects == before
 
 
-def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(world: World):
-    execution = Execution(world)
+def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(harness: ReplayHarness):
+    execution = ReplayExecution(harness)
     assert execution.resume()["outcome"] == "nothing_to_do"
     assert execution.trail == ["start"]
-    assert world.lock_table.item is None
-    assert world.s3.objects == {}
+    assert harness.lock_table.item is None
+    assert harness.s3.objects == {}
 
 
-def test_a_name_used_again_is_refused(world: World):
-    """Step Functions forgets names after 90 days, and a new state machine knows none; the bucket does."""
-    world.put_batch([change("a", 1)])
-    Execution(world, name="monday").resume()
-    key = world.put_batch([change("a", 2)])
-    world.clock.advance(60)
-    again = Execution(world, name="monday").resume()
+def test_a_name_that_was_used_before_is_refused(harness: ReplayHarness):
+    """Step Functions forgets names after 90 days. The bucket remembers them."""
+    harness.put_batch([change("a", 1)])
+    ReplayExecution(harness, name="monday").resume()
+    key = harness.put_batch([change("a", 2)])
+    harness.clock.advance(60)
+    again = ReplayExecution(harness, name="monday").resume()
     assert again["outcome"] == "wrong_input"
     assert "monday" in again["message"]
-    assert world.left() == [key]
-    assert world.lock_table.item is None
+    assert harness.left() == [key]
+    assert harness.lock_table.item is None
 
 
 class TestLock:
-    """The lock dies with the execution that holds it."""
+    """The lock is valid only while the execution that holds it runs."""
 
     def setup_method(self) -> None:
         self.table, self.executions = LockTable(), Executions()
         self.lock = Lock(self.table, self.executions, "lock")
 
-    def test_it_goes_to_the_first_and_names_it_to_the_second(self) -> None:
+    def test_the_second_one_is_told_who_holds_the_lock(self) -> None:
         self.executions.status = {"one": "RUNNING", "two": "RUNNING"}
         assert self.lock.acquire("one") is None
         assert self.lock.acquire("two") == "one"
@@ -100,7 +100,7 @@ class TestLock:
         self.lock.release("one")
         assert self.lock.acquire("two") is None
 
-    def test_taken_again_by_its_holder_whose_answer_was_lost(self) -> None:
+    def test_the_holder_may_take_the_lock_again(self) -> None:
         self.executions.status = {"one": "RUNNING"}
         assert [self.lock.acquire("one"), self.lock.acquire("one")] == [None, None]
 
@@ -112,7 +112,7 @@ class TestLock:
         self.lock.release("one")  # a Lambda of the old one, still at work
         assert self.table.holder == "two"
 
-    def test_of_two_who_take_it_over_one_gets_it(self) -> None:
+    def test_of_two_that_take_over_the_lock_one_gets_it(self) -> None:
         self.executions.status = {"old": "ABORTED", "one": "RUNNING", "two": "RUNNING"}
         self.lock.acquire("old")
         describe = self.executions.describe_execution
@@ -126,7 +126,7 @@ class TestLock:
         self.executions.describe_execution = other_first  # type: ignore[method-assign]
         assert self.lock.acquire("one") == "two"
 
-    def test_where_step_functions_does_not_answer_the_holder_is_taken_to_run(self) -> None:
+    def test_a_holder_that_cannot_be_checked_counts_as_running(self) -> None:
         self.lock.acquire("old")
 
         def throttled(executionArn: str) -> dict[str, Any]:  # noqa: N803
@@ -135,7 +135,7 @@ class TestLock:
         self.executions.describe_execution = throttled  # type: ignore[method-assign]
         assert self.lock.acquire("one") == "old"
 
-    def test_given_back_between_two_looks(self) -> None:
+    def test_a_lock_released_between_two_calls_is_taken(self) -> None:
         self.executions.status = {"old": "RUNNING", "one": "RUNNING"}
         self.lock.acquire("old")
         get = self.table.get_item
@@ -147,7 +147,7 @@ class TestLock:
         self.table.get_item = gone  # type: ignore[method-assign]
         assert self.lock.acquire("one") is None
 
-    def test_twenty_at_once(self) -> None:
+    def test_of_twenty_at_once_one_gets_the_lock(self) -> None:
         names = [f"e{n}" for n in range(20)]
         self.executions.status = dict.fromkeys(names, "RUNNING")
         answers: dict[str, str | None] = {}

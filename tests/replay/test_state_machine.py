@@ -1,4 +1,4 @@
-"""Every way through the replay's state machine, on an emulator, with a stub that answers as each test says."""
+"""Every path through the replay's state machine, on an emulator, with a stub that each test scripts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machine import Machine, Walk, definition, lane_definition
+from machine import Machine, StateWalk, definition, lane_definition
 
 from scripts.local_stack.emulator import MiniStack
 
@@ -15,7 +15,7 @@ TRIES = 7  # the first, and six retries
 
 PLANNED = {"outcome": "go", "lanes": [0, 1]}
 REPORT = {"outcome": "complete", "execution": "this one", "counts": {"applied": 3}, "next": []}
-# A run without anything out of the ordinary.
+# The steps of an execution without incident.
 SMOOTH: dict[str, list[Any]] = {
     "start": ["go"], "check": ["up"], "hydrate": ["done"], "collect": ["done"], "plan": [PLANNED], "drain/0": ["done"],
     "drain/1": ["done"], "settle": ["done"], "report": [REPORT],
@@ -55,9 +55,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture
 def walk(machine: Machine) -> Any:
-    """A smooth run, but for the answers that are given."""
+    """An execution without incident, except for the given answers."""
 
-    def run(*, given: Any = None, of: str = "replay", **answers: list[Any]) -> Walk:
+    def run(*, given: Any = None, of: str = "replay", **answers: list[Any]) -> StateWalk:
         script = SMOOTH | {step.replace("drain", "drain/"): each for step, each in answers.items()}
         walked = machine.walk(script, given or {}, of)
         VISITED.update(walked.states)
@@ -68,7 +68,7 @@ def walk(machine: Machine) -> Any:
 
 @pytest.fixture
 def walk_lane(machine: Machine) -> Any:
-    def run(*answers: Any) -> Walk:
+    def run(*answers: Any) -> StateWalk:
         walked = machine.walk_lane(*answers)
         VISITED_IN_LANES.update(walked.states)
         return walked
@@ -76,15 +76,15 @@ def walk_lane(machine: Machine) -> Any:
     return run
 
 
-def failed(walked: Walk, error: str) -> bool:
+def failed(walked: StateWalk, error: str) -> bool:
     return (walked.status, walked.error) == ("FAILED", error)
 
 
-def steps(walked: Walk) -> list[str]:
+def steps(walked: StateWalk) -> list[str]:
     return [call["step"] for call in walked.calls]
 
 
-def test_a_run_goes_through_every_step_and_its_output_is_the_report(walk: Any) -> None:
+def test_an_execution_takes_every_step_and_returns_the_report(walk: Any) -> None:
     walked = walk()
     assert walked.states == [*UNTIL_PLAN, "Drain", *SETTLE, *REPORTED, "Done"]
     assert walked.status == "SUCCEEDED"
@@ -114,7 +114,7 @@ def test_a_start_with_nothing_to_do_ends_after_three_transitions(walk: Any) -> N
     assert walked.output["counts"] == {"batches": 0}
 
 
-def test_a_wrong_input_ends_at_once_with_its_message_as_the_cause(walk: Any) -> None:
+def test_an_invalid_input_fails_with_its_message_as_the_cause(walk: Any) -> None:
     walked = walk(start=[{"outcome": "wrong_input", "message": "keys: 7 is not of type 'array'"}])
     assert walked.states == [*BEGIN, "WrongInput"]
     assert failed(walked, "WrongInput")
@@ -123,7 +123,7 @@ def test_a_wrong_input_ends_at_once_with_its_message_as_the_cause(walk: Any) -> 
 
 
 def test_a_database_that_is_down_is_waited_for(walk: Any) -> None:
-    """And what comes into the queue meanwhile is saved before the stream forgets it."""
+    """Messages that arrive during the wait are stored before the stream trims their records."""
     walked = walk(check=["down", "down", "up"])
     wait = [*HYDRATE, *CHECK, "WaitForDatabase"]
     assert walked.states[:18] == [*BEGIN, *wait, *wait, *HYDRATE, *CHECK, *COLLECT]
@@ -182,7 +182,7 @@ def test_settling_goes_on_while_there_is_more(walk: Any) -> None:
     assert walked.states == [*UNTIL_PLAN, "Drain", *SETTLE * 2, *REPORTED, "Done"]
 
 
-def test_an_incomplete_run_is_red_and_says_what_to_do(walk: Any) -> None:
+def test_an_incomplete_replay_fails_and_says_what_to_do(walk: Any) -> None:
     walked = walk(report=["incomplete"])
     assert walked.states[-1] == "Incomplete"
     assert failed(walked, "Incomplete")
@@ -200,7 +200,7 @@ def test_a_step_that_crashes_is_called_again_with_the_same_state(walk: Any, step
 
 @pytest.mark.parametrize("step", ["start", "check", "hydrate", "collect", "plan", "settle", "report"])
 def test_a_step_that_keeps_crashing_fails_the_execution_there(walk: Any, step: str) -> None:
-    """Where the console shows it with its error, and where a redrive goes on; the lock dies with its execution."""
+    """The console shows the failed step with its error, and a redrive goes on there."""
     walked = walk(**{step: [CRASH]})
     assert walked.states[-1] == step.capitalize()
     assert walked.status == "FAILED"
@@ -236,14 +236,14 @@ def test_a_lane_that_crashes_is_called_again(walk_lane: Any) -> None:
 
 
 def test_a_lane_that_keeps_crashing_says_no_more_than_that(walk_lane: Any) -> None:
-    """Forty causes with stack traces would be more than a state may hold."""
+    """Forty causes with stack traces would exceed the limit of a state."""
     walked = walk_lane(CRASH)
     assert walked.states == ["DrainLane", "LaneFailed"]
     assert walked.output == {"outcome": "failed", "lane": 0}
 
 
 def test_100000_changes_take_far_less_than_500_transitions(walk: Any) -> None:
-    """At 60,000 changes a call of Collect, four lanes of two calls each, and three minutes without a database."""
+    """60,000 changes per call of Collect, four lanes of two calls each, and three minutes without a database."""
     walked = walk(
         check=["down"] * 18 + ["up"],
         collect=["more"] * 2 + ["done"],
@@ -255,7 +255,7 @@ def test_100000_changes_take_far_less_than_500_transitions(walk: Any) -> None:
 
 
 def test_every_state_was_visited() -> None:
-    """Last of all: no state is left that no test walks through."""
+    """It runs last and checks that the tests have visited every state."""
     whole = definition()
     assert set(whole["States"]) == VISITED
     assert set(lane_definition(whole)["States"]) == VISITED_IN_LANES

@@ -1,4 +1,4 @@
-"""The replay's promise as a property, over whatever target the tables have."""
+"""The replay's promise as a property, for any target table."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 
 from dlq_replayer import collect, drain, splits
 from tests.support.records import ARN, START, record
-from tests.support.replay import CHILD, SHARD, Execution, StoppedError, World, last_states
+from tests.support.replay import CHILD, SHARD, ReplayExecution, ReplayHarness, StoppedError, last_states
 
 LATER_ARN = ARN.replace("2026-01-31", "2026-02-01")  # the table's stream, switched off and on again
 KEYS = "abcdef"
 # Records that are collected at once, changes that are applied at once, bytes of a split that are sorted in memory.
-SIZES = ((collect, "_PART_RECORDS"), (drain, "_BATCH"), (splits, "_IN_MEMORY"))
+SIZES = ((collect, "_PART_RECORDS"), (drain, "_CHUNK"), (splits, "_IN_MEMORY"))
 
 
 def made(stream: int, number: int, key: str, event: str) -> dict[str, Any]:
-    """The clock runs with the sequence, and on from the first stream to the second."""
+    """The clock grows with the sequence, and from the first stream to the second."""
     at = stream * 100 + number
-    when = START + at  # unique, so that the column may be
+    time = START + at  # unique, as the column may be
     arn = [ARN, LATER_ARN][stream]
-    return record(key, number, event, arn=arn, time=when, amount=str(at), created_at=when, updated_at=when)
+    return record(key, number, event, arn=arn, time=time, amount=str(at), created_at=time, updated_at=time)
 
 
 _streams = st.lists(
@@ -41,8 +41,8 @@ _cut = st.tuples(st.integers(0, 1), st.integers(0, 24), st.integers(1, 12), st.b
 
 
 @dataclass(frozen=True)
-class Backlog:
-    """What failed, how it was cut into batches, and what interrupts its replay."""
+class GeneratedBacklog:
+    """What failed, how it was cut into batches, and what interrupts the replay."""
 
     changes: list[list[tuple[str, str]]]
     cuts: list[tuple[int, int, int, bool, bool]]
@@ -53,9 +53,9 @@ class Backlog:
     seed: int
     every_change: bool
 
-    def assert_replays(self, make_world: Callable[..., World]) -> None:
-        """In the end MySQL holds the last state of each key."""
-        world, rng = make_world(concurrency=self.workers, every_change=self.every_change), random.Random(self.seed)
+    def assert_replays(self, make_harness: Callable[..., ReplayHarness]) -> None:
+        """At the end MySQL has the last state of each key."""
+        harness, rng = make_harness(concurrency=self.workers, every_change=self.every_change), random.Random(self.seed)
         records = [[made(s, n, key, event) for n, (key, event) in enumerate(self.changes[s])] for s in (0, 1)]
         failed = []
         for stream, start, size, pointer, twice in self.cuts:
@@ -65,22 +65,22 @@ class Backlog:
             failed += batch
             for _ in range(1 + twice):
                 if pointer:
-                    world.send_pointer(batch)
+                    harness.send_pointer(batch)
                 else:
-                    world.put_batch(batch, shardId=rng.choice([SHARD, CHILD]), escaped=rng.random() < 0.5)
-        world.out_of_time = lambda: rng.random() < 0.5
-        for call, when in self.kills:
-            world.faults.kill(call, when)
+                    harness.put_batch(batch, shardId=rng.choice([SHARD, CHILD]), escaped=rng.random() < 0.5)
+        harness.out_of_time = lambda: rng.random() < 0.5
+        for call, moment in self.kills:
+            harness.faults.kill(call, moment)
         with pytest.MonkeyPatch.context() as patch:
             for (module, name), size in zip(SIZES, self.sizes, strict=True):
                 patch.setattr(module, name, size)
-            replay_until_empty(world, self.retries, rng)
-        world.database.drop()
-        assert last_states(failed) == world.tables.orders()
+            replay_until_empty(harness, self.retries, rng)
+        harness.database.drop()
+        assert last_states(failed) == harness.tables.orders()
 
 
 backlogs = st.builds(
-    Backlog,
+    GeneratedBacklog,
     changes=_streams,
     cuts=st.lists(_cut, min_size=1, max_size=10),
     workers=st.integers(1, 5),
@@ -92,11 +92,11 @@ backlogs = st.builds(
 )
 
 
-def replay_until_empty(world: World, retries: int, rng: random.Random) -> None:
+def replay_until_empty(harness: ReplayHarness, retries: int, rng: random.Random) -> None:
     for _ in range(12):
         with suppress(StoppedError):
-            Execution(world, retries=retries, rng=rng).resume()
-        world.clock.advance(200)
-        if not world.left() and not world.sqs.messages:
+            ReplayExecution(harness, retries=retries, rng=rng).resume()
+        harness.clock.advance(200)
+        if not harness.left() and not harness.sqs.messages:
             return
     raise AssertionError("it does not come to an end")

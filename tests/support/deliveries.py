@@ -97,7 +97,7 @@ class Consumer:
 
 
 def tells_nothing(text: str, parameters: Any) -> None:
-    """No password, no value of a row."""
+    """Assert that the text has neither a password nor a row value."""
     try:
         secret = [json.loads(parameters.stored_credentials)["password"]]
     except (ValueError, KeyError, AttributeError, TypeError):

@@ -1,4 +1,4 @@
-"""Batches as large as events get, and thirty times that as objects, replayed in a process of their own.
+"""Replays the largest possible batches, thirty times as large as objects, in its own process.
 
 python -m tests.support.dense_backlog HOME_OF_THE_SERVER FOLDER KIND, where KIND tells what becomes of the changes:
 `applied`, `hydrated` (the same, from pointers in the queue), `unreadable` (parked as the mapping refuses them) or
@@ -16,7 +16,7 @@ from common.records import parse_records
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.aws import S3, Streams
 from tests.support.long_outage import peak_mb
-from tests.support.replay import World, change
+from tests.support.replay import ReplayHarness, change
 from tests.support.tables import Tables
 
 BATCHES, RECORDS = 8, 6
@@ -27,7 +27,7 @@ VALUES: dict[str, dict[str, Any]] = {"unreadable": {"amount": {"S": "many"}}, "r
 
 
 class FreshStreams(Streams):
-    """Objects of its own in each answer, as over HTTP, which has at most 1 MB of records."""
+    """Returns new objects in each answer, as HTTP does, which has at most 1 MB of records."""
 
     def get_records(self, **request: Any) -> dict[str, Any]:
         page = super().get_records(**request)
@@ -43,20 +43,22 @@ def dense(kind: str, sequence: int) -> dict[str, Any]:
 def main(home: str, folder: str, kind: str) -> dict[str, Any]:
     server = MariaDB(Path(home))
     tables = Tables(server.connect(autocommit=True))
-    world = World(server, tables, S3(Path(folder)))
-    world.streams = FreshStreams(page_size=2)
-    fail = world.send_pointer if kind == "hydrated" else world.put_batch
+    harness = ReplayHarness(server, tables, S3(Path(folder)))
+    harness.streams = FreshStreams(page_size=2)
+    fail = harness.send_pointer if kind == "hydrated" else harness.put_batch
     for start in range(0, BATCHES * RECORDS, RECORDS):
         fail([dense(kind, start + n) for n in range(RECORDS)])
-    parse_records([change("a", 1)], world.table)  # imports and caches are not the replay's memory
+    parse_records([change("a", 1)], harness.table)  # imports and caches are not the replay's memory
     before = peak_mb()
-    world.replay()
-    parked = world.keys("quarantine/")
+    harness.replay()
+    parked = harness.keys("quarantine/")
     return {
-        "left": [*world.left(), *world.sqs.messages],
+        "left": [*harness.left(), *harness.sqs.messages],
         "rows": len(tables.orders()),
         "parked": len(parked),
-        "whole": all(world.bucket.read_json(key)["record"]["dynamodb"]["NewImage"]["notes"] == DENSE for key in parked),
+        "whole": all(
+            harness.bucket.read_json(key)["record"]["dynamodb"]["NewImage"]["notes"] == DENSE for key in parked
+        ),
         "before_mb": before,
         "peak_mb": peak_mb(),
     }

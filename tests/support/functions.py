@@ -26,7 +26,7 @@ class Context:
 
 
 class FunctionWorld:
-    """Inside `mock_aws()`. What a person would look at: the bucket and the metrics."""
+    """The bucket, the parameters and the environment of a function, inside `mock_aws()`."""
 
     def __init__(self, server: MariaDB, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch

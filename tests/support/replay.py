@@ -1,4 +1,4 @@
-"""A replay in one process: real steps, a real database, and a driver that walks them as the state machine does.
+"""A replay in one process: real steps, a real database, and a driver that follows the state machine.
 
 Everything that a Lambda calls goes through `Faults`, which can kill it before or after any call. What is killed is
 dead: until `revive()`, no call of it gets through, from whatever thread.
@@ -30,7 +30,7 @@ from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
-from dlq_replayer.run import InputError, Run
+from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
 from tests.support.records import ARN, SOURCE, START, record
@@ -48,14 +48,14 @@ Record = dict[str, Any]
 
 
 class Killed(BaseException):
-    """What no code can catch by mistake: the execution environment is gone."""
+    """The execution environment is gone. No code catches it by mistake."""
 
 
 class StoppedError(Exception):
     """Somebody stopped the execution, or its retries ran out."""
 
 
-class Clock:
+class ReplayClock:
     def __init__(self) -> None:
         self.time = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -70,7 +70,7 @@ class Clock:
 
 
 class Faults:
-    """Counts every call that may be the last one, and makes one of them so."""
+    """Counts every call, and kills the process before or after one of them."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -78,9 +78,9 @@ class Faults:
         self._kill_at: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def kill(self, call: int, when: str = "before") -> None:
-        """Die before or after the `call`-th call from now on."""
-        self._kill_at[self.calls + call] = when
+    def kill(self, call: int, moment: str = "before") -> None:
+        """Die `before` or `after` the `call`-th call from now on."""
+        self._kill_at[self.calls + call] = moment
 
     def revive(self) -> None:
         self.dead = False
@@ -88,20 +88,20 @@ class Faults:
     def call(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         with self._lock:
             self.calls += 1
-            when = self._kill_at.pop(self.calls, None)
-            self.dead = self.dead or when == "before"
+            moment = self._kill_at.pop(self.calls, None)
+            self.dead = self.dead or moment == "before"
             if self.dead:
                 raise Killed
         try:
             return work(*args, **options)
         finally:
             with self._lock:
-                self.dead = self.dead or when == "after"
+                self.dead = self.dead or moment == "after"
                 if self.dead:
                     raise Killed
 
     def watch(self, client: Any, *methods: str) -> Any:
-        """`client`, mortal at each of its methods, or at the named ones."""
+        """`client`, killable at each of its methods, or at the named ones."""
         return _Mortal(self, client, methods)
 
 
@@ -118,8 +118,8 @@ class _Mortal:
         return lambda *args, **options: self._faults.call(found, *args, **options)
 
 
-class Server:
-    """Connection parameters of the test's server; while `down`, of a port at which nobody answers."""
+class SwitchableServer:
+    """Connection parameters of the test's server; while `down`, of a port that nothing listens on."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
@@ -136,7 +136,7 @@ class Server:
 class LazyDatabase(MySQLDatabase):
     """A database that loses its connection while the server is down."""
 
-    def __init__(self, server: Server, ca_pem: str) -> None:
+    def __init__(self, server: SwitchableServer, ca_pem: str) -> None:
         self.server = server
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
         super().__init__(settings, server, mapping.load(), source=SOURCE)
@@ -149,8 +149,8 @@ class LazyDatabase(MySQLDatabase):
         return super().execute(operation, work)
 
 
-class Meter:
-    """What a replay has told: the sums of its counts, and each value of its gauges."""
+class RecordedMeter:
+    """The sums of a replay's counts, and each value of its gauges."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -165,16 +165,16 @@ class Meter:
         self.gauges.setdefault(name, []).append(value)
 
 
-class World:
+class ReplayHarness:
     """The account in which replays run: bucket, queue, stream, lock and database."""
 
     def __init__(self, server: Any, tables: Tables, s3: Any = None, **options: Any) -> None:
         """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds."""
         self.options = {"concurrency": 2, "database_wait_seconds": 300} | options
-        self.tables, self.clock, self.faults, self.meter = tables, Clock(), Faults(), Meter()
+        self.tables, self.clock, self.faults, self.meter = tables, ReplayClock(), Faults(), RecordedMeter()
         self.s3, self.streams = s3 or S3(), Streams()
         self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
-        self.server = Server(server)
+        self.server = SwitchableServer(server)
         self.database = LazyDatabase(self.server, server.ca_pem)
         self.table, self.source = mapping.load(), SOURCE
         self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
@@ -185,7 +185,7 @@ class World:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Empty tables that log what is written to them; a test of many worlds makes them once."""
+        """Empty tables that log what is written to them; a test of many harnesses creates them once."""
         names = {name for (name,) in self.tables.run("SHOW TABLES")}
         if "sidecar_log" not in names:
             self.tables.run(*_TRIGGERS)
@@ -207,8 +207,8 @@ class World:
 
     def put_quarantined(self, record: Record, reason: str = "MySQL error 1366") -> str:
         [change] = classifier(self.table)([record])
-        which = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
-        parked = Parked(*which, reason, "mend it", None, record)
+        name = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
+        parked = Parked(*name, reason, "correct it", None, record)
         key = object_key(parked)
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(parked._asdict()))
         return key
@@ -224,11 +224,11 @@ class World:
         return key
 
     def send_pointer(self, records: list[Record], **info: Any) -> str:
-        """A pointer in the queue; the records are in their shard of the stream already, or are put there."""
+        """Send a pointer to the queue, and put its records into their shard where they are missing."""
         self.queue_mode = True
         document = failure(records, **info)
-        where = document["DDBStreamBatchInfo"]
-        shard = self.streams.shard(where["streamArn"], where["shardId"])
+        pointer = document["DDBStreamBatchInfo"]
+        shard = self.streams.shard(pointer["streamArn"], pointer["shardId"])
         known = {record["dynamodb"]["SequenceNumber"] for record in shard.records}
         shard.records += [record for record in records if record["dynamodb"]["SequenceNumber"] not in known]
         shard.records.sort(key=lambda record: int(record["dynamodb"]["SequenceNumber"]))
@@ -264,7 +264,7 @@ class World:
             clock=self.clock,
         )
 
-    def _hydrator(self, run: Run) -> Hydrator | None:
+    def _hydrator(self, replay: Replay) -> Hydrator | None:
         if not self.queue_mode:
             return None
         return Hydrator(
@@ -273,13 +273,11 @@ class World:
             queue_url=QUEUE,
             bucket=Bucket(self.faults.watch(self.s3), BUCKET),
             source=self.source,
-            keep=run.dry,
-            shards=tuple(run.input.get("shards", ())),
-            execution=run.name,
+            replay=replay,
         )
 
     def replay(self, given: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-        return Execution(self, given, **options).resume()
+        return ReplayExecution(self, given, **options).resume()
 
     # what a person sees
 
@@ -300,7 +298,7 @@ class World:
         """A batch is gone only when all of it is accounted for; a message only when its records are in the bucket;
         no key was ever seen going back, and nothing was written twice."""
         rows = self.tables.run("SELECT item_key, version, source_time FROM replication_versions")
-        stored = {key: (version, when) for key, version, when in rows}
+        stored = {key: (version, applied_at) for key, version, applied_at in rows}
         for key, records in self.batches.items():
             if key not in self.s3.objects:
                 assert REPLAYED + key in self.s3.objects, f"{key} has vanished"
@@ -334,12 +332,13 @@ class World:
         names = [object_key(parked._replace(kind=kind)) for kind in (Kind.POISON, Kind.DEFERRED)]
         if any(name in self.s3.objects or REPLAYED + name in self.s3.objects for name in names):
             return True
-        key, which = result[:2]
-        if key is None or which is None or key not in stored:
+        key, version = result[:2]
+        if key is None or version is None or key not in stored:
             return False
-        version, when = stored[key]
-        tripped = isinstance(result, Parked) and (source_time(record) or when + 3) > when + 2
-        return version >= which and not tripped
+        newest, applied_at = stored[key]
+        # An unreadable record that is later by the clock, or has no time, is parked whatever its version.
+        is_later = isinstance(result, Parked) and (source_time(record) or applied_at + 3) > applied_at + 2
+        return newest >= version and not is_later
 
     def _saved(self) -> set[tuple[str, str]]:
         """Every record that any hydrated object of the bucket holds."""
@@ -412,7 +411,7 @@ def failure(records: list[Record], **info: Any) -> dict[str, Any]:
 
 
 def last_states(records: Iterable[Record], table: mapping.Table | None = None) -> Rows:
-    """The rows that must be in MySQL in the end: the last good state of each key, in whatever order records come."""
+    """The rows that MySQL must have at the end: the last good state of each key."""
     newest: dict[str, Change] = {}
     for result in classifier(table or mapping.load())(records):
         if isinstance(result, Change) and (result.key not in newest or newest[result.key].version < result.version):
@@ -422,7 +421,7 @@ def last_states(records: Iterable[Record], table: mapping.Table | None = None) -
 
 
 def change(key: str, sequence: int, **options: Any) -> Record:
-    """A record whose row tells its sequence, so that a row going back is seen."""
+    """A record whose row holds its sequence, so that a row that goes back is noticed."""
     return record(key, sequence, **({"amount": str(sequence), "updated_at": START + sequence} | options))
 
 
@@ -431,23 +430,29 @@ def applied(key: str, sequence: int, **values: Any) -> tuple[Any, ...]:
     return order(key, **({"amount": str(sequence), "updated_at": START + sequence} | values))
 
 
-class Execution:
+class ReplayExecution:
     """One execution of the state machine: `resume()` starts it, or redrives it where it stopped.
 
     A killed Lambda is tried again from the state before it, `retries` times a state, as the definition says.
     """
 
     def __init__(
-        self, world: World, given: Any = None, *, retries: int = 6, name: str = "", rng: random.Random | None = None
+        self,
+        harness: ReplayHarness,
+        given: Any = None,
+        *,
+        retries: int = 6,
+        name: str = "",
+        rng: random.Random | None = None,
     ) -> None:
-        self.world, self.retries, self.rng = world, retries, rng
+        self.harness, self.retries, self.rng = harness, retries, rng
         self.name = name or f"e{next(_names):04d}"
         self.arn = f"arn:aws:states:us-east-1:123456789012:execution:backstream-dev-replay:{self.name}"
         self.action: str | None = "start"
         self.state: dict[str, Any] = {
             "name": self.name,
             "arn": self.arn,
-            "started": world.clock().isoformat(),
+            "started": harness.clock().isoformat(),
             "input": {} if given is None else given,
         }
         self.lanes: list[dict[str, Any]] = []
@@ -457,19 +462,19 @@ class Execution:
         self.before: Callable[[str], None] = lambda _: None
 
     def resume(self) -> dict[str, Any]:
-        self.world.executions.status[self.arn] = "RUNNING"
+        self.harness.executions.status[self.arn] = "RUNNING"
         while self.action:
             self.step()
-        self.world.executions.status[self.arn] = "SUCCEEDED"
-        self.world.check()
+        self.harness.executions.status[self.arn] = "SUCCEEDED"
+        self.harness.check()
         return self.state
 
     def stop(self) -> None:
-        self.world.executions.status[self.arn] = "ABORTED"
+        self.harness.executions.status[self.arn] = "ABORTED"
 
-    def until(self, action: str) -> Execution:
+    def until(self, action: str) -> ReplayExecution:
         """Go on until `action` is next."""
-        self.world.executions.status[self.arn] = "RUNNING"
+        self.harness.executions.status[self.arn] = "RUNNING"
         while self.action != action:
             self.step()
         return self
@@ -491,13 +496,13 @@ class Execution:
             try:
                 self.trail.append(action)
                 assert len(self.trail) < _MOST_CALLS, "it does not come to an end"
-                result = self.world.steps().step(action, json.loads(text))
+                result = self.harness.steps().step(action, json.loads(text))
             except Killed:
                 self.crashes += 1
-                self.world.faults.revive()
-                self.world.database.drop()
-                self.world.clock.advance(200)  # past the visibility of what the dead one had received
-                self.world.check()
+                self.harness.faults.revive()
+                self.harness.database.drop()
+                self.harness.clock.advance(200)  # past the visibility of what the dead one had received
+                self.harness.check()
                 continue
             except InputError as error:
                 return {"outcome": "wrong_input", "message": str(error)}
@@ -532,7 +537,7 @@ class Execution:
         self.lanes = result.get("lanes", []) if self.action == "drain" else []
 
     def _drain(self) -> None:
-        """Every lane to its end, one call of one lane at a time, in an order that `rng` mixes."""
+        """Run every lane to its end, one call at a time, in an order that `rng` shuffles."""
         while waiting := [i for i, lane in enumerate(self.lanes) if lane.get("outcome") not in ("done", "gave_up")]:
             turn = self.rng.choice(waiting) if self.rng else waiting[0]
             self.lanes[turn] = self._task("drain", self.lanes[turn])
@@ -542,4 +547,4 @@ class Execution:
 
     def _wait(self) -> None:
         self.on_wait()
-        self.world.clock.advance(_WAIT_SECONDS)
+        self.harness.clock.advance(_WAIT_SECONDS)

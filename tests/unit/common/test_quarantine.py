@@ -1,4 +1,4 @@
-"""A record that could not be written is parked whole, under a name made of the record alone, or the batch is held."""
+"""A record that cannot be written is parked whole, under a key that depends on the record alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from common.changes import Kind, Parked
+from common.changes import Kind, Parked, Reference
 from common.quarantine import LONGEST_WAIT_SECONDS, ParkError, Quarantine, object_key
 from tests.support.aws import S3, refused
 from tests.support.records import record
@@ -64,14 +64,14 @@ def test_a_record_is_parked_whole_with_its_reason(s3: Any):
 
 
 @pytest.mark.parametrize("parked", [DEFERRED, UNKNOWN], ids=["deferred", "unknown"])
-def test_what_every_replay_tries_again_says_since_when_it_waits(s3: Any, parked: Parked):
+def test_a_waiting_record_says_since_when_it_waits(s3: Any, parked: Parked):
     assert Quarantine(lambda: s3, "failures", lambda: NOW + 0.9).park([parked]) == [WAITING]
 
     assert stored(s3) == {WAITING: parked._asdict() | {"since": NOW}}
 
 
-def test_delivered_again_it_waits_since_the_first_time(s3: Any):
-    """The object that waits holds the same record."""
+def test_a_record_delivered_again_waits_since_the_first_time(s3: Any):
+    """The waiting object holds the same record."""
     Quarantine(lambda: s3, "failures", lambda: NOW).park([DEFERRED])
 
     assert Quarantine(lambda: s3, "failures", lambda: NOW + 60).park([DEFERRED, PARKED]) == [
@@ -81,7 +81,7 @@ def test_delivered_again_it_waits_since_the_first_time(s3: Any):
     assert stored(s3)[WAITING]["since"] == NOW
 
 
-def test_parked_while_its_object_is_removed_it_is_there_in_the_end():
+def test_a_record_parked_during_a_delete_is_stored():
     """S3 answers with a conflict: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html"""
     given: list[dict[str, Any]] = []
 
@@ -98,7 +98,7 @@ def test_parked_while_its_object_is_removed_it_is_there_in_the_end():
 
 
 @pytest.mark.parametrize("parked", [DEFERRED, UNKNOWN], ids=["deferred", "unknown"])
-def test_one_that_waits_and_cannot_be_stored_holds_its_batch(parked: Parked):
+def test_a_waiting_record_that_is_not_stored_holds_its_batch(parked: Parked):
     class Denied(S3):
         def put_object(self, **_: Any) -> dict[str, Any]:
             raise refused("AccessDenied", "PutObject")
@@ -117,7 +117,7 @@ AGAIN = [
 
 
 @pytest.mark.parametrize(("parked", "waited", "kind"), AGAIN)
-def test_parked_again_it_keeps_its_time_and_moves_as_its_kind_says(parked: Parked, waited: int, kind: Kind):
+def test_a_record_parked_again_keeps_its_time(parked: Parked, waited: int, kind: Kind):
     s3 = S3()
     before = UNKNOWN._replace(reason="older")._asdict() | {"since": NOW - waited}
 
@@ -127,7 +127,7 @@ def test_parked_again_it_keeps_its_time_and_moves_as_its_kind_says(parked: Parke
     )
     (name,) = s3.objects
     waited_out = kind != parked.kind
-    hint = f"it has waited for a day without fitting; {parked.hint}" if waited_out else parked.hint
+    hint = f"it waited for a day and still does not fit; {parked.hint}" if waited_out else parked.hint
     document = parked._replace(kind=kind, hint=hint)._asdict() | {"since": NOW - waited}
     assert (name, json.loads(s3.body(name))) == (object_key(parked._replace(kind=kind)), document)
 
@@ -152,12 +152,22 @@ def test_each_of_many_records_gets_its_own_object(s3: Any):
     }
 
 
-def test_what_json_can_hold_is_kept_exactly(s3: Any):
+def test_any_json_record_is_stored_exactly(s3: Any):
     odd = {"text": "\ud800 😀 \u0000 \u2028", "number": 1770000000.5, "long": "8" * 56, "none": None}
 
     Quarantine(lambda: s3, "failures").park([Parked(None, None, "odd", "look", None, odd)])
 
     assert [whole["record"] for whole in stored(s3).values()] == [odd]
+
+
+def test_a_reference_is_never_stored_for_a_record():
+    """A replay's parked record holds a reference until its batch is read back."""
+    s3 = S3()
+
+    with pytest.raises(TypeError, match="Reference"):
+        Quarantine(lambda: s3, "failures").park([PARKED._replace(record=Reference("aws/lambda/x", 3))])
+
+    assert s3.objects == {}
 
 
 def test_nothing_to_park_makes_no_client():
@@ -177,7 +187,7 @@ def test_a_record_that_cannot_be_parked_holds_its_batch(s3: Any, count: int):
     )
 
 
-def test_no_client_is_no_reason_to_lose_a_record():
+def test_a_record_without_a_client_holds_its_batch():
     with pytest.raises(ParkError, match="AssertionError"):
         Quarantine(never, "failures").park([PARKED])
 
@@ -214,6 +224,6 @@ def test_different_records_never_share_an_object(one: str | None, other: str | N
         ("order-1", None, "quarantine/order-1/f9d86028c6e0d64e225186f96acb6933.json"),
     ],
 )
-def test_names_stay_what_they_are_from_release_to_release(key: str | None, version: str | None, name: str):
-    """A replay finds what an older release has parked."""
+def test_object_keys_stay_the_same_across_releases(key: str | None, version: str | None, name: str):
+    """A replay finds the records that an older release has parked."""
     assert object_key(Parked(key, version, "", "", None, {"a": 1})) == name

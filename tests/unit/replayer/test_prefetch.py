@@ -1,4 +1,4 @@
-"""Work ahead of its use: in order, bounded, and nothing left behind."""
+"""Prefetched work is in order and bounded, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import threading
 
 import pytest
 
-from dlq_replayer.ahead import ahead
+from dlq_replayer.prefetch import prefetch
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("room", [0, 1, 3, 100])
-def test_results_come_in_the_order_of_their_items(threads: int, room: int):
-    found = [(n, future.result()) for n, future in ahead(str, range(20), threads=threads, room=room)]
+def test_results_have_the_order_of_their_items(threads: int, room: int):
+    found = [(n, future.result()) for n, future in prefetch(str, range(20), threads=threads, room=room)]
     assert found == [(n, str(n)) for n in range(20)]
 
 
-def test_nothing_is_begun_while_there_is_no_room():
-    """What is under way is at most the room and one item, however heavy that is."""
+def test_no_work_starts_without_room():
+    """The items under way weigh at most `room` and one item more."""
     weights = [1, 1, 1, 9, 1, 1, 2, 2, 2, 2]
     under_way: list[int] = []
     most = []
@@ -29,20 +29,20 @@ def test_nothing_is_begun_while_there_is_no_room():
             most.append(sum(under_way))
             yield weight
 
-    for weight, _ in ahead(str, items(), threads=1, room=3, weigh=lambda weight: weight):
+    for weight, _ in prefetch(str, items(), threads=1, room=3, weigh=lambda weight: weight):
         assert under_way.pop(0) == weight
     assert max(most) == 3 + 9
 
 
-def test_an_error_comes_where_its_result_would_have():
-    results = ahead(lambda n: 1 // n, [2, 0, 1], threads=2, room=5)
+def test_an_error_takes_the_place_of_its_result():
+    results = prefetch(lambda n: 1 // n, [2, 0, 1], threads=2, room=5)
     assert next(results)[1].result() == 0
     with pytest.raises(ZeroDivisionError):
         next(results)[1].result()
     assert next(results)[1].result() == 1
 
 
-def test_items_are_taken_only_as_they_are_needed_and_closing_waits_for_those():
+def test_closing_waits_for_the_items_that_were_started():
     taken, done = [], []
     gate = threading.Event()
 
@@ -55,7 +55,7 @@ def test_items_are_taken_only_as_they_are_needed_and_closing_waits_for_those():
         gate.wait(10)
         done.append(n)
 
-    results = ahead(work, items(), threads=2, room=2)
+    results = prefetch(work, items(), threads=2, room=2)
     next(results)
     assert taken == [0, 1, 2]
     gate.set()

@@ -1,0 +1,108 @@
+"""One module names every key of the failures bucket; Terraform names the same prefixes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hcl_blocks import TERRAFORM, blocks
+
+from common import layout
+from common.layout import FAILED, HYDRATED, PARKED, REPLAY, REPLAYED, UNFINISHED, UNREADABLE, ReplayKeys
+from scripts.build import ROOT
+
+LAYOUT = ROOT / "lambdas" / "common" / "layout.py"
+SOURCES = sorted({*(ROOT / "lambdas").rglob("*.py"), *(ROOT / "scripts" / "backstream").rglob("*.py")} - {LAYOUT})
+PREFIXES = {value for value in vars(layout).values() if isinstance(value, str) and re.fullmatch(r"[a-z/]+/", value)}
+KEYS = ReplayKeys("e")
+OWN = {
+    "start": KEYS.start,
+    "report": KEYS.report,
+    "page": KEYS.page,
+    "hydrated": KEYS.hydrated,
+    "expired": KEYS.expired,
+    "hydrate problems": KEYS.hydrate_problems,
+    "collect problems": KEYS.collect_problems("000001"),
+    "settle problems": KEYS.settle_problems("000001"),
+    "manifest": KEYS.manifest("000001"),
+    "unreadable records": KEYS.unreadable("000001"),
+    "segment": KEYS.segment(7, "000001"),
+    "progress": KEYS.progress(7),
+    "result": KEYS.result(7),
+    "names": KEYS.names("00007/-ab"),
+}
+FOLDERS = {key.split("/")[2] + "/" for key in OWN.values() if key.count("/") > 2} | PREFIXES
+
+
+def names(source: Path) -> Iterator[str]:
+    """Strings of a file that are no sentences: without docstrings, and without white space."""
+    tree = ast.parse(source.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
+            yield node.value
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
+def test_no_other_module_spells_a_key(source: Path) -> None:
+    assert [name for name in names(source) if any(folder in name for folder in FOLDERS)] == []
+
+
+def test_the_check_finds_a_spelled_key(tmp_path: Path) -> None:
+    (tmp_path / "spelled.py").write_text('"""Of aws/lambda/ here."""\nkey = f"{prefix}splits/{split}"\n')
+    assert [name for name in names(tmp_path / "spelled.py") if name in FOLDERS] == ["splits/"]
+    assert {"aws/lambda/", "quarantine/", "splits/", "begun/", "done/", "problems/"} <= FOLDERS
+
+
+def test_the_keys_of_a_replay_stay_what_they_are() -> None:
+    """A replay that is under way during an upgrade finds what it wrote."""
+    assert {name: key.removeprefix("replay/e/") for name, key in OWN.items()} == {
+        "start": "run.json",
+        "report": "report.json",
+        "page": "report.html",
+        "hydrated": "hydrated/",
+        "expired": "expired/",
+        "hydrate problems": "problems/hydrate.json",
+        "collect problems": "problems/collect-000001.json",
+        "settle problems": "problems/settle-000001.json",
+        "manifest": "manifest/000001.json",
+        "unreadable records": "poison/000001.json",
+        "segment": "splits/00007/000001.jsonl",
+        "progress": "begun/00007.json",
+        "result": "done/00007.json",
+        "names": "named/00007/-ab.json",
+    }
+
+
+@pytest.mark.parametrize("split", [UNREADABLE, 0, 7, 1999])
+def test_split_and_part_are_read_back_from_a_key(split: int) -> None:
+    assert layout.split_of_result(KEYS.result(split)) == split
+    part = layout.part_label(31)
+    keys = (KEYS.segment(split, part), KEYS.manifest(part), KEYS.unreadable(part))
+    assert {layout.part_of(key) for key in keys} == {part}
+
+
+def test_only_unreadable_names_are_stored_by_part() -> None:
+    unreadable, other = layout.names_file(UNREADABLE, "000001", "ab"), layout.names_file(3, "", "ab")
+    assert [layout.may_name(unreadable, UNREADABLE, part) for part in ("000001", "000002")] == [True, False]
+    assert [layout.may_name(other, 3, part) for part in ("000001", "000002")] == [True, True]
+
+
+def test_lifecycle_rules_name_prefixes_of_the_layout() -> None:
+    """What waits for a replay or a person never expires."""
+    (rules,) = blocks("resource", "aws_s3_bucket_lifecycle_configuration", "failures")
+    expiring = set(re.findall(r'prefix = "([^"]+)"', rules.body))
+    assert expiring == {REPLAYED, REPLAY, UNFINISHED}
+    assert not [prefix for prefix in expiring if prefix.startswith((FAILED, *PARKED))]
+
+
+def test_terraform_names_no_other_prefix() -> None:
+    """Of the failures bucket, in policies and in the event that starts a replay."""
+    text = "".join(file.read_text() for file in sorted(TERRAFORM.glob("*.tf")))
+    granted = set(re.findall(r"failures_bucket_arn\}/([^*\"]+)\*", text))
+    assert {HYDRATED, UNFINISHED, *PARKED} <= granted
+    assert granted <= PREFIXES
+    (started_by,) = re.findall(r'object = \{ key = \[\{ prefix = "([^"]+)" \}\] \}', text)
+    assert started_by == FAILED
