@@ -1,10 +1,13 @@
-"""The bench's table says which goals are missed, and a run with one does not end well."""
+"""The bench's table says which goals are missed, and a missed goal is the exit code 1."""
+
+import ast
+import re
 
 import pytest
 
-from scripts.bench.main import main
-from scripts.bench.rows import at_least, at_most, exactly, information, missed, not_measured
-from scripts.bench.table import table
+from scripts.bench.__main__ import PARTS, main
+from scripts.bench.environment import ROOT
+from scripts.bench.results import at_least, at_most, exactly, information, missed, not_measured, table
 
 GOOD = at_least("fast", 0.95, 0.9)
 BAD = at_most("slow", 2.5, 2.0, " times", "5 ms against 2 ms")
@@ -56,3 +59,16 @@ def broken(_):
 def test_exit_code(monkeypatch, part, arguments, code):
     monkeypatch.setattr("sys.argv", ["bench", *arguments])
     assert main("", {"part": part}) == code
+
+
+@pytest.mark.parametrize("place", PARTS.values())
+def test_each_part_names_a_function(place):
+    """Parts are imported when they run, so a wrong name is found here."""
+    module, function = place.split(":")
+    tree = ast.parse((ROOT / "scripts" / "bench" / f"{module}.py").read_text())
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_docs_describe_each_part():
+    text = (ROOT / "docs" / "performance.md").read_text()
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == list(PARTS)
