@@ -108,7 +108,7 @@ def rows_of_reference(bench: Bench) -> Iterator[Row]:
 
 
 def _against_reference(endpoint: Endpoint, place: str, goal: float) -> Iterator[Row]:
-    variants = {
+    variants: dict[str, Variant] = {
         **_handled(endpoint, partial(new_keys, COUNT)),
         "reference": lambda: partial(reference, endpoint, event(new_keys(COUNT))),
     }
