@@ -9,8 +9,9 @@ import pymysql
 from boto3.dynamodb.types import TypeDeserializer
 
 from common.changes import Change
+from common.mysql.sidecar import CLAIM_HEAD, SIDECAR
 from common.mysql.sql import literal
-from common.mysql.target import CLAIM_HEAD, SIDECAR, Target
+from common.mysql.target import Target
 from scripts.bench.orders import Event
 from scripts.bench.server import TABLE, Endpoint
 

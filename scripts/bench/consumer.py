@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pymysql.constants import COMMAND
 
-from common.mysql.database import Database
+from common.database import ApplyOptions
+from common.mysql.database import MySQLDatabase
 from scripts.bench.baselines import one_upsert, reference
 from scripts.bench.delay_proxy import delayed, round_trip
 from scripts.bench.environment import LambdaContext
@@ -27,7 +29,7 @@ from scripts.bench.results import Row, at_least, at_most, exactly, information
 from scripts.bench.server import SPLIT, TABLE, UNSPLIT, Bench, Endpoint, FixedParameters, Server
 from scripts.bench.timing import Variant, interleaved
 from stream_consumer import handler as function
-from stream_consumer.consume import Options, consume
+from stream_consumer.consume import consume
 
 Handler = Callable[[Event], dict[str, int]]
 Keys = Callable[[], list[str]]
@@ -44,16 +46,16 @@ MEMORY_COUNT, MEMORY_GOAL = 10_000, 256
 TIMEOUT_SECONDS = 60
 
 
-def database(endpoint: Endpoint) -> Database:
-    return Database(function.SETTINGS, FixedParameters(endpoint), function.TABLE, source=function.SETTINGS.source)
+def database(endpoint: Endpoint) -> MySQLDatabase:
+    return MySQLDatabase(function.SETTINGS, FixedParameters(endpoint), function.TABLE, source=function.SETTINGS.source)
 
 
 def handler(endpoint: Endpoint, statement_bytes: int) -> Handler:
     """A warm environment: the first event makes the connection, the later ones use it."""
-    own, options = database(endpoint), Options(statement_bytes=statement_bytes, source=function.SETTINGS.source)
+    own, settings = database(endpoint), replace(function.SETTINGS, statement_bytes=statement_bytes)
 
     def handle(event: Event) -> dict[str, int]:
-        function.DATABASE, function.OPTIONS = own, options
+        function.DATABASE, function.SETTINGS = own, settings
         with quiet():
             counts: dict[str, int] = function.handler(event, LambdaContext(TIMEOUT_SECONDS))
         return counts
@@ -143,14 +145,14 @@ def _sent(server: Server, event: Event) -> str:
     """What a warm environment sends for `event`, in words."""
     own = database(server.endpoint)
     commands: list[str] = []
-    own.run("warming up", lambda connection, _: _record_commands(connection, commands))
+    own.execute("warming up", lambda connection, _: _record_commands(connection, commands))
     consume(
         event["Records"],
+        parse=function.PARSE,
         database=own,
         quarantine=function.QUARANTINE,
         unfinished=function.UNFINISHED,
-        table=function.TABLE,
-        options=Options(statement_bytes=UNSPLIT),
+        options=ApplyOptions(statement_bytes=UNSPLIT),
     )
     own.drop()
     commits = commands.count("COMMIT")

@@ -21,8 +21,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from common.changes import Change, read
+from common.layout import FAILED
 from dlq_replayer.batches import parse_object
-from dlq_replayer.bucket import FAILED
 from scripts.bench.orders import ARN, SOURCE, new_keys, records, removals
 from scripts.bench.server import TABLE
 

@@ -18,6 +18,7 @@ from typing import Any
 import pymysql
 
 from common.changes import Change
+from common.database import ApplyOptions
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.mysql.target import Target
@@ -84,7 +85,7 @@ def _hostile(server: Server) -> Iterator[Row]:
 
 def _write(connection: pymysql.Connection[Any], target: Target, keys: list[str], limit: int) -> Callable[[], object]:
     given = _with_fixed_columns(changes(TABLE, random.sample(keys, COUNT)))
-    return partial(apply, connection, target, given, statement_bytes=limit)
+    return partial(apply, connection, target, given, ApplyOptions(statement_bytes=limit))
 
 
 def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change], Change]) -> Iterator[Row]:
@@ -100,7 +101,7 @@ def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change
             step = COUNT // refused if refused else COUNT + 1
             given = [poison(change) if i % step == step - 1 else change for i, change in enumerate(given)]
             started = time.perf_counter()
-            outcome = apply(connection, target, given, statement_bytes=SPLIT)
+            outcome = apply(connection, target, given, ApplyOptions(statement_bytes=SPLIT))
             taken = time.perf_counter() - started
             if len(outcome.parked) != refused:
                 raise AssertionError(f"{len(outcome.parked)} parked, {refused} expected")
@@ -138,7 +139,7 @@ def _fill(endpoint: Endpoint) -> list[str]:
                 connection,
                 target,
                 _with_fixed_columns(changes(TABLE, keys[start : start + 5_000])),
-                statement_bytes=UNSPLIT,
+                ApplyOptions(statement_bytes=UNSPLIT),
             )
     return keys
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common.mysql.database import Database
-from common.mysql.target import SIDECAR
+from common.bucket import Bucket
+from common.database import ApplyOptions
+from common.mysql.database import MySQLDatabase
+from common.mysql.sidecar import SIDECAR
 from common.quarantine import Quarantine
 from dlq_replayer import handler as function
-from dlq_replayer.bucket import Bucket
 from scripts.bench.environment import ROOT, LambdaContext
 from scripts.bench.failures_bucket import FolderBucket
 from scripts.bench.own_process import called_with, peak_memory
@@ -51,9 +52,9 @@ def stepper(endpoint: Endpoint, s3: FolderBucket, statement_bytes: int) -> Step:
     drainer = replace(
         function.DRAINER,
         bucket=bucket,
-        database=Database(function.SETTINGS, parameters, function.TABLE, source=source),
+        database=MySQLDatabase(function.SETTINGS, parameters, function.TABLE, source=source),
         quarantine=Quarantine(lambda: s3, bucket.name),
-        statement_bytes=statement_bytes,
+        options=ApplyOptions(statement_bytes=statement_bytes),
     )
 
     def step(action: str, state: State) -> State:

@@ -16,9 +16,10 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from common import mapping
+from common.database import ApplyOptions
 from common.mysql import registry, schema
 from common.mysql.apply import apply
-from common.mysql.database import SQL_MODE
+from common.mysql.connection import SQL_MODE
 from common.mysql.target import Target
 from scripts.bench.orders import SOURCE, STREAM, changes, new_keys
 from scripts.local_stack.mariadb import MariaDB
@@ -31,7 +32,7 @@ OPTIONS = (
 )
 PRELOADED = 150_000
 AT_ONCE = 5_000
-# Bytes of a statement: one statement per table, and what RDS Proxy takes without pinning the session.
+# Bytes of a statement: so many that there is one per table, and those that do not pin a session of RDS Proxy.
 UNSPLIT = 16_000_000
 SPLIT = 15_000
 
@@ -125,7 +126,7 @@ class Server:
         with self.endpoint.connect() as connection:
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
-                apply(connection, self.target, changes(TABLE, part), statement_bytes=UNSPLIT)
+                apply(connection, self.target, changes(TABLE, part), ApplyOptions(statement_bytes=UNSPLIT))
         return keys
 
 

@@ -19,9 +19,11 @@ import pymysql
 from pymysql.constants import ER
 
 from common.changes import Change, read
+from common.database import ApplyOptions
 from common.mysql import schema
 from common.mysql.apply import apply
-from common.mysql.target import SIDECAR, Target
+from common.mysql.sidecar import SIDECAR
+from common.mysql.target import Target
 from scripts.bench.baselines import select_for_update
 from scripts.bench.orders import new_keys, records, removals, to_event
 from scripts.bench.results import Row
@@ -48,7 +50,7 @@ class Result:
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    write = partial(apply, statement_bytes=UNSPLIT)
+    write = partial(apply, options=ApplyOptions(statement_bytes=UNSPLIT))
     for isolation in ISOLATION:
         keys = new_keys(ROUNDS * KEYS_PER_ROUND)
         yield _guarded("new", isolation, _write_rounds(bench.server, isolation, write, _rounds(keys)))

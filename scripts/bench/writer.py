@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from common.changes import Change
+from common.database import ApplyOptions
 from common.mysql.apply import apply
 from scripts.bench.baselines import sidecar_row, two_upserts
 from scripts.bench.orders import changes, new_keys
@@ -38,7 +39,9 @@ def _write(server: Server, keys: Callable[[], list[str]], repetitions: int) -> d
     with server.endpoint.connect() as ours, server.endpoint.connect() as theirs:
 
         def guarded(statement_bytes: int) -> Callable[[], object]:
-            return partial(apply, ours, server.target, changes(TABLE, keys()), statement_bytes=statement_bytes)
+            return partial(
+                apply, ours, server.target, changes(TABLE, keys()), ApplyOptions(statement_bytes=statement_bytes)
+            )
 
         def unguarded() -> Callable[[], object]:
             given = sorted(changes(TABLE, keys()))
@@ -56,7 +59,7 @@ def _write(server: Server, keys: Callable[[], list[str]], repetitions: int) -> d
 def rows_of_stale_batches(bench: Bench) -> Iterator[Row]:
     server = bench.server
     with server.endpoint.connect() as connection:
-        write = partial(apply, connection, server.target, statement_bytes=UNSPLIT)
+        write = partial(apply, connection, server.target, options=ApplyOptions(statement_bytes=UNSPLIT))
         batches = {
             "clean": partial(_clean, server),
             "again": partial(_again, server, write),

@@ -9,9 +9,9 @@ import pytest
 import trustme
 
 from common import config
+from common.database import StopError, Verdict
 from common.mysql import errors
-from common.mysql.database import MySQLSettings
-from common.mysql.errors import StopError
+from common.mysql.settings import MySQLSettings
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
 from tests.support.tables import order
@@ -30,10 +30,10 @@ def cipher(tables):
             cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
             return cursor.fetchone()[1]
 
-    return lambda consumer: consumer.database.run("asking for the cipher", ask)
+    return lambda consumer: consumer.database.execute("asking for the cipher", ask)
 
 
-def test_the_servers_certificate_is_verified_unless_told_otherwise(tables, new_consumer, cipher):
+def test_the_servers_certificate_is_verified_by_default(tables, new_consumer, cipher):
     consumer = new_consumer()
 
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
@@ -52,9 +52,8 @@ def test_a_certificate_that_proves_nothing_stops(options, tables, new_consumer):
     assert (tables.orders(), tables.sidecar()) == ([], [])
 
 
-def test_a_server_whose_certificate_goes_bad_stops_new_connections_until_parameters_are_mended(
-    server, tables, proxy, new_consumer
-):
+def test_a_bad_certificate_stops_new_connections(server, tables, proxy, new_consumer):
+    """They work again once the parameters are corrected."""
     consumer = new_consumer(hostname=OTHER_NAME)
     with pytest.raises(StopError, match=MEND):
         consumer.deliver(record("a", 1))
@@ -73,9 +72,8 @@ def test_require_encrypts_to_whoever_answers(options, tables, new_consumer, ciph
 
 
 @pytest.mark.parametrize("tls", ["verify", "require"])
-def test_a_server_without_tls_or_a_man_in_the_middle_who_takes_it_away_gets_no_password(
-    *, tls, server, tables, proxy, new_consumer
-):
+def test_a_server_without_tls_gets_no_password(*, tls, server, tables, proxy, new_consumer):
+    """Somebody between client and server may have taken TLS away."""
     proxy.strips_tls = True
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls=tls)
 
@@ -120,7 +118,7 @@ def test_off_stops_where_tls_is_demanded_until_it_no_longer_is(demand, release, 
 def test_rds_proxy_says_by_number_that_it_demands_tls():
     rule = errors.rule(pymysql.OperationalError(3159, "This RDS Proxy requires TLS connections"))
 
-    assert rule.verdict is errors.Verdict.STOP
+    assert rule.verdict is Verdict.STOP
     assert re.search(MEND, rule.hint)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pymysql
 import pytest
 
+from common.database import Outcome, SchemaMismatchError
 from common.mysql import errors, schema
-from common.mysql.apply import Outcome, apply
-from common.mysql.errors import SchemaMismatchError
+from common.mysql.apply import apply
 from common.mysql.sql import tuples
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order, without_width
@@ -176,9 +176,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("ddl", "errno", "column"), REFUSALS)
-def test_a_column_that_was_altered_under_us_parks_what_no_longer_fits(
-    writer: Writer, tables: Tables, ddl: str, errno: int, column: str
-):
+def test_an_altered_column_parks_what_no_longer_fits(writer: Writer, tables: Tables, ddl: str, errno: int, column: str):
     """Never rounded, cut or replaced by the server."""
     tables.run(ddl)
     poison = record("a", 1, "INSERT", status="VERY NEW", amount="12345")

@@ -1,6 +1,6 @@
 """What to do about a MySQL error, decided by its number alone.
 
-PyMySQL's exception classes mix the three: 1205, 1290 and 9501 arrive as OperationalError, as 1045 does.
+PyMySQL's exception classes mix the verdicts: 1205, 1290 and 9501 arrive as OperationalError, as 1045 does.
 Numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, MariaDB's at
 https://mariadb.com/kb/en/mariadb-error-code-reference/, RDS Proxy's at
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html
@@ -9,18 +9,11 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting
 from __future__ import annotations
 
 import ssl
-from enum import StrEnum
 from typing import NamedTuple
 
+from common.database import DatabaseError, HoldError, StopError, Verdict
 
-class Verdict(StrEnum):
-    HOLD = "hold"  # the database or the path to it is down or busy: raise, the shard waits, order is kept
-    STOP = "stop"  # a person must change configuration or schema: raise as well, with another hint
-    POISON = "poison"  # this row can never be written as it is: park it, the rest goes on
-    DEFER = "defer"  # this row waits for another one: park it, every replay tries it again
-
-
-# Those that are about one row; and an unknown number, where the rest of its batch goes through.
+# Verdicts about a single row.
 OF_A_ROW = frozenset({Verdict.POISON, Verdict.DEFER})
 
 
@@ -38,7 +31,7 @@ _LOST = Rule(
 _BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections and long transactions")
 _LOCKED = Rule(Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target")
 _READ_ONLY = Rule(Verdict.HOLD, "the server is read-only: a failover is under way, or this is a replica")
-_FULL = Rule(Verdict.HOLD, "the server has no room left; free disk or raise its storage")
+_FULL = Rule(Verdict.HOLD, "the server has no storage left; free some or add some")
 _LOGIN = Rule(
     Verdict.STOP, "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS"
 )
@@ -49,7 +42,7 @@ _SECURE_LOGIN = Rule(
 )
 _LOGIN_PLUGIN = Rule(
     Verdict.STOP,
-    "the driver does not know how this account logs in; give the account caching_sha2_password and TLS, or"
+    "the driver does not support this account's authentication plugin; use caching_sha2_password and TLS, or"
     " mysql_native_password",
 )
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
@@ -63,7 +56,7 @@ _CLASH = Rule(
 _REFERENCE = Rule(
     Verdict.DEFER,
     "the row it refers to is missing, or rows refer to the one to be deleted; every replay tries it again for a day,"
-    " then mend the reference and retry",
+    " then correct the reference and retry",
 )
 EXHAUSTED = Rule(
     Verdict.DEFER,
@@ -183,9 +176,9 @@ RULES: dict[int, Rule] = {
     1452: _REFERENCE,
 }
 
-# An unknown number is decided by evidence: where the rest of its batch goes through, it is the row's, which is parked
-# and tried again by every replay; where nothing does, it is the database's and holds.
-UNKNOWN = Rule(Verdict.HOLD, "an error Backstream does not know; see its number and the server's log")
+# An unknown number is decided by evidence. Where other rows of the batch are accepted, the error is the row's: the row
+# is parked and every replay tries it again. Where none is, the error is the database's and holds.
+UNKNOWN = Rule(Verdict.HOLD, "Backstream does not know this error; see its number and the server's log")
 
 
 def number(error: BaseException) -> int | None:
@@ -206,29 +199,11 @@ def rule(error: BaseException) -> Rule:
     return RULES.get(errno, UNKNOWN)
 
 
-class DatabaseError(Exception):
-    """The batch was not applied and nothing of it may be acknowledged. Carries no row values.
+def database_error(operation: str, error: BaseException) -> DatabaseError:
+    """What `operation` raises for an exception raised while talking to MySQL.
 
-    Attributes: `operation` (what was being done), `errno` (MySQL's, or None), `hint` (what to do next).
+    The error itself must not be chained: its message may hold row values.
     """
-
-    def __init__(self, operation: str, cause: BaseException, hint: str) -> None:
-        self.operation, self.errno, self.hint = operation, number(cause), hint
-        what = f"MySQL error {self.errno}" if self.errno else type(cause).__name__
-        super().__init__(f"{operation}: {what}: {hint}")
-
-
-class HoldError(DatabaseError):
-    """The database or the path to it is down or busy: the same batch will succeed later."""
-
-
-class StopError(DatabaseError):
-    """Configuration or schema is wrong: the batch succeeds once a person has mended it."""
-
-
-class SchemaMismatchError(Exception):
-    """A table does not fit the mapping; the message names every misfit. `problems` holds them."""
-
-    def __init__(self, table: str, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__(f"table {table} does not fit the mapping: " + "; ".join(problems))
+    found, errno = rule(error), number(error)
+    kind = HoldError if found.verdict is Verdict.HOLD else StopError
+    return kind(operation, f"MySQL error {errno}" if errno else type(error).__name__, found.hint, errno)
