@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import pymysql
 import pytest
-from pymysql.constants import CLIENT
 
 from scripts.local_stack.access import Account
-from scripts.local_stack.mariadb import SQL_MODE, MariaDB
+from scripts.local_stack.mariadb import MariaDB
 from tests.faults.conftest import log as status_log
 from tests.faults.conftest import new_consumer, parked, proxy, s3
+from tests.support.connections import connections
 from tests.support.deliveries import Consumer
 from tests.support.legacy import HostileTables
 from tests.support.proxy import Proxy
@@ -24,7 +23,7 @@ __all__ = ["new_consumer", "parked", "proxy", "s3", "status_log"]
 
 @pytest.fixture
 def tables(server: MariaDB) -> Iterator[HostileTables]:
-    """Dropped at the end: the replay's tests take over the tables that they find."""
+    """Dropped at the end, because the replay's tests use the tables that they find."""
     admin = server.connect(autocommit=True)
     tables = HostileTables(admin)
     tables.drop_all()
@@ -42,22 +41,13 @@ def least(server: MariaDB, tables: HostileTables) -> Account:
 
 @pytest.fixture
 def connect(server: MariaDB, least: Account) -> Iterator[Any]:
-    opened: list[pymysql.Connection[Any]] = []
-
-    def connect(**options: Any) -> pymysql.Connection[Any]:
-        given = {"sql_mode": SQL_MODE, "client_flag": CLIENT.MULTI_STATEMENTS} | options
-        opened.append(server.connect(least, **given))
-        return opened[-1]
-
-    yield connect
-    for connection in opened:
-        if connection.open:
-            connection.close()
+    with connections(server, least) as connect:
+        yield connect
 
 
 @pytest.fixture
 def consumer(tables: HostileTables, least: Account, new_consumer: Any, proxy: Proxy) -> Iterator[Consumer]:
-    """Behind the proxy, which can read along because the server takes connections without TLS for once."""
+    """Behind the proxy, which sees each statement because the server allows connections without TLS here."""
     tables.run("SET GLOBAL require_secure_transport = OFF")
     yield new_consumer(port=proxy.port, username=least.user, tls="off", read_timeout=5)
     tables.run("SET GLOBAL require_secure_transport = ON")
