@@ -12,7 +12,6 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pymysql
@@ -38,7 +37,7 @@ CONTROL_ATTEMPTS = 5
 BARRIER_SECONDS = 120
 ISOLATION = ("READ COMMITTED", "REPEATABLE READ")
 
-Write = Callable[..., object]
+Write = Callable[[pymysql.Connection[Any], Target, list[Change]], object]
 Round = list[list[Change]]  # a batch for each writer
 
 
@@ -50,13 +49,16 @@ class Result:
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    write = partial(apply, options=ApplyOptions(statement_bytes=UNSPLIT))
     for isolation in ISOLATION:
         keys = new_keys(ROUNDS * KEYS_PER_ROUND)
-        yield _guarded("new", isolation, _write_rounds(bench.server, isolation, write, _rounds(keys)))
+        yield _guarded("new", isolation, _write_rounds(bench.server, isolation, _apply, _rounds(keys)))
         random.shuffle(keys)
-        yield _guarded("known", isolation, _write_rounds(bench.server, isolation, write, _rounds(keys)))
+        yield _guarded("known", isolation, _write_rounds(bench.server, isolation, _apply, _rounds(keys)))
     yield _control(bench.server)
+
+
+def _apply(connection: pymysql.Connection[Any], target: Target, batch: list[Change]) -> object:
+    return apply(connection, target, batch, ApplyOptions(statement_bytes=UNSPLIT))
 
 
 def _guarded(kind: str, isolation: str, result: Result) -> Row:
