@@ -37,7 +37,7 @@ CONTROL_ATTEMPTS = 5
 BARRIER_SECONDS = 120
 ISOLATION = ("READ COMMITTED", "REPEATABLE READ")
 
-Write = Callable[[pymysql.Connection[Any], Target, list[Change]], object]
+Write = Callable[[Any, Target, list[Change]], object]  # the connection first
 Round = list[list[Change]]  # a batch for each writer
 
 
