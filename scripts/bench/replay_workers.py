@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import posixpath
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from common.layout import ReplayKeys
 from scripts.bench.failures_bucket import FolderBucket, bucket_in
 from scripts.bench.orders import new_keys
-from scripts.bench.replayer import State, Step, first_state, stepper, truncate
+from scripts.bench.replayer import State, Step, count_versions, first_state, stepper, truncate
 from scripts.bench.results import Row, at_least
 from scripts.bench.server import UNSPLIT, Bench, Endpoint
 from scripts.bench.timing import self_timed
@@ -50,13 +52,17 @@ def _planned(step: Step) -> State:
 def _drained(endpoint: Endpoint, bucket: FolderBucket, lane: State, workers: int) -> float:
     """Seconds from the start of the first worker to the end of the last."""
     truncate(endpoint)
-    bucket.remove(f"replay/{lane['run']['name']}/done")
+    keys = ReplayKeys(lane["run"]["name"])
+    for folder in (keys.results, posixpath.dirname(keys.progress(0))):
+        bucket.remove(folder)
     lanes = [lane | {"lane": number, "lanes": workers} for number in range(workers)]
     # Spawned, as Lambdas are: a fork copies its parent's memory, page by page, while it is measured.
     spawned = multiprocessing.get_context("spawn")
     barrier = spawned.Barrier(workers)
     with ProcessPoolExecutor(workers, spawned, initializer=_set_barrier, initargs=(barrier,)) as pool:
         times = [task.result() for task in [pool.submit(_worker, endpoint, bucket, lane) for lane in lanes]]
+    if count_versions(endpoint) != COUNT:
+        raise RuntimeError("the workers did not take all changes")
     return max(ended for _, ended in times) - min(started for started, _ in times)
 
 

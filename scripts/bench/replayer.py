@@ -80,6 +80,14 @@ def truncate(endpoint: Endpoint) -> None:
             cursor.execute(f"TRUNCATE TABLE {name}")
 
 
+def count_versions(endpoint: Endpoint) -> int:
+    """The rows of the sidecar: one for each key that was ever written or deleted."""
+    with endpoint.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT COUNT(*) FROM {SIDECAR}")
+        ((count,),) = cursor.fetchall()
+    return int(count)
+
+
 @dataclass
 class Execution:
     """An execution of the state machine. The order of the steps comes from its definition.
