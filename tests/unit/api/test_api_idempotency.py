@@ -48,7 +48,7 @@ def test_the_fingerprint_is_that_of_every_release(client, harness):
     """A key that an older release recorded must match after an upgrade, or its client creates a second order."""
     client.post(Idempotency_Key="k")
     (record,) = harness.items(IDEMPOTENCY_TABLE)
-    text = "\x1f".join(("merchant-102", "200.00", "INR"))
+    text = "merchant-102\x1f200.00\x1fINR"
     assert record["fingerprint"] == {"S": hashlib.sha256(text.encode()).hexdigest()}
 
 
