@@ -296,9 +296,12 @@ def prove(target: BuildTarget, archive: Path, package: str, runtime: Path) -> No
     with tempfile.TemporaryDirectory() as scratch:
         with zipfile.ZipFile(archive) as content:
             content.extractall(scratch)
-        command = [str(target.interpreter), "-I", "-S", str(PROOF), scratch, package, str(runtime)]
+        tree = Path(scratch).resolve()
+        command = [str(target.interpreter), "-P", "-S", str(PROOF), str(tree), package]
         hint = "the zip does not load from its own bytecode, so it would start slowly or not at all"
-        run(f"proving {archive.name}", hint, command)
+        # Empty is unset: both would make the interpreter look for other bytecode than Lambda does.
+        plain = {"PYTHONOPTIMIZE": "", "PYTHONPYCACHEPREFIX": ""}
+        run(f"proving {archive.name}", hint, command, PYTHONPATH=f"{tree}{os.pathsep}{runtime}", **plain)
 
 
 def build_one(target: BuildTarget, source: Path, package: str, out: Path, cache: Path) -> str:

@@ -1,6 +1,6 @@
 """Check that an unpacked zip loads from its bytecode alone. Run by the interpreter of its runtime.
 
-    python -I -S prove_bytecode.py <unpacked zip> <function package> <folder with boto3>
+    PYTHONPATH=<unpacked zip>:<folder with boto3> python -P -S prove_bytecode.py <unpacked zip> <function package>
 
 Checks every module's bytecode file. Then imports the function's modules, and the modules that their functions
 import, with an audit hook that makes compiling a file of the zip an error.
@@ -95,10 +95,12 @@ def import_deferred(tree: Path, package: str) -> None:
         importlib.import_module(name)
 
 
-def import_function(tree: Path, package: str, runtime: str) -> None:
-    sys.path[:0] = [str(tree), runtime]
+def import_function(tree: Path, package: str) -> None:
     os.environ.update(ENVIRONMENT)
     forbid_compiling(tree)
+    loaded = next(iter(importlib.import_module(package).__path__))
+    if tree not in Path(loaded).parents:
+        raise ImportError(f"{package} is loaded from {loaded}, not from {tree}: put {tree} on PYTHONPATH")
     for source in sorted((tree / package).rglob("*.py")):
         name = ".".join(source.relative_to(tree).with_suffix("").parts)
         importlib.import_module(name.removesuffix(".__init__"))
@@ -106,13 +108,13 @@ def import_function(tree: Path, package: str, runtime: str) -> None:
 
 
 def main() -> int:
-    tree, package, runtime = Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3]
+    tree, package = Path(sys.argv[1]).resolve(), sys.argv[2]
     problems = faults(tree)
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 1
     sys.dont_write_bytecode = True
-    import_function(tree, package, runtime)
+    import_function(tree, package)
     return 0
 
 

@@ -1,42 +1,83 @@
-"""A TCP proxy that hands on everything late by a fixed time, each way: python delay_proxy.py <port> <seconds>.
+"""A server some distance away: a TCP proxy that delivers everything late by a fixed time, each way.
 
-A process of its own, so that it takes no time from the one that is measured. Prints the port it listens on.
+python -m scripts.bench.delay_proxy <port of the server> <seconds>
+
+The proxy is a process of its own, so that it takes no time from the one that is measured. It prints its port.
 """
 
 from __future__ import annotations
 
 import select
 import socket
+import subprocess
 import sys
 import time
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
 
-CHUNK = 1 << 18
+if TYPE_CHECKING:
+    from scripts.bench.server import Endpoint
+
+CHUNK_BYTES = 1 << 18
+PINGS = 200
 
 
-class Late(NamedTuple):
+@contextmanager
+def delayed(endpoint: Endpoint, seconds: float) -> Iterator[Endpoint]:
+    """`endpoint` with `seconds` added to its round trip. The time that the proxy itself takes is part of them."""
+    direct = round_trip(endpoint)
+    with _proxy(endpoint, 0.0) as undelayed:
+        own = round_trip(undelayed) - direct
+    with _proxy(endpoint, max(0.0, (seconds - own) / 2)) as distant:
+        yield distant
+
+
+def round_trip(endpoint: Endpoint) -> float:
+    """Seconds of a COM_PING, the least work for a server."""
+    with endpoint.connect() as connection:
+        taken = []
+        for _ in range(PINGS):
+            started = time.perf_counter()
+            connection.ping(reconnect=False)
+            taken.append(time.perf_counter() - started)
+    return median(taken)
+
+
+@contextmanager
+def _proxy(endpoint: Endpoint, delay: float) -> Iterator[Endpoint]:
+    command = [sys.executable, "-m", "scripts.bench.delay_proxy", str(endpoint.port), str(delay)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield endpoint.at(int(process.stdout.readline()))  # type: ignore[union-attr]
+        finally:
+            process.kill()
+
+
+class Chunk(NamedTuple):
     due: float
     data: bytes
     receiver: socket.socket
 
 
-class Proxy:
+class DelayProxy:
     def __init__(self, port: int, delay: float) -> None:
         self.delay, self.port = delay, port
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.other: dict[socket.socket, socket.socket] = {}  # the other end of each connection
-        self.waiting: deque[Late] = deque()  # one delay for all, so they leave in the order they came in
+        self.peers: dict[socket.socket, socket.socket] = {}  # the other end of each connection
+        self.chunks: deque[Chunk] = deque()  # the delay is one, so the first in is the first due
 
     def run(self) -> None:
         while True:
-            timeout = max(0.0, self.waiting[0].due - time.monotonic()) if self.waiting else None
+            timeout = max(0.0, self.chunks[0].due - time.monotonic()) if self.chunks else None
             # select() and not epoll, which waits whole milliseconds only.
-            for readable in select.select([self.listener, *self.other], [], [], timeout)[0]:
+            for readable in select.select([self.listener, *self.peers], [], [], timeout)[0]:
                 if readable is self.listener:
                     self.accept()
                 else:
-                    self.take(readable)
+                    self.receive(readable)
             self.send()
 
     def accept(self) -> None:
@@ -44,27 +85,27 @@ class Proxy:
         server = socket.create_connection(("127.0.0.1", self.port))
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.other |= {client: server, server: client}
+        self.peers |= {client: server, server: client}
 
-    def take(self, readable: socket.socket) -> None:
+    def receive(self, readable: socket.socket) -> None:
         try:
-            data = readable.recv(CHUNK)
+            data = readable.recv(CHUNK_BYTES)
         except ConnectionError:
             data = b""
-        self.waiting.append(Late(time.monotonic() + self.delay, data, self.other[readable]))
+        self.chunks.append(Chunk(time.monotonic() + self.delay, data, self.peers[readable]))
         if not data:
-            del self.other[readable]
+            del self.peers[readable]
 
     def send(self) -> None:
-        while self.waiting and self.waiting[0].due <= time.monotonic():
-            _, data, receiver = self.waiting.popleft()
+        while self.chunks and self.chunks[0].due <= time.monotonic():
+            _, data, receiver = self.chunks.popleft()
             try:
                 receiver.sendall(data) if data else receiver.shutdown(socket.SHUT_WR)
             except OSError:
-                continue  # it has gone; its own end is read as such
+                continue  # it is closed, which receive() notices too
 
 
 if __name__ == "__main__":
-    proxy = Proxy(int(sys.argv[1]), float(sys.argv[2]))
+    proxy = DelayProxy(int(sys.argv[1]), float(sys.argv[2]))
     print(proxy.listener.getsockname()[1], flush=True)
     proxy.run()

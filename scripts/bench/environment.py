@@ -1,13 +1,13 @@
-"""What the functions find around them: their variables and their place on the path. Nothing here reaches AWS."""
+"""What the functions find around them: their variables and Lambda's context. Nothing here reaches AWS."""
 
 from __future__ import annotations
 
 import os
-import sys
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LAMBDAS = ROOT / "lambdas"
 
 ORIGINAL = dict(os.environ)
 
@@ -30,7 +30,7 @@ VARIABLES = {
     "POWERTOOLS_SERVICE_NAME": "bench",
     "POWERTOOLS_METRICS_NAMESPACE": "Backstream",
 }
-# What a shell may have set for other ends, and what would change the functions' work.
+# A shell may have set these; they would change what the functions do.
 REMOVED = (
     "APPLY_EVERY_CHANGE",
     "AWS_ENDPOINT_URL",
@@ -45,9 +45,19 @@ REMOVED = (
 )
 
 
+@dataclass(frozen=True)
+class LambdaContext:
+    """The one method of Lambda's context that the functions call."""
+
+    timeout: float  # seconds
+    started: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(1000 * (self.started + self.timeout - time.monotonic()))
+
+
 def prepare() -> None:
-    """Call before the first import of a function's module: they read the environment while being imported."""
-    sys.path[:0] = [str(LAMBDAS), str(ROOT)]
+    """Set the functions' variables, for this process and its children, before a function is imported."""
     for name in REMOVED:
         os.environ.pop(name, None)
     os.environ.update(VARIABLES)

@@ -1,8 +1,8 @@
-"""Tables as legacy databases have them: what the writer takes on one, and what rows that are refused cost.
+"""Tables as legacy databases have them: the writer's rate on one, and the cost of refused rows.
 
-The hostile table has a surrogate AUTO_INCREMENT key, a unique business key that folds case, a second unique key, a
-foreign key, an ENUM, a CHECK, and triggers that write an audit table. It is compared with a plain one of as many rows,
-in statements of 15,000 bytes and unsplit. Refused rows are written to a server 1 ms away, as each costs round trips.
+The hostile table has a surrogate AUTO_INCREMENT key, a case-insensitive unique business key, a second unique key, a
+foreign key, an ENUM, a CHECK, and triggers that write an audit table. It is compared with a plain table of as many
+rows, in statements of 15,000 bytes and unsplit. Refused rows are measured 1 ms away, as each costs round trips.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from statistics import median
+from typing import Any
 
 import pymysql
 
 from common.changes import Change
+from common.database import ApplyOptions
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.mysql.target import Target
-from scripts.bench.distance import away
+from scripts.bench.delay_proxy import delayed
 from scripts.bench.orders import changes, new_keys
-from scripts.bench.rows import Row, at_least, at_most, information
-from scripts.bench.server import TABLE, UNSPLIT, Server, Where
+from scripts.bench.results import Row, at_least, at_most, information
+from scripts.bench.server import SPLIT, TABLE, UNSPLIT, Bench, Endpoint, Server
 from scripts.bench.timing import interleaved
 
 KNOWN, COUNT, REPETITIONS = 20_000, 1_000, 25
-SPLIT = 15_000
 ROUND_TRIP = 0.001
 POISON_REPETITIONS = 5
 
@@ -49,31 +50,32 @@ HOSTILE = (
     "CREATE TRIGGER keep BEFORE UPDATE ON tbl_orders FOR EACH ROW SET NEW.order_id = OLD.order_id",
     "CREATE TRIGGER log AFTER UPDATE ON tbl_orders FOR EACH ROW INSERT INTO audit (event) VALUES ('update')",
 )
-# Each refuses a row in another way: the server says at row N; it does not; the row is not even sent.
+# A column's change, and the value that it refuses. The server names the row; it does not; the row is not sent.
 REFUSALS: dict[str, tuple[str, Callable[[Change], Change]]] = {
-    "out of range": ("MODIFY amount DECIMAL(12,4) NOT NULL", lambda c: _with(c, "amount", Decimal(10**9))),
-    "by a CHECK": ("ADD CHECK (amount >= 0)", lambda c: _with(c, "amount", Decimal(-1))),
-    "not in the ENUM": ("MODIFY status ENUM('NEW','PAID','SHIPPED') NOT NULL", lambda c: _with(c, "status", "LOST")),
+    "out of range": ("MODIFY amount DECIMAL(12,4) NOT NULL", lambda c: _replace(c, "amount", Decimal(10**9))),
+    "by a CHECK": ("ADD CHECK (amount >= 0)", lambda c: _replace(c, "amount", Decimal(-1))),
+    "not in the ENUM": ("MODIFY status ENUM('NEW','PAID','SHIPPED') NOT NULL", lambda c: _replace(c, "status", "LOST")),
 }
 _PLACES = {column.name: i for i, column in enumerate(TABLE.columns)}
 
 
-def rows(server: Server) -> Iterator[Row]:
-    yield from _hostile(server)
-    for kind, (alter, poison) in REFUSALS.items():
-        yield from _refused(server, kind, alter, poison)
+def rows(bench: Bench) -> Iterator[Row]:
+    yield from _hostile(bench.server)
+    for number, (kind, (alter, poison)) in enumerate(REFUSALS.items()):
+        endpoint = _table(bench.server, f"refused_{number}")
+        yield from _refused(endpoint, kind, alter, poison)
 
 
 def _hostile(server: Server) -> Iterator[Row]:
     plain, hostile = _table(server, "plain"), _table(server, "hostile", *HOSTILE)
-    keys = {name: _fill(where) for name, where in (("plain", plain), ("hostile", hostile))}
+    keys = {name: _fill(endpoint) for name, endpoint in (("plain", plain), ("hostile", hostile))}
     for limit, what in ((UNSPLIT, ""), (SPLIT, f"  the same in statements of {SPLIT:,} bytes")):
         with plain.connect() as one, hostile.connect() as other:
-            ways = {
+            variants = {
                 name: partial(_write, connection, schema.inspect(connection, TABLE), keys[name], limit)
                 for name, connection in (("plain", one), ("hostile", other))
             }
-            seconds = interleaved(ways, REPETITIONS)
+            seconds = interleaved(variants, REPETITIONS)
         ratio, rate = seconds["plain"] / seconds["hostile"], f"{COUNT / seconds['hostile']:,.0f} records/s"
         if what:
             yield information(what, f"{ratio:.2f} ({rate})")
@@ -81,33 +83,32 @@ def _hostile(server: Server) -> Iterator[Row]:
             yield at_least(f"{COUNT} known keys of a hostile table, of the plain table's rate", ratio, 0.6, note=rate)
 
 
-def _write(connection: pymysql.Connection, target: Target, keys: list[str], limit: int) -> Callable[[], object]:  # type: ignore[type-arg]
-    given = _settled(changes(TABLE, random.sample(keys, COUNT)))
-    return partial(apply, connection, target, given, statement_bytes=limit)
+def _write(connection: pymysql.Connection[Any], target: Target, keys: list[str], limit: int) -> Callable[[], object]:
+    given = _with_fixed_columns(changes(TABLE, random.sample(keys, COUNT)))
+    return partial(apply, connection, target, given, ApplyOptions(statement_bytes=limit))
 
 
-def _refused(server: Server, kind: str, alter: str, poison: Callable[[Change], Change]) -> Iterator[Row]:
-    where = _table(server, f"refused_{len(kind)}")
-    keys = _fill(where)[:COUNT]
-    with where.connect() as admin:
+def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change], Change]) -> Iterator[Row]:
+    keys = _fill(endpoint)[:COUNT]
+    with endpoint.connect() as admin:
         admin.query(f"ALTER TABLE tbl_orders {alter}")
-    with away(where, ROUND_TRIP) as distant, distant.connect() as connection:
+    with delayed(endpoint, ROUND_TRIP) as distant, distant.connect() as connection:
         target = schema.describe(connection, TABLE)
         connection.rollback()
 
-        def take(refused: int) -> float:
+        def measure(refused: int) -> float:
             given = changes(TABLE, keys)
             step = COUNT // refused if refused else COUNT + 1
             given = [poison(change) if i % step == step - 1 else change for i, change in enumerate(given)]
             started = time.perf_counter()
-            outcome = apply(connection, target, given, statement_bytes=SPLIT)
+            outcome = apply(connection, target, given, ApplyOptions(statement_bytes=SPLIT))
             taken = time.perf_counter() - started
             if len(outcome.parked) != refused:
                 raise AssertionError(f"{len(outcome.parked)} parked, {refused} expected")
             return taken
 
         clean, some, everything = (
-            median(take(refused) for _ in range(POISON_REPETITIONS)) for refused in (0, 10, COUNT)
+            median(measure(refused) for _ in range(POISON_REPETITIONS)) for refused in (0, 10, COUNT)
         )
     yield at_most(f"{COUNT} of {COUNT} rows refused, {kind}, 1 ms away", everything, 5, " s")
     bound = 2 * clean + 0.1
@@ -119,35 +120,40 @@ def _refused(server: Server, kind: str, alter: str, poison: Callable[[Change], C
     )
 
 
-def _table(server: Server, name: str, *statements: str) -> Where:
-    where = server.empty_database(name)
+def _table(server: Server, name: str, *statements: str) -> Endpoint:
+    endpoint = server.empty_database(name)
     if statements:
-        with where.connect() as connection, connection.cursor() as cursor:
+        with endpoint.connect() as connection, connection.cursor() as cursor:
             cursor.execute("DROP TABLE tbl_orders")
             for statement in statements:
                 cursor.execute(statement)
-    return where
+    return endpoint
 
 
-def _fill(where: Where) -> list[str]:
+def _fill(endpoint: Endpoint) -> list[str]:
     keys = new_keys(KNOWN)
-    with where.connect() as connection:
+    with endpoint.connect() as connection:
         target = schema.inspect(connection, TABLE)
         for start in range(0, KNOWN, 5_000):
-            apply(connection, target, _settled(changes(TABLE, keys[start : start + 5_000])), statement_bytes=UNSPLIT)
+            apply(
+                connection,
+                target,
+                _with_fixed_columns(changes(TABLE, keys[start : start + 5_000])),
+                ApplyOptions(statement_bytes=UNSPLIT),
+            )
     return keys
 
 
-def _settled(given: list[Change]) -> list[Change]:
-    """What an order keeps for life, its merchant and when it was created; the latter is the second unique key."""
+def _with_fixed_columns(given: list[Change]) -> list[Change]:
+    """The merchant and the creation time of an order never change. The latter is the second unique key."""
     numbers = (int(change.key[:8] + change.key[9:13], 16) for change in given)
     return [
-        _with(_with(change, "created_at", number), "merchant_id", f"merchant-{number % 1000}")
+        _replace(_replace(change, "created_at", number), "merchant_id", f"merchant-{number % 1000}")
         for change, number in zip(given, numbers, strict=True)
     ]
 
 
-def _with(change: Change, column: str, value: object) -> Change:
+def _replace(change: Change, column: str, value: object) -> Change:
     row = list(change.row or ())
     row[_PLACES[column]] = value  # type: ignore[call-overload]
     return change._replace(row=tuple(row))

@@ -22,7 +22,7 @@ STATUSES = ("NEW", "PAID", "SHIPPED")
 _draw = random.Random()  # noqa: S311 - orders, no secrets
 
 Event = dict[str, Any]
-# Later records are newer: one count for the whole run, from a number of the length that AWS gives.
+# Later records are newer: one counter for the whole run. It starts at a number as long as those of AWS.
 _sequence = itertools.count(8 * 10**20)
 
 
@@ -44,17 +44,17 @@ def removals(keys: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def event(keys: Sequence[str], *, modify: bool = True) -> Event:
-    return delivered(records(keys, modify=modify))
+    return to_event(records(keys, modify=modify))
 
 
-def delivered(made: list[dict[str, Any]]) -> Event:
-    """Through JSON and back, as the runtime does it: no string or dict is shared between records."""
-    loaded: Event = json.loads(json.dumps({"Records": made}))
+def to_event(records: list[dict[str, Any]]) -> Event:
+    """Through JSON and back, as in the runtime: no string or dict is shared between records."""
+    loaded: Event = json.loads(json.dumps({"Records": records}))
     return loaded
 
 
 def changes(table: Table, keys: Iterable[str]) -> list[Change]:
-    return parse_records(delivered(records(keys))["Records"], table).changes
+    return parse_records(to_event(records(keys))["Records"], table).changes
 
 
 def _record(key: str, *, modify: bool) -> dict[str, Any]:

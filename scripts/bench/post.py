@@ -12,9 +12,12 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
-from scripts.bench.nowhere import silence
-from scripts.bench.rows import Row, at_most
+from api import aws
+from scripts.bench.quiet import quiet
+from scripts.bench.results import Row, at_most
+from scripts.bench.server import Bench
 from scripts.bench.timing import interleaved
 
 CALLS = 200
@@ -58,30 +61,30 @@ ITEM = {
 }
 
 
-def rows() -> Iterator[Row]:
+def rows(_: Bench) -> Iterator[Row]:
     ours, bare = _handler(), _put_item()
-    with silence():
+    with quiet():
         status = ours()["statusCode"]
     if status != CREATED:
-        raise RuntimeError(f"the handler answers {status}: nothing worth measuring")
+        raise RuntimeError(f"the handler answers {status} instead of {CREATED}")
     seconds = interleaved(
-        {"ours": lambda: partial(_often, ours), "bare": lambda: partial(_often, bare)}, REPETITIONS, time.process_time
+        {"ours": lambda: partial(_repeat, ours), "bare": lambda: partial(_repeat, bare)}, REPETITIONS, time.process_time
     )
     note = f"{1e6 * seconds['ours'] / CALLS:.0f} us against {1e6 * seconds['bare'] / CALLS:.0f} us"
     ratio = seconds["ours"] / seconds["bare"]
     yield at_most("POST in the API handler, of a bare put_item's CPU", ratio, 2.0, " times", note)
 
 
-def _often(work: Callable[[], Any]) -> None:
-    with silence():
+def _repeat(work: Callable[[], Any]) -> None:
+    with quiet():
         for _ in range(CALLS):
             work()
 
 
 def _handler() -> Callable[[], dict[str, Any]]:
-    from api import aws  # noqa: PLC0415 - the clients are caught while the handler is imported
-
-    original, made = aws.clients, []
+    """The clients are caught while the handler is imported, which makes them."""
+    original = aws.clients
+    made: list[Any] = []
 
     def clients() -> Any:
         made.extend(original())
@@ -109,10 +112,11 @@ class _Raw(io.BytesIO):
 
 
 def _stub(client: Any) -> None:
-    """Everything of a call but the wire: botocore asks this hook before it sends."""
+    """Answer calls without HTTP: botocore calls this hook before it sends a request, and sends none if it answers."""
     client.meta.events.register("before-send", _answer)
 
 
 def _answer(request: Any, **_: object) -> AWSResponse:
     body = json.dumps({"SecretString": json.dumps(_CREDENTIALS)} if "secretsmanager" in request.url else {}).encode()
-    return AWSResponse(request.url, 200, {"Content-Type": "application/x-amz-json-1.0"}, _Raw(body))
+    headers = HTTPHeaders.from_dict({"Content-Type": "application/x-amz-json-1.0"})
+    return AWSResponse(request.url, 200, headers, _Raw(body))

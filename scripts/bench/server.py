@@ -1,10 +1,14 @@
-"""A private database server for the run, large enough that its cache and its log set no limit, with full tables."""
+"""A private database server with full tables. Its cache and its log are large enough to set no limit."""
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
+import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from common import mapping
+from common.database import ApplyOptions
 from common.mysql import registry, schema
 from common.mysql.apply import apply
 from common.mysql.connection import SQL_MODE
@@ -27,14 +32,16 @@ OPTIONS = (
 )
 PRELOADED = 150_000
 AT_ONCE = 5_000
+# Bytes of a statement: so many that there is one per table, and those that do not pin a session of RDS Proxy.
 UNSPLIT = 16_000_000
+SPLIT = 15_000
 
 TABLE = mapping.load()
 
 
 @dataclass(frozen=True)
-class Where:
-    """How to reach the server. TLS is off for every way alike: making a connection costs the reference the least so."""
+class Endpoint:
+    """How to reach the server. TLS is off for all: it would slow down the reference, which connects for every event."""
 
     host: str
     port: int
@@ -55,15 +62,29 @@ class Where:
             **{"sql_mode": SQL_MODE, **options},
         )
 
-    def through(self, port: int) -> Where:
+    def at(self, port: int) -> Endpoint:
         return replace(self, port=port)
+
+
+@dataclass(frozen=True)
+class FixedParameters:
+    """In place of SSM and Secrets Manager, which a warm environment does not call."""
+
+    endpoint: Endpoint
+
+    def connection(self, *, fresh: bool = False) -> str:  # noqa: ARG002
+        at = self.endpoint
+        return json.dumps({"hostname": at.host, "port": at.port, "db": at.database, "driver": "mysql"})
+
+    def credentials(self, *, fresh: bool = False) -> str:  # noqa: ARG002
+        return json.dumps({"username": self.endpoint.user, "password": self.endpoint.password})
 
 
 class Server:
     def __init__(self, home: Path) -> None:
         self._mariadb = MariaDB(home, OPTIONS)
         self._mariadb.start()
-        self.where = self._account()
+        self.endpoint = self._account()
         self.target = self._create()
         self._known = self._fill()
 
@@ -71,37 +92,53 @@ class Server:
         self._mariadb.destroy()
 
     def known_keys(self, count: int) -> list[str]:
-        """Keys whose rows are in both tables, scattered all over them."""
+        """Keys that have rows in both tables, scattered over the tables."""
         return random.sample(self._known, count)
 
-    def empty_database(self, name: str) -> Where:
-        """Tables of its own for a part that starts from empty ones; they are gone with the server."""
-        where = replace(self.where, database=name)
+    def empty_database(self, name: str) -> Endpoint:
+        """Another database on the server, with empty tables."""
+        endpoint = replace(self.endpoint, database=name)
         with self._mariadb.connect(autocommit=True) as admin, admin.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{name}`")
-            cursor.execute(f"GRANT ALL ON `{name}`.* TO %s@'%%'", (where.user,))
-        with where.connect() as connection:
+            cursor.execute(f"GRANT ALL ON `{name}`.* TO %s@'%%'", (endpoint.user,))
+        with endpoint.connect() as connection:
             schema.create_missing(connection, TABLE)
             registry.register(connection, SOURCE, STREAM.label)
-        return where
+        return endpoint
 
-    def _account(self) -> Where:
-        where = Where(self._mariadb.host, self._mariadb.port, self._mariadb.database, "bench", secrets.token_hex(16))
+    def _account(self) -> Endpoint:
+        endpoint = Endpoint(
+            self._mariadb.host, self._mariadb.port, self._mariadb.database, "bench", secrets.token_hex(16)
+        )
         with self._mariadb.connect(autocommit=True) as admin, admin.cursor() as cursor:
-            cursor.execute("CREATE USER %s@'%%' IDENTIFIED BY %s", (where.user, where.password))
-            cursor.execute(f"GRANT ALL ON `{where.database}`.* TO %s@'%%'", (where.user,))
-        return where
+            cursor.execute("CREATE USER %s@'%%' IDENTIFIED BY %s", (endpoint.user, endpoint.password))
+            cursor.execute(f"GRANT ALL ON `{endpoint.database}`.* TO %s@'%%'", (endpoint.user,))
+        return endpoint
 
     def _create(self) -> Target:
-        with self.where.connect() as connection:
+        with self.endpoint.connect() as connection:
             schema.create_missing(connection, TABLE)
             registry.register(connection, SOURCE, STREAM.label)
             return schema.inspect(connection, TABLE)
 
     def _fill(self) -> list[str]:
         keys = new_keys(PRELOADED)
-        with self.where.connect() as connection:
+        with self.endpoint.connect() as connection:
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
-                apply(connection, self.target, changes(TABLE, part), statement_bytes=UNSPLIT)
+                apply(connection, self.target, changes(TABLE, part), ApplyOptions(statement_bytes=UNSPLIT))
         return keys
+
+
+class Bench:
+    """What the parts of a run share: a server, started when the first of them needs it."""
+
+    def __init__(self, cleanup: ExitStack) -> None:
+        self._cleanup = cleanup
+
+    @cached_property
+    def server(self) -> Server:
+        home = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory()))
+        server = Server(home)
+        self._cleanup.callback(server.stop)
+        return server

@@ -1,7 +1,7 @@
-"""Times of several ways to do the same, taken so that a ratio of them means something.
+"""Times of several variants of the same work, taken so that their ratios are meaningful.
 
-Every repetition runs every way once, in an order drawn anew, so that whatever else the machine does meets all of
-them alike; what is compared is the median of each.
+Each repetition runs every variant once, in a new random order, so that other load on the machine meets all of them
+alike. The median of each variant is compared.
 """
 
 from __future__ import annotations
@@ -13,34 +13,36 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from statistics import median
 
-# Called before each measurement and not measured; gives what is measured.
-Way = Callable[[], Callable[[], object]]
+# Prepares a measurement, outside the measured time, and returns the work that is measured.
+Variant = Callable[[], Callable[[], object]]
 Clock = Callable[[], float]
 
 LEAST_REPETITIONS = 9
 WARM_UP = 2
 
 
-def interleaved(ways: Mapping[str, Way], repetitions: int, clock: Clock = time.perf_counter) -> dict[str, float]:
-    """The median seconds of each way."""
-    return own_clocks({name: partial(_timed, way, clock) for name, way in ways.items()}, repetitions)
+def interleaved(
+    variants: Mapping[str, Variant], repetitions: int, clock: Clock = time.perf_counter
+) -> dict[str, float]:
+    """The median seconds of each variant."""
+    return self_timed({name: partial(_timed, variant, clock) for name, variant in variants.items()}, repetitions)
 
 
-def own_clocks(ways: Mapping[str, Clock], repetitions: int) -> dict[str, float]:
-    """The same for ways that take their own time, such as processes: each gives its seconds."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
+def self_timed(variants: Mapping[str, Clock], repetitions: int) -> dict[str, float]:
+    """The same for variants that return the seconds they took, such as processes."""
+    times: dict[str, list[float]] = {name: [] for name in variants}
     repetitions = max(repetitions, LEAST_REPETITIONS)
     for repetition in range(-WARM_UP, repetitions):
-        for name in random.sample(list(ways), len(ways)):
-            seconds = ways[name]()
+        for name in random.sample(list(variants), len(variants)):
+            seconds = variants[name]()
             if repetition >= 0:
                 times[name].append(seconds)
     return {name: median(taken) for name, taken in times.items()}
 
 
-def _timed(way: Way, clock: Clock) -> float:
-    work = way()
-    gc.collect()  # what the preparation left behind is not this way's cost
+def _timed(variant: Variant, clock: Clock) -> float:
+    work = variant()
+    gc.collect()  # garbage of the preparation is not part of the work
     started = clock()
     work()
     return clock() - started

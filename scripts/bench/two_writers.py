@@ -1,8 +1,8 @@
-"""Two writers at once on the same keys: no deadlock, and every row that of the true winner.
+"""Two writers at once on the same keys: no deadlock, and every row is that of the true winner.
 
-Each writer is a process. Both go through the same rounds in step; in a round each writes changes of most of the
-same keys, with versions drawn at random, so who is right differs from key to key. A control does the obvious
-instead, `SELECT ... FOR UPDATE` first, and must come out wrong: else the bench would not notice a writer that is.
+Each writer is a process. Both go through the same rounds in step. In a round each writes changes of most of the same
+keys, with versions drawn at random, so that the winner differs from key to key. The control, `SELECT ... FOR UPDATE`
+first, must come out wrong: otherwise the bench would not notice a wrong writer.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pymysql
 from pymysql.constants import ER
 
 from common.changes import Change
+from common.database import ApplyOptions
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.mysql.sidecar import SIDECAR
 from common.mysql.target import Target
 from common.records import parse_records
-from scripts.bench import obvious
-from scripts.bench.orders import delivered, new_keys, records, removals
-from scripts.bench.rows import Row
-from scripts.bench.server import TABLE, UNSPLIT, Server, Where
+from scripts.bench.baselines import select_for_update
+from scripts.bench.orders import new_keys, records, removals, to_event
+from scripts.bench.results import Row
+from scripts.bench.server import TABLE, UNSPLIT, Bench, Endpoint, Server
 
 WRITERS = 2
 ROUNDS = 40
@@ -35,10 +35,10 @@ KEYS_PER_ROUND = 200
 CHANGED = 160  # of a round's keys, by each writer
 ONE_DELETE_IN = 10
 CONTROL_ATTEMPTS = 5
-PATIENCE = 120
+BARRIER_SECONDS = 120
 ISOLATION = ("READ COMMITTED", "REPEATABLE READ")
 
-Write = Callable[..., object]
+Write = Callable[[Any, Target, list[Change]], object]  # the connection first
 Round = list[list[Change]]  # a batch for each writer
 
 
@@ -49,14 +49,17 @@ class Result:
     keys: int
 
 
-def rows(server: Server) -> Iterator[Row]:
-    write = partial(apply, statement_bytes=UNSPLIT)
+def rows(bench: Bench) -> Iterator[Row]:
     for isolation in ISOLATION:
         keys = new_keys(ROUNDS * KEYS_PER_ROUND)
-        yield _guarded("new", isolation, _together(server, isolation, write, [_round(k) for k in _parts(keys)]))
+        yield _guarded("new", isolation, _write_rounds(bench.server, isolation, _apply, _rounds(keys)))
         random.shuffle(keys)
-        yield _guarded("known", isolation, _together(server, isolation, write, [_round(k) for k in _parts(keys)]))
-    yield _control(server)
+        yield _guarded("known", isolation, _write_rounds(bench.server, isolation, _apply, _rounds(keys)))
+    yield _control(bench.server)
+
+
+def _apply(connection: pymysql.Connection[Any], target: Target, batch: list[Change]) -> object:
+    return apply(connection, target, batch, ApplyOptions(statement_bytes=UNSPLIT))
 
 
 def _guarded(kind: str, isolation: str, result: Result) -> Row:
@@ -66,61 +69,64 @@ def _guarded(kind: str, isolation: str, result: Result) -> Row:
 
 
 def _control(server: Server) -> Row:
-    """Upserts only: a row that it forgets to delete is not the mistake that is looked for. That it goes wrong
-    is chance, though nearly certain, hence the attempts."""
+    """Upserts only: rows that it fails to delete are not the error looked for.
+
+    It goes wrong by chance, nearly always, hence the attempts.
+    """
     result = Result(0, 0, 0)
     for _ in range(CONTROL_ATTEMPTS):
-        rounds = [_round(keys, one_delete_in=None) for keys in _parts(new_keys(ROUNDS * KEYS_PER_ROUND))]
-        result = _together(server, "READ COMMITTED", obvious.write, rounds)
+        rounds = _rounds(new_keys(ROUNDS * KEYS_PER_ROUND), one_delete_in=None)
+        result = _write_rounds(server, "READ COMMITTED", select_for_update, rounds)
         if result.wrong:
             break
     figure = f"{result.wrong} of {result.keys} rows wrong"
     return Row("control: SELECT ... FOR UPDATE, READ COMMITTED, new keys", figure, "wrong rows", result.wrong > 0)
 
 
-def _parts(keys: list[str]) -> list[list[str]]:
-    return [keys[i : i + KEYS_PER_ROUND] for i in range(0, len(keys), KEYS_PER_ROUND)]
+def _rounds(keys: list[str], one_delete_in: int | None = ONE_DELETE_IN) -> list[Round]:
+    starts = range(0, len(keys), KEYS_PER_ROUND)
+    return [_round(keys[start : start + KEYS_PER_ROUND], one_delete_in) for start in starts]
 
 
-def _round(keys: list[str], one_delete_in: int | None = ONE_DELETE_IN) -> Round:
+def _round(keys: list[str], one_delete_in: int | None) -> Round:
     owned = [(writer, key) for writer in range(WRITERS) for key in random.sample(keys, CHANGED)]
     random.shuffle(owned)  # later ones are newer
     made = []
     for i, (_, key) in enumerate(owned):
         made += removals([key]) if one_delete_in and i % one_delete_in == 0 else records([key])
-    decoded = parse_records(delivered(made)["Records"], TABLE).changes
+    decoded = parse_records(to_event(made)["Records"], TABLE).changes
     return [
         [change for (owner, _), change in zip(owned, decoded, strict=True) if owner == writer]
         for writer in range(WRITERS)
     ]
 
 
-def _together(server: Server, isolation: str, write: Write, rounds: list[Round]) -> Result:
+def _write_rounds(server: Server, isolation: str, write: Write, rounds: list[Round]) -> Result:
     forked = multiprocessing.get_context("fork")
-    step = forked.Barrier(WRITERS)
-    with ProcessPoolExecutor(WRITERS, forked, initializer=_set_step, initargs=(step,)) as pool:
+    barrier = forked.Barrier(WRITERS)
+    with ProcessPoolExecutor(WRITERS, forked, initializer=_set_barrier, initargs=(barrier,)) as pool:
         batches = zip(*rounds, strict=True)
-        writers = [pool.submit(_writer, server.where, isolation, write, list(own)) for own in batches]
+        writers = [pool.submit(_writer, server.endpoint, isolation, write, list(own)) for own in batches]
         conflicts = sum(writer.result() for writer in writers)
-    return _judge(server, conflicts, rounds)
+    return _compare(server, conflicts, rounds)
 
 
-_step: Any = None
+_barrier: Any = None
 
 
-def _set_step(step: Any) -> None:
-    global _step  # noqa: PLW0603 - a barrier reaches another process by inheritance only
-    _step = step
+def _set_barrier(barrier: Any) -> None:
+    global _barrier  # noqa: PLW0603 - a barrier reaches another process by inheritance only
+    _barrier = barrier
 
 
-def _writer(where: Where, isolation: str, write: Write, batches: list[list[Change]]) -> int:
-    """How many conflicts it met; after each it tries again, as the consumer does."""
+def _writer(endpoint: Endpoint, isolation: str, write: Write, batches: list[list[Change]]) -> int:
+    """The number of conflicts. After each the writer tries again, as the consumer does."""
     conflicts = 0
-    with where.connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") as connection:
+    with endpoint.connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") as connection:
         target = schema.inspect(connection, TABLE)
         connection.rollback()
         for batch in batches:
-            _step.wait(PATIENCE)
+            _barrier.wait(BARRIER_SECONDS)
             while not _written(write, connection, target, batch):
                 conflicts += 1
     return conflicts
@@ -137,11 +143,11 @@ def _written(write: Write, connection: Any, target: Target, batch: list[Change])
     return True
 
 
-def _judge(server: Server, conflicts: int, rounds: list[Round]) -> Result:
-    """Every row of both tables against the newest change of its key."""
-    everything = [change for both in rounds for batch in both for change in batch]
-    winners = {change.key: change for change in sorted(everything, key=lambda change: change.version)}
-    with server.where.connect() as connection, connection.cursor() as cursor:
+def _compare(server: Server, conflicts: int, rounds: list[Round]) -> Result:
+    """Every row of both tables with the newest change of its key."""
+    changes = [change for batches in rounds for batch in batches for change in batch]
+    winners = {change.key: change for change in sorted(changes, key=lambda change: change.version)}
+    with server.endpoint.connect() as connection, connection.cursor() as cursor:
         keys = list(winners)
         marks = ",".join(["%s"] * len(keys))
         cursor.execute(f"SELECT * FROM {TABLE.name} WHERE order_id IN ({marks})", keys)

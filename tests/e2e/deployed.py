@@ -12,11 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import pymysql
 import urllib3
 
-from scripts.local_stack.database import Account
-from scripts.local_stack.emulator import client
+from scripts.local_stack.deployed import DeployedStack, Row
 from scripts.local_stack.process import poll
 from scripts.local_stack.settings import REPOSITORY
 from scripts.local_stack.simulation import ApiOrderClient, Operation, OrderClient, TableOrderClient
@@ -28,7 +26,6 @@ SHOWN_WITHIN = 5  # seconds; an update without an effect has no record
 COLUMNS = json.loads((REPOSITORY / "lambdas/common/tables/orders.json").read_text())["columns"]
 TYPES = {"key": "S", "string": "S", "decimal": "N", "epoch": "N"}
 PARSERS: dict[str, Callable[[str], Any]] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
-Row = dict[str, Any]
 
 
 class InStreamOrder:
@@ -55,11 +52,10 @@ class InStreamOrder:
         return self._streams.get_shard_iterator(**position)["ShardIterator"]
 
 
-class Deployed:
+class Deployed(DeployedStack):
     def __init__(self, stack: Stack, environment: Mapping[str, str]) -> None:
-        self.stack = stack
+        super().__init__(stack)
         self.environment = environment
-        self.outputs = stack.outputs()
         self.is_localstack = bool(stack.settings.endpoint)
 
     @cached_property
@@ -80,24 +76,8 @@ class Deployed:
         assert answer.status in (200, 201), answer.data
         return answer.json()["order_id"]
 
-    def client(self, service: str) -> Any:
-        return client(service, self.outputs["endpoint_url"])
-
-    def mysql(self) -> pymysql.Connection[Any]:
-        """As the administrator."""
-        return self.stack.access.connect(autocommit=True, cursorclass=pymysql.cursors.DictCursor)
-
-    def rows(self, sql: str, *values: Any) -> list[Row]:
-        with self.mysql() as connection, connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            return list(cursor.fetchall())
-
     def mysql_orders(self) -> dict[str, Row]:
         return {row["order_id"]: row for row in self.rows("SELECT * FROM tbl_orders")}
-
-    def mysql_order(self, order_id: str) -> Row | None:
-        found = self.rows("SELECT * FROM tbl_orders WHERE order_id = %s", order_id)
-        return found[0] if found else None
 
     def table_orders(self) -> dict[str, Row]:
         """The rows that MySQL should hold: of every item that fits the columns."""
@@ -126,18 +106,6 @@ class Deployed:
         expected = self.table_orders()
         return poll(lambda: self.mysql_orders() == expected, ARRIVAL, interval=0.2)
 
-    def db_stop(self) -> None:
-        if self.stack.settings.server:
-            self._shut_out()
-        else:
-            self.stack.db_stop()
-
-    def db_start(self) -> None:
-        if self.stack.settings.server:
-            self._let_in()
-        else:
-            self.stack.db_start()
-
     def make(self, target: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["make", target],
@@ -149,25 +117,6 @@ class Deployed:
             check=False,
             timeout=120,
         )
-
-    def application_account(self) -> Account:
-        """The account of the functions."""
-        manager = self.client("secretsmanager")
-        login = json.loads(manager.get_secret_value(SecretId=self.outputs["rds_secret_arn"])["SecretString"])
-        return Account(login["username"], login["password"])
-
-    def _shut_out(self) -> None:
-        """An outage of an external server: the functions' account is locked and its connections are closed."""
-        name = self.application_account().user
-        with self.mysql() as connection, connection.cursor() as cursor:
-            cursor.execute(f"ALTER USER '{name}'@'%' ACCOUNT LOCK")
-            cursor.execute("SELECT id AS id FROM information_schema.processlist WHERE user = %s", (name,))
-            for row in cursor.fetchall():
-                cursor.execute(f"KILL {int(row['id'])}")
-
-    def _let_in(self) -> None:
-        with self.mysql() as connection, connection.cursor() as cursor:
-            cursor.execute(f"ALTER USER '{self.application_account().user}'@'%' ACCOUNT UNLOCK")
 
 
 def _fits(item: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import py_compile
 import subprocess
 import sys
@@ -16,8 +17,9 @@ UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH
 
 def prove(tree: Path, package: str = "function") -> str:
     """What the proof reports; empty when it passes."""
-    command = [sys.executable, "-I", "-S", str(PROOF), str(tree), package, str(tree)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-S", str(PROOF), str(tree), package]
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert bool(done.returncode) == bool(done.stderr)
     return done.stderr
 
@@ -52,6 +54,11 @@ def test_a_build_that_fails_its_proof_fails(tmp_path: Path) -> None:
 
 def test_good_bytecode_passes(tree: Path) -> None:
     assert prove(tree) == ""
+
+
+def test_a_package_from_elsewhere_fails(tree: Path, tmp_path: Path) -> None:
+    """Else the bytecode of the zip would not be what was proven."""
+    assert "put " in prove(tree, "json")
 
 
 def test_missing_bytecode_fails(tree: Path) -> None:

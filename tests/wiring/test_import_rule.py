@@ -1,4 +1,4 @@
-"""`common` imports no function package, and function packages never import each other."""
+"""What may import what: functions import `common` only, the product imports no tests, and nothing edits the path."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from scripts.build import ROOT
 
 LAMBDAS = ROOT / "lambdas"
+SOURCES = sorted(path for folder in ("lambdas", "scripts") for path in (ROOT / folder).rglob("*.py"))
 PACKAGES = sorted(path.parent.name for path in LAMBDAS.glob("*/__init__.py"))
 ALLOWED = {package: {package, "common"} for package in PACKAGES}
 
@@ -31,6 +32,17 @@ def test_a_package_imports_only_itself_and_common(package: str) -> None:
     for source in (LAMBDAS / package).rglob("*.py"):
         own = {name.split(".")[0] for name in imported(source)} & set(PACKAGES)
         assert own <= ALLOWED[package], source.relative_to(LAMBDAS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
+def test_the_product_imports_no_tests(source: Path) -> None:
+    assert "tests" not in {name.split(".")[0] for name in imported(source)}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
+def test_no_module_mentions_the_interpreters_path(source: Path) -> None:
+    """The Makefile, pytest and an installation set it; a child process gets it by PYTHONPATH."""
+    assert "sys.path" not in source.read_text()
 
 
 def test_only_the_mysql_room_imports_the_driver() -> None:

@@ -1,10 +1,15 @@
-"""The bench's table says which goals are missed, and a run with one does not end well."""
+"""The bench's table says which goals are missed, and a missed goal is the exit code 1."""
+
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
-from scripts.bench.main import main
-from scripts.bench.rows import at_least, at_most, exactly, information, missed, not_measured
-from scripts.bench.table import table
+from scripts.bench.__main__ import PARTS, main
+from scripts.bench.environment import ROOT
+from scripts.bench.results import at_least, at_most, exactly, information, missed, not_measured, table
 
 GOOD = at_least("fast", 0.95, 0.9)
 BAD = at_most("slow", 2.5, 2.0, " times", "5 ms against 2 ms")
@@ -56,3 +61,16 @@ def broken(_):
 def test_exit_code(monkeypatch, part, arguments, code):
     monkeypatch.setattr("sys.argv", ["bench", *arguments])
     assert main("", {"part": part}) == code
+
+
+def test_each_part_can_be_imported():
+    """Parts are imported when they run, after the functions' variables are set: here in a process of their own."""
+    code = "import pkgutil, sys; from scripts.bench.environment import prepare; prepare()"
+    code += "; [pkgutil.resolve_name(f'scripts.bench.{place}') for place in sys.argv[1:]]"
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "lambdas", ROOT / "scripts")))
+    subprocess.run([sys.executable, "-c", code, *PARTS.values()], env={**os.environ, "PYTHONPATH": path}, check=True)
+
+
+def test_docs_describe_each_part():
+    text = (ROOT / "docs" / "performance.md").read_text()
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == list(PARTS)
