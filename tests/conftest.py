@@ -14,7 +14,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 
-from common.mysql.database import SQL_MODE
+from common.mysql.connection import SQL_MODE
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.tables import Tables
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count, dropwhile, groupby, islice
 from typing import Any
 
-from pymysql.connections import Connection
-
 from common.changes import Change, Kind, Parked
+from common.database import ApplyOptions, Database, Outcome, StoredVersion
+from common.histories import CLOCK_REASON, is_later
 from common.mapping import Table
-from common.mysql.apply import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, apply
-from common.mysql.database import Database
-from common.mysql.sql import chunks, literal
-from common.mysql.target import SIDECAR
 from common.quarantine import Quarantine
 from common.source import Source
 from dlq_replayer.ahead import ahead
@@ -45,8 +41,7 @@ class Drainer:
     database: Database
     quarantine: Quarantine
     meter: Meter
-    statement_bytes: int = 15_000
-    every_change: bool = False
+    options: ApplyOptions
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     seconds: Callable[[], float] = time.monotonic
 
@@ -108,18 +103,10 @@ class Drainer:
         return left is not None
 
     def _apply(self, changes: list[Change], out_of_time: Callable[[], bool]) -> Outcome:
-        return self.database.run(
-            f"replaying {len(changes)} changes of {self.table.name}, the first of key {changes[0].key}",
-            lambda connection, target: apply(
-                connection,
-                target,
-                changes,
-                statement_bytes=self.statement_bytes,
-                every_change=self.every_change,
-                out_of_time=out_of_time,
-                was_parked=lambda change: is_parked(change.record["source"]),
-            ),
+        options = replace(
+            self.options, out_of_time=out_of_time, was_parked=lambda change: is_parked(change.record["source"])
         )
+        return self.database.apply(changes, options, purpose="replaying")
 
     def _park(self, parked: list[Parked], progress: Progress) -> None:
         under_way = ahead(
@@ -191,11 +178,8 @@ class Drainer:
         keys = {one.key for one in parked if one.key and one.version and one.key.isascii()}
         if not keys:
             return parked
-        stored: dict[str, tuple[str, int]] = self.database.run(
-            f"comparing {len(keys)} unreadable keys with {SIDECAR}",
-            lambda connection, _: stored_versions(connection, sorted(keys)),
-        )
-        return [one for one in parked if not _superseded(one, *stored.get(one.key or "", ("", 0)))]
+        stored = self.database.versions(keys)
+        return [one for one in parked if not _superseded(one, stored.get(one.key or "", _NEVER_APPLIED))]
 
 
 def parked_counts(parked: Parked) -> Counter[str]:
@@ -204,23 +188,14 @@ def parked_counts(parked: Parked) -> Counter[str]:
     return Counter(("parked", *kinds)) + Counter(clock_tripped=parked.reason == CLOCK_REASON)
 
 
-def _superseded(parked: Parked, version: str, source_time: int) -> bool:
+_NEVER_APPLIED = StoredVersion("", 0)
+
+
+def _superseded(parked: Parked, stored: StoredVersion) -> bool:
     """By what was applied last; not if the clock contradicts that, as it does for a change that could be read."""
     when = parked.record["time"]
-    newer = parked.version is not None and version > parked.version
-    return newer and when is not None and when <= source_time + CLOCK_SLACK_SECONDS
-
-
-def stored_versions(connection: Connection[Any], keys: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Version and source time of what was applied last, of those of `keys` that have any. Locks nothing."""
-    found: dict[str, tuple[str, int]] = {}
-    with connection.cursor() as cursor:
-        head = f"SELECT item_key, version, source_time FROM {SIDECAR} WHERE item_key IN ("
-        for statement, _ in chunks(head, [literal(key) for key in keys], ")", 15_000):
-            cursor.execute(statement)
-            found.update((key, (version, when)) for key, version, when in cursor.fetchall())
-    connection.rollback()
-    return found
+    newer = parked.version is not None and stored.version > parked.version
+    return newer and when is not None and not is_later(when, stored.source_time)
 
 
 def _source(parked: Parked) -> str:

@@ -9,8 +9,10 @@ import boto3
 from botocore.config import Config
 
 from common import config, mapping
-from common.mysql.database import Database, SourceSettings
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from common.parameters import AwsParameters
+from common.pipeline import PipelineSettings
 from common.quarantine import Quarantine
 from common.telemetry import logger, traced
 from dlq_replayer.bucket import FAILED, Bucket
@@ -29,25 +31,25 @@ _AWS = Config(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(SourceSettings):
-    failures_bucket: str = config.env("FAILURES_BUCKET")
+@dataclass(frozen=True, kw_only=True)
+class ReplayerSettings(PipelineSettings, MySQLSettings):
+    """The environment of the replayer."""
+
     failures_queue_url: str = config.env("FAILURES_QUEUE_URL", default="")
     lock_table_name: str = config.env("LOCK_TABLE_NAME")
     concurrency: int = config.env("REPLAY_CONCURRENCY", config.integer(1, 40), default=4)
     database_wait_seconds: int = config.env("REPLAY_DATABASE_WAIT_SECONDS", config.integer(0, 86_400), default=3_600)
-    mirror_ttl_deletes: bool = config.env("MIRROR_TTL_DELETES", config.flag, default=False)
-    every_change: bool = config.env("APPLY_EVERY_CHANGE", config.flag, default=False)
-    statement_bytes: int = config.env("MAX_STATEMENT_BYTES", config.integer(1_000, 16_000_000), default=15_000)
 
 
-SETTINGS = config.load(Settings)
+SETTINGS = config.load(ReplayerSettings)
 TABLE = mapping.load()
 S3 = boto3.client("s3", config=_AWS)
 SQS = boto3.client("sqs", config=_AWS) if SETTINGS.failures_queue_url else None
 STREAMS = boto3.client("dynamodbstreams", config=_AWS) if SETTINGS.failures_queue_url else None
 BUCKET = Bucket(S3, SETTINGS.failures_bucket)
-DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source)
+DATABASE = MySQLDatabase(
+    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source
+)
 LOCK = Lock(boto3.client("dynamodb", config=_AWS), boto3.client("stepfunctions", config=_AWS), SETTINGS.lock_table_name)
 METER = CloudWatchMeter()
 DRAINER = Drainer(
@@ -56,8 +58,7 @@ DRAINER = Drainer(
     source=SETTINGS.source,
     database=DATABASE,
     quarantine=Quarantine(lambda: S3, SETTINGS.failures_bucket),
-    statement_bytes=SETTINGS.statement_bytes,
-    every_change=SETTINGS.every_change,
+    options=SETTINGS.apply_options,
     meter=METER,
 )
 COLLECTOR = Collector(BUCKET, TABLE, SETTINGS.source, SETTINGS.mirror_ttl_deletes)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from common.config import ConfigError
-from common.mysql.errors import DatabaseError, StopError
+from common.database import DatabaseError, StopError
 from common.telemetry import logger
 from dlq_replayer import collect, report, settle, survey
 from dlq_replayer.bucket import Bucket, GoneError
@@ -126,7 +126,7 @@ class Steps:
     def check(self, state: State) -> State:
         """Whether the database answers, by the same path as the consumer's: `up`, `down` or `gave_up`."""
         try:
-            self.drainer.database.run("asking the database for a sign of life", survey.ping)
+            self.drainer.database.ping()
         except (DatabaseError, ConfigError) as error:
             return self._wait(state, error)
         return state | {"outcome": "up"}

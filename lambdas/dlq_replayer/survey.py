@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-from pymysql.connections import Connection
-
-from common.mysql.target import SIDECAR, Target
-from dlq_replayer.drain import Drainer, stored_versions
+from dlq_replayer.drain import Drainer
 from dlq_replayer.run import Run
 from dlq_replayer.splits import line_reader, open_split
 
 _BATCH = 1_000
-
-
-def ping(connection: Connection[Any], _target: Target) -> None:
-    connection.query("SELECT 1")
-    connection.rollback()
 
 
 def survey(drainer: Drainer, run: Run, split: int) -> Counter[str]:
@@ -36,8 +27,6 @@ def survey(drainer: Drainer, run: Run, split: int) -> Counter[str]:
 def _compare(drainer: Drainer, newest: dict[str, str]) -> Counter[str]:
     if not newest:
         return Counter()
-    stored: dict[str, tuple[str, int]] = drainer.database.run(
-        f"comparing {len(newest)} keys with {SIDECAR}", lambda connection, _: stored_versions(connection, list(newest))
-    )
-    stale = sum(key in stored and stored[key][0] >= version for key, version in newest.items())
+    stored = drainer.database.versions(newest)
+    stale = sum(key in stored and stored[key].version >= version for key, version in newest.items())
     return Counter(keys=len(newest), stale=stale)

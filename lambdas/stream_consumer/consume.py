@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from common.changes import Change, Kind, Record, read
-from common.mapping import Table
-from common.mysql.apply import CLOCK_REASON, apply
-from common.mysql.database import Database
-from common.mysql.errors import HoldError
+from common.changes import Batch, Change, Kind, Record
+from common.database import ApplyOptions, Database, HoldError
+from common.histories import CLOCK_REASON
 from common.quarantine import Quarantine
-from common.source import Source
 from stream_consumer.unfinished import Known, Unfinished
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    mirror_ttl_deletes: bool = False
-    every_change: bool = False
-    statement_bytes: int = 15_000
-    source: Source | None = None
 
 
 def consume(  # noqa: PLR0913 - what an execution environment and an invocation have
     records: Sequence[Record],
     *,
+    parse: Callable[[Sequence[Record]], Batch],
     database: Database,
     quarantine: Quarantine,
     unfinished: Unfinished,
-    table: Table,
-    options: Options,
-    out_of_time: Callable[[], bool] = lambda: False,
+    options: ApplyOptions,
 ) -> Counter[str]:
     """Apply `records` in one transaction, then park what could not be applied; counts of what became of each.
 
@@ -43,7 +31,7 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
 
     Raises HoldError, StopError or ParkError: then nothing may be acknowledged. OutOfTimeError is a HoldError.
     """
-    batch = read(records, table, mirror_ttl_deletes=options.mirror_ttl_deletes, source=options.source)
+    batch = parse(records)
     counts = Counter(batch.skipped)
     parked = list(batch.parked)
     known: list[Known] = []
@@ -54,18 +42,7 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
 
     left: list[Change] = []
     if batch.changes:
-        outcome = database.run(
-            f"applying {len(batch.changes)} changes to {table.name}, the first of key {batch.changes[0].key}",
-            lambda connection, target: apply(
-                connection,
-                target,
-                batch.changes,
-                statement_bytes=options.statement_bytes,
-                every_change=options.every_change,
-                out_of_time=out_of_time,
-                parked_before=parked_before,
-            ),
-        )
+        outcome = database.apply(batch.changes, replace(options, parked_before=parked_before))
         counts += outcome.counts
         before = known[0] if known else frozenset()
         parked = [one for one in parked if (one.key, one.version) not in before] + outcome.parked
@@ -89,8 +66,9 @@ class OutOfTimeError(HoldError):
 
     def __init__(self, changes: int, left: list[Change], counts: Counter[str]) -> None:
         self.counts = counts
-        hint = (
-            "too many rows are refused for one invocation; the next delivery goes on from there: see the parked"
-            " records' reasons, and raise consumer_timeout_seconds if it takes many"
+        super().__init__(
+            f"applying {changes} changes, {len(left)} of them left from key {left[0].key} on",
+            "out of time",
+            "too many rows are refused for one invocation. The next delivery goes on from there: see the reasons of the"
+            " parked records, and raise consumer_timeout_seconds if it takes many",
         )
-        super().__init__(f"applying {changes} changes, {len(left)} of them left from key {left[0].key} on", self, hint)

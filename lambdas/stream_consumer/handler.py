@@ -6,28 +6,28 @@ No partial batch responses: a wrong word in one reads as success, and a raise ke
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
 from common import config, mapping
-from common.mysql.database import Database, SourceSettings
-from common.mysql.errors import DatabaseError, StopError
+from common.changes import read
+from common.database import DatabaseError, StopError
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from common.parameters import AWS_CONFIG, AwsParameters
+from common.pipeline import PipelineSettings
 from common.quarantine import ParkError, Quarantine
 from common.telemetry import logger, metrics, traced
-from stream_consumer.consume import Options, OutOfTimeError, consume
+from stream_consumer.consume import OutOfTimeError, consume
 from stream_consumer.unfinished import Unfinished
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(SourceSettings):
-    failures_bucket: str = config.env("FAILURES_BUCKET")
-    mirror_ttl_deletes: bool = config.env("MIRROR_TTL_DELETES", config.flag, default=False)
-    every_change: bool = config.env("APPLY_EVERY_CHANGE", config.flag, default=False)
-    statement_bytes: int = config.env("MAX_STATEMENT_BYTES", config.integer(1_000, 16_000_000), default=15_000)
+@dataclass(frozen=True, kw_only=True)
+class ConsumerSettings(PipelineSettings, MySQLSettings):
+    """The environment of the consumer."""
 
 
 @cache
@@ -37,17 +37,14 @@ def _s3() -> Any:
     return boto3.client("s3", config=AWS_CONFIG)
 
 
-SETTINGS = config.load(Settings)
+SETTINGS = config.load(ConsumerSettings)
 TABLE = mapping.load()
-DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source)
+DATABASE = MySQLDatabase(
+    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source
+)
 QUARANTINE = Quarantine(_s3, SETTINGS.failures_bucket)
 UNFINISHED = Unfinished(_s3, SETTINGS.failures_bucket)
-OPTIONS = Options(
-    mirror_ttl_deletes=SETTINGS.mirror_ttl_deletes,
-    every_change=SETTINGS.every_change,
-    statement_bytes=SETTINGS.statement_bytes,
-    source=SETTINGS.source,
-)
+PARSE = partial(read, table=TABLE, mirror_ttl_deletes=SETTINGS.mirror_ttl_deletes, source=SETTINGS.source)
 
 
 @traced
@@ -59,12 +56,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     try:
         counts = consume(
             records,
+            parse=PARSE,
             database=DATABASE,
             quarantine=QUARANTINE,
             unfinished=UNFINISHED,
-            table=TABLE,
-            options=OPTIONS,
-            out_of_time=lambda: context.get_remaining_time_in_millis() < reserve,
+            options=replace(
+                SETTINGS.apply_options, out_of_time=lambda: context.get_remaining_time_in_millis() < reserve
+            ),
         )
     except (DatabaseError, ParkError, config.ConfigError) as error:
         done = error.counts if isinstance(error, OutOfTimeError) else {}

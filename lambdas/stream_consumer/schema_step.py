@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from pymysql.connections import Connection
-
 from common import config, mapping
-from common.mysql import registry, schema
-from common.mysql.database import Database, SourceSettings
-from common.mysql.errors import DatabaseError, HoldError
+from common.database import DatabaseError, HoldError
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from common.parameters import AwsParameters
+from common.pipeline import SourceSettings
 from common.telemetry import logger, traced
 
-SETTINGS = config.load(SourceSettings)
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaStepSettings(SourceSettings, MySQLSettings):
+    """The environment of the schema step."""
+
+
+SETTINGS = config.load(SchemaStepSettings)
 TABLE = mapping.load()
-DATABASE = Database(SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE)
+DATABASE = MySQLDatabase(
+    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source
+)
 
 # One more try must fit into what is left: a connection that times out, and a statement that does.
 _MARGIN_MS = 1_000 * (SETTINGS.connect_timeout + SETTINGS.read_timeout + 10)
@@ -28,7 +36,7 @@ _PAUSE_SECONDS = 5.0
 def handler(_event: Any, context: Any) -> dict[str, str]:
     """`{"target": "created" | "fits", "sidecar": "created" | "fits", "source": "registered" | "renewed" | "known"}`.
 
-    Raises with every misfit named, or with why changes of this source must not be written there.
+    Raises DatabaseError, with every mismatch named, or why changes of this source must not be written there.
 
     A new RDS Proxy takes minutes to reach its database, and Terraform does not wait for that: so this does.
     """
@@ -42,12 +50,7 @@ def handler(_event: Any, context: Any) -> dict[str, str]:
 
 
 def _prepare() -> dict[str, str]:
-    return DATABASE.run_bare(f"creating and checking {TABLE.name}", _create_and_register)
-
-
-def _create_and_register(connection: Connection[Any]) -> dict[str, str]:
-    answer = schema.create_missing(connection, TABLE)
-    return answer | {"source": registry.register(connection, SETTINGS.source, SETTINGS.stream.label)}
+    return DATABASE.prepare(SETTINGS.stream.label)
 
 
 def patiently(

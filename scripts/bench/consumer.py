@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from common.mysql.database import Database
+from common.mysql.database import MySQLDatabase
 from scripts.bench.nowhere import silence
 from scripts.bench.orders import Event
 from scripts.bench.server import Where
@@ -36,8 +36,8 @@ class _Endless:
         return 60_000
 
 
-def database(where: Where) -> Database:
-    return Database(function.SETTINGS, Fixed(where), function.TABLE, source=function.SETTINGS.source)
+def database(where: Where) -> MySQLDatabase:
+    return MySQLDatabase(function.SETTINGS, Fixed(where), function.TABLE, source=function.SETTINGS.source)
 
 
 def handler(where: Where, statement_bytes: int) -> Handler:

@@ -11,8 +11,9 @@ from typing import Any
 import pymysql
 
 from common.changes import Change
+from common.mysql.sidecar import SIDECAR
 from common.mysql.sql import literal
-from common.mysql.target import SIDECAR, Target
+from common.mysql.target import Target
 from scripts.bench.unguarded import one_upsert, sidecar_row, sidecar_upsert
 
 

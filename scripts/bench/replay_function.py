@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common.mysql.database import Database
-from common.mysql.target import SIDECAR
+from common.mysql.database import MySQLDatabase
+from common.mysql.sidecar import SIDECAR
 from common.quarantine import Quarantine
 from dlq_replayer import handler as function
 from dlq_replayer.bucket import Bucket
@@ -49,7 +49,7 @@ def stepper(where: Where, s3: FolderBucket, statement_bytes: int) -> Step:
     drainer = replace(
         function.DRAINER,
         bucket=bucket,
-        database=Database(function.SETTINGS, Fixed(where), function.TABLE, source=function.SETTINGS.source),
+        database=MySQLDatabase(function.SETTINGS, Fixed(where), function.TABLE, source=function.SETTINGS.source),
         quarantine=Quarantine(lambda: s3, bucket.name),
         statement_bytes=statement_bytes,
     )

@@ -14,7 +14,7 @@ from pymysql.constants import CLIENT
 from common import mapping
 from common.mysql import registry, schema
 from common.mysql.apply import apply
-from common.mysql.database import SQL_MODE
+from common.mysql.connection import SQL_MODE
 from common.mysql.target import Target
 from scripts.bench.orders import SOURCE, STREAM, changes, new_keys
 from scripts.local_stack.mariadb import MariaDB

@@ -21,7 +21,8 @@ from pymysql.constants import ER
 from common.changes import Change, read
 from common.mysql import schema
 from common.mysql.apply import apply
-from common.mysql.target import SIDECAR, Target
+from common.mysql.sidecar import SIDECAR
+from common.mysql.target import Target
 from scripts.bench import obvious
 from scripts.bench.orders import delivered, new_keys, records, removals
 from scripts.bench.rows import Row

@@ -8,7 +8,8 @@ from typing import Any
 import pymysql
 
 from common.changes import Change
-from common.mysql.target import CLAIM_HEAD, Target
+from common.mysql.sidecar import CLAIM_HEAD
+from common.mysql.target import Target
 
 _CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
     f"{name} = VALUES({name})" for name in ("deleted", "source_time", "token", "version")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.mysql.errors import HoldError
+from common.database import HoldError
 from tests.support.cuts import assert_whole_or_not_at_all
 from tests.support.deliveries import PLAIN
 from tests.support.records import record, remove

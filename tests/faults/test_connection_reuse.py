@@ -7,8 +7,8 @@ import time
 import pymysql
 import pytest
 
+from common.database import HoldError, StopError
 from common.mysql.database import CONNECTION_SECONDS
-from common.mysql.errors import HoldError, StopError
 from scripts.local_stack.waiting import poll
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
@@ -71,7 +71,7 @@ def _killed(server, tables, consumer) -> None:
 
 def _idle_too_long(server, tables, consumer) -> None:
     # For as long as wait_timeout says, seen from the connection itself: the global one is for new connections.
-    consumer.database.run("waiting less", lambda connection, _: connection.query("SET SESSION wait_timeout = 1"))
+    consumer.database.execute("waiting less", lambda connection, _: connection.query("SET SESSION wait_timeout = 1"))
 
 
 @pytest.mark.parametrize("close", [_killed, _idle_too_long])
@@ -224,7 +224,7 @@ def test_an_interrupted_invocation_drops_its_connection_and_the_next_one_starts_
     consumer.deliver(record("a", 1))
 
     with pytest.raises(interruption):
-        consumer.database.run("being interrupted", interrupted)
+        consumer.database.execute("being interrupted", interrupted)
 
     assert poll(lambda: tables.sessions_of(PLAIN) == [], timeout=5)
     assert consumer.deliver(record("b", 2)) == {"upserted": 1}

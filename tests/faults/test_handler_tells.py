@@ -12,7 +12,7 @@ import pytest
 
 from common import telemetry
 from common.config import ConfigError
-from common.mysql.errors import HoldError, StopError
+from common.database import HoldError, StopError
 from common.quarantine import ParkError
 from tests.support.deliveries import BUCKET, PLAIN, Parameters, tells_nothing
 from tests.support.functions import Context

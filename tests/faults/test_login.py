@@ -8,8 +8,9 @@ import boto3
 import pytest
 
 from common.config import ConfigError
-from common.mysql.database import Database, MySQLSettings
-from common.mysql.errors import StopError
+from common.database import StopError
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from common.parameters import AwsParameters
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
@@ -231,7 +232,7 @@ def test_a_parameter_or_secret_that_is_missing_or_wrong_is_not_remembered_by_the
     ssm, secrets = boto3.client("ssm"), boto3.client("secretsmanager")
     given = new_consumer().parameters
     consumer = new_consumer()
-    consumer.database = Database(
+    consumer.database = MySQLDatabase(
         MySQLSettings(param_name="/orders/rds", secret_arn="rds", ca_pem=server.ca_pem),
         AwsParameters("/orders/rds", "rds"),
         consumer.table,

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from common import mapping
-from common.mysql.database import Database
+from common.mysql.database import MySQLDatabase
 from tests.support.records import record
 from tests.support.tables import order
 
@@ -48,7 +48,7 @@ def test_a_row_larger_than_the_server_takes_is_parked_with_the_setting_to_raise_
     wide = dataclasses.replace(mapping.load().columns[1], length=20_000)
     columns = (mapping.load().columns[0], wide, *mapping.load().columns[2:])
     consumer.table = dataclasses.replace(consumer.table, columns=columns)
-    consumer.database = Database(consumer.settings, consumer.parameters, consumer.table)
+    consumer.database = MySQLDatabase(consumer.settings, consumer.parameters, consumer.table)
 
     counts = consumer.deliver(record("a", 1), record("b", 2, merchant_id=filling), record("c", 3))
 

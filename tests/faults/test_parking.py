@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from common.mysql.errors import HoldError
+from common.database import HoldError
 from common.quarantine import ParkError
 from tests.support.deliveries import BUCKET, PLAIN
 from tests.support.records import record

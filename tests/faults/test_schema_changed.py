@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.mysql.errors import StopError
+from common.database import StopError
 from tests.support.records import record
 from tests.support.tables import order
 

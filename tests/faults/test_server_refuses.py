@@ -8,7 +8,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from common.mysql.errors import HoldError
+from common.database import HoldError
 from scripts.local_stack.mariadb import MariaDB
 from scripts.local_stack.waiting import poll
 from tests.support.records import record

@@ -9,9 +9,9 @@ import pytest
 import trustme
 
 from common import config
+from common.database import StopError, Verdict
 from common.mysql import errors
-from common.mysql.database import MySQLSettings
-from common.mysql.errors import StopError
+from common.mysql.settings import MySQLSettings
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
 from tests.support.tables import order
@@ -30,7 +30,7 @@ def cipher(tables):
             cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
             return cursor.fetchone()[1]
 
-    return lambda consumer: consumer.database.run("asking for the cipher", ask)
+    return lambda consumer: consumer.database.execute("asking for the cipher", ask)
 
 
 def test_the_servers_certificate_is_verified_unless_told_otherwise(tables, new_consumer, cipher):
@@ -120,7 +120,7 @@ def test_off_stops_where_tls_is_demanded_until_it_no_longer_is(demand, release, 
 def test_rds_proxy_says_by_number_that_it_demands_tls():
     rule = errors.rule(pymysql.OperationalError(3159, "This RDS Proxy requires TLS connections"))
 
-    assert rule.verdict is errors.Verdict.STOP
+    assert rule.verdict is Verdict.STOP
     assert re.search(MEND, rule.hint)
 
 

@@ -77,4 +77,4 @@ def make_world(server: MariaDB, tables: HostileTables, least: Account) -> Iterat
 
     yield make
     for world in made:
-        world.database.inner.drop()
+        world.database.drop()

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from common.changes import LOWEST_VERSION, Change
-from common.mysql.apply import CLOCK_REASON, Outcome, apply
+from common.database import Outcome
+from common.histories import CLOCK_REASON
+from common.mysql.apply import apply
 from tests.support.records import ARN, START, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import WriteLog, Writer, changes_of

@@ -8,9 +8,9 @@ from typing import Any
 import pymysql
 import pytest
 
+from common.database import Outcome, SchemaMismatchError
 from common.mysql import errors, schema
-from common.mysql.apply import Outcome, apply
-from common.mysql.errors import SchemaMismatchError
+from common.mysql.apply import apply
 from common.mysql.sql import tuples
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order, without_width

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymysql.constants import CLIENT, SERVER_STATUS
 
-from common.mysql.apply import Outcome
-from common.mysql.database import SQL_MODE
+from common.database import Outcome
+from common.mysql.connection import SQL_MODE
 from common.mysql.sql import literal
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order

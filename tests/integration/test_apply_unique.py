@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.changes import Kind
-from common.mysql.apply import Outcome
+from common.database import Outcome
 from tests.support.records import record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import TABLE, Writer

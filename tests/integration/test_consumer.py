@@ -14,8 +14,7 @@ from moto import mock_aws
 
 from common.changes import Kind, Parked, version
 from common.config import ConfigError
-from common.mysql.apply import Outcome
-from common.mysql.errors import HoldError, StopError
+from common.database import HoldError, Outcome, StopError
 from common.quarantine import ParkError
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, metrics_of
@@ -234,7 +233,7 @@ class TestQuarantine:
         consume = start()
         unknown = Parked("a", "1", "MySQL error 31001", "wait", 31001, {}, Kind.UNKNOWN)
         outcome = Outcome(Counter(upserted=1), [unknown, unknown._replace(key="b", kind=Kind.DEFERRED)])
-        monkeypatch.setattr("stream_consumer.consume.apply", lambda *_, **__: outcome)
+        monkeypatch.setattr("common.mysql.database.apply", lambda *_, **__: outcome)
 
         assert consume(record("c", 1)) == {"upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis.errors import Flaky
 
-from common.mysql.apply import CLOCK_REASON, Outcome
+from common.database import Outcome
+from common.histories import CLOCK_REASON
 from common.mysql.sql import literal
 from tests.support.convergence import (
     PROPERTY,

@@ -9,8 +9,7 @@ import pymysql
 import pytest
 
 from common.changes import Kind
-from common.mysql.apply import Outcome
-from common.mysql.errors import SchemaMismatchError
+from common.database import Outcome, SchemaMismatchError
 from tests.support.legacy import KEY_CHARSETS, mapped_orders, orders_table, trigger
 from tests.support.records import START, record, remove
 from tests.support.tables import Rows, Tables, order

@@ -12,7 +12,8 @@ import pytest
 from pymysql.constants import CLIENT
 
 from common.changes import Change, Kind
-from common.mysql.apply import Outcome, apply
+from common.database import ApplyOptions, Outcome
+from common.mysql.apply import apply
 from tests.support.legacy import MERCHANT_KEY, MERCHANTS, signal, trigger
 from tests.support.records import record
 from tests.support.tables import Tables, order
@@ -168,7 +169,7 @@ def test_what_time_left_undone_is_told_and_goes_on(writer: Writer, tables: Table
     for attempt in range(500):
         timer = fuse(calls) if attempt < 499 else (lambda: False)
         given = left
-        outcome = apply(writer.connection, writer.target, given, out_of_time=timer)
+        outcome = apply(writer.connection, writer.target, given, ApplyOptions(out_of_time=timer))
         done = assert_left_is_the_last_keys(given, outcome)
         written = {row[0] for row in tables.orders()}
         assert done <= written, "what is not left is committed"
@@ -191,7 +192,7 @@ def test_time_that_has_run_out_leaves_something(tables: Tables, connect: Any):
     writer = Writer(connect())
     changes = changes_of(*(record(f"k{i:04}", 1, amount="-1") for i in range(1000)))
 
-    outcome = apply(writer.connection, writer.target, changes, out_of_time=fuse(3))
+    outcome = apply(writer.connection, writer.target, changes, ApplyOptions(out_of_time=fuse(3)))
 
     assert outcome.left
     assert_left_is_the_last_keys(changes, outcome)

@@ -12,11 +12,12 @@ from moto import mock_aws
 from pymysql.constants import CLIENT
 
 from common import mapping
+from common.database import StopError
 from common.mysql import database as module
 from common.mysql import registry
-from common.mysql.database import Database, MySQLSettings
-from common.mysql.errors import StopError
+from common.mysql.database import MySQLDatabase
 from common.mysql.registry import SourceError, check, register
+from common.mysql.settings import MySQLSettings
 from common.source import Source
 from scripts.local_stack.mariadb import MariaDB
 from scripts.local_stack.waiting import poll
@@ -183,14 +184,14 @@ def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any)
 
 
 @pytest.fixture
-def opened(server: MariaDB) -> Iterator[Callable[[Source | None], Database]]:
-    made: list[Database] = []
+def opened(server: MariaDB) -> Iterator[Callable[[Source | None], MySQLDatabase]]:
+    made: list[MySQLDatabase] = []
     where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
     parameters = Parameters(**where, username=server.app.user, password=server.app.password)
 
-    def open_as(source: Source | None) -> Database:
+    def open_as(source: Source | None) -> MySQLDatabase:
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
-        made.append(Database(settings, parameters, mapping.load(), source=source))
+        made.append(MySQLDatabase(settings, parameters, mapping.load(), source=source))
         return made[-1]
 
     yield open_as
@@ -198,14 +199,14 @@ def opened(server: MariaDB) -> Iterator[Callable[[Source | None], Database]]:
         database.drop()
 
 
-Opened = Callable[[Source | None], Database]
+Opened = Callable[[Source | None], MySQLDatabase]
 
 
 @pytest.mark.parametrize("source", [SOURCE, Source(THERE, 1), None], ids=["older", "newest", "none"])
 def test_a_connection_of_a_registered_source_works(tables: Tables, opened: Opened, source: Source | None):
     """Older generations too: their late changes compare lower, which is right."""
     known(tables, (1, THERE, LABEL))
-    assert opened(source).run("asking", lambda *_: tables.assert_unlocked() or "answer") == "answer"
+    assert opened(source).execute("asking", lambda *_: tables.assert_unlocked() or "answer") == "answer"
 
 
 @pytest.mark.parametrize("source", [Source(THERE), Source(HERE, 1), Source(THERE, 1)], ids=repr)
@@ -218,14 +219,14 @@ def test_a_connection_of_an_unknown_source_stops(
         monkeypatch.setattr(registry, "_rows_matched", lambda _: None)
     before, database = everything(tables), opened(source)
     with pytest.raises(StopError, match=f"does not know {source.table_arn} .*run the schema step"):
-        database.run("writing", lambda connection, _: connection.query("DELETE FROM replication_sources"))
+        database.execute("writing", lambda connection, _: connection.query("DELETE FROM replication_sources"))
     assert everything(tables) == before
     known(tables, (2, source.table_arn, LABEL))
     tables.run(
         f"DELETE FROM replication_sources WHERE generation = {source.generation}",
         f"UPDATE replication_sources SET generation = {source.generation} WHERE generation = 2",
     )
-    assert database.run("asking", lambda *_: "answer") == "answer"
+    assert database.execute("asking", lambda *_: "answer") == "answer"
 
 
 @pytest.mark.parametrize("source", [SOURCE, None], ids=["a source", "none"])
@@ -250,10 +251,10 @@ def test_a_connection_whose_counts_lie_stops(
         lying.setattr(module.pymysql, "connect", lambda **given: honest(**given | {"client_flag": CLIENT.FOUND_ROWS}))
         problem = "CLIENT_FOUND_ROWS" if is_known or not source else "run the schema step"
         with pytest.raises(StopError, match=problem):
-            opened(source).run("writing", lambda *_: pytest.fail("it went on"))
+            opened(source).execute("writing", lambda *_: pytest.fail("it went on"))
     assert everything(tables) == before
     if is_known or not source:
-        assert opened(source).run("asking", lambda *_: "answer") == "answer"
+        assert opened(source).execute("asking", lambda *_: "answer") == "answer"
 
 
 def test_the_check_leaves_no_lock_behind(tables: Tables, connect: Any):
@@ -294,9 +295,9 @@ class TestFailover:
         self.deploy(world, ARN, 0)
         function = world.cold_start(f"{name}.handler", STREAM_GENERATION="5", LOCK_TABLE_NAME="lock")
         with pytest.raises(StopError, match="as generation 5; run the schema step"):
-            function.DATABASE.run("writing", lambda *_: pytest.fail("it went on"))
+            function.DATABASE.execute("writing", lambda *_: pytest.fail("it went on"))
         self.deploy(world, ARN, 5)
-        assert function.DATABASE.run("asking", lambda *_: "answer") == "answer"
+        assert function.DATABASE.execute("asking", lambda *_: "answer") == "answer"
         function.DATABASE.drop()
 
     def test_a_replica_with_an_older_stream_takes_over(self, world: FunctionWorld, tables: Tables):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pymysql.constants import CLIENT
 
+from common.database import SchemaMismatchError
 from common.mysql import schema
-from common.mysql.errors import SchemaMismatchError
 from common.mysql.sql import literal
 from common.mysql.target import Target, UniqueKey
 from tests.support.tables import Tables, without_width

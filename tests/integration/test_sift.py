@@ -11,8 +11,9 @@ import pymysql
 import pytest
 
 from common.changes import LOWEST_VERSION, Kind
+from common.database import ApplyOptions, Outcome
 from common.mysql import errors, writer
-from common.mysql.apply import Outcome, apply
+from common.mysql.apply import apply
 from tests.support.legacy import mapped_orders, orders_table, signal, trigger
 from tests.support.records import record
 from tests.support.tables import Tables, order
@@ -45,8 +46,7 @@ def redeliver(writer: Writer, records: list[dict[str, Any]], calls: int = 0, lim
                 writer.connection,
                 writer.target,
                 changes_of(*records),
-                out_of_time=fuse(calls),
-                parked_before=lambda: frozenset(known),
+                ApplyOptions(out_of_time=fuse(calls), parked_before=lambda: frozenset(known)),
             )
         )
         now = [(one.key, one.version) for one in outcomes[-1].parked]
@@ -98,7 +98,7 @@ def test_an_unknown_error_in_what_is_left_stops_nothing(refusing: Writer, tables
     """The first ten are poison, and the unknown error came where time ran out."""
     batch = [record(f"k{i:03}", 1, status="ODD" if i == 10 else "BAD") for i in range(200)]
 
-    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), out_of_time=fuse(60))
+    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), ApplyOptions(out_of_time=fuse(60)))
 
     assert [p.key for p in outcome.parked] == [f"k{i:03}" for i in range(10)]
     assert len(outcome.left) == 190
@@ -173,7 +173,7 @@ def test_what_the_clock_contradicts_is_left_with_its_key(refusing: Writer):
     records = [record(f"k{i:03}", 1, status="BAD") for i in range(30)]
     changes = changes_of(*records, record("z", 1, time=100), record("z", 2, time=50))
 
-    outcome = apply(refusing.connection, refusing.target, changes, out_of_time=fuse(0))
+    outcome = apply(refusing.connection, refusing.target, changes, ApplyOptions(out_of_time=fuse(0)))
 
     assert outcome.counts.total() + len(outcome.parked) + len(outcome.left) == len(changes)
     assert outcome.left[-2:] == changes[-2:]
@@ -222,7 +222,7 @@ def test_a_server_that_counts_nothing_is_asked(refusing: Writer, tables: Tables,
 def test_a_change_that_was_parked_before_is_decided(refusing: Writer, tables: Tables):
     (change,) = changes_of(record("a", 1, status="ODD"))
 
-    outcome = apply(refusing.connection, refusing.target, [change], was_parked=lambda _: True)
+    outcome = apply(refusing.connection, refusing.target, [change], ApplyOptions(was_parked=lambda _: True))
 
     assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.UNKNOWN)]
     assert (tables.orders(), tables.whole_sidecar()) == ([], [])
@@ -232,7 +232,7 @@ def test_rows_that_time_undoes_are_undone(refusing: Writer, tables: Tables):
     """The last of the rows is refused when all others have been written, and only the first ten are done in the end."""
     batch = [record(f"k{i:02}", 1, status="BAD" if i == 29 else "NEW") for i in range(30)]
 
-    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), out_of_time=fuse(1))
+    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), ApplyOptions(out_of_time=fuse(1)))
 
     assert [change.key for change in outcome.left] == [f"k{i:02}" for i in range(10, 30)]
     assert tables.orders() == [order(f"k{i:02}") for i in range(10)]
@@ -250,7 +250,12 @@ def test_a_second_try_that_time_undoes_claims_nothing(tables: Tables, connect: A
         tables.clear()
         writer(record("outsider", 1, status="O"), record("b", 1, status="B2"), record("a", 1, status="A1"))
 
-        apply(writer.connection, writer.target, changes_of(*batch), out_of_time=fuse(calls), every_change=True)
+        apply(
+            writer.connection,
+            writer.target,
+            changes_of(*batch),
+            ApplyOptions(out_of_time=fuse(calls), every_change=True),
+        )
 
         state = tables.run(
             "SELECT status, RIGHT(version, 1) FROM tbl_orders JOIN replication_versions ON item_key = order_id"

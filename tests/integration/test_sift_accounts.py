@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.changes import Change
+from common.database import ApplyOptions, Outcome
 from common.mysql import errors, sift
-from common.mysql.apply import Outcome, apply
+from common.mysql.apply import apply
 from tests.support.convergence import PROPERTY
 from tests.support.legacy import orders_table, signal, trigger
 from tests.support.records import START, record, remove
@@ -113,9 +114,11 @@ def test_every_change_is_accounted_for(tables: Tables, connect: Any, monkeypatch
                     writer.connection,
                     writer.target,
                     given_,
-                    statement_bytes=case.statement_bytes,
-                    every_change=case.every_change,
-                    out_of_time=lambda timer=timer, calls=calls: next(timer) >= calls,
+                    ApplyOptions(
+                        statement_bytes=case.statement_bytes,
+                        every_change=case.every_change,
+                        out_of_time=lambda timer=timer, calls=calls: next(timer) >= calls,
+                    ),
                 )
                 checked(given_, outcome)
                 after = dict(tables.run("SELECT item_key, version FROM replication_versions"))

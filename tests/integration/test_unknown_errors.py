@@ -9,8 +9,8 @@ import pymysql
 import pytest
 
 from common.changes import Kind
+from common.database import Outcome
 from common.mysql import errors
-from common.mysql.apply import Outcome
 from tests.support.legacy import MERCHANT_KEY, MERCHANTS, signal, trigger
 from tests.support.records import record, remove
 from tests.support.tables import Tables, order

@@ -35,7 +35,7 @@ def make_world(server: Any, tables: Tables) -> Iterator[Callable[..., World]]:
     yield make
     tables.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
     for world in made:
-        world.database.inner.drop()
+        world.database.drop()
 
 
 @pytest.fixture

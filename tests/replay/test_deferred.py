@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from common.changes import Kind, Parked, version
+from common.mysql import database as mysql_database
 from common.quarantine import DEFERRED, Quarantine
 from dlq_replayer import drain
 from dlq_replayer.bucket import REPLAYED
@@ -230,13 +231,13 @@ def test_an_unknown_error_is_decided_once(world: World):
 
 
 def test_an_unknown_error_is_tried_again_for_ever(world: World, monkeypatch: pytest.MonkeyPatch):
-    real = drain.apply
+    real = mysql_database.apply
 
-    def apply(*given: Any, **options: Any) -> Any:
-        outcome = real(*given, **options)
+    def apply(*given: Any) -> Any:
+        outcome = real(*given)
         return replace(outcome, parked=[parked._replace(kind=Kind.UNKNOWN) for parked in outcome.parked])
 
-    monkeypatch.setattr(drain, "apply", apply)
+    monkeypatch.setattr(mysql_database, "apply", apply)
     world.put_batch([ORPHAN])
     for _ in range(3):
         report = world.replay()
@@ -396,7 +397,7 @@ def test_killed_at_any_call_none_is_lost(make_world: Callable[..., World], world
         assert world.keys(DEFERRED) == sorted([waiting, name_of("late", 4)])
         assert world.keys("quarantine/") == [name_of("old", 1, "quarantine")]
         assert world.tables.orders() == [applied("b", 5), applied("fits", 3)]
-        world.database.inner.drop()
+        world.database.drop()
         if not execution.crashes:
             break
     assert crashes == call - 1 > 20

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.changes import read
-from common.mysql.apply import apply
+from common.database import ApplyOptions
 from dlq_replayer import drain
 from dlq_replayer.bucket import FAILED, REPLAYED
 from tests.support.records import remove
@@ -252,14 +252,14 @@ def test_the_consumer_writes_newer_changes_while_the_replay_drains_older_ones(wo
     def consume() -> None:
         for start in range(0, len(new), 10):
             changes = read(new[start : start + 10], world.table).changes
-            consumer.run("consuming", lambda link, target, changes=changes: apply(link, target, changes))
+            consumer.apply(changes, ApplyOptions())
 
     live = threading.Thread(target=consume)
     execution = Execution(world, rng=rng)
     execution.before = lambda action: live.start() if action == "drain" else None
     execution.resume()
     live.join()
-    consumer.inner.drop()
+    consumer.drop()
     world.check()
     assert last_states(old + new) == world.tables.orders()
     assert world.left() == []

@@ -167,7 +167,7 @@ def test_a_database_that_is_away_is_counted_as_the_consumer_does(world: World):
     execution.on_wait = lambda: setattr(world.server, "down", False)
     execution.resume()
     assert (world.meter.counts["held"], world.meter.counts["stopped"]) == (1, 0)
-    world.database.inner.drop()
+    world.database.drop()
     world.put_batch([change("a", 2)])
     credentials = world.server.credentials
     world.server.credentials = lambda **_: '{"username": "nobody", "password": "x"}'  # type: ignore[method-assign]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from common.changes import Change, Kind, Parked, read
-from common.mysql.apply import CLOCK_REASON, Outcome
+from common.database import ApplyOptions, Outcome
+from common.histories import CLOCK_REASON
+from common.mysql import database as mysql_database
 from common.mysql.apply import apply as apply_changes
 from dlq_replayer import collect, drain, notes
 from dlq_replayer.steps import Steps
@@ -26,7 +29,7 @@ class SlowServer:
         self.started = world.clock.seconds()
         self._steps = world.steps
         monkeypatch.setattr(world, "steps", self._call)
-        monkeypatch.setattr(drain, "apply", self._apply)
+        monkeypatch.setattr(mysql_database, "apply", self._apply)
         world.out_of_time = lambda: self._spent() > CALL_SECONDS - MARGIN_SECONDS
 
     def _call(self) -> Steps:
@@ -36,12 +39,12 @@ class SlowServer:
     def _spent(self) -> float:
         return self.world.clock.seconds() - self.started
 
-    def _apply(self, connection: Any, target: Any, changes: list[Change], **options: Any) -> Outcome:
+    def _apply(self, connection: Any, target: Any, changes: list[Change], options: ApplyOptions) -> Outcome:
         self.sizes.append(len(changes))
         self.world.clock.advance(sum(self.seconds(change.key) for change in changes))
         if self._spent() > CALL_SECONDS:
             raise Killed
-        return apply_changes(connection, target, changes, **options)
+        return apply_changes(connection, target, changes, options)
 
 
 def keys(count: int) -> list[dict[str, Any]]:
@@ -141,8 +144,8 @@ def test_a_database_that_comes_back_is_met_with_fewer_changes(world: World, monk
             asked.append(operation.partition(" changes")[0])
             world.server.down = len(asked) < 3
 
-    world.database.before_run = before_run
-    world.database.inner.drop()
+    world.database.before_execute = before_run
+    world.database.drop()
     execution.on_wait = lambda: setattr(world.server, "down", False)
     assert execution.resume()["outcome"] == "complete"
     assert asked == ["replaying 40", "replaying 10", "replaying 2", "replaying 4", "replaying 8", "replaying 16",
@@ -155,15 +158,13 @@ class LeavesSome:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
         self.most, self.given = most, list[list[str]]()
-        monkeypatch.setattr(drain, "apply", self._apply)
+        monkeypatch.setattr(mysql_database, "apply", self._apply)
 
-    def _apply(
-        self, connection: Any, target: Any, changes: Sequence[Change], out_of_time: Any, **options: Any
-    ) -> Outcome:
+    def _apply(self, connection: Any, target: Any, changes: Sequence[Change], options: ApplyOptions) -> Outcome:
         self.given.append([change.key for change in changes])
-        done = sorted({change.key for change in changes})[: self.most] if out_of_time() else None
+        done = sorted({change.key for change in changes})[: self.most] if options.out_of_time() else None
         taken = [change for change in changes if done is None or change.key in done]
-        outcome = apply_changes(connection, target, taken, **options)
+        outcome = apply_changes(connection, target, taken, replace(options, out_of_time=lambda: False))
         outcome.left = [change for change in changes if change not in taken]
         return outcome
 
@@ -190,14 +191,14 @@ def test_of_what_is_left_nothing_is_parked(world: World, three_letters: None, mo
     some = LeavesSome(monkeypatch, 2)
     early = some._apply  # noqa: SLF001
 
-    def with_the_last(connection: Any, target: Any, changes: list[Change], **options: Any) -> Outcome:
-        outcome = early(connection, target, changes, **options)
+    def with_the_last(connection: Any, target: Any, changes: list[Change], options: ApplyOptions) -> Outcome:
+        outcome = early(connection, target, changes, options)
         last = changes[-1]
         if last in outcome.left:
             outcome.parked.append(Parked(last.key, last.version, "early", "", None, last.record))
         return outcome
 
-    monkeypatch.setattr(drain, "apply", with_the_last)
+    monkeypatch.setattr(mysql_database, "apply", with_the_last)
     report = Execution(world, {"concurrency": 1}).resume()
     assert report["counts"]["parked"] == len(report["parked_records"]) == 4
     assert "early" not in {world.bucket.read_json(key)["reason"] for key in report["parked_records"]}
@@ -216,13 +217,11 @@ def test_a_call_gets_something_further_though_all_is_left(world: World, monkeypa
 
 def test_stored_versions_are_those_of_now(world: World):
     """A read view left open would show the sidecar as it was, and hold back the server's purge."""
-    before = world.database.run("first", lambda link, _: drain.stored_versions(link, ["a"]))
-    consumer = LazyDatabase(world.server, world.database.inner._settings.ca_pem)  # noqa: SLF001
-    consumer.run(
-        "consuming", lambda link, target: apply_changes(link, target, read([change("a", 1)], world.table).changes)
-    )
-    consumer.inner.drop()
-    after = world.database.run("then", lambda link, _: drain.stored_versions(link, ["a"]))
+    before = world.database.versions(["a"])
+    consumer = LazyDatabase(world.server, world.database._settings.ca_pem)  # noqa: SLF001
+    consumer.apply(read([change("a", 1)], world.table).changes, ApplyOptions())
+    consumer.drop()
+    after = world.database.versions(["a"])
     assert (before, list(after)) == ({}, ["a"])
 
 
@@ -290,12 +289,12 @@ def test_kinds_of_parked_records_are_counted_apart(world: World, monkeypatch: py
     """Those that wait for another row or are refused with an unknown error are tried again by themselves."""
     kinds = {"a": Kind.DEFERRED, "b": Kind.UNKNOWN, "c": Kind.POISON, "d": Kind.POISON}
 
-    def park_all(_connection: Any, _target: Any, changes: list[Change], **_: Any) -> Outcome:
+    def park_all(_connection: Any, _target: Any, changes: list[Change], _options: ApplyOptions) -> Outcome:
         reasons = {"d": CLOCK_REASON}
         parked = [Parked(*c[:2], reasons.get(c.key, "r"), "", None, c.record, kinds[c.key]) for c in changes]
         return Outcome(parked=parked)
 
-    monkeypatch.setattr(drain, "apply", park_all)
+    monkeypatch.setattr(mysql_database, "apply", park_all)
     world.put_batch([change(key, n) for n, key in enumerate(kinds)])
     report = world.replay()
     names = ("parked", "deferred", "unknown", "clock_tripped")

@@ -9,7 +9,8 @@ import pymysql
 import pytest
 
 from common import mapping
-from common.mysql.database import Database, MySQLSettings
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from dlq_replayer.bucket import REPLAYED
 from dlq_replayer.splits import split_of
 from tests.support.deliveries import Parameters
@@ -59,12 +60,12 @@ def test_past_its_bound_it_ends_and_nothing_was_touched(world: World):
 def test_an_account_that_needs_tls_holds_the_replay(world: World, server: Any, monkeypatch: pytest.MonkeyPatch):
     """Without TLS the driver would need a package that the zips do not contain."""
     fill(world)
-    before, mended, fake = dict(world.s3.objects), world.database.inner, FakeMySQL()
+    before, mended, fake = dict(world.s3.objects), world.database, FakeMySQL()
     monkeypatch.setattr(pymysql._auth, "_have_cryptography", False)  # noqa: SLF001
     address = {"hostname": server.host, "port": fake.port, "db": server.database, "driver": "mysql"}
     parameters = Parameters(**address, username=server.app.user, password=server.app.password)
     without_tls = MySQLSettings(param_name="p", secret_arn="s", tls="off", connect_timeout=2)
-    world.database.inner = Database(without_tls, parameters, mapping.load())
+    world.database = MySQLDatabase(without_tls, parameters, mapping.load())
 
     report = world.replay()
 
@@ -72,7 +73,7 @@ def test_an_account_that_needs_tls_holds_the_replay(world: World, server: Any, m
     assert "MySQL error 2061: the account logs in with caching_sha2_password" in report["reason"]
     assert before.items() <= world.s3.objects.items()
     fake.close()
-    world.database.inner = mended
+    world.database = mended
     assert world.replay()["outcome"] == "complete"
     assert world.tables.orders() == ROWS
 
@@ -179,7 +180,7 @@ def test_down_in_the_middle_of_the_drain_its_lanes_wait_and_go_on(make_world: Ca
     def mend() -> None:
         world.server.down = False
 
-    world.database.before_run, execution.on_wait = fail, mend
+    world.database.before_execute, execution.on_wait = fail, mend
     report = execution.resume()
     assert report["outcome"] == "complete"
     assert report["counts"]["applied"] == 40
@@ -202,7 +203,7 @@ def test_each_outage_in_the_middle_has_the_whole_bound(world: World):
         replaying.append(operation)
         world.server.down = len(replaying) > 1
 
-    world.database.before_run = fail_again
+    world.database.before_execute = fail_again
     world.out_of_time = lambda: False
     lanes = waiting | {"splits": 2, "lanes": 1}
     world.s3.objects |= {
@@ -237,7 +238,7 @@ def test_down_for_good_what_is_done_is_settled_and_the_rest_in_place(make_world:
     def fail(operation: str) -> None:
         world.server.down = world.server.down or ("replaying" in operation and next(drained) >= at)
 
-    world.database.before_run = fail
+    world.database.before_execute = fail
     report = execution.resume()
     done = len(world.tables.orders())
     assert report["outcome"] == "incomplete"
@@ -246,7 +247,7 @@ def test_down_for_good_what_is_done_is_settled_and_the_rest_in_place(make_world:
     assert (len(world.keys(REPLAYED)), len(world.left())) == (done, 40 - done)
     assert (done == 0) == (at == 1)
     world.server.down = False
-    world.database.before_run = lambda _: None
+    world.database.before_execute = lambda _: None
     assert world.replay()["outcome"] == "complete"
     assert world.tables.orders() == ROWS
 

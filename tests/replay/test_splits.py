@@ -105,7 +105,7 @@ def one_call_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> list[st
     """Batches of ten changes, and time for one of them a call; gives what MySQL is asked for from now on."""
     monkeypatch.setattr(drain, "_BATCH", 10)
     asked: list[str] = []
-    world.database.before_run = lambda operation: asked.append(operation.partition(",")[0])
+    world.database.before_execute = lambda operation: asked.append(operation.partition(",")[0])
     world.out_of_time = lambda: True
     return asked
 

@@ -75,7 +75,7 @@ class Backlog:
             for (module, name), size in zip(SIZES, self.sizes, strict=True):
                 patch.setattr(module, name, size)
             replay_until_empty(world, self.retries, rng)
-        world.database.inner.drop()
+        world.database.drop()
         assert last_states(failed) == world.tables.orders()
 
 

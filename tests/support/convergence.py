@@ -11,7 +11,8 @@ from typing import Any
 import pymysql
 from hypothesis import HealthCheck, settings
 
-from common.mysql.apply import Outcome, apply
+from common.database import ApplyOptions, Outcome
+from common.mysql.apply import apply
 from tests.support.histories import DELETE, UPSERT, Delivery, Plan
 from tests.support.records import START
 from tests.support.tables import Tables
@@ -82,8 +83,7 @@ def guarded(writer: Writer, delivery: Delivery) -> Outcome:
         writer.connection,
         writer.target,
         changes_of(*(step.record() for step in delivery.steps)),
-        statement_bytes=delivery.statement_bytes,
-        every_change=delivery.every_change,
+        ApplyOptions(statement_bytes=delivery.statement_bytes, every_change=delivery.every_change),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.mysql.errors import HoldError
+from common.database import HoldError
 from scripts.local_stack.waiting import poll
 from tests.support.deliveries import Consumer
 from tests.support.proxy import Proxy

@@ -6,12 +6,16 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from common import mapping
-from common.mysql.database import Database, MySQLSettings
+from common.changes import read
+from common.database import ApplyOptions
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine
-from stream_consumer.consume import Options, consume
+from stream_consumer.consume import consume
 from stream_consumer.unfinished import Unfinished
 from tests.support.records import SOURCE, item
 
@@ -59,7 +63,7 @@ class Consumer:
         parameters: Any,
         s3: Callable[[], Any],
         *,
-        statement_bytes: int = 15_000,
+        statement_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         **settings: Any,
     ):
@@ -68,19 +72,19 @@ class Consumer:
         self.parameters = parameters
         self.table = mapping.load()
         self.settings = MySQLSettings(**given | settings)
-        self.database = Database(self.settings, parameters, self.table, clock, SOURCE)
+        self.database = MySQLDatabase(self.settings, parameters, self.table, clock, SOURCE)
         self.quarantine = Quarantine(s3, BUCKET)
-        self.options = Options(statement_bytes=statement_bytes, source=SOURCE)
+        self.options = ApplyOptions(statement_bytes=statement_bytes)
 
     def deliver(self, *records: dict[str, Any]) -> dict[str, int]:
         """What became of the records. Whatever is raised instead tells neither a password nor a value of a row."""
         try:
             counts = consume(
                 records,
+                parse=partial(read, table=self.table, source=SOURCE),
                 database=self.database,
                 quarantine=self.quarantine,
                 unfinished=Unfinished(self.quarantine.s3, BUCKET),
-                table=self.table,
                 options=self.options,
             )
         except BaseException as error:
@@ -89,7 +93,7 @@ class Consumer:
         return dict(counts)
 
     def connection_id(self) -> int:
-        return self.database.run("asking for the connection's id", lambda connection, _: connection.thread_id())
+        return self.database.execute("asking for the connection's id", lambda connection, _: connection.thread_id())
 
 
 def tells_nothing(text: str, parameters: Any) -> None:

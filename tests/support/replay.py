@@ -17,7 +17,9 @@ from typing import Any
 
 from common import changes, mapping
 from common.changes import Change, Kind, Parked
-from common.mysql.database import Database, MySQLSettings
+from common.database import ApplyOptions
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine, object_key
 from dlq_replayer.batches import parse_lean
 from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED, Bucket
@@ -128,20 +130,20 @@ class Server:
         return json.dumps({"username": self._server.app.user, "password": self._server.app.password})
 
 
-class LazyDatabase:
-    """A `Database` that loses its connection while the server is down."""
+class LazyDatabase(MySQLDatabase):
+    """A database that loses its connection while the server is down."""
 
     def __init__(self, server: Server, ca_pem: str) -> None:
         self.server = server
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
-        self.inner = Database(settings, server, mapping.load(), source=SOURCE)
-        self.before_run: Callable[[str], None] = lambda _: None
+        super().__init__(settings, server, mapping.load(), source=SOURCE)
+        self.before_execute: Callable[[str], None] = lambda _: None
 
-    def run(self, operation: str, work: Callable[..., Any]) -> Any:
-        self.before_run(operation)
+    def execute(self, operation: str, work: Callable[..., Any]) -> Any:
+        self.before_execute(operation)
         if self.server.down:
-            self.inner.drop()
-        return self.inner.run(operation, work)
+            self.drop()
+        return super().execute(operation, work)
 
 
 class Meter:
@@ -243,9 +245,9 @@ class World:
                 bucket=bucket,
                 table=self.table,
                 source=self.source,
-                database=self.faults.watch(self.database, "run"),
+                database=self.faults.watch(self.database, "apply", "versions", "ping"),
                 quarantine=Quarantine(lambda: s3, BUCKET, self.clock.seconds),
-                every_change=self.options.get("every_change", False),
+                options=ApplyOptions(every_change=self.options.get("every_change", False)),
                 clock=self.clock,
                 seconds=self.clock.seconds,
                 meter=self.meter,
@@ -491,7 +493,7 @@ class Execution:
             except Killed:
                 self.crashes += 1
                 self.world.faults.revive()
-                self.world.database.inner.drop()
+                self.world.database.drop()
                 self.world.clock.advance(200)  # past the visibility of what the dead one had received
                 self.world.check()
                 continue

@@ -8,8 +8,9 @@ import pymysql
 
 from common import mapping
 from common.changes import Change, read
+from common.database import ApplyOptions, Outcome
 from common.mysql import schema
-from common.mysql.apply import Outcome, apply
+from common.mysql.apply import apply
 from tests.support.tables import Rows, Tables
 
 TABLE = mapping.load()
@@ -33,7 +34,7 @@ class Writer:
         connection.rollback()
 
     def __call__(self, *records: dict[str, Any], **options: Any) -> Outcome:
-        return apply(self.connection, self.target, changes_of(*records), **options)
+        return apply(self.connection, self.target, changes_of(*records), ApplyOptions(**options))
 
 
 class WriteLog:

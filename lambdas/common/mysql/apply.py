@@ -1,6 +1,6 @@
 """The only writer. `apply()` alone decides what is written to MySQL.
 
-How it stays right, whatever order changes come in and whoever else writes:
+It stays right in whatever order changes come and whoever else writes:
 
 1. One multi-row upsert of the sidecar `replication_versions`, keys sorted, keeps the newer version of each key
    and stamps the rows it won with this call's token. It locks every key, new ones too, until the commit.
@@ -23,8 +23,7 @@ a row, sift.py finds it and writes the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
-from itertools import groupby
+from collections.abc import Container, Iterable
 from operator import itemgetter
 from typing import Any
 
@@ -33,52 +32,39 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT, SERVER_STATUS
 
 from common.changes import Change
+from common.database import ApplyOptions, Outcome, Verdict
+from common.histories import History, coalesce, layers, newest, tripped
 from common.mysql import errors, schema, sift
 from common.mysql.target import Target
-from common.mysql.writer import CLOCK_REASON, CLOCK_SLACK_SECONDS, Outcome, RefusedError, Writer, layers, tripped
-
-__all__ = ["CLOCK_REASON", "CLOCK_SLACK_SECONDS", "Outcome", "apply"]
+from common.mysql.writer import RefusedError, Writer
 
 
-def apply(  # noqa: PLR0913 - what differs between its callers
+def apply(
     connection: Connection[Any],
     target: Target,
     changes: Iterable[Change],
-    *,
-    statement_bytes: int = 15_000,
-    every_change: bool = False,
-    out_of_time: Callable[[], bool] = lambda: False,
-    parked_before: Callable[[], Container[tuple[str, str]]] = frozenset,
-    was_parked: Callable[[Change], bool] = lambda _: False,
+    options: ApplyOptions = ApplyOptions(),  # noqa: B008 - frozen
 ) -> Outcome:
     """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
 
-    Changes of one key take effect in the order of their versions; unless `every_change`, only the last of each
-    key is written. A change that cannot be written is returned in `parked`, the last good one before it is
-    written in its place, and the rest is committed. `statement_bytes` bounds the text of a statement.
+    Changes of one key take effect in the order of their versions. A change that cannot be written is returned in
+    `parked`, the last good one before it is written in its place, and the rest is committed. What is not done when
+    `options.out_of_time` says so is returned in `left`.
 
-    Only where rows are refused, `out_of_time` is asked after each statement; what is not done then is in `left`, and
-    changes whose (key, version) are in `parked_before`, by an earlier call that ran out of time, are passed over.
-    An unknown error on a change that `was_parked` is its own: that was decided when it was parked.
-
-    Raises pymysql.MySQLError or OSError for anything that is not about single rows, with nothing written.
+    Raises pymysql.MySQLError, SchemaMismatchError or OSError for anything that is not about single rows, with nothing
+    written.
     """
-    _demand(connection)
-    histories, repeats, contradicted = _histories(changes)
+    _require_plain_answers(connection)
+    histories, repeats, contradicted = coalesce(changes)
     try:
         try:
-            outcome = _write_all(Writer(connection, target, statement_bytes), histories, every_change=every_change)
+            outcome = _write_all(Writer(connection, target, options.statement_bytes), histories, options)
         except (RefusedError, pymysql.MySQLError) as error:
             connection.rollback()
             target = _as_it_is(connection, target, error)
-            known = parked_before()
-            outcome = sift.write(
-                Writer(connection, target, statement_bytes),
-                _without(histories, known),
-                every_change=every_change,
-                out_of_time=out_of_time,
-                was_parked=was_parked,
-            )
+            known = options.parked_before()
+            left = _without(histories, known)
+            outcome = sift.write(Writer(connection, target, options.statement_bytes), left, options)
             contradicted = _leave(outcome, [one for one in contradicted if (one.key, one.version) not in known])
         connection.commit()
         outcome.parked += map(tripped, contradicted)
@@ -95,7 +81,7 @@ def _as_it_is(connection: Connection[Any], target: Target, error: Exception) -> 
 
     Raises `error` if it is not about rows, and the table is as it was.
     """
-    if isinstance(error, pymysql.MySQLError) and errors.rule(error).verdict is not errors.Verdict.STOP:
+    if isinstance(error, pymysql.MySQLError) and errors.rule(error).verdict is not Verdict.STOP:
         raise error
     try:
         found = schema.describe(connection, target.table)
@@ -119,7 +105,7 @@ def _leave(outcome: Outcome, contradicted: list[Change]) -> list[Change]:
     return [change for change in contradicted if change.key not in keys]
 
 
-def _demand(connection: Connection[Any]) -> None:
+def _require_plain_answers(connection: Connection[Any]) -> None:
     if connection.client_flag & CLIENT.FOUND_ROWS:
         raise ValueError("CLIENT_FOUND_ROWS makes the server's row counts lie; connect without it")
     if getattr(connection, "server_status", 0) & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
@@ -134,58 +120,13 @@ def _rollback(connection: Connection[Any]) -> None:
         connection.close()
 
 
-# The distinct versions of one key, oldest first.
-History = list[Change]
-
-
-def _histories(changes: Iterable[Change]) -> tuple[list[History], int, list[Change]]:
-    """The history of each key; how many changes repeated a version; what the clock contradicts.
-
-    Sorted by key, as writers that lock keys in one order never deadlock.
-    """
-    changes = list(changes)
-    if len({change.key for change in changes}) == len(changes):  # nearly every batch
-        return [[change] for change in sorted(changes, key=itemgetter(0))], 0, []
-    histories: list[History] = []
-    all_contradicted: list[Change] = []
-    repeats = 0
-    ordered = sorted(changes, key=itemgetter(0, 1))  # key, version
-    for _, same_key in groupby(ordered, key=itemgetter(0)):
-        given = list(same_key)
-        if len(given) == 1:
-            histories.append(given)
-            continue
-        distinct = list({change.version: change for change in given}.values())
-        repeats += len(given) - len(distinct)
-        contradicted = _contradicted(distinct)
-        all_contradicted += contradicted
-        histories.append([change for change in distinct if change not in contradicted])
-    return histories, repeats, all_contradicted
-
-
-def _contradicted(changes: list[Change]) -> list[Change]:
-    """Those that a change with a newer version precedes by the clock."""
-    earliest, found = changes[-1].source_time, []
-    for change in reversed(changes):
-        if change.source_time > earliest + CLOCK_SLACK_SECONDS:
-            found.append(change)
-        earliest = min(earliest, change.source_time)
-    return found
-
-
-def _write_all(writer: Writer, histories: list[History], *, every_change: bool) -> Outcome:
+def _write_all(writer: Writer, histories: list[History], options: ApplyOptions) -> Outcome:
     """The way nearly every batch goes: no row is refused."""
-    if every_change:
+    if options.every_change:
         outcome = Outcome()
         for layer in layers(histories):
             outcome.add(writer.write(layer))
     else:
-        outcome = writer.write([history[0] if len(history) == 1 else _newest(history) for history in histories])
+        outcome = writer.write([history[0] if len(history) == 1 else newest(history) for history in histories])
         outcome.counts["superseded"] += sum(map(len, histories)) - len(histories)
     return outcome
-
-
-def _newest(history: History) -> Change:
-    """The row is as new as the first change of it."""
-    newest = history[-1]
-    return newest if newest.created == history[0].created else newest._replace(created=history[0].created)

@@ -1,6 +1,6 @@
 """What to do about a MySQL error, decided by its number alone.
 
-PyMySQL's exception classes mix the three: 1205, 1290 and 9501 arrive as OperationalError, as 1045 does.
+PyMySQL's exception classes mix the verdicts: 1205, 1290 and 9501 arrive as OperationalError, as 1045 does.
 Numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, MariaDB's at
 https://mariadb.com/kb/en/mariadb-error-code-reference/, RDS Proxy's at
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html
@@ -9,16 +9,9 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting
 from __future__ import annotations
 
 import ssl
-from enum import StrEnum
 from typing import NamedTuple
 
-
-class Verdict(StrEnum):
-    HOLD = "hold"  # the database or the path to it is down or busy: raise, the shard waits, order is kept
-    STOP = "stop"  # a person must change configuration or schema: raise as well, with another hint
-    POISON = "poison"  # this row can never be written as it is: park it, the rest goes on
-    DEFER = "defer"  # this row waits for another one: park it, every replay tries it again
-
+from common.database import DatabaseError, HoldError, StopError, Verdict
 
 # Those that are about one row; and an unknown number, where the rest of its batch goes through.
 OF_A_ROW = frozenset({Verdict.POISON, Verdict.DEFER})
@@ -206,29 +199,11 @@ def rule(error: BaseException) -> Rule:
     return RULES.get(errno, UNKNOWN)
 
 
-class DatabaseError(Exception):
-    """The batch was not applied and nothing of it may be acknowledged. Carries no row values.
+def database_error(operation: str, error: BaseException) -> DatabaseError:
+    """What `operation` raises for an exception raised while talking to MySQL.
 
-    Attributes: `operation` (what was being done), `errno` (MySQL's, or None), `hint` (what to do next).
+    The error itself must not be chained: its message may hold row values.
     """
-
-    def __init__(self, operation: str, cause: BaseException, hint: str) -> None:
-        self.operation, self.errno, self.hint = operation, number(cause), hint
-        what = f"MySQL error {self.errno}" if self.errno else type(cause).__name__
-        super().__init__(f"{operation}: {what}: {hint}")
-
-
-class HoldError(DatabaseError):
-    """The database or the path to it is down or busy: the same batch will succeed later."""
-
-
-class StopError(DatabaseError):
-    """Configuration or schema is wrong: the batch succeeds once a person has mended it."""
-
-
-class SchemaMismatchError(Exception):
-    """A table does not fit the mapping; the message names every misfit. `problems` holds them."""
-
-    def __init__(self, table: str, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__(f"table {table} does not fit the mapping: " + "; ".join(problems))
+    found, errno = rule(error), number(error)
+    kind = HoldError if found.verdict is Verdict.HOLD else StopError
+    return kind(operation, f"MySQL error {errno}" if errno else type(error).__name__, found.hint, errno)

@@ -13,10 +13,10 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import ER
 
+from common.database import SchemaMismatchError
 from common.mysql import errors
-from common.mysql.errors import SchemaMismatchError
+from common.mysql.sidecar import SIDECAR
 from common.mysql.sql import literal
-from common.mysql.target import SIDECAR
 from common.source import Source
 
 SOURCES = "replication_sources"
@@ -38,6 +38,8 @@ Registered = dict[int, tuple[str, str]]  # table ARN and stream label of each ge
 
 class SourceError(SchemaMismatchError):
     """Changes of this source must not meet the versions that are there; the message says what to do about it."""
+
+    title = "wrong source"
 
     def __init__(self, problem: str) -> None:
         super().__init__(SIDECAR, [problem])

@@ -12,10 +12,12 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 
 from common.changes import EPOCH_DIGITS, Value
+from common.database import SchemaMismatchError
 from common.mapping import Column, Table
-from common.mysql.errors import SchemaMismatchError
+from common.mysql import sidecar
 from common.mysql.registry import SOURCES, SOURCES_COLUMNS, SOURCES_DDL, SOURCES_TEXTS
-from common.mysql.target import CLAIM_HEAD, SIDECAR, Check, Target, UniqueKey, ValueCheck
+from common.mysql.sidecar import CLAIM_HEAD, SIDECAR
+from common.mysql.target import Check, Target, UniqueKey, ValueCheck
 
 _DDL_TYPES = {
     "key": "VARCHAR({0.length}) CHARACTER SET ascii COLLATE ascii_bin",
@@ -25,17 +27,10 @@ _DDL_TYPES = {
 }
 _TEXT_TYPES = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 
-# Keys are printable ASCII and versions are digits and punctuation, so ascii_bin order is their order in Python.
-_SIDECAR_DDL = f"""CREATE TABLE IF NOT EXISTS {SIDECAR} (
-  item_key VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'key of the item, one row each',
-  version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'stream label _ digits _ sequence number',
-  deleted TINYINT NOT NULL COMMENT '1: a tombstone, the item is gone',
-  source_time BIGINT NOT NULL COMMENT 'clock of the stream, epoch seconds',
-  token INT UNSIGNED NOT NULL COMMENT 'tells a writer which rows it won',
-  PRIMARY KEY (item_key)
-) ENGINE=InnoDB COMMENT='Backstream: the version of each key that was applied last'"""
-_SIDECAR_COLUMNS = ("item_key", "version", "deleted", "source_time", "token")
-_SIDECAR_TEXTS = {"item_key": 255, "version": 160}
+
+# RDS Proxy pins a session at a statement of 16 KB: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
+# Its hostnames are <name>.proxy-<id>.<region>.rds.amazonaws.com.
+_PROXY, _PROXY_STATEMENT_BYTES = ".proxy-", 15_000
 
 
 class _Actual(NamedTuple):
@@ -86,24 +81,24 @@ def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
     Raises SchemaMismatchError naming every reason why an existing table does not fit, before anything is created.
     """
     absent = [name for name in (table.name, SIDECAR, SOURCES) if not _columns(connection, name)]
-    _refuse_misfits(connection, table, absent)
+    _require_fit(connection, table, absent)
     with connection.cursor() as cursor:
         if table.name in absent:
             cursor.execute(_target_ddl(table))
         if SIDECAR in absent:
-            cursor.execute(_SIDECAR_DDL)
+            cursor.execute(sidecar.DDL)
         if SOURCES in absent:
             cursor.execute(SOURCES_DDL)
     inspect(connection, table)
-    refuse_wrong_counts(connection)
+    require_true_counts(connection)
     return {
         name: "created" if which in absent else "fits" for name, which in (("target", table.name), ("sidecar", SIDECAR))
     }
 
 
 def inspect(connection: Connection[Any], table: Table) -> Target:
-    """The target as the server has it. Read-only. Raises SchemaMismatchError naming every misfit."""
-    _refuse_misfits(connection, table, absent=[])
+    """The target as the server has it. Read-only. Raises SchemaMismatchError naming every mismatch."""
+    _require_fit(connection, table, absent=[])
     return describe(connection, table)
 
 
@@ -134,6 +129,7 @@ def describe(connection: Connection[Any], table: Table) -> Target:
             if column.name in columns and column is not table.key and (how := _vacancy(columns[column.name]))
         ),
         packet_bytes=packet_bytes,
+        statement_bytes=_PROXY_STATEMENT_BYTES if _PROXY in connection.host else packet_bytes // 4,
         row_word="" if "MariaDB" in version else "ROW",
         is_plain=columns.keys() <= {column.name for column in table.columns}
         and own == list(keys) == ["PRIMARY"]
@@ -142,14 +138,14 @@ def describe(connection: Connection[Any], table: Table) -> Target:
     )
 
 
-def _refuse_misfits(connection: Connection[Any], table: Table, absent: list[str]) -> None:
-    checks = ((table.name, _target_misfits), (SIDECAR, _sidecar_misfits), (SOURCES, _sources_misfits))
-    for name, misfits in checks:
-        if name not in absent and (problems := list(misfits(connection, table))):
+def _require_fit(connection: Connection[Any], table: Table, absent: list[str]) -> None:
+    checks = ((table.name, _target_mismatches), (SIDECAR, _sidecar_mismatches), (SOURCES, _sources_mismatches))
+    for name, mismatches in checks:
+        if name not in absent and (problems := list(mismatches(connection, table))):
             raise SchemaMismatchError(name, problems)
 
 
-def refuse_wrong_counts(connection: Connection[Any]) -> None:
+def require_true_counts(connection: Connection[Any]) -> None:
     """By the server's counts the writer knows who has won. A proxy may have set CLIENT_FOUND_ROWS behind our back.
 
     Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-affected-rows.html
@@ -166,16 +162,16 @@ def refuse_wrong_counts(connection: Connection[Any]) -> None:
         raise SchemaMismatchError(SIDECAR, [problem])
 
 
-def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:
+def _target_mismatches(connection: Connection[Any], table: Table) -> Iterator[str]:
     columns = _columns(connection, table.name)
     if not columns:
         yield "it does not exist; run the schema step"
         return
-    yield from _engine_misfits(connection, table.name)
+    yield from _engine_mismatches(connection, table.name)
     for column in table.columns:
         if column.name not in columns:
             yield f"column {column.name} is missing"
-        elif problem := _column_misfit(column, columns[column.name]):
+        elif problem := _column_mismatch(column, columns[column.name]):
             yield problem
     mapped = {column.name for column in table.columns}
     for actual in columns.values():
@@ -185,15 +181,15 @@ def _target_misfits(connection: Connection[Any], table: Table) -> Iterator[str]:
         yield f"column {table.key.name} is neither the primary key nor a unique key by itself"
 
 
-def _sidecar_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
-    return _own_misfits(connection, SIDECAR, _SIDECAR_COLUMNS, _SIDECAR_TEXTS)
+def _sidecar_mismatches(connection: Connection[Any], _: Table) -> Iterator[str]:
+    return _own_mismatches(connection, SIDECAR, sidecar.COLUMNS, sidecar.TEXTS)
 
 
-def _sources_misfits(connection: Connection[Any], _: Table) -> Iterator[str]:
-    return _own_misfits(connection, SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS)
+def _sources_mismatches(connection: Connection[Any], _: Table) -> Iterator[str]:
+    return _own_mismatches(connection, SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS)
 
 
-def _own_misfits(
+def _own_mismatches(
     connection: Connection[Any], table: str, needed: tuple[str, ...], texts: dict[str, int]
 ) -> Iterator[str]:
     """Of a table of Backstream's own, whose key is the first of the `needed` columns."""
@@ -201,7 +197,7 @@ def _own_misfits(
     if not columns:
         yield "it does not exist; run the schema step"
         return
-    yield from _engine_misfits(connection, table)
+    yield from _engine_mismatches(connection, table)
     yield from (f"column {name} is missing" for name in needed if name not in columns)
     for name, length in texts.items():
         if name in columns and columns[name].collation != "ascii_bin":
@@ -212,13 +208,13 @@ def _own_misfits(
         yield f"{needed[0]} is not its primary key"
 
 
-def _engine_misfits(connection: Connection[Any], table: str) -> Iterator[str]:
+def _engine_mismatches(connection: Connection[Any], table: str) -> Iterator[str]:
     rows = _query(connection, "SELECT ENGINE FROM information_schema.TABLES", table)
     if rows and rows[0][0] != "InnoDB":
         yield f"its engine is {rows[0][0] or 'a view'}; only InnoDB commits both tables together"
 
 
-def _column_misfit(column: Column, actual: _Actual) -> str | None:
+def _column_mismatch(column: Column, actual: _Actual) -> str | None:
     """Why values that the mapping lets through would not fit, be rounded or be cut; None when they fit."""
     if actual.generated:
         return f"column {column.name} is generated by the server; the mapping must not write it"

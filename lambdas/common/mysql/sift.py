@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import secrets
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
@@ -27,36 +27,30 @@ import pymysql
 from pymysql.constants import ER
 
 from common.changes import LOWEST_VERSION, Change, Kind, Parked
+from common.database import ApplyOptions, Outcome, StoredVersion
+from common.histories import History, count_loser, layers
 from common.mysql import errors, unique
 from common.mysql.target import MOVED, Rejection
-from common.mysql.writer import Outcome, PartError, Statement, Stored, Writer, count_loser, layers
+from common.mysql.writer import PartError, Statement, Stored, Writer
 
 # So many keys that have something new are decided before the next: where time runs out, these are done; at least so
 # many, however short it is. And so many rows are tried for evidence.
 _SLICE, _LEAST = 500, 10
 _PROBES = 10
 
-History = list[Change]
 Id = tuple[str, str]  # key and version
 
 
-def write(
-    writer: Writer,
-    histories: list[History],
-    *,
-    every_change: bool,
-    out_of_time: Callable[[], bool],
-    was_parked: Callable[[Change], bool],
-) -> Outcome:
+def write(writer: Writer, histories: list[History], options: ApplyOptions) -> Outcome:
     """Write what can be written of `histories`, each the changes of one key, oldest first, in the order of the keys.
 
     Does not commit. Raises pymysql.MySQLError for anything that is not about single rows; also for an error number
-    that nobody knows, unless some other row was written, or its row `was_parked` before.
+    that nobody knows, unless some other row was written, or the option `was_parked` knows its row.
     """
     moved: set[str] = set()
     while True:
         try:
-            return _write(_Sifter(writer, out_of_time, was_parked, moved), histories, every_change=every_change)
+            return _write(_Sifter(writer, options, moved), histories, every_change=options.every_change)
         except _MovedError as error:
             writer.connection.rollback()
             moved |= error.keys
@@ -143,10 +137,9 @@ class _MovedError(Exception):
 class _Sifter:
     """`moved` names keys that a trigger changes: nothing of them is tried."""
 
-    def __init__(
-        self, writer: Writer, out_of_time: Callable[[], bool], was_parked: Callable[[Change], bool], moved: set[str]
-    ) -> None:
-        self.writer, self._out_of_time, self._was_parked, self._moved = writer, out_of_time, was_parked, moved
+    def __init__(self, writer: Writer, options: ApplyOptions, moved: set[str]) -> None:
+        self.writer, self._moved = writer, moved
+        self._out_of_time, self._was_parked = options.out_of_time, options.was_parked
         self._lost: dict[Id, tuple[Change, Stored]] = {}
         self._rejected: dict[Id, tuple[Change, Rejection]] = {}
         self._unknown: pymysql.MySQLError | None = None
@@ -255,7 +248,7 @@ class _Sifter:
             for change in written:
                 outcome.counts["deleted" if change.row is None else "upserted"] += 1
             for change, at in lost:
-                count_loser(change, at.version, at.source_time, outcome)
+                count_loser(change, StoredVersion(at.version, at.source_time), outcome)
             rejected = sum(_id(change) in self._rejected for change in history)
             outcome.counts["superseded"] += len(history) - len(written) - len(lost) - rejected
         return outcome

@@ -17,24 +17,9 @@ import pymysql
 from pymysql.constants import ER
 
 from common.changes import Kind, Row, Value
+from common.database import Verdict
 from common.mapping import Table
 from common.mysql import errors, unique
-
-SIDECAR = "replication_versions"
-
-# Assignments run from left to right, so `version`, which all others compare with, comes last:
-# https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html (MariaDB has no row alias, hence VALUES()).
-_NEWER = "IF(VALUES(version) > version, VALUES({0}), {0})"
-CLAIM_HEAD = f"INSERT INTO {SIDECAR} (item_key, deleted, source_time, token, version) VALUES "
-CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
-    f"{name} = {_NEWER.format(name)}" for name in ("deleted", "source_time", "token", "version")
-)
-# Takes the lock of every key and changes no row that is there; a new row has the token and the lowest version.
-LOCK_TAIL = " ON DUPLICATE KEY UPDATE token = token"
-# Locks nothing new: the claim holds these rows already. A plain SELECT could read from an older snapshot.
-READ_HEAD = f"SELECT item_key, version, source_time, token FROM {SIDECAR} WHERE item_key IN ("
-READ_TAIL = ") FOR UPDATE"
-UNLOCK_HEAD = f"DELETE FROM {SIDECAR} WHERE version = '' AND item_key IN ("
 
 Check = Callable[[Value], bool]
 
@@ -96,7 +81,8 @@ class Target:
     `vacant` says with what a column may be filled to free its unique value for a moment: "null", "text" or nothing.
     `is_plain` says that the table looks like one that the schema step makes: nothing but mapped columns under their own
     primary key, and no trigger. What a trigger does to the key of a row is looked at on all others.
-    `packet_bytes` is what the server takes at once, its max_allowed_packet. `row_word` goes before each row of a
+    `packet_bytes` is what the server takes at once, its max_allowed_packet; `statement_bytes` bounds a statement where
+    the operator has set no size. `row_word` goes before each row of a
     table value constructor, which MySQL wants and MariaDB does not know.
     """
 
@@ -110,6 +96,7 @@ class Target:
     limits: tuple[ValueCheck, ...] = field(default=(), compare=False)
     vacant: tuple[tuple[str, str], ...] = ()
     packet_bytes: int = 2**24
+    statement_bytes: int = 2**22
     row_word: str = ""
     is_plain: bool = True
 
@@ -215,7 +202,7 @@ class Target:
             return None
         columns = [column.name for column in self.table.columns if re.search(rf"\b{column.name}['`]", message)]
         on = f" on column {', '.join(columns)}" if columns else ""
-        kind = Kind.DEFERRED if rule.verdict is errors.Verdict.DEFER else Kind.POISON
+        kind = Kind.DEFERRED if rule.verdict is Verdict.DEFER else Kind.POISON
         return Rejection(f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", rule.hint, errno, kind)
 
     def _clash(self, message: str, hint: str) -> Rejection:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import xor
 from typing import Any, NamedTuple
@@ -16,36 +15,18 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT, ER
 
-from common.changes import Change, Parked
+from common.changes import Change
+from common.database import Outcome, SchemaMismatchError, StoredVersion, Verdict
+from common.histories import count_loser
 from common.mysql import errors, schema
+from common.mysql.sidecar import CLAIM_HEAD, CLAIM_TAIL, LOCK_TAIL, READ_HEAD, READ_TAIL, UNLOCK_HEAD
 from common.mysql.sql import chunks, literal, tuples
-from common.mysql.target import CLAIM_HEAD, CLAIM_TAIL, LOCK_TAIL, READ_HEAD, READ_TAIL, UNLOCK_HEAD, Rejection, Target
+from common.mysql.target import Rejection, Target
 
-# The stream's clock has steps of one second: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html
-CLOCK_SLACK_SECONDS = 2
-CLOCK_REASON = "older by version than what was applied, yet later by the stream's clock"
 _PACKET_OVERHEAD = 16
 _AT_ONCE = 16
 # An insert of a row that is there may meet its key, or ask for a number where none is left.
 _PERHAPS_THERE = (ER.DUP_ENTRY, 167, 1467)
-
-
-@dataclass
-class Outcome:
-    """What became of every change, by name: `upserted`, `deleted`, `stale`, `redelivered`, `superseded`
-    (a later change of the same key in the same call took its place); those parked are listed whole.
-
-    `left` holds the changes that were neither, as time ran out: all changes of the last keys, in key order.
-    Everything else is committed.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    parked: list[Parked] = field(default_factory=list)
-    left: list[Change] = field(default_factory=list)
-
-    def add(self, other: Outcome) -> None:
-        self.counts += other.counts
-        self.parked += other.parked
 
 
 class RefusedError(Exception):
@@ -88,9 +69,9 @@ class Statement:
 class Writer:
     """Writes changes with distinct keys inside the open transaction of `connection`."""
 
-    def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int) -> None:
+    def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int | None) -> None:
         self.connection, self.target = connection, target
-        self.limit = min(statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
+        self.limit = min(statement_bytes or target.statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
         self._inspected = False
         # How many statements may go in one round trip.
         self.at_once = _AT_ONCE if connection.client_flag & CLIENT.MULTI_STATEMENTS else 1
@@ -194,12 +175,15 @@ class Writer:
         return Statement(changes, sizes, len(head.encode()) + len(tail.encode()) + 1, self.limit, send)
 
     def _send_together(self, statements: Sequence[str]) -> list[int | None]:
-        """How many rows each one met. Raises PartError, or SchemaMismatchError where the server has made a value fit."""
+        """How many rows each one met.
+
+        Raises PartError, or SchemaMismatchError where the server has changed a value to make it fit.
+        """
         matched: list[int | None] = []
         is_warned = False
         try:
             for i, statement in enumerate(statements):
-                self._refuse_too_large(statement)
+                self._require_packet_room(statement)
                 if i == 0:
                     self.connection.query(";".join(statements))
                 else:
@@ -237,14 +221,8 @@ class Writer:
 
     def found(self, changes: Sequence[Change], columns: Sequence[str] = ()) -> dict[str, tuple[Any, ...]]:
         """Those of the keys that have a row, exactly theirs, with the values of `columns`."""
-        head, tail = self.target.found(list(columns))
-        found: dict[str, tuple[Any, ...]] = {}
-        asked = {change.key for change in changes}
-        with self.connection.cursor() as cursor:
-            for statement, _ in chunks(head, [literal(change.key) for change in changes], tail, self.limit):
-                cursor.execute(statement)
-                found.update((key, tuple(values)) for key, *values in cursor.fetchall() if key in asked)
-        return found
+        keys = [change.key for change in changes]
+        return read_rows(self.connection, self.target, keys, columns, self.limit)
 
     def patch(self, columns: list[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Set `columns` of rows that are there; a row is its key and their values."""
@@ -258,14 +236,14 @@ class Writer:
         found = self.found(changes)
         missing = [change for change in changes if change.key not in found]
         if matched is not None and matched > len(changes):
-            raise errors.SchemaMismatchError(self.target.table.name, ["several of its rows have the same key"])
+            raise SchemaMismatchError(self.target.table.name, ["several of its rows have the same key"])
         if matched is not None and matched != len(changes) - len(missing):
             raise _changed_meanwhile()
         return missing
 
     def _send(self, statement: str) -> None:
         """Raises pymysql.MySQLError, or SchemaMismatchError where the server has made a value fit."""
-        self._refuse_too_large(statement)
+        self._require_packet_room(statement)
         self.connection.query(statement)
         if getattr(self._result, "warning_count", 0) and not self._inspected:
             self._look_at_warnings()
@@ -278,11 +256,11 @@ class Writer:
         with self.connection.cursor() as cursor:
             cursor.execute("SHOW WARNINGS")
             codes = {code for _, code, _ in cursor.fetchall()}
-        if any(errors.RULES.get(code, errors.UNKNOWN).verdict is errors.Verdict.POISON for code in codes):
+        if any(errors.RULES.get(code, errors.UNKNOWN).verdict is Verdict.POISON for code in codes):
             schema.inspect(self.connection, self.target.table)
             self._inspected = True
 
-    def _refuse_too_large(self, statement: str) -> None:
+    def _require_packet_room(self, statement: str) -> None:
         """As the server would, but it cuts the connection too, which looks like an outage that never ends."""
         room = self.target.packet_bytes - _PACKET_OVERHEAD
         if len(statement) > room // 4 and len(statement.encode()) > room:
@@ -352,7 +330,7 @@ class Writer:
             if winner == token and version == change.version:
                 winners.append(change)
             else:
-                count_loser(change, version, source_time, outcome)
+                count_loser(change, StoredVersion(version, source_time), outcome)
         return winners
 
     def _stored(self, keys: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
@@ -379,6 +357,20 @@ class Writer:
         return int(match[1]) if match else None
 
 
+def read_rows(
+    connection: Connection[Any], target: Target, keys: Sequence[str], columns: Sequence[str], limit: int | None = None
+) -> dict[str, tuple[Any, ...]]:
+    """The values of `columns` of those of `keys` that have a row, exactly theirs. Locks nothing."""
+    head, tail = target.found(list(columns))
+    found: dict[str, tuple[Any, ...]] = {}
+    asked = set(keys)
+    with connection.cursor() as cursor:
+        for statement, _ in chunks(head, list(map(literal, keys)), tail, limit or target.statement_bytes):
+            cursor.execute(statement)
+            found.update((key, tuple(values)) for key, *values in cursor.fetchall() if key in asked)
+    return found
+
+
 def _claims(keys: Sequence[str], token: int) -> list[str]:
     nothing = [0] * len(keys)
     return tuples((keys, nothing, nothing, [token] * len(keys), [""] * len(keys)))
@@ -394,34 +386,6 @@ def counts(affected: int, rows: int, info: str) -> tuple[int, int] | None:
         return int(affected == 1), int(affected > 1)
     match = re.search(r"Duplicates: (\d+)", info)
     return (affected - 2 * int(match[1]), int(match[1])) if match else None
-
-
-def count_loser(change: Change, version: str, source_time: int, outcome: Outcome) -> None:
-    """A change that is not newer than the stored version: redelivered, stale, or contradicted by the clock."""
-    if version == change.version:
-        outcome.counts["redelivered"] += 1
-    elif change.source_time > source_time + CLOCK_SLACK_SECONDS:
-        outcome.parked.append(tripped(change))
-    else:
-        outcome.counts["stale"] += 1
-
-
-def tripped(change: Change) -> Parked:
-    return Parked(
-        change.key,
-        change.version,
-        CLOCK_REASON,
-        "compare the item with its row; if the row is wrong, touch the item so that a new version is written",
-        None,
-        change.record,
-    )
-
-
-def layers(histories: Iterable[Sequence[Change]]) -> Iterator[list[Change]]:
-    """The first change of every key, then the second of those that have one, and so on."""
-    histories = list(histories)
-    for i in range(max(map(len, histories), default=0)):
-        yield [history[i] for history in histories if i < len(history)]
 
 
 def _changed_meanwhile() -> pymysql.OperationalError:

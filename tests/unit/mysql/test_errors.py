@@ -8,8 +8,8 @@ import ssl
 import pymysql
 import pytest
 
-from common.mysql import errors
-from common.mysql.errors import RULES, UNKNOWN, HoldError, Verdict, number, rule
+from common.database import HoldError, SchemaMismatchError, Verdict
+from common.mysql.errors import RULES, UNKNOWN, database_error, number, rule
 
 # Written down a second time on purpose: to move a number from one line to another must be deliberate.
 EXPECTED = {
@@ -132,15 +132,24 @@ def test_a_connection_refused_holds_though_the_driver_wraps_it_alike():
 def test_a_database_error_says_what_happened_and_what_to_do_but_no_value():
     cause = pymysql.err.OperationalError(1205, "Lock wait timeout on row 'order-4711'")
 
-    error = HoldError("applying 3 changes", cause, "look for long transactions")
+    error = database_error("applying 3 changes", cause)
 
-    assert str(error) == "applying 3 changes: MySQL error 1205: look for long transactions"
-    assert (error.operation, error.errno, error.hint) == ("applying 3 changes", 1205, "look for long transactions")
-    assert str(HoldError("connecting", ConnectionResetError(), "wait")) == "connecting: ConnectionResetError: wait"
+    assert type(error) is HoldError
+    assert str(error) == f"applying 3 changes: MySQL error 1205: {rule(cause).hint}"
+    assert (error.operation, error.errno, error.hint) == ("applying 3 changes", 1205, rule(cause).hint)
+    lost = ConnectionResetError()
+    assert str(database_error("connecting", lost)) == f"connecting: ConnectionResetError: {rule(lost).hint}"
 
 
-def test_a_misfit_names_every_problem():
-    error = errors.SchemaMismatchError("tbl_orders", ["column a is missing", "column b is missing"])
+@pytest.mark.parametrize(("errno", "verdict"), [(2013, Verdict.HOLD), (1146, Verdict.STOP)])
+def test_a_database_error_carries_its_verdict(errno: int, verdict: Verdict):
+    error = database_error("applying", pymysql.err.OperationalError(errno, "message"))
+
+    assert error.verdict is verdict
+
+
+def test_a_schema_mismatch_names_every_problem():
+    error = SchemaMismatchError("tbl_orders", ["column a is missing", "column b is missing"])
 
     assert str(error) == "table tbl_orders does not fit the mapping: column a is missing; column b is missing"
     assert error.problems == ["column a is missing", "column b is missing"]

@@ -1,0 +1,118 @@
+"""MySQL behind the interface of `common.database`: what it reads, and how large its statements are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pymysql
+import pytest
+
+from common import mapping
+from common.changes import read
+from common.database import ApplyOptions, Database, StoredVersion
+from common.mysql import schema
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
+from common.mysql.writer import Writer
+from scripts.local_stack.mariadb import MariaDB
+from tests.support.deliveries import Parameters
+from tests.support.records import SOURCE, START, record, remove
+from tests.support.tables import Tables, order
+from tests.support.writes import changes_of, round_trips
+
+TABLE = mapping.load()
+NEVER = "an-order-that-was-never-written"
+
+
+@pytest.fixture
+def database(server: MariaDB, tables: Tables) -> Iterator[MySQLDatabase]:
+    where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
+    parameters = Parameters(**where, username=server.app.user, password=server.app.password)
+    settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
+    database = MySQLDatabase(settings, parameters, TABLE, source=SOURCE)
+    yield database
+    database.drop()
+
+
+def test_the_mysql_database_is_a_database(database: MySQLDatabase):
+    """Its methods are those of the interface, with the same parameters."""
+    interface: Database = database
+    names = [name for name in vars(Database) if not name.startswith("_")]
+    assert names == ["apply", "versions", "rows", "prepare", "ping"]
+    assert all(callable(getattr(interface, name)) for name in names)
+
+
+def test_rows_are_read_in_mapping_order(database: MySQLDatabase, tables: Tables):
+    batch = read([record("a", 1, amount="12.5"), record("b", 2), record("c", 3), remove("c", 4)], TABLE, source=SOURCE)
+    database.apply(batch.changes, ApplyOptions())
+
+    found = database.rows(["c", "b", "a", NEVER])
+
+    assert found == {"a": order("a", amount="12.5"), "b": order("b")}
+    assert found["a"][2] == Decimal("12.5000")
+    tables.assert_unlocked()
+
+
+def test_rows_are_exactly_those_of_the_keys(database: MySQLDatabase, tables: Tables):
+    """A collation that folds case finds another key's row, which is not the answer."""
+    tables.run("ALTER TABLE tbl_orders MODIFY order_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+    tables.run("INSERT INTO tbl_orders VALUES ('KEY', 'm', 1, 'INR', 'NEW', 1, 1)")
+
+    assert database.rows(["key"]) == {}
+    assert list(database.rows(["KEY"])) == ["KEY"]
+
+
+def test_versions_of_rows_and_tombstones_are_read(database: MySQLDatabase, tables: Tables):
+    changes = read([record("a", 1), record("b", 2), remove("b", 3)], TABLE, source=SOURCE).changes
+    database.apply(changes, ApplyOptions())
+
+    assert database.versions(iter(["b", "a", NEVER])) == {
+        "a": StoredVersion(changes[0].version, changes[0].source_time),
+        "b": StoredVersion(changes[2].version, changes[2].source_time),
+    }
+    tables.assert_unlocked()
+
+
+def test_nothing_is_read_for_no_key(database: MySQLDatabase):
+    assert (database.rows([]), database.versions([])) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "host", ["orders.proxy-c1example.eu-west-1.rds.amazonaws.com", "127.0.0.1", "orders-proxy.local"]
+)
+def test_behind_an_rds_proxy_statements_are_small(connect: Callable[..., Any], tables: Tables, host: str):
+    """A statement of 16 KB pins a session of RDS Proxy. Other servers take a quarter of max_allowed_packet."""
+    connection = connect()
+    packet_bytes = tables.run("SELECT @@max_allowed_packet")[0][0]
+    connection.host = host
+
+    target = schema.inspect(connection, TABLE)
+
+    assert target.statement_bytes == (15_000 if ".proxy-" in host else packet_bytes // 4)
+    assert Writer(connection, target, None).limit == target.statement_bytes
+
+
+def test_the_operator_may_set_the_statement_size(connect: Callable[..., Any], tables: Tables):
+    connection = connect()
+
+    assert Writer(connection, schema.inspect(connection, TABLE), 2_000).limit == 2_000
+
+
+def statements(connection: pymysql.Connection[Any], host: str, batch: list[Any]) -> int:
+    """How many statements insert the rows of `batch` behind `host`."""
+    connection.host = host
+    target = schema.inspect(connection, TABLE)
+    connection.rollback()
+    sent = round_trips(connection)
+    Writer(connection, target, None).write(batch)
+    connection.rollback()
+    return sum(text.startswith("INSERT INTO `tbl_orders`") for text in sent)
+
+
+def test_a_thousand_rows_are_one_statement_without_a_proxy(connect: Callable[..., Any], tables: Tables):
+    batch = changes_of(*(record(f"key-{n:04d}", n + 1, updated_at=START) for n in range(1_000)))
+
+    assert statements(connect(), "127.0.0.1", batch) == 1
+    assert statements(connect(), "x.proxy-y.rds.amazonaws.com", batch) == 5
