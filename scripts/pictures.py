@@ -63,7 +63,7 @@ def draw_report() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "report.html"
         source.write_text(sample_page() + SHORTENED + MEASURED, encoding="utf-8")
-        dom = _run(chromium, "--dump-dom", source)
+        dom = _run(chromium, "--dump-dom", f"--window-size={WIDTH},{WIDTH}", source)
         height = re.search(r"<title>(\d+)</title>", dom)
         if height is None:
             raise PictureError(f"{chromium} did not render the page")
@@ -174,6 +174,7 @@ def _notes() -> Iterator[dict[str, Any]]:
 
 
 def _parked() -> list[dict[str, Any]]:
+    version = "2026-01-31T00:00:00.000_24_1004738900000000068{}.json"
     reasons = {
         "b52fc1f8-6a35-4b1c-8a8e-5a3d0f7f9c11": "attribute merchant_id is missing",
         "07c7d2a4-1f4f-4a7e-9e39-0d7c1b6f3f02": "attribute amount has 5 decimal places, column amount holds 4",
@@ -185,9 +186,9 @@ def _parked() -> list[dict[str, Any]]:
             "kind": "poison",
             "reason": reason,
             "hint": "correct the item, its next version supersedes",
-            "object": f"quarantine/{key}/00000.json",
+            "object": f"quarantine/{key}/{version.format(50121 + 7 * number)}",
         }
-        for key, reason in reasons.items()
+        for number, (key, reason) in enumerate(reasons.items())
     ]
 
 
