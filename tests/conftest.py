@@ -6,16 +6,14 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import pymysql
 import pytest
-from pymysql.constants import CLIENT
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 
-from common.mysql.connection import SQL_MODE
 from scripts.local_stack.mariadb import MariaDB
+from tests.support.connections import connections
 from tests.support.tables import Tables
 
 
@@ -29,18 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 
 @pytest.fixture
 def connect(server: MariaDB) -> Iterator[Any]:
-    """Open connections as the consumer does; closed at the end."""
-    opened: list[pymysql.Connection[Any]] = []
-
-    def connect(**options: Any) -> pymysql.Connection[Any]:
-        given = {"sql_mode": SQL_MODE, "client_flag": CLIENT.MULTI_STATEMENTS} | options
-        opened.append(server.connect(server.app, **given))
-        return opened[-1]
-
-    yield connect
-    for connection in opened:
-        if connection.open:
-            connection.close()
+    with connections(server, server.app) as connect:
+        yield connect
 
 
 @pytest.fixture

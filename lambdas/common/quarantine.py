@@ -12,16 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
 from common.changes import Kind, Parked
+from common.layout import DEFERRED, QUARANTINE, parked_key
 
-PREFIX, DEFERRED = "quarantine/", "deferred/"
 LONGEST_WAIT_SECONDS = 86_400
 _WAITING = (Kind.DEFERRED, Kind.UNKNOWN)
-_LONGEST_NAME = 200  # of a key inside an object's key, which S3 limits to 1024 bytes
 _AT_ONCE = 8
 
 
@@ -113,20 +111,7 @@ def _since(before: Mapping[str, Any], now: int) -> int | None:
 
 
 def object_key(parked: Parked) -> str:
-    """`quarantine/<key>/<version>.json`, or `deferred/...` for what every replay tries again.
-
-    A record without a readable key or version is named by its digest.
-    """
-    prefix = DEFERRED if parked.kind in _WAITING else PREFIX
+    """The name of its object, made of the record alone."""
+    prefix = DEFERRED if parked.kind in _WAITING else QUARANTINE
     digest = hashlib.sha256(json.dumps(parked.record, sort_keys=True, default=str).encode()).hexdigest()[:32]
-    if parked.key is None:
-        return f"{prefix}_unreadable/{digest}.json"
-    return f"{folder_of(parked.key, prefix)}/{parked.version or digest}.json"
-
-
-def folder_of(key: str, prefix: str = PREFIX) -> str:
-    """Where the records of `key` are; a long key is cut and told apart by its digest."""
-    folder = quote(key, safe="", errors="replace") or "_empty"
-    if len(folder) > _LONGEST_NAME:
-        folder = folder[:_LONGEST_NAME] + "-" + hashlib.sha256(key.encode(errors="replace")).hexdigest()[:16]
-    return prefix + folder
+    return parked_key(prefix, parked.key, parked.version, digest)

@@ -15,9 +15,9 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
+from common.bucket import UnreadableError
 from common.changes import LeanRecord, Record, RemovedRecord
 from common.source import Source
-from dlq_replayer.bucket import UnreadableError
 
 # Messages and objects may come from anybody: what these patterns let through fits an object's key and the report.
 _SHARD = re.compile(r"[\w.-]{1,100}", re.ASCII)

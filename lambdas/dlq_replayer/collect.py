@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from common.bucket import Bucket, Entry, GoneError, UnreadableError
 from common.changes import Change, Parked, Record, reader, source_time
+from common.layout import DEFERRED, FAILED, QUARANTINE, UNREADABLE, is_parked, part_label
 from common.mapping import Table
-from common.quarantine import DEFERRED
-from common.quarantine import PREFIX as QUARANTINE
 from common.source import Source
 from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch, parse_lean, parse_parked
-from dlq_replayer.bucket import FAILED, Bucket, Entry, GoneError, UnreadableError
 from dlq_replayer.run import Run
 from dlq_replayer.splits import Line, run_files, split_of, to_line
 
@@ -35,8 +34,6 @@ _AHEAD_BYTES = 32 * 1024 * 1024
 _LARGEST_BATCH = 32 * 1024 * 1024
 _SPLIT_BYTES = 8 * 1024 * 1024
 _MOST_SPLITS = 2_000
-# The pseudo-split of records that no change could be made of.
-POISON = -1
 
 
 _START: dict[str, Any] = {"prefix": 0, "after": ""}
@@ -239,7 +236,7 @@ class Collector:
             elif isinstance(result, Parked):
                 where = {"source": source, "index": index, "time": source_time(record)}
                 done.poison.append(result._replace(record=where))
-                done.splits.add(POISON)
+                done.splits.add(UNREADABLE)
             else:
                 done.skipped[result] += 1
         return done
@@ -255,28 +252,24 @@ def parse(key: str, text: bytes, source: Source) -> FailedBatch:
     return parse_parked(text) if is_parked(key) else parse_lean(text, source)
 
 
-def is_parked(key: str) -> bool:
-    return key.startswith((QUARANTINE, DEFERRED))
-
-
 def _prefixes(run: Run) -> list[str]:
     prefixes = [FAILED]
     if run.dry:
-        prefixes.append(f"{run.prefix}hydrated/")
+        prefixes.append(run.keys.hydrated)
     if run.input.get("include_quarantine"):
         prefixes.append(QUARANTINE)
     return [*prefixes, DEFERRED]
 
 
 def write(bucket: Bucket, run: Run, part: Part, number: int, splits: int) -> None:
-    """Everything of a part under the run's prefix, what settles its batches last.
+    """Everything of a part under the replay's prefix, what settles its batches last.
 
     Written again by a second call, the part may hold other batches, as more have failed meanwhile; the token tells the
     two apart, should the first one still be at work.
     """
-    token = secrets.token_hex(8)
-    bucket.write_all(run_files(part.lines, run.prefix, number, splits, token))
+    token, label = secrets.token_hex(8), part_label(number)
+    bucket.write_all(run_files(part.lines, run.keys, label, splits, token))
     poison = {"token": token, "parked": [parked._asdict() for parked in part.parked]}
-    bucket.write_json(f"{run.prefix}poison/{number:06d}.json", poison)
-    bucket.write_json(f"{run.prefix}problems/collect-{number:06d}.json", part.problems)
-    bucket.write_json(f"{run.prefix}manifest/{number:06d}.json", {"token": token, "batches": part.manifest})
+    bucket.write_json(run.keys.unreadable(label), poison)
+    bucket.write_json(run.keys.collect_problems(label), part.problems)
+    bucket.write_json(run.keys.manifest(label), {"token": token, "batches": part.manifest})

@@ -10,20 +10,21 @@ from datetime import UTC, datetime
 from itertools import count, dropwhile, groupby, islice
 from typing import Any
 
+from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Change, Kind, Parked
 from common.database import ApplyOptions, Database, Outcome, StoredVersion
 from common.histories import CLOCK_REASON, is_later
+from common.layout import UNREADABLE, is_parked, part_of
 from common.mapping import Table
 from common.quarantine import Quarantine
 from common.source import Source
 from dlq_replayer.ahead import ahead
 from dlq_replayer.batches import FailedBatch
-from dlq_replayer.bucket import Bucket, GoneError, UnreadableError
-from dlq_replayer.collect import POISON, is_parked, parse
+from dlq_replayer.collect import parse
 from dlq_replayer.meter import Meter
-from dlq_replayer.notes import Notes, Progress, done_key
+from dlq_replayer.notes import Notes, Progress
 from dlq_replayer.run import Run
-from dlq_replayer.splits import line_reader, open_split, part_of
+from dlq_replayer.splits import line_reader, open_split
 
 _BATCH = 1_000
 _READERS = _PARKED_AT_ONCE = 8
@@ -53,11 +54,11 @@ class Drainer:
 
         Raises HoldError, StopError, ConfigError or ParkError.
         """
-        if any(True for _ in self.bucket.list(done_key(run, split))):
+        if any(True for _ in self.bucket.list(run.keys.result(split))):
             return True
         notes = Notes(self.bucket, run, split, _BATCH, self.seconds, self.meter)
         notes.begin()
-        pieces = self._park_unreadable if split == POISON else self._apply_changes
+        pieces = self._park_unreadable if split == UNREADABLE else self._apply_changes
         for must_end in pieces(notes, out_of_time):
             if must_end or out_of_time():
                 notes.note(at_work=False)
@@ -69,7 +70,7 @@ class Drainer:
     def _apply_changes(self, notes: Notes, out_of_time: Callable[[], bool]) -> Iterator[bool]:
         """Yields behind each batch, except the last: whether the call must end, whatever time it has left."""
         progress = notes.progress
-        opened = open_split(self.bucket, notes.run.prefix, notes.split, line_reader(self.table))
+        opened = open_split(self.bucket, notes.run.keys, notes.split, line_reader(self.table))
         if progress.runs != opened.tokens:  # nothing begun, or a run was written anew since
             progress.start_over(opened.tokens)
         rest: Iterator[Change] = opened.changes
@@ -154,7 +155,7 @@ class Drainer:
     def _park_unreadable(self, notes: Notes, _out_of_time: Callable[[], bool]) -> Iterator[bool]:
         """Yields behind each piece of the poison that was collected: whether the call must end."""
         progress = notes.progress
-        for key, _ in self.bucket.list(f"{notes.run.prefix}poison/"):
+        for key, _ in self.bucket.list(notes.run.keys.unreadables):
             poison = self.bucket.read_json(key)
             part, token = part_of(key), poison["token"]
             if progress.runs.get(part) == token:

@@ -9,13 +9,13 @@ import boto3
 from botocore.config import Config
 
 from common import config, mapping
+from common.bucket import Bucket
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.parameters import AwsParameters
 from common.pipeline import PipelineSettings
 from common.quarantine import Quarantine
 from common.telemetry import logger, traced
-from dlq_replayer.bucket import FAILED, Bucket
 from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
@@ -96,7 +96,6 @@ def _hydrator(run: Run) -> Hydrator | None:
         queue_url=SETTINGS.failures_queue_url,
         bucket=BUCKET,
         source=SETTINGS.source,
-        prefix=run.prefix if run.dry else FAILED,
         keep=run.dry,
         shards=tuple(run.input.get("shards", ())),
         execution=run.name,

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from common.bucket import Bucket, UnreadableError
+from common.layout import EXPIRED, HYDRATED, ReplayKeys, expired_key, hydrated_key, message_key
 from common.source import Source
 from dlq_replayer.batches import Pointer, as_event_record, moment, parse_message
-from dlq_replayer.bucket import EXPIRED, FAILED, Bucket, UnreadableError
 
 _VISIBILITY_SECONDS = 180
 # A closed shard ends the walk; an open one may give empty pages before the range and, behind it, for ever.
@@ -158,7 +159,7 @@ class Hydrated:
 
 @dataclass(frozen=True)
 class Hydrator:
-    """`keep` leaves the queue as it is and writes under `prefix` all the same: a dry run.
+    """`keep` leaves the queue as it is and writes under the keys of `execution` instead: a dry run.
 
     `execution` is named in what is kept of an expired pointer.
     """
@@ -168,10 +169,13 @@ class Hydrator:
     queue_url: str
     bucket: Bucket
     source: Source
-    prefix: str = FAILED
     keep: bool = False
     shards: tuple[str, ...] = ()
     execution: str = ""
+
+    @property
+    def _keys(self) -> ReplayKeys:
+        return ReplayKeys(self.execution)
 
     def anything(self) -> bool:
         """Whether the queue holds a message, without taking it.
@@ -275,13 +279,15 @@ class Hydrator:
             "batchSize": len(chunk),
         }
         document["payload"] = f'{{"Records":[{",".join(record.json for record in chunk)}]}}'
-        name = _name(self.prefix + "hydrated/", message, pointer)
-        self.bucket.write_json(f"{name}-{first}-{len(chunk)}", document)
+        folder = self._keys.hydrated if self.keep else HYDRATED
+        key = message_key(folder, pointer.shard, pointer.failed_at, message["MessageId"])
+        self.bucket.write_json(hydrated_key(key, first, len(chunk)), document)
 
     def _write_expired(self, message: dict[str, Any], pointer: Pointer, saved: int) -> None:
-        name = _name(f"{self.prefix}{EXPIRED}" if self.keep else EXPIRED, message, pointer)
+        folder = self._keys.expired if self.keep else EXPIRED
+        key = message_key(folder, pointer.shard, pointer.failed_at, message["MessageId"])
         found = {"records_saved": saved, "execution": self.execution, "message": message["Body"]}
-        self.bucket.write_json(f"{name}.json", pointer.describe() | found)
+        self.bucket.write_json(expired_key(key), pointer.describe() | found)
 
     def _give_back(self, handles: Iterable[str]) -> None:
         """Visible again at once; those whose time has run out are so already, and refuse."""
@@ -310,7 +316,3 @@ def _chunks(records: Iterable[dict[str, Any]], stream_arn: str) -> Iterator[list
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def _name(prefix: str, message: dict[str, Any], pointer: Pointer) -> str:
-    return f"{prefix}{pointer.shard}/{pointer.failed_at or 'undated'}-{message['MessageId']}"

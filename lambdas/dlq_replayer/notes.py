@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dlq_replayer.bucket import Bucket, GoneError
-from dlq_replayer.collect import POISON
+from common.bucket import Bucket, GoneError
+from common.layout import names_file, split_of_result
 from dlq_replayer.meter import Meter
 from dlq_replayer.run import Run
 
@@ -76,7 +76,7 @@ class Notes:
     def begin(self) -> Progress:
         """Where the call before ended. After one that did not come to its end, with fewer changes at once."""
         try:
-            noted = self.bucket.read_json(_progress_key(self.run, self.split))
+            noted = self.bucket.read_json(self.run.keys.progress(self.split))
             self.progress = Progress(**noted | {"counts": Counter(noted["counts"])})
         except GoneError:
             self.progress = Progress(size=self.largest)
@@ -106,7 +106,7 @@ class Notes:
 
     def note(self, *, at_work: bool) -> None:
         self.progress.at_work = at_work
-        self._write(_progress_key(self.run, self.split), vars(self.progress))
+        self._write(self.run.keys.progress(self.split), vars(self.progress))
 
     def done(self, now: datetime) -> None:
         """The split's last note, which holds no name."""
@@ -118,15 +118,15 @@ class Notes:
             "files": progress.files,
             "drained_at": now.isoformat(),
         }
-        self._write(done_key(self.run, self.split), note)
+        self._write(self.run.keys.result(self.split), note)
 
     def file_names(self) -> None:
         """Move names out of the note into a file."""
         progress = self.progress
         if progress.parked or progress.missed:
-            name = f"{_label(self.split)}/{self.part}-{secrets.token_hex(8)}"
+            name = names_file(self.split, self.part, secrets.token_hex(8))
             names = {"parked": progress.parked, "missed": progress.missed}
-            self.bucket.write_json(_names_key(self.run, name), names)
+            self.bucket.write_json(self.run.keys.names(name), names)
             progress.files.append(name)
             progress.parked, progress.missed = [], []
 
@@ -138,40 +138,13 @@ class Notes:
         self._told, self._noted_at = Counter(self.progress.counts), self.seconds()
 
 
-def files_for(note: dict[str, Any], split: int, part: str) -> Iterator[str]:
-    """The files which may name a batch of `part`."""
-    start = f"{_label(POISON)}/{part}-" if split == POISON else ""
-    return (name for name in note["files"] if name.startswith(start))
-
-
 def read_names(bucket: Bucket, run: Run, files: Iterable[str]) -> Iterator[tuple[list[str], list[list[str]]]]:
     """What was parked, and what was missed with its problem, a file at a time."""
     for name in files:
-        names = bucket.read_json(_names_key(run, name))
+        names = bucket.read_json(run.keys.names(name))
         yield names["parked"], names["missed"]
 
 
 def read_done(bucket: Bucket, run: Run) -> dict[int, dict[str, Any]]:
     """The last notes of the splits that are drained."""
-    listed = (key for key, _ in bucket.list(f"{run.prefix}done/"))
-    labels = {key: key.rpartition("/")[2].removesuffix(".json") for key in listed}
-    return {POISON if name == _POISON else int(name): bucket.read_json(key) for key, name in labels.items()}
-
-
-_POISON = "poison"
-
-
-def _label(split: int) -> str:
-    return _POISON if split == POISON else f"{split:05d}"
-
-
-def done_key(run: Run, split: int) -> str:
-    return f"{run.prefix}done/{_label(split)}.json"
-
-
-def _progress_key(run: Run, split: int) -> str:
-    return f"{run.prefix}begun/{_label(split)}.json"
-
-
-def _names_key(run: Run, name: str) -> str:
-    return f"{run.prefix}named/{name}.json"
+    return {split_of_result(key): bucket.read_json(key) for key, _ in bucket.list(run.keys.results)}

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from common.quarantine import PREFIX as QUARANTINE
+from common.bucket import Bucket, GoneError, UnreadableError
+from common.layout import EXPIRED, QUARANTINE
 from dlq_replayer import page
-from dlq_replayer.bucket import EXPIRED, Bucket, GoneError, UnreadableError
 from dlq_replayer.notes import read_done, read_names
 from dlq_replayer.run import Run, State
 
@@ -52,7 +52,7 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
     notes = list(read_done(bucket, run).values())
     report = _numbers(run, state, notes, now) | {"input": _asked(run)}
     problems, names = _Problems(), _Names()
-    for found in _each(bucket, f"{run.prefix}problems/"):
+    for found in _each(bucket, run.keys.problems):
         problems.add(found)
     for parked, missed in read_names(bucket, run, (file for note in notes for file in note["files"])):
         names.add(parked)
@@ -66,14 +66,14 @@ def make(bucket: Bucket, run: Run, state: State, now: datetime) -> State:
         report["reason"] = state["reason"]
     report["next"] = [_ADVICE[name] for name in _ADVICE if _applies(name, report)]
     report["links"] = {
-        "report": f"s3://{bucket.name}/{run.prefix}report.json",
-        "page": f"s3://{bucket.name}/{run.prefix}report.html",
+        "report": f"s3://{bucket.name}/{run.keys.report}",
+        "page": f"s3://{bucket.name}/{run.keys.page}",
         "quarantine": f"s3://{bucket.name}/{QUARANTINE}",
     }
-    bucket.write_json(f"{run.prefix}report.json", report)
-    batches = (batch for manifest in _each(bucket, f"{run.prefix}manifest/") for batch in manifest["batches"])
+    bucket.write_json(run.keys.report, report)
+    batches = (batch for manifest in _each(bucket, run.keys.manifests) for batch in manifest["batches"])
     document = page.render(report, batches, notes, shown)
-    bucket.write(f"{run.prefix}report.html", document.encode(), "text/html; charset=utf-8")
+    bucket.write(run.keys.page, document.encode(), "text/html; charset=utf-8")
     return report | {name: report[name][:_LISTED] for name in ("expired", "problems", "parked_records")}
 
 
@@ -145,7 +145,7 @@ def _each(bucket: Bucket, prefix: str) -> Iterator[Any]:
 
 def _expired(bucket: Bucket, run: Run, problems: _Problems) -> Iterator[dict[str, Any]]:
     """Every range that still waits for a person, whichever replay found it: that one may not have come to report it."""
-    for prefix in (EXPIRED, f"{run.prefix}{EXPIRED}"):
+    for prefix in (EXPIRED, run.keys.expired):
         for key, size in bucket.list(prefix):
             try:
                 yield _range(bucket, key, size) | {"object": key}

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from common.layout import ReplayKeys
+
 State = dict[str, Any]
 _LONGEST_MESSAGE, _MOST_PROBLEMS = 200, 10
 
@@ -51,8 +53,8 @@ class Run:
         return cls(**state["run"])
 
     @property
-    def prefix(self) -> str:
-        return f"replay/{self.name}/"
+    def keys(self) -> ReplayKeys:
+        return ReplayKeys(self.name)
 
     @property
     def dry(self) -> bool:

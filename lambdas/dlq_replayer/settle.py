@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from dlq_replayer.bucket import REPLAYED, Bucket, Move
-from dlq_replayer.notes import files_for, read_names
+from common.bucket import Bucket, Move
+from common.layout import may_name, part_of, settled_key
+from dlq_replayer.notes import read_names
 from dlq_replayer.run import Run
-from dlq_replayer.splits import part_of
 
 _AT_ONCE = 16
 _REPLACED = "another object has taken its place while it was replayed"
@@ -50,7 +50,7 @@ def settle_part(bucket: Bucket, run: Run, notes: dict[int, _Batch], manifest_key
         for batch in batches
         if batch["whole"] and drained.issuperset(batch["splits"]) and batch["source"] not in kept
     ]
-    moves = (Move(batch["source"], target_of(batch["source"]), batch["tag"]) for batch in covered)
+    moves = (Move(batch["source"], settled_key(batch["source"]), batch["tag"]) for batch in covered)
     problems = [{"source": source, "problem": _REPLACED} for source in bucket.move_all(moves)]
     settled = len(covered) - len(problems)
     return Settled(settled, len(batches) - settled - len(named.parked), problems)
@@ -60,7 +60,7 @@ def _named(bucket: Bucket, run: Run, notes: dict[int, _Batch], batches: list[_Ba
     """Read a file at a time: the names of all that was parked may be more than memory holds."""
     wanted = {batch["source"] for batch in batches}
     splits = {split for batch in batches for split in batch["splits"]} & notes.keys()
-    files = [name for split in splits for name in files_for(notes[split], split, part)]
+    files = [name for split in splits for name in notes[split]["files"] if may_name(name, split, part)]
     named = _Named(set(), set())
 
     def look_up(name: str) -> None:
@@ -71,7 +71,3 @@ def _named(bucket: Bucket, run: Run, notes: dict[int, _Batch], batches: list[_Ba
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(look_up, files))
     return named
-
-
-def target_of(source: str) -> str:
-    return REPLAYED + source

@@ -20,9 +20,10 @@ from typing import Any
 
 import msgspec
 
+from common.bucket import Bucket
 from common.changes import Change, Row
+from common.layout import ReplayKeys, part_of
 from common.mapping import Table
-from dlq_replayer.bucket import Bucket
 
 _AT_ONCE = 16
 _TOGETHER = 20
@@ -56,7 +57,9 @@ def line_reader(table: Table) -> Callable[[bytes], list[Line]]:
     return msgspec.json.Decoder(lines).decode
 
 
-def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int, token: str) -> Iterator[tuple[str, bytes]]:
+def run_files(
+    lines: Iterable[Line], keys: ReplayKeys, part: str, splits: int, token: str
+) -> Iterator[tuple[str, bytes]]:
     """(object key, content) of the sorted run of each split that `lines` touch."""
     by_split: dict[int, list[Line]] = {}
     for line in lines:
@@ -64,11 +67,7 @@ def run_files(lines: Iterable[Line], prefix: str, part: int, splits: int, token:
     for split, held in by_split.items():
         held.sort(key=_order)
         together = [held[i : i + _TOGETHER] for i in range(0, len(held), _TOGETHER)]
-        yield f"{split_prefix(prefix, split)}{part:06d}.jsonl", b"\n".join(map(_encode, [token, *together]))
-
-
-def split_prefix(prefix: str, split: int) -> str:
-    return f"{prefix}splits/{split:05d}/"
+        yield keys.segment(split, part), b"\n".join(map(_encode, [token, *together]))
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,9 @@ class Split:
     changes: Iterator[Change]
 
 
-def open_split(bucket: Bucket, prefix: str, split: int, decode: Callable[[bytes], list[Line]]) -> Split:
+def open_split(bucket: Bucket, keys: ReplayKeys, split: int, decode: Callable[[bytes], list[Line]]) -> Split:
     """`decode` is what `line_reader` gives for the table."""
-    sizes = dict(bucket.list(split_prefix(prefix, split)))
+    sizes = dict(bucket.list(keys.segments(split)))
     whole = sum(sizes.values()) <= _IN_MEMORY
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # a read takes longer than what it brings
         opened = list(pool.map(lambda key: _open_run(bucket, key, decode, whole=whole), sizes))
@@ -112,8 +111,3 @@ def _open_run(
 def _change(line: Line) -> Change:
     key, version, source_time, row, source, index, created = line
     return Change(key, version, row, source_time, {"source": source, "index": index}, created)
-
-
-def part_of(key: str) -> str:
-    """The number of the part, from the key of any of its objects."""
-    return key.rpartition("/")[2].partition(".")[0]

@@ -11,19 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from common.bucket import Bucket, GoneError
 from common.config import ConfigError
 from common.database import DatabaseError, StopError
+from common.layout import UNREADABLE, part_of
 from common.telemetry import logger
 from dlq_replayer import collect, report, settle, survey
-from dlq_replayer.bucket import Bucket, GoneError
-from dlq_replayer.collect import POISON, Backlog, Collector
+from dlq_replayer.collect import Backlog, Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import QUEUE, Hydrated, Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.meter import Meter
 from dlq_replayer.notes import read_done
 from dlq_replayer.run import InputError, Run, State, check_input
-from dlq_replayer.splits import part_of
 
 # A stream forgets: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
 _STREAM_REMEMBERS = timedelta(hours=24)
@@ -64,12 +64,12 @@ class Steps:
             self._tell_backlog(Backlog())
             self.lock.release(run["arn"])
             return report.nothing(Run(**run), self.clock())
-        self.bucket.write_json(f"{Run(**run).prefix}run.json", run)
+        self.bucket.write_json(Run(**run).keys.start, run)
         return {"outcome": "go", "run": run, "waiting_since": None, "hydrated": {"messages": 0}}
 
     def _demand_own_place(self, run: Run) -> None:
         """An old replay's notes of what was done, under a name used again, would be taken for this one's."""
-        key = f"{run.prefix}run.json"
+        key = run.keys.start
         try:
             started = self.bucket.read_json(key)["started"]
         except GoneError:
@@ -112,7 +112,7 @@ class Steps:
 
     def _note_problems(self, run: Run, done: Hydrated) -> None:
         """A message that stays is hidden from the next call or two: its problem is known until it has left."""
-        key = f"{run.prefix}problems/hydrate.json"
+        key = run.keys.hydrate_problems
         try:
             known = {problem["source"]: problem for problem in self.bucket.read_json(key)}
         except GoneError:
@@ -206,7 +206,7 @@ class Steps:
         run = Run.of(lane)
         mine = list(range(lane["lane"], lane["splits"], lane["lanes"]))
         if lane["lane"] == 0:
-            mine.insert(0, POISON)
+            mine.insert(0, UNREADABLE)
         first = lane.get("position", 0)
         for position in range(first, len(mine)):
             more = lane | {"outcome": "more", "position": position, "waiting_since": None}
@@ -229,10 +229,10 @@ class Steps:
         run, state = Run.of(state), self._without_lanes(state)
         notes = read_done(self.bucket, run)
         at = state.get("settled") or {"after": "", "settled": 0, "left": 0}
-        for key, _ in self.bucket.list(f"{run.prefix}manifest/", at["after"]):
+        for key, _ in self.bucket.list(run.keys.manifests, at["after"]):
             part = settle.settle_part(self.bucket, run, notes, key)
             if part.problems:
-                self.bucket.write_json(f"{run.prefix}problems/settle-{part_of(key)}.json", part.problems)
+                self.bucket.write_json(run.keys.settle_problems(part_of(key)), part.problems)
             at = {"after": key, "settled": at["settled"] + part.settled, "left": at["left"] + part.left}
             if self.out_of_time():
                 return state | {"outcome": "more", "settled": at}

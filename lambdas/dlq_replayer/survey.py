@@ -15,7 +15,7 @@ def survey(drainer: Drainer, run: Run, split: int) -> Counter[str]:
     """Counts of `changes`, `keys`, and `stale` keys, whose newest change in the split is not newer than the row."""
     counts: Counter[str] = Counter()
     newest: dict[str, str] = {}
-    for change in open_split(drainer.bucket, run.prefix, split, line_reader(drainer.table)).changes:
+    for change in open_split(drainer.bucket, run.keys, split, line_reader(drainer.table)).changes:
         counts["changes"] += 1
         if len(newest) >= _BATCH and change.key not in newest:
             counts += _compare(drainer, newest)

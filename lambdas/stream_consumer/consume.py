@@ -1,4 +1,4 @@
-"""A stream event to MySQL: applied, skipped for a counted reason, or parked. Never anything else."""
+"""Brings a stream event to the database: each record is applied, skipped for a counted reason, or parked."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
     unfinished: Unfinished,
     options: ApplyOptions,
 ) -> Counter[str]:
-    """Apply `records` in one transaction, then park what could not be applied; counts of what became of each.
+    """Apply `records` in one transaction, then park those that cannot be applied. Returns counts by name.
 
-    `parked` counts all of these, `deferred` and `unknown` those that every replay tries again.
+    `parked` counts all parked records, `deferred` and `unknown` those of them that every replay tries again.
 
-    Parking comes after the commit, so no row lock waits for S3; if it fails, the whole batch is delivered again
-    and what was committed is recognised as redelivered.
+    Parking comes after the commit, so no row lock waits for S3. If it fails, the whole batch is delivered again and
+    the committed changes count as redelivered.
 
     Raises HoldError, StopError or ParkError: then nothing may be acknowledged. OutOfTimeError is a HoldError.
     """
@@ -59,9 +59,9 @@ def consume(  # noqa: PLR0913 - what an execution environment and an invocation 
 
 
 class OutOfTimeError(HoldError):
-    """So many rows are refused that the invocation's time ran out; what was done before is committed and parked.
+    """Too many rows are refused for the time of one invocation. What was done before is committed and parked.
 
-    `counts` says what became of that.
+    `counts` says what became of it.
     """
 
     def __init__(self, changes: int, left: list[Change], counts: Counter[str]) -> None:

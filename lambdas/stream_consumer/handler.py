@@ -1,6 +1,6 @@
-"""The stream's consumer. It raises or it has stored everything: there is no third way.
+"""The stream's consumer. It either stores every record or raises.
 
-No partial batch responses: a wrong word in one reads as success, and a raise keeps the shard's order for free.
+It sends no partial batch response: Lambda reads a malformed one as success, and raising keeps the shard in order.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ PARSE = partial(read, table=TABLE, mirror_ttl_deletes=SETTINGS.mirror_ttl_delete
 
 @traced
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Answers with counts of what became of the records; the event source mapping ignores them."""
+    """Returns counts of what became of the records. The event source mapping ignores them."""
     records = event["Records"]
-    # The last third is for what is done then: the commit, and a thousand records to be parked.
+    # The last third of the time is for the commit and for parking up to a thousand records.
     reserve = context.get_remaining_time_in_millis() / 3
     try:
         counts = consume(

@@ -1,4 +1,4 @@
-"""Creates and checks the tables and registers whose changes they take, where the database is, once per deployment."""
+"""Creates and checks the tables and registers the source of the changes, once per deployment."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def handler(_event: Any, context: Any) -> dict[str, str]:
 
     Raises DatabaseError, with every mismatch named, or why changes of this source must not be written there.
 
-    A new RDS Proxy takes minutes to reach its database, and Terraform does not wait for that: so this does.
+    Waits for the database: a new RDS Proxy takes minutes to reach it, and Terraform does not wait.
     """
     try:
         answer = patiently(_prepare, lambda: context.get_remaining_time_in_millis() > _MARGIN_MS, time.sleep)
@@ -56,7 +56,7 @@ def _prepare() -> dict[str, str]:
 def patiently(
     step: Callable[[], dict[str, str]], has_time: Callable[[], bool], pause: Callable[[float], None]
 ) -> dict[str, str]:
-    """Run `step` until the database answers, for as long as there is time. Raises what `step` raised last."""
+    """Run `step` until the database answers, while there is time. Raises the last error of `step`."""
     while True:
         try:
             return step()

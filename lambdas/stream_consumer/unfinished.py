@@ -17,9 +17,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.changes import Parked, Record
+from common.layout import unfinished_key
 from common.quarantine import ParkError
 
-PREFIX = "unfinished/"
 Known = frozenset[tuple[str, str]]
 
 
@@ -61,4 +61,4 @@ class Unfinished:
 
 def _name(records: Sequence[Record]) -> str:
     first = json.dumps(records[0], sort_keys=True, default=str)
-    return f"{PREFIX}{hashlib.sha256(first.encode()).hexdigest()[:32]}.json"
+    return unfinished_key(hashlib.sha256(first.encode()).hexdigest()[:32])

@@ -11,7 +11,8 @@ from operator import itemgetter
 from typing import Any
 
 from backstream.reach import Reach
-from dlq_replayer.bucket import Bucket, GoneError
+from common.bucket import Bucket, GoneError
+from common.layout import ReplayKeys
 
 # The states of a lane, where an emulator writes them into the history of the whole.
 _LANE = ("DrainLane", "WaitInLane", "LaneDone", "LaneFailed")
@@ -54,7 +55,7 @@ class Ended:
 class Execution:
     def __init__(self, reach: Reach, arn: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.arn = arn
-        self._prefix = f"replay/{arn.rpartition(':')[2]}/"
+        self._keys = ReplayKeys(arn.rpartition(":")[2])
         self._states, self._bucket = reach.client("stepfunctions"), Bucket(reach.client("s3"), reach.bucket)
         self._clock = clock
         self._changes: dict[str, int] = {}  # of each drained split, read once
@@ -91,7 +92,7 @@ class Execution:
             self._drain_began, self._splits = self._clock(), _splits(given)
         if self._drain_began is None:
             return Progress(status, state, waiting=_waiting(state, given))
-        for key, _ in self._bucket.list(f"{self._prefix}done/"):
+        for key, _ in self._bucket.list(self._keys.results):
             if key not in self._changes:
                 self._changes[key] = self._bucket.read_json(key)["counts"].get("changes", 0)
         seconds = self._clock() - self._drain_began
@@ -106,7 +107,7 @@ class Execution:
 
     def _report(self) -> dict[str, Any]:
         try:
-            report: dict[str, Any] = self._bucket.read_json(f"{self._prefix}report.json")
+            report: dict[str, Any] = self._bucket.read_json(self._keys.report)
         except GoneError:
             return {}
         return report

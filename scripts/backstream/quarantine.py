@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from backstream.reach import Reach
+from common.bucket import Bucket, GoneError
 from common.changes import Kind
-from common.quarantine import DEFERRED, PREFIX, folder_of
-from dlq_replayer.bucket import Bucket, GoneError
-
-PREFIXES = (PREFIX, DEFERRED)
-DISCARDED = "replayed/discarded/"  # kept as long as what has been replayed, then gone
+from common.layout import PARKED, discarded_key, folder_of
 
 
 class Quarantine:
@@ -35,17 +32,17 @@ class Quarantine:
 
     def discard(self, key: str) -> list[str]:
         """Move the records of `key` away; returns where they are now. One that a replay has taken meanwhile is its."""
-        moves = [(name, DISCARDED + name.partition("/")[2]) for name in self.names(key)]
+        moves = [(name, discarded_key(name)) for name in self.names(key)]
         self._bucket.move_all(moves)
         return [target for _, target in moves]
 
     def names(self, key: str | None) -> list[str]:
         """Of the objects."""
         if key is None:
-            return self._listed(*PREFIXES)
-        if key.startswith(PREFIXES):
+            return self._listed(*PARKED)
+        if key.startswith(PARKED):
             return [name for name in self._listed(key) if name == key]
-        return self._listed(*(f"{folder_of(key, prefix)}/" for prefix in PREFIXES))
+        return self._listed(*(folder_of(key, prefix) for prefix in PARKED))
 
     def _listed(self, *prefixes: str) -> list[str]:
         return [name for prefix in prefixes for name, _ in self._bucket.list(prefix)]

@@ -20,8 +20,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from backstream.execution import Ended, Execution, Progress
-from backstream.quarantine import DEFERRED, Quarantine
+from backstream.quarantine import Quarantine
 from backstream.reach import Reach, UsageError, reach
+from common.layout import DEFERRED, DISCARDED
 from scripts.local_stack.aws import no_proxy
 from scripts.local_stack.failure import StackError
 
@@ -251,7 +252,7 @@ def discard(stack: Reach, given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(moved, indent=2))
     for key, names in moved.items():
-        print(f"{key}: {len(names)} discarded, kept for a while under replayed/discarded/", file=sys.stderr)
+        print(f"{key}: {len(names)} discarded, kept for a while under {DISCARDED}", file=sys.stderr)
     return DONE
 
 

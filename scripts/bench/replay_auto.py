@@ -16,7 +16,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from dlq_replayer.bucket import FAILED
+from common.layout import FAILED
 from scripts.bench.environment import ORIGINAL
 from scripts.bench.orders import new_keys, records
 from scripts.bench.rows import Row, at_most, not_measured

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from common.changes import Change, read
+from common.layout import FAILED
 from dlq_replayer.batches import parse_object
-from dlq_replayer.bucket import FAILED
 from scripts.bench.orders import ARN, SOURCE, new_keys, records, removals
 from scripts.bench.replay_bucket import FolderBucket
 from scripts.bench.server import TABLE

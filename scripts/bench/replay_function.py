@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from common.bucket import Bucket
 from common.mysql.database import MySQLDatabase
 from common.mysql.sidecar import SIDECAR
 from common.quarantine import Quarantine
 from dlq_replayer import handler as function
-from dlq_replayer.bucket import Bucket
 from scripts.bench.consumer import Fixed
 from scripts.bench.nowhere import silence
 from scripts.bench.replay_bucket import FolderBucket

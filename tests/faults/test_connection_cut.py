@@ -11,7 +11,8 @@ from tests.support.records import record, remove
 from tests.support.tables import order
 
 
-def test_a_reset_before_the_commit_writes_nothing_and_the_next_delivery_applies_all(tables, log, proxy, consumer):
+def test_a_reset_before_the_commit_writes_nothing(tables, log, proxy, consumer):
+    """The next delivery applies the whole batch."""
     batch = [record("a", 1), record("b", 2)]
     proxy.before("COMMIT", proxy.reset)
 
@@ -25,9 +26,8 @@ def test_a_reset_before_the_commit_writes_nothing_and_the_next_delivery_applies_
     assert log() == [("a", "NEW"), ("b", "NEW")]
 
 
-def test_a_reset_after_the_commit_is_redelivered_and_recognised_so_nothing_is_written_twice(
-    tables, log, proxy, consumer
-):
+def test_a_reset_after_the_commit_writes_nothing_twice(tables, log, proxy, consumer):
+    """The redelivered batch is recognised."""
     tables.run("INSERT INTO tbl_orders VALUES ('gone', 'merchant-102', 200, 'INR', 'NEW', 1, 1)")
     batch = [record("a", 1), record("b", 2), remove("gone", 3)]
     proxy.after("COMMIT", proxy.reset)
@@ -41,7 +41,8 @@ def test_a_reset_after_the_commit_is_redelivered_and_recognised_so_nothing_is_wr
     assert log() == [("gone", "NEW"), ("gone", "deleted"), ("a", "NEW"), ("b", "NEW")]
 
 
-def test_on_a_reused_connection_a_lost_acknowledgement_is_settled_in_the_same_invocation(tables, log, proxy, consumer):
+def test_a_lost_acknowledgement_is_settled_at_once(tables, log, proxy, consumer):
+    """On a reused connection, the same invocation tries again."""
     consumer.deliver(record("a", 1))
     proxy.after("COMMIT", proxy.reset)
 
@@ -52,9 +53,8 @@ def test_on_a_reused_connection_a_lost_acknowledgement_is_settled_in_the_same_in
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_cut_at_any_statement_a_batch_is_written_whole_or_not_at_all_and_converges(
-    *, side, tables, log, proxy, consumer, parked
-):
+def test_a_batch_cut_at_any_statement_is_whole_or_absent(*, side, tables, log, proxy, consumer, parked):
+    """Redelivered, it converges."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT short CHECK (status <> 'AWAITING-COLLECTION')")
     poison = record("poison", 14, status="AWAITING-COLLECTION")
 

@@ -15,7 +15,7 @@ from tests.support.records import record
 from tests.support.tables import order
 
 
-def test_a_live_connection_is_used_again_without_a_round_trip_to_ask_whether_it_lives(tables, proxy, consumer):
+def test_a_live_connection_is_reused_without_a_round_trip(tables, proxy, consumer):
     consumer.deliver(record("a", 1))
     proxy.statements.clear()
 
@@ -39,7 +39,7 @@ def test_a_live_connection_is_used_again_over_tls_too(tables, new_consumer):
     assert consumer.connection_id() == before
 
 
-def test_no_connection_grows_so_old_that_it_knows_neither_the_tables_nor_the_endpoint(tables, new_consumer):
+def test_an_old_connection_is_replaced(tables, new_consumer):
     """A scale narrowed under a live connection would round in silence: MySQL gives no more than a note."""
     now = [0.0]
     consumer = new_consumer(clock=lambda: now[0])
@@ -75,9 +75,8 @@ def _idle_too_long(server, tables, consumer) -> None:
 
 
 @pytest.mark.parametrize("close", [_killed, _idle_too_long])
-def test_a_connection_that_the_server_closed_between_invocations_is_replaced_without_an_error(
-    close, server, tables, new_consumer
-):
+def test_a_closed_idle_connection_is_replaced_silently(close, server, tables, new_consumer):
+    """The server closed it between two invocations."""
     consumer = new_consumer()
     consumer.deliver(record("a", 1))
     first = consumer.connection_id()
@@ -90,7 +89,7 @@ def test_a_connection_that_the_server_closed_between_invocations_is_replaced_wit
     assert tables.orders() == [order("a"), order("b")]
 
 
-def test_to_notice_a_closed_connection_before_using_it_leaves_one_replacement_in_hand(tables, proxy, consumer):
+def test_a_noticed_close_does_not_use_up_the_replacement(tables, proxy, consumer):
     consumer.deliver(record("a", 1))
     proxy.reset()
     proxy.before("INSERT", proxy.reset)  # on the connection that replaces it
@@ -100,7 +99,7 @@ def test_to_notice_a_closed_connection_before_using_it_leaves_one_replacement_in
     assert proxy.connections == 3
 
 
-def test_a_reused_connection_that_dies_at_its_first_statement_is_replaced_once(tables, log, proxy, consumer):
+def test_a_reused_connection_that_dies_is_replaced_once(tables, log, proxy, consumer):
     consumer.deliver(record("a", 1))
     proxy.before("INSERT", proxy.reset)
 
@@ -111,7 +110,7 @@ def test_a_reused_connection_that_dies_at_its_first_statement_is_replaced_once(t
     assert log() == [("a", "NEW"), ("b", "NEW")]
 
 
-def test_a_connection_that_dies_again_at_once_holds_the_shard_instead_of_trying_for_ever(tables, proxy, consumer):
+def test_a_connection_that_dies_again_holds_the_shard(tables, proxy, consumer):
     consumer.deliver(record("a", 1))
     proxy.before("INSERT", proxy.reset)
     proxy.before("INSERT", proxy.reset, skip=1)
@@ -124,7 +123,8 @@ def test_a_connection_that_dies_again_at_once_holds_the_shard_instead_of_trying_
     assert consumer.deliver(record("b", 2)) == {"upserted": 1}
 
 
-def test_a_server_that_is_down_holds_with_its_number_and_what_to_do_and_recovers(tables, proxy, consumer):
+def test_a_server_that_is_down_holds_and_recovers(tables, proxy, consumer):
+    """The error says its number and what to do."""
     consumer.deliver(record("a", 1))
     proxy.refuse()
 
@@ -158,9 +158,7 @@ def test_a_server_that_hangs_holds_within_the_read_timeout(tables, proxy, new_co
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
 
 
-def test_a_server_that_stops_answering_in_mid_transaction_holds_within_twice_the_read_timeout(
-    tables, log, proxy, new_consumer
-):
+def test_a_silent_server_holds_within_twice_the_read_timeout(tables, log, proxy, new_consumer):
     """Twice, as a reused connection may have been forgotten on the way, and a new one gets through."""
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", read_timeout=1)
     consumer.deliver(record("a", 1))
@@ -176,9 +174,7 @@ def test_a_server_that_stops_answering_in_mid_transaction_holds_within_twice_the
     assert log() == [("a", "NEW"), ("b", "NEW")]
 
 
-def test_a_server_killed_before_the_commit_has_nothing_of_the_batch_when_it_is_back(
-    *, killable, tables, log, proxy, consumer
-):
+def test_a_server_killed_before_the_commit_has_nothing(*, killable, tables, log, proxy, consumer):
     consumer.deliver(record("before", 1))
     proxy.before("COMMIT", killable.kill)
 
@@ -195,9 +191,8 @@ def test_a_server_killed_before_the_commit_has_nothing_of_the_batch_when_it_is_b
     assert len(log()) == 301
 
 
-def test_a_server_killed_after_the_commit_has_all_of_the_batch_when_it_is_back_and_is_not_written_again(
-    *, killable, tables, log, proxy, consumer
-):
+def test_a_server_killed_after_the_commit_has_everything(*, killable, tables, log, proxy, consumer):
+    """The redelivered batch is not written again."""
     consumer.deliver(record("before", 1))
     proxy.after("COMMIT", lambda: (killable.kill(), proxy.reset()))
 
@@ -214,9 +209,9 @@ def test_a_server_killed_after_the_commit_has_all_of_the_batch_when_it_is_back_a
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, MemoryError])
-def test_an_interrupted_invocation_drops_its_connection_and_the_next_one_starts_clean(
-    interruption, tables, proxy, consumer
-):
+def test_an_interrupted_invocation_drops_its_connection(interruption, tables, proxy, consumer):
+    """The next one starts clean."""
+
     def interrupted(connection: pymysql.Connection, _target: object) -> None:
         connection.query("DELETE FROM tbl_orders")
         raise interruption

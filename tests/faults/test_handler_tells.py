@@ -119,9 +119,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_raises_is_logged_with_what_to_do_and_counted_and_tells_no_value(
-    *, fault, function, tables, log_text, capsys
-):
+def test_a_fault_is_raised_logged_and_counted(*, fault, function, tables, log_text, capsys):
+    """The log line says what to do and holds no value."""
     kind, metric, reason, breaks, mends = FAULTS[fault]
     event = {"Records": [record("a", 1), record("bad", 2, amount="0.00001")]}
     breaks(function)

@@ -23,9 +23,8 @@ def smallest_packet(tables):
     tables.run(f"SET GLOBAL max_allowed_packet = {before}")
 
 
-def test_statements_are_no_larger_than_the_server_takes_whatever_their_size_is_set_to(
-    tables, smallest_packet, new_consumer
-):
+def test_statements_fit_into_max_allowed_packet(tables, smallest_packet, new_consumer):
+    """Whatever their size is set to."""
     consumer = new_consumer(statement_bytes=16_000_000)
     batch = [record(f"k{n:04}", n, merchant_id="'" * 64) for n in range(1, 1001)]
 
@@ -40,9 +39,8 @@ def test_statements_are_no_larger_than_the_server_takes_whatever_their_size_is_s
     ["x" * 17_000, "é" * 17_000, "'" * 17_000, "é" * 9_000, "😀" * 4_200],
     ids=["x", "é", "quotes", "few é", "few emojis"],
 )
-def test_a_row_larger_than_the_server_takes_is_parked_with_the_setting_to_raise_and_the_rest_goes_on(
-    *, filling, tables, smallest_packet, new_consumer, s3, parked
-):
+def test_a_row_larger_than_max_allowed_packet_is_parked(*, filling, tables, smallest_packet, new_consumer, s3, parked):
+    """The reason names the setting to raise, and the rest of the batch is applied."""
     tables.run("ALTER TABLE tbl_orders MODIFY merchant_id TEXT NOT NULL")
     consumer = new_consumer()
     wide = dataclasses.replace(mapping.load().columns[1], length=20_000)

@@ -28,9 +28,8 @@ class Bucket:
 
 
 @pytest.mark.parametrize("poison", [1, 3])
-def test_a_record_that_cannot_be_parked_leaves_its_batch_unacknowledged_and_is_parked_by_the_next_delivery(
-    *, poison, tables, log, proxy, new_consumer, s3, parked
-):
+def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, tables, log, proxy, new_consumer, s3, parked):
+    """The next delivery parks the record."""
     bucket = Bucket(s3, failures=1)
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", s3=lambda: bucket)
     bad = [record(f"bad{n}", 10 + n, amount="0.00001") for n in range(poison)]
@@ -60,9 +59,8 @@ def test_a_bucket_that_nobody_answers_for_holds_as_well(tables, new_consumer):
     assert tables.orders() == [order("a")]
 
 
-def test_while_the_database_is_down_nothing_is_parked_as_it_may_not_be_poison_after_all(
-    tables, proxy, consumer, parked
-):
+def test_nothing_is_parked_while_the_database_is_down(tables, proxy, consumer, parked):
+    """A newer record may supersede it before the database answers."""
     proxy.refuse()
     for _ in range(2):
         with pytest.raises(HoldError, match="MySQL error 2003"):
@@ -73,7 +71,7 @@ def test_while_the_database_is_down_nothing_is_parked_as_it_may_not_be_poison_af
     assert consumer.deliver(record("a", 1), record("bad", 2, amount="0.00001")) == {"upserted": 1, "parked": 1}
 
 
-def test_poison_that_is_delivered_again_is_parked_once_under_the_same_name(tables, log, proxy, consumer, parked):
+def test_redelivered_poison_is_parked_under_the_same_name(tables, log, proxy, consumer, parked):
     batch = [record("a", 1), record("bad", 2, amount="0.00001")]
 
     assert consumer.deliver(*batch) == {"upserted": 1, "parked": 1}

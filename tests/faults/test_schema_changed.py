@@ -43,9 +43,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_schema_changed_under_a_live_connection_stops_and_the_same_batch_applies_once_mended(
-    change, tables, consumer, parked
-):
+def test_a_changed_schema_stops_until_it_is_corrected(change, tables, consumer, parked):
+    """The schema changes under a live connection. Once it is corrected, the same batch applies."""
     breaks, mends, errno, misfit = CHANGES[change]
     consumer.deliver(record("a", 1))
     batch = [record("a", 2, status="PAID"), record("b", 3)]
@@ -72,7 +71,8 @@ def test_a_schema_changed_under_a_live_connection_stops_and_the_same_batch_appli
     assert parked() == []
 
 
-def test_a_column_made_narrower_under_a_live_connection_parks_only_what_does_not_fit(tables, consumer, parked):
+def test_a_narrowed_column_parks_only_what_does_not_fit(tables, consumer, parked):
+    """The column is made narrower under a live connection."""
     consumer.deliver(record("a", 1))
     tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(4) NOT NULL, MODIFY amount DECIMAL(5,2) NOT NULL")
 
@@ -86,7 +86,8 @@ def test_a_column_made_narrower_under_a_live_connection_parks_only_what_does_not
     assert [name.split("/")[1] for name in parked()] == ["c", "d"]
 
 
-def test_a_column_too_narrow_at_connect_stops_before_anything_is_parked(tables, consumer, parked):
+def test_a_column_too_narrow_at_connect_stops(tables, consumer, parked):
+    """Nothing is parked."""
     tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(4) NOT NULL")
 
     with pytest.raises(StopError, match=r"column status is varchar\(4\); the mapping needs a text of at least 32"):

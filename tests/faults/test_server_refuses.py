@@ -43,9 +43,8 @@ def claims(proxy) -> int:
     return sum(statement.startswith(CLAIM) for statement in proxy.statements)
 
 
-def test_a_read_only_server_holds_and_a_new_connection_is_made_as_it_may_lead_to_the_new_writer(
-    *, settings, tables, proxy, consumer
-):
+def test_a_read_only_server_holds_and_is_connected_anew(*, settings, tables, proxy, consumer):
+    """After a failover a new connection leads to the new writer."""
     consumer.deliver(record("a", 1))
     settings("read_only", 1)
 
@@ -59,9 +58,8 @@ def test_a_read_only_server_holds_and_a_new_connection_is_made_as_it_may_lead_to
     assert tables.orders() == [order("a", status="PAID"), order("b")]
 
 
-def test_a_row_locked_for_long_is_tried_a_few_times_as_a_whole_then_the_shard_holds(
-    *, settings, tables, log, other, proxy, consumer
-):
+def test_a_row_locked_for_long_holds_after_a_few_tries(*, settings, tables, log, other, proxy, consumer):
+    """The whole transaction is tried each time."""
     consumer.deliver(record("b", 1))
     settings("innodb_lock_wait_timeout", 1)
     consumer.database.drop()
@@ -79,9 +77,7 @@ def test_a_row_locked_for_long_is_tried_a_few_times_as_a_whole_then_the_shard_ho
     assert log() == [("b", "NEW"), ("b", "PAID"), ("a", "NEW")]
 
 
-def test_a_target_row_locked_for_a_moment_delays_its_batch_and_no_more(
-    *, settings, tables, log, other, proxy, consumer
-):
+def test_a_row_locked_for_a_moment_only_delays_its_batch(*, settings, tables, log, other, proxy, consumer):
     """1205 takes back one statement only: the claim before it must go too, or the next try would lose to itself."""
     consumer.deliver(record("b", 1))
     settings("innodb_lock_wait_timeout", 1)
@@ -96,7 +92,7 @@ def test_a_target_row_locked_for_a_moment_delays_its_batch_and_no_more(
     assert log() == [("b", "NEW"), ("b", "PAID"), ("a", "NEW")]
 
 
-def test_the_victim_of_a_deadlock_is_tried_again_as_a_whole_and_ends_right(*, tables, log, other, proxy, consumer):
+def test_the_victim_of_a_deadlock_is_tried_again_as_a_whole(*, tables, log, other, proxy, consumer):
     consumer.deliver(record("a", 1), record("z", 2))
     tables.run("CREATE TABLE ballast (n INT) ENGINE=InnoDB")
     proxy.statements.clear()
@@ -121,7 +117,7 @@ def test_the_victim_of_a_deadlock_is_tried_again_as_a_whole_and_ends_right(*, ta
     assert log() == [("a", "NEW"), ("z", "NEW"), ("a", "PAID"), ("z", "PAID")]
 
 
-def test_a_server_with_too_many_connections_holds_until_one_is_free(*, settings, server, tables, new_consumer):
+def test_too_many_connections_hold_until_one_is_free(*, settings, server, tables, new_consumer):
     consumer = new_consumer()
     settings("max_connections", 10)
     crowd = [server.connect(server.app) for _ in range(9)]
@@ -136,7 +132,8 @@ def test_a_server_with_too_many_connections_holds_until_one_is_free(*, settings,
         connection.close()
 
 
-def test_a_user_with_too_many_connections_holds_until_one_is_free(*, server, tables, new_consumer):
+def test_too_many_connections_of_the_user_hold(*, server, tables, new_consumer):
+    """Until one is free."""
     consumer = new_consumer()
     tables.run(f"ALTER USER '{server.app.user}'@'%' WITH MAX_USER_CONNECTIONS 1")
     only = server.connect(server.app)
@@ -166,7 +163,8 @@ def test_a_killed_query_holds_and_writes_nothing(*, tables, other, proxy, consum
     assert consumer.deliver(record("a", 2, status="PAID"), record("b", 3)) == {"upserted": 2}
 
 
-def test_a_statement_over_the_servers_time_limit_holds_and_writes_nothing(*, settings, tables, other, consumer):
+def test_a_statement_over_the_servers_time_limit_holds(*, settings, tables, other, consumer):
+    """Nothing is written."""
     if not tables.run("SHOW VARIABLES LIKE 'max_statement_time'"):
         pytest.skip("MySQL limits the time of reading statements only")
     consumer.deliver(record("a", 1))
@@ -183,13 +181,14 @@ def test_a_statement_over_the_servers_time_limit_holds_and_writes_nothing(*, set
     assert consumer.deliver(record("a", 2, status="PAID"), record("b", 3)) == {"upserted": 2}
 
 
-def test_a_number_nobody_knows_holds_and_its_text_which_may_quote_a_row_is_told_nobody(tables, consumer, parked):
+def test_an_unknown_number_holds_and_its_text_is_not_told(tables, consumer, parked):
+    """The text may quote a row."""
     tables.run(
         "CREATE TRIGGER whim BEFORE INSERT ON tbl_orders FOR EACH ROW SIGNAL SQLSTATE '45000'"
         " SET MYSQL_ERRNO = 31999, MESSAGE_TEXT = 'not for merchant-102'"
     )
 
-    with pytest.raises(HoldError, match="MySQL error 31999: an error Backstream does not know"):
+    with pytest.raises(HoldError, match="MySQL error 31999: Backstream does not know this error"):
         consumer.deliver(record("a", 1), record("b", 2))
     assert (tables.orders(), tables.sidecar(), parked()) == ([], [], [])
     tables.run("DROP TRIGGER whim")
@@ -210,7 +209,8 @@ def small_disk(tmp_path):
 _FILE = "ibdata1:12M:autoextend"
 
 
-def test_a_full_disk_holds_with_nothing_half_written_until_it_is_enlarged(small_disk, new_consumer):
+def test_a_full_disk_holds_with_nothing_half_written(small_disk, new_consumer):
+    """The batch applies once the disk is enlarged."""
     tables = Tables(small_disk.connect(autocommit=True))
     tables.create()
     app = small_disk.app
@@ -225,7 +225,7 @@ def test_a_full_disk_holds_with_nothing_half_written_until_it_is_enlarged(small_
     batch = [record(f"k{n:04}", n, **wide) for n in range(2, 4000)]
 
     for _ in range(2):
-        with pytest.raises(HoldError, match="MySQL error 1114: the server has no room left"):
+        with pytest.raises(HoldError, match="MySQL error 1114: the server has no storage left"):
             consumer.deliver(*batch)
         assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0)])
 

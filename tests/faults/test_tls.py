@@ -33,7 +33,7 @@ def cipher(tables):
     return lambda consumer: consumer.database.execute("asking for the cipher", ask)
 
 
-def test_the_servers_certificate_is_verified_unless_told_otherwise(tables, new_consumer, cipher):
+def test_the_servers_certificate_is_verified_by_default(tables, new_consumer, cipher):
     consumer = new_consumer()
 
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
@@ -52,9 +52,8 @@ def test_a_certificate_that_proves_nothing_stops(options, tables, new_consumer):
     assert (tables.orders(), tables.sidecar()) == ([], [])
 
 
-def test_a_server_whose_certificate_goes_bad_stops_new_connections_until_parameters_are_mended(
-    server, tables, proxy, new_consumer
-):
+def test_a_bad_certificate_stops_new_connections(server, tables, proxy, new_consumer):
+    """They work again once the parameters are corrected."""
     consumer = new_consumer(hostname=OTHER_NAME)
     with pytest.raises(StopError, match=MEND):
         consumer.deliver(record("a", 1))
@@ -73,9 +72,8 @@ def test_require_encrypts_to_whoever_answers(options, tables, new_consumer, ciph
 
 
 @pytest.mark.parametrize("tls", ["verify", "require"])
-def test_a_server_without_tls_or_a_man_in_the_middle_who_takes_it_away_gets_no_password(
-    *, tls, server, tables, proxy, new_consumer
-):
+def test_a_server_without_tls_gets_no_password(*, tls, server, tables, proxy, new_consumer):
+    """Somebody between client and server may have taken TLS away."""
     proxy.strips_tls = True
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls=tls)
 

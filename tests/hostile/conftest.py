@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import pymysql
 import pytest
-from pymysql.constants import CLIENT
 
 from scripts.local_stack.access import Account
-from scripts.local_stack.mariadb import SQL_MODE, MariaDB
+from scripts.local_stack.mariadb import MariaDB
 from tests.faults.conftest import log as status_log
 from tests.faults.conftest import new_consumer, parked, proxy, s3
+from tests.support.connections import connections
 from tests.support.deliveries import Consumer
 from tests.support.legacy import HostileTables
 from tests.support.proxy import Proxy
@@ -42,17 +41,8 @@ def least(server: MariaDB, tables: HostileTables) -> Account:
 
 @pytest.fixture
 def connect(server: MariaDB, least: Account) -> Iterator[Any]:
-    opened: list[pymysql.Connection[Any]] = []
-
-    def connect(**options: Any) -> pymysql.Connection[Any]:
-        given = {"sql_mode": SQL_MODE, "client_flag": CLIENT.MULTI_STATEMENTS} | options
-        opened.append(server.connect(least, **given))
-        return opened[-1]
-
-    yield connect
-    for connection in opened:
-        if connection.open:
-            connection.close()
+    with connections(server, least) as connect:
+        yield connect
 
 
 @pytest.fixture

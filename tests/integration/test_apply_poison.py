@@ -176,9 +176,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("ddl", "errno", "column"), REFUSALS)
-def test_a_column_that_was_altered_under_us_parks_what_no_longer_fits(
-    writer: Writer, tables: Tables, ddl: str, errno: int, column: str
-):
+def test_an_altered_column_parks_what_no_longer_fits(writer: Writer, tables: Tables, ddl: str, errno: int, column: str):
     """Never rounded, cut or replaced by the server."""
     tables.run(ddl)
     poison = record("a", 1, "INSERT", status="VERY NEW", amount="12345")

@@ -103,7 +103,7 @@ class TestRoundTrips:
 
         assert verbs(sent) == [CLAIM, READ, *([INSERT] if others else []), "COMMIT"]
 
-    def test_every_change_costs_as_many_rounds_as_the_longest_history(self, writer: Writer):
+    def test_every_change_takes_one_round_per_change_of_a_key(self, writer: Writer):
         sent = round_trips(writer.connection)
 
         writer(record("a", 1), record("a", 2), record("a", 3), record("b", 1), every_change=True)
@@ -294,7 +294,7 @@ class TestConnection:
         tables.assert_unlocked()
 
 
-def test_a_second_writer_waits_for_the_first_and_then_loses_or_wins(writer: Writer, connect: Any, tables: Tables):
+def test_a_second_writer_waits_for_the_first(writer: Writer, connect: Any, tables: Tables):
     """Keys that do not exist yet are locked too: this is what SELECT ... FOR UPDATE would not do."""
     impatient = Writer(connect(init_command="SET SESSION innodb_lock_wait_timeout = 1"))
     writer.connection.begin()

@@ -112,7 +112,7 @@ class TestEvents:
         with pytest.raises(KeyError):
             world.cold_start(CONSUMER).handler({}, Context())
 
-    def test_items_of_another_kind_and_expired_ones_are_skipped_and_counted(self, consume: Consume, tables: Tables):
+    def test_other_and_expired_items_are_skipped_and_counted(self, consume: Consume, tables: Tables):
         consume(record("a", 1), record("b", 1))
         note = record("n", 1)
         note["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
@@ -241,9 +241,8 @@ class TestQuarantine:
         assert metrics_of(out) == {"received": 1, "upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
         assert caplog.messages == ["batch applied, records parked"]
 
-    def test_a_contradicting_clock_is_parked_and_counted_for_the_alarm(
-        self, consume: Consume, world: FunctionWorld, capsys: Any
-    ):
+    def test_a_clock_contradiction_is_parked_and_counted(self, consume: Consume, world: FunctionWorld, capsys: Any):
+        """The metric is there for an alarm."""
         consume(record("a", 5))
         capsys.readouterr()
 
@@ -251,7 +250,7 @@ class TestQuarantine:
         assert list(world.objects()) == [object_name("a", 4)]
         assert metrics_of(capsys.readouterr().out) == {"received": 1, "parked": 1, "clock_tripped": 1}
 
-    def test_what_cannot_be_parked_raises_and_the_next_delivery_heals(
+    def test_a_record_that_cannot_be_parked_raises(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
     ):
         """Parking comes after the commit: what was written is then found to be a redelivery."""
@@ -326,9 +325,7 @@ class TestQuarantine:
         assert tables.orders() == [order("a")]
         assert [parked["record"] for parked in world.objects().values()] == [thing]
 
-    def test_a_batch_of_nothing_but_unreadable_records_needs_no_database(
-        self, consume: Consume, tables: Tables, world: FunctionWorld
-    ):
+    def test_unreadable_records_alone_need_no_database(self, consume: Consume, tables: Tables, world: FunctionWorld):
         world.put_parameter({"hostname": "nowhere.invalid", "port": 1, "db": "x", "driver": "mysql"})
 
         assert consume({}) == {"parked": 1}

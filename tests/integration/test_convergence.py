@@ -72,7 +72,7 @@ def test_any_deliveries_end_in_the_last_state_and_never_go_back(world: World):
     converges()
 
 
-def test_poison_among_them_is_parked_and_the_last_good_state_wins(world: World):
+def test_poison_is_parked_and_the_last_good_state_wins(world: World):
     @settings(PROPERTY, max_examples=60)
     @given(plans(kinds=(UPSERT, DELETE, POISON)))
     def converges(plan: Plan) -> None:

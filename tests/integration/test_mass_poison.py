@@ -63,7 +63,7 @@ def writer(request: Any, refusal: Refusal, tables: Tables, connect: Any) -> Writ
     return writer
 
 
-def test_a_proxy_that_takes_one_statement_at_a_time_is_coped_with(tables: Tables, connect: Any):
+def test_a_proxy_may_take_one_statement_at_a_time(tables: Tables, connect: Any):
     """The connection asks for several; the server behind says that it cannot parse them."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
     writer = Writer(connect(client_flag=0))

@@ -75,6 +75,25 @@ def test_versions_of_rows_and_tombstones_are_read(database: MySQLDatabase, table
     tables.assert_unlocked()
 
 
+def test_what_is_read_is_the_state_of_now(database: MySQLDatabase, tables: Tables):
+    """An open read view would show the tables as they were, and hold back the server's purge."""
+    for ask, write in (
+        (database.rows, "INSERT INTO tbl_orders VALUES ('a', 'm', 1, 'INR', 'NEW', 1, 1)"),
+        (database.versions, "INSERT INTO replication_versions VALUES ('a', 'v', 0, 1, 0)"),
+    ):
+        assert ask(["a"]) == {}
+        tables.run(write)
+        assert list(ask(["a"])) == ["a"]
+
+
+def test_a_ping_leaves_no_transaction_open(database: MySQLDatabase):
+    """RDS Proxy keeps its connection to the server until the transaction ends."""
+    database.ping()
+    sent = database.execute("spying", lambda connection, _: round_trips(connection))
+    database.ping()
+    assert sent == ["SELECT 1", "ROLLBACK"]
+
+
 def test_nothing_is_read_for_no_key(database: MySQLDatabase):
     assert (database.rows([]), database.versions([])) == ({}, {})
 

@@ -13,8 +13,8 @@ from pymysql.constants import CLIENT
 
 from common import mapping
 from common.database import StopError
+from common.mysql import answers
 from common.mysql import database as module
-from common.mysql import registry
 from common.mysql.database import MySQLDatabase
 from common.mysql.registry import SourceError, check, register
 from common.mysql.settings import MySQLSettings
@@ -216,7 +216,7 @@ def test_a_connection_of_an_unknown_source_stops(
 ):
     """Until the schema step has registered it; also where the server's answer carries no text."""
     if not tells:
-        monkeypatch.setattr(registry, "_rows_matched", lambda _: None)
+        monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     before, database = everything(tables), opened(source)
     with pytest.raises(StopError, match=f"does not know {source.table_arn} .*run the schema step"):
         database.execute("writing", lambda connection, _: connection.query("DELETE FROM replication_sources"))
@@ -243,7 +243,7 @@ def test_a_connection_whose_counts_lie_stops(
 ):
     """As through a proxy that sets CLIENT_FOUND_ROWS: the writer would take a stale change for one that has won."""
     if not tells:
-        monkeypatch.setattr(registry, "_rows_matched", lambda _: None)
+        monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     if not is_known:
         tables.run("DELETE FROM replication_sources")
     before, honest = everything(tables), pymysql.connect

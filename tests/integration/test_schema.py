@@ -125,7 +125,7 @@ def test_two_deployments_at_once_do_no_harm(connect: Any, nothing: Tables):
         "DROP PRIMARY KEY, ADD COLUMN id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, ADD UNIQUE KEY (order_id)",
     ],
 )
-def test_a_table_that_holds_everything_the_mapping_lets_through_fits(step: Any, nothing: Tables, changes: str):
+def test_a_table_that_holds_every_mapped_value_fits(step: Any, nothing: Tables, changes: str):
     nothing.run(ORDERS, f"ALTER TABLE tbl_orders {changes}")
 
     assert step()["target"] == FITS
@@ -240,9 +240,8 @@ def test_a_view_is_no_table(step: Any, nothing: Tables):
         ),
     ],
 )
-def test_a_sidecar_that_does_not_fit_is_named_and_the_target_is_not_created(
-    step: Any, nothing: Tables, changes: str, problem: str
-):
+def test_an_unfit_sidecar_is_named_before_anything_is_made(step: Any, nothing: Tables, changes: str, problem: str):
+    """The target is not created either."""
     step()
     nothing.run("DROP TABLE tbl_orders", f"ALTER TABLE replication_versions {changes}")
     before = ddl(nothing)
@@ -264,7 +263,7 @@ def test_the_consumer_stops_where_a_table_is_missing(step: Any, nothing: Tables,
         schema.inspect(connect(), TABLE)
 
 
-def test_a_way_to_the_server_whose_counts_lie_is_refused_and_nothing_is_left(connect: Any, nothing: Tables):
+def test_wrong_row_counts_are_refused_and_nothing_is_left(connect: Any, nothing: Tables):
     """As through a proxy that sets the flag on connections of its own; the writer reads wins off these counts."""
     lying = connect(client_flag=CLIENT.FOUND_ROWS)
     with pytest.raises(SchemaMismatchError, match="CLIENT_FOUND_ROWS"):

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from common import mapping
+from common.bucket import UnreadableError
 from common.changes import reader
+from common.layout import FAILED, REPLAYED
 from common.source import Source
 from dlq_replayer import collect, drain
 from dlq_replayer.batches import (
@@ -20,7 +22,6 @@ from dlq_replayer.batches import (
     parse_object,
     parse_parked,
 )
-from dlq_replayer.bucket import FAILED, REPLAYED, UnreadableError
 from dlq_replayer.collect import Listed, weight
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, SOURCE, START, TTL_IDENTITY, record, remove

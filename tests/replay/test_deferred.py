@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from common.changes import Kind, Parked, version
+from common.layout import DEFERRED, REPLAYED
 from common.mysql import database as mysql_database
-from common.quarantine import DEFERRED, Quarantine
+from common.quarantine import Quarantine
 from dlq_replayer import drain
-from dlq_replayer.bucket import REPLAYED
 from tests.support.legacy import signal, trigger
 from tests.support.records import ARN, remove
 from tests.support.replay import BUCKET, Execution, World, applied, change

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED, Bucket, Move
+from common.bucket import Bucket, Move
+from common.layout import EXPIRED, FAILED, REPLAYED
 from tests.support.aws import S3, refused
 from tests.support.replay import Execution, World, applied, change, failure
 

@@ -11,8 +11,8 @@ import pytest
 
 from common.changes import read
 from common.database import ApplyOptions
+from common.layout import FAILED, REPLAYED
 from dlq_replayer import drain
-from dlq_replayer.bucket import FAILED, REPLAYED
 from tests.support.records import remove
 from tests.support.replay import (
     CHILD,

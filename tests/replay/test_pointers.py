@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from common.layout import EXPIRED, FAILED, REPLAYED
 from dlq_replayer import hydrate
-from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED
 from tests.support.aws import Streams
 from tests.support.records import ARN, SOURCE, TTL_IDENTITY, remove
 from tests.support.replay import (

@@ -9,9 +9,9 @@ import pymysql
 import pytest
 
 from common import mapping
+from common.layout import REPLAYED
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
-from dlq_replayer.bucket import REPLAYED
 from dlq_replayer.splits import split_of
 from tests.support.deliveries import Parameters
 from tests.support.fake_mysql import FakeMySQL

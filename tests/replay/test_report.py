@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dlq_replayer.bucket import EXPIRED, FAILED
+from common.layout import EXPIRED, FAILED
 from tests.support.records import ARN, TTL_IDENTITY, remove
 from tests.support.replay import CHILD, Execution, World, change
 

@@ -6,19 +6,20 @@ import random
 
 import pytest
 
+from common import bucket as buckets
 from common import mapping
+from common.bucket import Bucket
 from common.changes import Change, read
-from dlq_replayer import bucket as buckets
+from common.layout import ReplayKeys, part_label
 from dlq_replayer import collect, drain
 from dlq_replayer import splits as splitting
-from dlq_replayer.bucket import Bucket
 from dlq_replayer.collect import Backlog
 from dlq_replayer.splits import line_reader, open_split, run_files, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
 from tests.support.replay import Execution, World, change, last_states
 
-TABLE = mapping.load()
+TABLE, KEYS = mapping.load(), ReplayKeys("p")
 
 
 def changes_of(count: int, keys: int, seed: int) -> list[Change]:
@@ -43,10 +44,10 @@ def test_the_runs_of_a_split_hold_each_change_once_in_order(
     random.Random(1).shuffle(changes)
     lines = [to_line(c, f"source {i % 7}", i) for i, c in enumerate(changes)]
     for part in range(parts):
-        bucket.write_all(run_files(lines[part::parts], "p/", part, splits, f"token {part}"))
+        bucket.write_all(run_files(lines[part::parts], KEYS, part_label(part), splits, f"token {part}"))
     found: list[Change] = []
     for split in range(splits):
-        opened = open_split(bucket, "p/", split, line_reader(TABLE))
+        opened = open_split(bucket, KEYS, split, line_reader(TABLE))
         held = list(opened.changes)
         assert [c[:2] for c in held] == sorted(c[:2] for c in held)
         assert {split_of(c.key, splits) for c in held} <= {split}
@@ -63,8 +64,8 @@ def test_a_line_in_two_runs_is_drained_once_and_a_repeated_change_twice(memory: 
     bucket, (one,) = Bucket(S3(), "b"), read([change("a", 1)], TABLE).changes
     first, second, third = to_line(one, "x", 0), to_line(one, "x", 3), to_line(one, "y", 0)
     for part, lines in enumerate([[first], [first, second, third], [first, second]]):
-        bucket.write_all(run_files(lines, "p/", part, 1, "t"))
-    found = [c.record for c in open_split(bucket, "p/", 0, line_reader(TABLE)).changes]
+        bucket.write_all(run_files(lines, KEYS, part_label(part), 1, "t"))
+    found = [c.record for c in open_split(bucket, KEYS, 0, line_reader(TABLE)).changes]
     assert found == [{"source": "x", "index": 0}, {"source": "x", "index": 3}, {"source": "y", "index": 0}]
 
 
@@ -74,10 +75,10 @@ def test_a_run_written_anew_while_it_is_read_raises(monkeypatch: pytest.MonkeyPa
     s3 = S3()
     bucket = Bucket(s3, "b")
     lines = [to_line(c, "x", i) for i, c in enumerate(changes_of(50, 1, 1))]
-    bucket.write_all(run_files(lines, "p/", 0, 1, "one"))
-    opened = open_split(bucket, "p/", 0, line_reader(TABLE))
+    bucket.write_all(run_files(lines, KEYS, part_label(0), 1, "one"))
+    opened = open_split(bucket, KEYS, 0, line_reader(TABLE))
     next(opened.changes)
-    bucket.write_all(run_files(lines[10:], "p/", 0, 1, "two"))
+    bucket.write_all(run_files(lines[10:], KEYS, part_label(0), 1, "two"))
     with pytest.raises(Exception, match="PreconditionFailed"):
         list(opened.changes)
 
@@ -119,8 +120,8 @@ def test_a_split_longer_than_a_call_goes_on_where_time_ran_out(world: World, mon
     execution = Execution(world, {"concurrency": 1})
     counts = execution.resume()["counts"]
     assert [operation for operation in asked if "replaying" in operation] == [
-        "replaying 10 changes of tbl_orders", *["replaying 10 changes of tbl_orders"] * 4,
-        "replaying 5 changes of tbl_orders",
+        "replaying 10 changes to tbl_orders", *["replaying 10 changes to tbl_orders"] * 4,
+        "replaying 5 changes to tbl_orders",
     ]  # fmt: skip
     assert (counts["changes"], counts["keys"]) == (whole["changes"], whole["keys"]) == (55, 21)
     assert (counts["applied"], counts["superseded"], counts["redelivered"]) == (24, 31, 0)

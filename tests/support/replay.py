@@ -16,13 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common import changes, mapping
+from common.bucket import Bucket
 from common.changes import Change, Kind, Parked
 from common.database import ApplyOptions
+from common.layout import EXPIRED, FAILED, REPLAYED
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine, object_key
 from dlq_replayer.batches import parse_lean
-from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED, Bucket
 from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
@@ -270,7 +271,6 @@ class World:
             queue_url=QUEUE,
             bucket=Bucket(self.faults.watch(self.s3), BUCKET),
             source=self.source,
-            prefix=run.prefix if run.dry else FAILED,
             keep=run.dry,
             shards=tuple(run.input.get("shards", ())),
             execution=run.name,

@@ -9,12 +9,8 @@ import subprocess
 import pytest
 from hcl_blocks import TERRAFORM, blocks, lists
 
-from common.quarantine import DEFERRED
-from common.quarantine import PREFIX as QUARANTINE
-from dlq_replayer.bucket import EXPIRED, FAILED, REPLAYED
-from dlq_replayer.run import Run
+from common.layout import DEFERRED, EXPIRED, FAILED, HYDRATED, QUARANTINE, REPLAY, REPLAYED, UNFINISHED
 from scripts.build import ROOT
-from stream_consumer.unfinished import PREFIX as UNFINISHED
 
 # What AWS leaves no other way for; each has its reason beside it.
 WILDCARD_RESOURCES = {
@@ -26,7 +22,7 @@ WILDCARD_RESOURCES = {
     ("vpc_access", "*"),  # network interfaces
     ("failures_bucket", "${local.failures_bucket_arn}/*"),  # a bucket policy that denies
     ("stream_consumer", "${local.failures_bucket_arn}/*"),  # keys that Lambda makes up
-    ("stream_consumer", "${local.failures_bucket_arn}/unfinished/*"),  # one object a batch
+    ("stream_consumer", f"${{local.failures_bucket_arn}}/{UNFINISHED}*"),  # one object a batch
     ("stream_consumer", "${local.orders_arn}/stream/*"),  # ListStreams
     ("dlq_replayer", "${local.orders_arn}/stream/*"),  # a pointer may be into an earlier stream
     ("dlq_replayer", "${local.replay_executions_arn}:*"),  # whoever holds the lock
@@ -34,8 +30,8 @@ WILDCARD_RESOURCES = {
     ("replay", "${local.replay_executions_arn}/Drain:*"),  # lanes
     ("replay", "*"),  # log deliveries, X-Ray
     *(
-        ("dlq_replayer", f"${{local.failures_bucket_arn}}/{folder}/*")
-        for folder in ("aws/lambda", "aws/lambda/hydrated", "deferred", "expired", "quarantine", "replay", "replayed")
+        ("dlq_replayer", f"${{local.failures_bucket_arn}}/{folder}*")
+        for folder in (FAILED, HYDRATED, DEFERRED, EXPIRED, QUARANTINE, REPLAY, REPLAYED)
     ),
 }
 FUNCTIONS = {
@@ -158,11 +154,10 @@ def test_the_replayer_may_use_the_folders_that_its_code_names() -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-delete-enforce.html
     """
-    work = Run("name", "arn", "started", {}).prefix.removesuffix("name/")
     moved = {FAILED, DEFERRED, QUARANTINE}
     assert granted("dlq_replayer", "s3:DeleteObject") == moved
-    assert granted("dlq_replayer", "s3:GetObject") == moved | {EXPIRED, REPLAYED, work}
-    written = {DEFERRED, QUARANTINE, REPLAYED, work, f"{FAILED}hydrated/", EXPIRED}
+    assert granted("dlq_replayer", "s3:GetObject") == moved | {EXPIRED, REPLAYED, REPLAY}
+    written = {DEFERRED, QUARANTINE, REPLAYED, REPLAY, HYDRATED, EXPIRED}
     assert granted("dlq_replayer", "s3:PutObject") == written
 
 

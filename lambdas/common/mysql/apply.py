@@ -7,18 +7,18 @@ It stays right in whatever order changes come and whoever else writes:
    (`SELECT ... FOR UPDATE` first would lock nothing for a key that does not exist yet.)
 2. The server's answer says whether every row won. Only if not, the rows are read back: the token tells a winner
    from a redelivery of the same version, the stored version a stale change.
-3. Winners only: one delete, one update of the rows that are there, one insert of those that are not. The same answer
-   says which are which: a key that the sidecar had has its row, a new one has none. Where it was wrong, the update
-   matches fewer rows or the insert meets one, and the rows are looked up.
-4. Commit. A loser at step 1 is a change somebody has applied already, or a newer one superseded.
+3. Winners only: one delete, one update of the existing rows, one insert of the new ones. The same answer tells them
+   apart: a key that the sidecar knew has its row, a new key has none. Where this is wrong, the update matches fewer
+   rows or the insert meets one, and the rows are looked up.
+4. Commit. A loser at step 1 was applied already, or a newer change superseded it.
 
-`INSERT ... ON DUPLICATE KEY UPDATE` of the target would be one statement for both, and wrong: it decides by whatever
-unique key it meets, so it can hit the row of another key; it takes an AUTO_INCREMENT number for each update, and fires
-insert triggers for them. Triggers are hidden from a user without the TRIGGER privilege, so no look at the table can
+`INSERT ... ON DUPLICATE KEY UPDATE` of the target would be one statement for both, and it is wrong. It decides by
+whatever unique key it meets, so it can change the row of another key. It takes an AUTO_INCREMENT number for each update
+and fires insert triggers for it. Triggers are hidden from a user without the TRIGGER privilege, so no inspection can
 tell where it would be safe. https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html
 
 A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot bring it back. When the server refuses
-a row, sift.py finds it and writes the rest.
+a row, isolate.py finds it and writes the rest.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pymysql.constants import CLIENT, SERVER_STATUS
 from common.changes import Change
 from common.database import ApplyOptions, Outcome, Verdict
 from common.histories import History, coalesce, layers, newest, tripped
-from common.mysql import errors, schema, sift
+from common.mysql import errors, isolate, schema
 from common.mysql.target import Target
 from common.mysql.writer import RefusedError, Writer
 
@@ -64,7 +64,7 @@ def apply(
             target = _as_it_is(connection, target, error)
             known = options.parked_before()
             left = _without(histories, known)
-            outcome = sift.write(Writer(connection, target, options.statement_bytes), left, options)
+            outcome = isolate.write(Writer(connection, target, options.statement_bytes), left, options)
             contradicted = _leave(outcome, [one for one in contradicted if (one.key, one.version) not in known])
         connection.commit()
         outcome.parked += map(tripped, contradicted)
@@ -77,9 +77,9 @@ def apply(
 
 
 def _as_it_is(connection: Connection[Any], target: Target, error: Exception) -> Target:
-    """What refuses a row, or a whole statement, may have been altered since the connection was made.
+    """The target inspected again: it may have been altered since the connection was made.
 
-    Raises `error` if it is not about rows, and the table is as it was.
+    Raises `error` where it is not about rows and the table is unchanged.
     """
     if isinstance(error, pymysql.MySQLError) and errors.rule(error).verdict is not Verdict.STOP:
         raise error
@@ -99,7 +99,7 @@ def _without(histories: list[History], parked: Container[tuple[str, str]]) -> li
 
 
 def _leave(outcome: Outcome, contradicted: list[Change]) -> list[Change]:
-    """All changes of a key are left, if any is: those of `contradicted` go there; gives back the others."""
+    """Where any change of a key is left, all are: moves those of `contradicted` there and returns the others."""
     keys = {change.key for change in outcome.left}
     outcome.left = sorted([*outcome.left, *(c for c in contradicted if c.key in keys)], key=itemgetter(0, 1))
     return [change for change in contradicted if change.key not in keys]
@@ -113,7 +113,7 @@ def _require_plain_answers(connection: Connection[Any]) -> None:
 
 
 def _rollback(connection: Connection[Any]) -> None:
-    """Give locks back at once; a connection that cannot even do that is closed, which does the same."""
+    """Release locks at once. A connection that cannot roll back is closed, which does the same."""
     try:
         connection.rollback()
     except (pymysql.MySQLError, OSError):

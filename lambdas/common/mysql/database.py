@@ -92,7 +92,7 @@ class MySQLDatabase:
     def ping(self) -> None:
         def ask(connection: Connection[Any], _: Target) -> None:
             connection.query("SELECT 1")
-            connection.rollback()
+            connection.rollback()  # RDS Proxy keeps its connection to the server until the transaction ends
 
         self.execute("asking the database for a sign of life", ask)
 

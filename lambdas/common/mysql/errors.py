@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from common.database import DatabaseError, HoldError, StopError, Verdict
 
-# Those that are about one row; and an unknown number, where the rest of its batch goes through.
+# Verdicts about a single row.
 OF_A_ROW = frozenset({Verdict.POISON, Verdict.DEFER})
 
 
@@ -31,7 +31,7 @@ _LOST = Rule(
 _BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections and long transactions")
 _LOCKED = Rule(Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target")
 _READ_ONLY = Rule(Verdict.HOLD, "the server is read-only: a failover is under way, or this is a replica")
-_FULL = Rule(Verdict.HOLD, "the server has no room left; free disk or raise its storage")
+_FULL = Rule(Verdict.HOLD, "the server has no storage left; free some or add some")
 _LOGIN = Rule(
     Verdict.STOP, "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS"
 )
@@ -42,7 +42,7 @@ _SECURE_LOGIN = Rule(
 )
 _LOGIN_PLUGIN = Rule(
     Verdict.STOP,
-    "the driver does not know how this account logs in; give the account caching_sha2_password and TLS, or"
+    "the driver does not support this account's authentication plugin; use caching_sha2_password and TLS, or"
     " mysql_native_password",
 )
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
@@ -56,7 +56,7 @@ _CLASH = Rule(
 _REFERENCE = Rule(
     Verdict.DEFER,
     "the row it refers to is missing, or rows refer to the one to be deleted; every replay tries it again for a day,"
-    " then mend the reference and retry",
+    " then correct the reference and retry",
 )
 EXHAUSTED = Rule(
     Verdict.DEFER,
@@ -176,9 +176,9 @@ RULES: dict[int, Rule] = {
     1452: _REFERENCE,
 }
 
-# An unknown number is decided by evidence: where the rest of its batch goes through, it is the row's, which is parked
-# and tried again by every replay; where nothing does, it is the database's and holds.
-UNKNOWN = Rule(Verdict.HOLD, "an error Backstream does not know; see its number and the server's log")
+# An unknown number is decided by evidence. Where other rows of the batch are accepted, the error is the row's: the row
+# is parked and every replay tries it again. Where none is, the error is the database's and holds.
+UNKNOWN = Rule(Verdict.HOLD, "Backstream does not know this error; see its number and the server's log")
 
 
 def number(error: BaseException) -> int | None:

@@ -1,12 +1,11 @@
 """Whose versions the sidecar holds: one row of `replication_sources` for each generation.
 
-Versions of two tables mean nothing to each other. Compared all the same, newer changes would count as stale and be
-lost. So the schema step registers its source, or refuses it, and every connection checks that its own is registered.
+Versions of two DynamoDB tables cannot be compared: newer changes would count as stale and be lost. So the schema step
+registers its source or refuses it, and every connection checks that its source is registered.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pymysql
@@ -14,7 +13,7 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 
 from common.database import SchemaMismatchError
-from common.mysql import errors
+from common.mysql import answers, errors
 from common.mysql.sidecar import SIDECAR
 from common.mysql.sql import literal
 from common.source import Source
@@ -37,7 +36,7 @@ Registered = dict[int, tuple[str, str]]  # table ARN and stream label of each ge
 
 
 class SourceError(SchemaMismatchError):
-    """Changes of this source must not meet the versions that are there; the message says what to do about it."""
+    """Changes of this source must not be compared with the stored versions. The message says what to do."""
 
     title = "wrong source"
 
@@ -49,7 +48,7 @@ class SourceError(SchemaMismatchError):
 def register(connection: Connection[Any], source: Source, label: str) -> str:
     """Register `source` with the label of its stream: "registered", "renewed" for a later label, or "known".
 
-    Raises SourceError, with nothing changed, when versions of this stream could be lower than what was applied.
+    Raises SourceError, with nothing changed, when versions of this stream could be lower than those applied.
     """
     for tries_left in reversed(range(_TRIES)):
         try:
@@ -62,27 +61,27 @@ def register(connection: Connection[Any], source: Source, label: str) -> str:
         except pymysql.MySQLError as error:
             if not tries_left or errors.number(error) not in _LOST_RACE:
                 raise
-            connection.rollback()  # another schema step was faster: see what it has registered
+            connection.rollback()  # another schema step was faster: read what it has registered
         else:
             return answer
     raise AssertionError("the last try answers or raises")
 
 
 def check(connection: Connection[Any], source: Source | None) -> bool:
-    """Whether the server's counts are seen to be right, on a row that is left as it is. False: the caller must probe.
+    """Whether the server counts rows truly, tried on a row that does not change. False: the caller must probe.
 
     The statement commits by itself. A lock on this row that outlived its client would stop every new connection.
 
-    Raises SchemaMismatchError when `source` is not registered, or when rows that are left as they are count as written.
+    Raises SchemaMismatchError when `source` is not registered, or when an unchanged row counts as written.
     """
     where = f"generation = {source.generation} AND table_arn = {literal(source.table_arn)}" if source else "TRUE"
     connection.autocommit(True)
     affected = connection.query(f"UPDATE {SOURCES} SET table_arn = table_arn WHERE {where}")
-    matched = _rows_matched(connection)
+    matched = answers.rows_matched(connection)
     connection.autocommit(False)
     if affected:
         raise SchemaMismatchError(
-            SOURCES, ["a row that is left as it is counts as written: something on the way sets CLIENT_FOUND_ROWS"]
+            SOURCES, ["an unchanged row counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"]
         )
     if source and not (_is_there(connection, where) if matched is None else matched):
         raise SourceError(
@@ -113,7 +112,7 @@ def _register(connection: Connection[Any], source: Source, label: str) -> str:
 
 
 def _registered(connection: Connection[Any]) -> Registered:
-    """Every row, locked: schema steps register one after the other."""
+    """Every row, locked, so that schema steps register one after the other."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT generation, table_arn, stream_label FROM {SOURCES} ORDER BY generation FOR UPDATE")
         return {generation: (table_arn, label) for generation, table_arn, label in cursor.fetchall()}
@@ -144,7 +143,7 @@ def _problem(known: Registered, source: Source, label: str) -> str | None:
 
 
 def _unregistered_problem(connection: Connection[Any], source: Source, label: str) -> str | None:
-    """The sidecar was made before sources were registered: only its versions tell what was applied."""
+    """No source is registered yet: only the sidecar's versions tell what was applied."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT MAX(version) FROM {SIDECAR}")
         highest = str(cursor.fetchall()[0][0] or "")
@@ -156,17 +155,6 @@ def _unregistered_problem(connection: Connection[Any], source: Source, label: st
         f"{SIDECAR} holds versions up to {highest}, so changes of the stream {label} of {source.table_arn} would count"
         f" as stale: give this deployment a database of its own, or set stream_generation to {generation + 1}"
     )
-
-
-def _rows_matched(connection: Connection[Any]) -> int | None:
-    """From `Rows matched: 1  Changed: 0  Warnings: 0`; None where the server gave no such text.
-
-    The driver has no public name for it: https://dev.mysql.com/doc/c-api/8.4/en/mysql-info.html
-    """
-    message = getattr(getattr(connection, "_result", None), "message", None) or b""
-    text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
-    match = re.search(r"Rows matched: (\d+)", text)
-    return int(match[1]) if match else None
 
 
 def _is_there(connection: Connection[Any], where: str) -> bool:

@@ -75,7 +75,7 @@ class _Part(NamedTuple):
 
 
 def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
-    """Create the target, the sidecar and the table of its sources where absent; an existing table is left as it is.
+    """Create the target, the sidecar and the table of sources where absent. An existing table is not changed.
 
     Answers `{"target": "created" | "fits", "sidecar": "created" | "fits"}`.
     Raises SchemaMismatchError naming every reason why an existing table does not fit, before anything is created.
@@ -97,13 +97,13 @@ def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
 
 
 def inspect(connection: Connection[Any], table: Table) -> Target:
-    """The target as the server has it. Read-only. Raises SchemaMismatchError naming every mismatch."""
+    """The target as the server has it. Read-only. Raises SchemaMismatchError, which names every mismatch."""
     _require_fit(connection, table, absent=[])
     return describe(connection, table)
 
 
 def describe(connection: Connection[Any], table: Table) -> Target:
-    """The same without a word on what does not fit. Raises KeyError where the key column is gone."""
+    """The target as the server has it, without a check. Raises KeyError where the key column is gone."""
     columns = _columns(connection, table.name)
     key, keys = columns[table.key.name], _unique_keys(connection, table.name)
     numbered = {name for name, column in columns.items() if column.numbered}
@@ -146,7 +146,9 @@ def _require_fit(connection: Connection[Any], table: Table, absent: list[str]) -
 
 
 def require_true_counts(connection: Connection[Any]) -> None:
-    """By the server's counts the writer knows who has won. A proxy may have set CLIENT_FOUND_ROWS behind our back.
+    """Raises SchemaMismatchError where an unchanged row counts as written: the writer relies on these counts.
+
+    A proxy may set CLIENT_FOUND_ROWS though this client does not.
 
     Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-affected-rows.html
     """
@@ -156,9 +158,7 @@ def require_true_counts(connection: Connection[Any]) -> None:
         counts = [cursor.execute(probe), cursor.execute(probe)]
     connection.rollback()
     if counts != [1, 0]:
-        problem = (
-            "a row that is left as it is counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"
-        )
+        problem = "an unchanged row counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"
         raise SchemaMismatchError(SIDECAR, [problem])
 
 
@@ -370,7 +370,7 @@ _VACANT_CHARACTERS = 16
 
 
 def _vacancy(actual: _Actual) -> str:
-    """With what the column may be filled for a moment, so that another row can take its unique value."""
+    """What may fill the column for a moment, so that another row can take its unique value."""
     if actual.nullable:
         return "null"
     is_text = actual.type in _TEXT_TYPES and (actual.length or 0) >= _VACANT_CHARACTERS

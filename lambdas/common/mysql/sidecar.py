@@ -1,14 +1,23 @@
-"""The sidecar `replication_versions`: one row for each key, with the version that was applied last."""
+"""The sidecar `replication_versions`: one row for each key, with the version that was applied last.
+
+Its row lock serialises writers of the same key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import ER
 
-from common.database import StoredVersion
-from common.mysql.sql import chunks, literal
+from common.changes import Change
+from common.database import Outcome, StoredVersion
+from common.histories import count_loser
+from common.mysql import answers
+from common.mysql.sql import chunks, literal, tuples
 
 SIDECAR = "replication_versions"
 
@@ -39,6 +48,85 @@ READ_TAIL = ") FOR UPDATE"
 UNLOCK_HEAD = f"DELETE FROM {SIDECAR} WHERE version = '' AND item_key IN ("
 
 
+class LockedVersion(NamedTuple):
+    """A row of the sidecar. `new`: this transaction made it, to lock its key."""
+
+    version: str
+    source_time: int
+    new: bool
+
+    def is_older(self, change: Change) -> bool:
+        """A loaded row has the lowest version, and wins where nothing was ever written."""
+        return self.new or change.version > self.version
+
+
+class Sidecar:
+    """The sidecar's statements inside the open transaction of `connection`, of at most `limit` bytes each."""
+
+    def __init__(self, connection: Connection[Any], limit: int) -> None:
+        self.connection, self.limit = connection, limit
+
+    def lock(self, keys: Sequence[str]) -> dict[str, LockedVersion]:
+        """Lock the sorted keys and claim nothing. A key without a row gets one with the lowest version."""
+        token = secrets.randbits(32)
+        for statement, _ in chunks(CLAIM_HEAD, _claims(keys, token), LOCK_TAIL, self.limit):
+            self.connection.query(statement)
+        return {key: LockedVersion(version, at, owner == token) for key, version, at, owner in self._stored(keys)}
+
+    def claim(self, changes: Sequence[Change]) -> None:
+        """Store the versions of changes that are known to be newer, because their keys are locked."""
+        winners, _ = self.take(changes, Outcome()) if changes else ([], None)
+        if len(winners) != len(changes):
+            raise changed_meanwhile()
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Delete the rows that `lock()` made."""
+        for statement, _ in chunks(UNLOCK_HEAD, list(map(literal, keys)), ")", self.limit):
+            self.connection.query(statement)
+
+    def take(self, changes: Sequence[Change], outcome: Outcome) -> tuple[list[Change], bool | None]:
+        """Claim the version of every change that is newer than the stored one; the others have lost.
+
+        The winners, and whether the sidecar knew all of their keys or none of them; None for some.
+        """
+        # 32 bits are enough: a redelivery that meets an equal token by chance is only written again.
+        token = secrets.randbits(32)
+        keys, versions, rows, source_times, *_ = zip(*changes, strict=True)
+        deleted = [int(row is None) for row in rows]
+        claims = tuples((keys, deleted, source_times, [token] * len(keys), versions))
+        winners: list[Change] = []
+        inserted = changed = 0
+        for statement, part in chunks(CLAIM_HEAD, claims, CLAIM_TAIL, self.limit):
+            claimed = changes[part]
+            affected = self.connection.query(statement)
+            counted = answers.upserted(affected, len(claimed), answers.info(self.connection))
+            if counted and sum(counted) == len(claimed):
+                winners += claimed
+            else:
+                winners += self._read_back(claimed, token, outcome)
+            inserted, changed = (inserted + counted[0], changed + counted[1]) if counted else (1, 1)
+        return winners, None if inserted and changed else not inserted
+
+    def _read_back(self, changes: Sequence[Change], token: int, outcome: Outcome) -> list[Change]:
+        """The winners among `changes`. Counts the losers, and parks those that the clock contradicts."""
+        stored = {key: (version, at, who) for key, version, at, who in self._stored([c.key for c in changes])}
+        winners = []
+        for change in changes:
+            version, source_time, winner = stored[change.key]
+            if winner == token and version == change.version:
+                winners.append(change)
+            else:
+                count_loser(change, StoredVersion(version, source_time), outcome)
+        return winners
+
+    def _stored(self, keys: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
+        """(key, version, source time, token)"""
+        with self.connection.cursor() as cursor:
+            for statement, _ in chunks(READ_HEAD, list(map(literal, keys)), READ_TAIL, self.limit):
+                cursor.execute(statement)
+                yield from cursor.fetchall()
+
+
 def stored_versions(connection: Connection[Any], keys: Iterable[str], limit: int) -> dict[str, StoredVersion]:
     """What the sidecar holds of those of `keys` that it knows. Locks nothing. `limit` bounds a statement, in bytes."""
     found: dict[str, StoredVersion] = {}
@@ -48,3 +136,13 @@ def stored_versions(connection: Connection[Any], keys: Iterable[str], limit: int
             cursor.execute(statement)
             found.update((key, StoredVersion(version, at)) for key, version, at in cursor.fetchall())
     return found
+
+
+def changed_meanwhile() -> pymysql.OperationalError:
+    """Somebody else inserted or deleted rows of these keys: the whole transaction is to be tried again."""
+    return pymysql.OperationalError(ER.LOCK_DEADLOCK, "rows of the target appeared or vanished while it was written")
+
+
+def _claims(keys: Sequence[str], token: int) -> list[str]:
+    zeros = [0] * len(keys)
+    return tuples((keys, zeros, zeros, [token] * len(keys), [""] * len(keys)))

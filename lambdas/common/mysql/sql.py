@@ -19,7 +19,7 @@ _must_escape = re.compile(f"[{re.escape(_SPECIAL)}]").search
 
 
 def literal(value: Value) -> str:
-    """The SQL literal of `value`. Assumes backslash escapes are on, as the writer's sql_mode has them."""
+    """The SQL literal of `value`. Backslash escapes must be on, as in the writer's sql_mode."""
     if isinstance(value, str):
         return f"'{escape_string(value)}'" if _must_escape(value) else f"'{value}'"
     if value is None:
@@ -30,10 +30,10 @@ def literal(value: Value) -> str:
 
 
 def tuples(columns: Iterable[Sequence[Value]]) -> list[str]:
-    """`(literal,literal,...)` of each row that `columns` hold side by side.
+    """`(literal,literal,...)` of each row; `columns` hold the rows side by side.
 
-    A column at a time, as most need no more than quotes, which one look at the whole column tells: a third of the
-    time that `literal()` of every value takes.
+    Most columns only need quotes, and one check of the whole column finds that out. This takes a third of the time of
+    `literal()` for every value.
     """
     printed = list(map(_printed, columns))
     pattern = f"({','.join(slot for slot, _ in printed)})"
@@ -53,13 +53,14 @@ def _printed(column: Sequence[Value]) -> tuple[str, Sequence[Value]]:
 
 
 def _is_plain(text: str) -> bool:
-    """What `_must_escape` tells, faster for long texts: seven searches for a character beat one for a class."""
+    """The opposite of `_must_escape`, faster for long texts: seven character searches beat one character class."""
     return not any(character in text for character in _SPECIAL)
 
 
 def chunks(head: str, items: Sequence[str], tail: str, limit: int, separator: str = ",") -> Iterator[tuple[str, slice]]:
-    """Statements `head items tail` of at most `limit` UTF-8 bytes (more only for a single item that is
-    larger by itself), each with the slice of `items` it holds.
+    """Statements `head items tail` of at most `limit` UTF-8 bytes, each with the slice of `items` that it holds.
+
+    Only a statement of a single item may be larger.
     """
     if not items:
         return

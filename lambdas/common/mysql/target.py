@@ -1,8 +1,8 @@
 """The target table as a server has it, and the statements that write it.
 
-No statement here can reach the row of another key, whatever unique keys, triggers or collations the table has or
-gets under an open connection: rows are inserted without any `ON DUPLICATE KEY`, and changed and deleted by a join on
-the exact key. Which rows exist is a guess that the server's answer confirms; see apply.py.
+No statement here can reach the row of another key, whatever unique keys, triggers or collations the table has or gets
+under an open connection. Rows are inserted without `ON DUPLICATE KEY`, and updated and deleted by a join on the exact
+key. Which rows exist is a guess that the server's answer confirms: see apply.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rejection(NamedTuple):
 
 
 class UniqueKey(NamedTuple):
-    """A unique key besides the one on the key column. `lengths` has the characters of a prefix key, else None."""
+    """A unique key other than the one on the key column. `lengths` has the characters of a prefix key, else None."""
 
     name: str
     columns: tuple[str, ...]
@@ -45,7 +45,7 @@ class UniqueKey(NamedTuple):
         return "(expression)" not in self.columns
 
     def values(self, row: dict[str, Any]) -> unique.Values | None:
-        """What a row holds of it, in a form that can be compared."""
+        """The values of `row` under this key, in a form that can be compared."""
         return unique.comparable((row[name] for name in self.columns), self.lengths)
 
 
@@ -75,15 +75,15 @@ class ValueCheck:
 class Target:
     """A mapped table as a server has it.
 
-    `charset` and `collation` are the key column's. `own_keys` names the unique keys on the key column alone,
-    `numbered_keys` those of an AUTO_INCREMENT column;
-    `checks` find values that the server would change without a word, `limits` those that it would refuse;
-    `vacant` says with what a column may be filled to free its unique value for a moment: "null", "text" or nothing.
-    `is_plain` says that the table looks like one that the schema step makes: nothing but mapped columns under their own
-    primary key, and no trigger. What a trigger does to the key of a row is looked at on all others.
-    `packet_bytes` is what the server takes at once, its max_allowed_packet; `statement_bytes` bounds a statement where
-    the operator has set no size. `row_word` goes before each row of a
-    table value constructor, which MySQL wants and MariaDB does not know.
+    - `charset` and `collation` are the key column's.
+    - `own_keys` names the unique keys on the key column alone, `numbered_keys` those of an AUTO_INCREMENT column.
+    - `checks` find values that the server would change silently, `limits` those that it would refuse.
+    - `vacant` says what may fill a column to free its unique value for a moment: "null", "text" or nothing.
+    - `packet_bytes` is the server's max_allowed_packet. `statement_bytes` bounds a statement where the operator has
+      set no size.
+    - `row_word` goes before each row of a table value constructor: MySQL requires it, MariaDB does not know it.
+    - `is_plain`: the table looks as if the schema step had made it, with mapped columns under their own primary key and
+      no trigger. On any other table, the keys of written rows are checked, because a trigger may change them.
     """
 
     table: Table
@@ -153,24 +153,24 @@ class Target:
 
     @cached_property
     def plain_keys(self) -> list[UniqueKey]:
-        """Those over which rows of different keys can clash, as far as their values can be read."""
+        """The unique keys over which rows of different keys can clash and whose values can be read."""
         return [key for key in self.other_unique_keys if key.is_plain and self.table.key.name not in key.columns]
 
     @cached_property
     def vacating(self) -> list[tuple[str, str]]:
-        """A column of each other unique key that can be filled so that the row lets go of its value, and with what."""
+        """One column of each other unique key that can be filled to free the row's value, and with what."""
         vacant = dict(self.vacant)
         chosen = (next((name for name in key.columns if name in vacant), None) for key in self.plain_keys)
         return [(name, vacant[name]) for name in dict.fromkeys(chosen) if name]
 
     def found(self, columns: list[str]) -> tuple[str, str]:
-        """Head and tail of a statement that reads the key and `columns` of rows. It locks nothing."""
+        """Head and tail of a statement that reads the key and `columns` of rows. Locks nothing."""
         names = ", ".join(f"`{name}`" for name in [self.table.key.name, *columns])
         return f"SELECT {names} FROM `{self.table.name}` WHERE `{self.table.key.name}` IN (", ")"
 
     @cached_property
     def digest(self) -> tuple[str, str]:
-        """Head and tail of a statement that counts the rows of keys and sums the keys up."""
+        """Head and tail of a statement that counts the rows of keys and makes a checksum of the keys."""
         key = f"`{self.table.key.name}`"
         return (
             f"SELECT COUNT(*), BIT_XOR(CRC32(CONVERT({key} USING utf8mb4))) FROM `{self.table.name}` WHERE {key} IN (",
@@ -178,9 +178,9 @@ class Target:
         )
 
     def refusal(self, row: Row, *, foresee: bool = False) -> Rejection | None:
-        """Why `row` must not be sent, as the server would store something else without saying so.
+        """Why `row` must not be sent: the server would silently store something else.
 
-        With `foresee` also what the server would refuse, as far as the columns' types tell: that costs no round trip.
+        With `foresee`, also why the server would refuse it, as far as the columns' types tell. This saves round trips.
         """
         for check in (*self.checks, *self.limits) if foresee else self.checks:
             if not check.fits(row[check.index]):
@@ -188,9 +188,9 @@ class Target:
         return None
 
     def rejection(self, error: pymysql.MySQLError) -> Rejection | None:
-        """The server's reason to refuse a row: error name, column and unique key, but no value.
+        """Why the server refused a row: error name, column and unique key, but no value.
 
-        None for an error that is not about a row: the database, the path to it, configuration or schema.
+        None for an error that is not about a row.
         """
         rule, errno, message = errors.rule(error), errors.number(error), str(error.args[-1])
         if errno == ER.DUP_ENTRY:
@@ -208,14 +208,14 @@ class Target:
     def _clash(self, message: str, hint: str) -> Rejection:
         name = _clashing_key(message)
         if name in self.numbered_keys:  # MySQL proposes the last number again and again
-            reason = f"the number that the server gives a new row is taken in {name}"
+            reason = f"the AUTO_INCREMENT number of the new row is taken in {name}"
             return Rejection(reason, errors.EXHAUSTED.hint, ER.DUP_ENTRY, Kind.DEFERRED)
-        what = "its key, but for upper and lower case or blanks" if name in self.own_keys else name
+        what = "its key, except for upper and lower case or blanks" if name in self.own_keys else name
         return Rejection(f"another row holds the same value of {what}", hint, ER.DUP_ENTRY, Kind.DEFERRED)
 
 
 MOVED = Rejection(
-    "the row is not there under its key after it was written: a trigger changes the key",
+    "a trigger changes the key of the row: it does not exist under its key after it was written",
     "change the trigger, then retry the record",
     None,
     Kind.POISON,
@@ -227,7 +227,7 @@ _NAMES = {number: name for name, number in vars(ER).items() if isinstance(number
 def _clashing_key(message: str) -> str:
     """`Duplicate entry '...' for key 'name'`, in MySQL 8 'table.name'; the value before it may hold anything.
 
-    So may the whole text that a trigger signals.
+    The whole text that a trigger signals may hold anything, too.
     """
     _, found, name = message.rpartition(" for key ")
     return name.strip("'`\"").rpartition(".")[2] if found else "a unique key"

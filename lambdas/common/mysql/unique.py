@@ -1,9 +1,8 @@
-"""In which order rows that take each other's unique values can be written. Pure.
+"""The order in which rows that take each other's unique values can be written. Pure.
 
-The server checks a unique key after each row. A row that wants the value of another one must be written after it; rows
-that want each other's values in a circle cannot be written one by one, unless one of them lets go of its value first.
-This only plans: what a collation takes for equal may differ from what is taken for it here, and then the server
-refuses the row.
+The server checks a unique key after each row. So a row that wants the value of another row is written after it. Rows
+that want each other's values form a cycle, and one of them must give up its value first. This is only a plan: a
+collation may take more values for equal than this module does, and then the server refuses the row.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Values = tuple[Any, ...]
 
 
 class Move(NamedTuple):
-    """A row that is there, what it holds of each unique key, and what it is to hold. None holds nothing."""
+    """An existing row: the values that it holds of each unique key, and those that it wants. None holds nothing."""
 
     key: str
     held: tuple[Values | None, ...]
@@ -27,8 +26,8 @@ class Move(NamedTuple):
 
 
 @dataclass
-class Knot:
-    """Rows that wait for each other: `vacate` has to let go of its values first, then `order` goes through."""
+class Cycle:
+    """Rows that wait for each other. Those in `vacate` give up their values first, then `order` can be written."""
 
     vacate: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
@@ -36,27 +35,27 @@ class Knot:
 
 @dataclass
 class Plan:
-    """`free` goes through in its order; then each knot, independent of the others."""
+    """`free` is written in its order, then each of the cycles, which are independent."""
 
     free: list[str]
-    knots: list[Knot]
+    cycles: list[Cycle]
 
 
 def plan(moves: Sequence[Move]) -> Plan:
-    """Takes time in proportion to the number of rows."""
+    """The plan for `moves`, in time proportional to their number."""
     waits = _waits(moves)
     waiters: dict[str, list[str]] = {key: [] for key in waits}
     for key, others in waits.items():
         for other in others:
             waiters[other].append(key)
-    free = _go(deque(key for key in waits if not waits[key]), waits, waiters)
+    free = _release(deque(key for key in waits if not waits[key]), waits, waiters)
     for key in free:
         del waits[key]
-    return Plan(free, [_untie(part, waits, waiters) for part in _parts(waits, waiters)])
+    return Plan(free, [_break(part, waits, waiters) for part in _parts(waits, waiters)])
 
 
 def comparable(values: Iterable[Any], lengths: Iterable[int | None]) -> Values | None:
-    """Values of a unique key in a form that is equal where most collations take them for equal; None holds nothing."""
+    """Values of a unique key, folded so that they are equal where most collations say so. None holds nothing."""
     folded = tuple(map(_fold, values, lengths))
     return None if any(value is None for value in folded) else folded
 
@@ -71,7 +70,7 @@ def _fold(value: Any, length: int | None) -> Any:
 
 
 def _waits(moves: Sequence[Move]) -> dict[str, set[str]]:
-    """For each row the others whose values it wants."""
+    """For each row, the other rows whose values it wants."""
     holders: list[dict[Values, str]] = [{} for _ in moves[0].held] if moves else []
     for move in moves:
         for holder, held in zip(holders, move.held, strict=True):
@@ -84,18 +83,18 @@ def _waits(moves: Sequence[Move]) -> dict[str, set[str]]:
     return waits
 
 
-def _go(ready: deque[str], waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> list[str]:
-    """The rows that are ready, and those that become so."""
+def _release(ready: deque[str], waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> list[str]:
+    """The ready rows, and those that become ready, in order."""
     order = []
     while ready:
         key = ready.popleft()
         order.append(key)
-        ready += _let_go(key, waits, waiters)
+        ready += _give_up(key, waits, waiters)
     return order
 
 
-def _let_go(key: str, waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> list[str]:
-    """Those that wait for nothing, now that `key` has left its value."""
+def _give_up(key: str, waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> list[str]:
+    """The rows that wait for nothing any more, now that `key` has given up its value."""
     ready = []
     for waiter in waiters[key]:
         if key in waits.get(waiter, ()):
@@ -106,7 +105,7 @@ def _let_go(key: str, waits: dict[str, set[str]], waiters: dict[str, list[str]])
 
 
 def _parts(waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> list[list[str]]:
-    """The rows that still wait, those together that have to do with each other."""
+    """The rows that still wait, grouped by connected component."""
     parts, seen = [], set()
     for start in waits:
         if start in seen:
@@ -123,23 +122,23 @@ def _parts(waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> list[li
     return parts
 
 
-def _untie(part: list[str], waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> Knot:
-    knot, left = Knot(), deque(part)
+def _break(part: list[str], waits: dict[str, set[str]], waiters: dict[str, list[str]]) -> Cycle:
+    cycle, left = Cycle(), deque(part)
     done: set[str] = set()
     while left:
         if left[0] in done:
             left.popleft()
             continue
-        vacated = _on_a_circle(left[0], waits)
-        knot.vacate.append(vacated)
-        ordered = _go(deque(_let_go(vacated, waits, waiters)), waits, waiters)
-        knot.order += ordered
+        vacated = _on_a_cycle(left[0], waits)
+        cycle.vacate.append(vacated)
+        ordered = _release(deque(_give_up(vacated, waits, waiters)), waits, waiters)
+        cycle.order += ordered
         done.update(ordered)
-    return knot
+    return cycle
 
 
-def _on_a_circle(start: str, waits: dict[str, set[str]]) -> str:
-    """Everything that still waits does so, in the end, for a circle."""
+def _on_a_cycle(start: str, waits: dict[str, set[str]]) -> str:
+    """A row of the cycle that `start` waits for, directly or through others."""
     seen: set[str] = set()
     key = start
     while key not in seen:

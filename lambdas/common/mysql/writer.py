@@ -1,14 +1,12 @@
-"""Sends the statements of one transaction and reads the server's answers."""
+"""Sends the statements of one transaction on the target, and corrects what the server's answers contradict."""
 
 from __future__ import annotations
 
-import re
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import xor
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 import pymysql
@@ -16,45 +14,32 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT, ER
 
 from common.changes import Change
-from common.database import Outcome, SchemaMismatchError, StoredVersion, Verdict
-from common.histories import count_loser
-from common.mysql import errors, schema
-from common.mysql.sidecar import CLAIM_HEAD, CLAIM_TAIL, LOCK_TAIL, READ_HEAD, READ_TAIL, UNLOCK_HEAD
+from common.database import Outcome, SchemaMismatchError, Verdict
+from common.mysql import answers, errors, schema
+from common.mysql.sidecar import Sidecar, changed_meanwhile
 from common.mysql.sql import chunks, literal, tuples
 from common.mysql.target import Rejection, Target
 
 _PACKET_OVERHEAD = 16
 _AT_ONCE = 16
-# An insert of a row that is there may meet its key, or ask for a number where none is left.
+# An insert of a row that exists may meet its key, or ask for an AUTO_INCREMENT number where none is left.
 _PERHAPS_THERE = (ER.DUP_ENTRY, 167, 1467)
 
 
 class RefusedError(Exception):
-    """Some row of the batch is refused; sift.py tells which."""
+    """Some row of the batch is refused. isolate.py finds out which."""
 
 
 class PartError(Exception):
-    """The server refused a statement with `cause`; the `done` ones before it went through, no later one was run."""
+    """The server refused a statement with `cause`. It ran the `done` statements before it, and none after it."""
 
     def __init__(self, done: int, cause: pymysql.MySQLError) -> None:
         self.done, self.cause = done, cause
 
 
-class Stored(NamedTuple):
-    """A row of the sidecar. `new`: this transaction made it, to lock its key."""
-
-    version: str
-    source_time: int
-    new: bool
-
-    def is_older(self, change: Change) -> bool:
-        """A loaded row has the lowest version, and wins where nothing was ever written."""
-        return self.new or change.version > self.version
-
-
 @dataclass(frozen=True)
 class Statement:
-    """A kind of statement for `changes`: `sizes` are the bytes of each one's text, `fixed` those of the rest.
+    """A kind of statement for `changes`. `sizes` has the bytes of each change's text, `fixed` those of the rest.
 
     `send` sends parts of `changes`, each as a statement, in one round trip of at most `limit` bytes. Raises PartError.
     """
@@ -72,21 +57,22 @@ class Writer:
     def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int | None) -> None:
         self.connection, self.target = connection, target
         self.limit = min(statement_bytes or target.statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
+        self.sidecar = Sidecar(connection, self.limit)
         self._inspected = False
         # How many statements may go in one round trip.
         self.at_once = _AT_ONCE if connection.client_flag & CLIENT.MULTI_STATEMENTS else 1
 
     def write(self, changes: Sequence[Change]) -> Outcome:
-        """Claim the versions of `changes`, sorted by key, and write the rows of those that are newer.
+        """Claim the versions of `changes`, which are sorted by key, and write the rows of the winners.
 
-        Deletes come first, as they free unique values. Raises RefusedError.
+        Deletes come first, because they free unique values. Raises RefusedError.
         """
         outcome = Outcome()
         if not changes:
             return outcome
         if self.target.checks and any(map(self.refusal, changes)):
             raise RefusedError
-        winners, known = self._claim(changes, outcome)
+        winners, known = self.sidecar.take(changes, outcome)
         deletes = [change for change in winners if change.row is None]
         upserts = [change for change in winners if change.row is not None]
         try:
@@ -103,7 +89,7 @@ class Writer:
         return outcome
 
     def refusal(self, change: Change, *, foresee: bool = False) -> Rejection | None:
-        """Why a row must not be sent, or, with `foresee`, need not be."""
+        """Why a row must not be sent. With `foresee`, also why the server would refuse it."""
         return self.target.refusal(change.row, foresee=foresee) if change.row is not None else None
 
     def _upsert(self, changes: Sequence[Change], known: bool | None) -> None:
@@ -122,17 +108,17 @@ class Writer:
             self._send(statement)
 
     def update(self, changes: Sequence[Change]) -> list[Change]:
-        """Change the rows that are there; gives back the changes whose rows are not."""
+        """Change the existing rows. Returns the changes whose rows do not exist."""
         missing: list[Change] = []
         for statement, part in chunks(self.target.update_head, self.rows(changes), self.target.update_tail, self.limit):
             self._send(statement)
-            given, matched = changes[part], self._matched()
+            given, matched = changes[part], answers.rows_matched(self.connection)
             if matched != len(given):
                 missing += self._missing(given, matched)
         return missing
 
     def insert(self, changes: Sequence[Change]) -> None:
-        """Rows that turn out to be there are changed instead."""
+        """Insert new rows. A row that turns out to exist is changed instead."""
         for statement, part in chunks(self.target.insert_head, self.rows(changes), self.target.insert_tail, self.limit):
             try:
                 self._send(statement)
@@ -143,17 +129,17 @@ class Writer:
                 if not there:
                     raise
                 if self.update([change for change in changes[part] if change.key in there]):
-                    raise _changed_meanwhile() from None
+                    raise changed_meanwhile() from None
                 self.insert([change for change in changes[part] if change.key not in there])
 
-    # The same for a search of the rows that are refused: which rows are there is known, nothing is corrected.
+    # The same for isolate.py, which knows the existing rows: nothing is corrected.
 
     def deletes(self, changes: Sequence[Change]) -> Statement:
         texts = [f"{self.target.row_word}({literal(change.key)})" for change in changes]
         return self._statement(changes, texts, self.target.delete_head, self.target.delete_tail)
 
     def updates(self, changes: Sequence[Change]) -> Statement:
-        """Their rows are there: one that is not has vanished since they were looked up."""
+        """Updates of existing rows. One that is missing was deleted since they were read."""
         head, tail = self.target.update_head, self.target.update_tail
         return self._statement(changes, self.rows(changes), head, tail, is_update=True)
 
@@ -169,18 +155,18 @@ class Writer:
             statements = [f"{head}{','.join(text_of[change.key] for change in part)}{tail}" for part in parts]
             for part, matched in zip(parts, self._send_together(statements), strict=True):
                 if is_update and matched != len(part) and (matched is not None or self._missing(part, None)):
-                    raise _changed_meanwhile()
+                    raise changed_meanwhile()
 
         sizes = [len(text.encode()) + 1 for text in texts]
         return Statement(changes, sizes, len(head.encode()) + len(tail.encode()) + 1, self.limit, send)
 
     def _send_together(self, statements: Sequence[str]) -> list[int | None]:
-        """How many rows each one met.
+        """How many rows each of the statements met.
 
         Raises PartError, or SchemaMismatchError where the server has changed a value to make it fit.
         """
         matched: list[int | None] = []
-        is_warned = False
+        warned = False
         try:
             for i, statement in enumerate(statements):
                 self._require_packet_room(statement)
@@ -188,23 +174,23 @@ class Writer:
                     self.connection.query(";".join(statements))
                 else:
                     self.connection.next_result()
-                matched.append(self._matched())
-                is_warned = is_warned or bool(self._result.warning_count)
+                matched.append(answers.rows_matched(self.connection))
+                warned = warned or answers.is_warned(self.connection)
         except pymysql.MySQLError as error:
             raise PartError(len(matched), error) from None
-        if is_warned and not self._inspected:
+        if warned and not self._inspected:
             schema.inspect(self.connection, self.target.table)
             self._inspected = True
         return matched
 
     def moved(self, changes: Sequence[Change]) -> set[str]:
-        """Keys whose rows were written and are not there: a trigger has changed the key."""
-        if self.target.is_plain or self._are_there(changes):
+        """Keys whose rows were written and do not exist: a trigger changed the key."""
+        if self.target.is_plain or self._all_exist(changes):
             return set()
         return {change.key for change in changes} - self.found(changes).keys()
 
-    def _are_there(self, changes: Sequence[Change]) -> bool:
-        """Whether the rows of all keys are there, by their number and a sum of their keys."""
+    def _all_exist(self, changes: Sequence[Change]) -> bool:
+        """Whether the rows of all keys exist, by their number and a checksum of their keys."""
         head, tail = self.target.digest
         with self.connection.cursor() as cursor:
             for statement, part in chunks(head, [literal(change.key) for change in changes], tail, self.limit):
@@ -225,7 +211,7 @@ class Writer:
         return read_rows(self.connection, self.target, keys, columns, self.limit)
 
     def patch(self, columns: list[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Set `columns` of rows that are there; a row is its key and their values."""
+        """Set `columns` of existing rows. Each of `rows` is a key and their values."""
         head, tail = self.target.patch(columns)
         for statement, _ in chunks(
             head, [self.target.row_word + text for text in tuples(zip(*rows, strict=True))], tail, self.limit
@@ -238,20 +224,21 @@ class Writer:
         if matched is not None and matched > len(changes):
             raise SchemaMismatchError(self.target.table.name, ["several of its rows have the same key"])
         if matched is not None and matched != len(changes) - len(missing):
-            raise _changed_meanwhile()
+            raise changed_meanwhile()
         return missing
 
     def _send(self, statement: str) -> None:
-        """Raises pymysql.MySQLError, or SchemaMismatchError where the server has made a value fit."""
+        """Raises pymysql.MySQLError, or SchemaMismatchError where the server has changed a value to make it fit."""
         self._require_packet_room(statement)
         self.connection.query(statement)
-        if getattr(self._result, "warning_count", 0) and not self._inspected:
+        if answers.is_warned(self.connection) and not self._inspected:
             self._look_at_warnings()
 
     def _look_at_warnings(self) -> None:
-        """A value that was rounded to fit gives a note and no error: the column was altered under the connection.
+        """Raises SchemaMismatchError where a warning comes from a column that no longer fits.
 
-        A legacy trigger may give notes of its own, so that the table itself must tell. Raises SchemaMismatchError.
+        A value that is rounded gives a note and no error, where the column was altered under the connection. A legacy
+        trigger may give notes as well, so the table itself is inspected.
         """
         with self.connection.cursor() as cursor:
             cursor.execute("SHOW WARNINGS")
@@ -261,15 +248,15 @@ class Writer:
             self._inspected = True
 
     def _require_packet_room(self, statement: str) -> None:
-        """As the server would, but it cuts the connection too, which looks like an outage that never ends."""
+        """Raise what the server would. The server would also close the connection, which looks like an outage."""
         room = self.target.packet_bytes - _PACKET_OVERHEAD
         if len(statement) > room // 4 and len(statement.encode()) > room:
             raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, "a row is larger than max_allowed_packet")
 
     def release(self, savepoint: str) -> None:
-        """Raises the error of a lost transaction where the server has rolled it back with a statement that it refused.
+        """Release a savepoint. Raises a deadlock error where the savepoint is gone.
 
-        What went through before is gone then, though only one row was refused.
+        Then the server rolled back the whole transaction when it refused a row.
         """
         try:
             self.connection.query(f"RELEASE SAVEPOINT {savepoint}")
@@ -277,84 +264,6 @@ class Writer:
             if errors.number(error) != ER.SP_DOES_NOT_EXIST:
                 raise
             raise pymysql.OperationalError(ER.LOCK_DEADLOCK, "the server rolled back the transaction") from None
-
-    # The sidecar
-
-    def lock(self, keys: Sequence[str]) -> dict[str, Stored]:
-        """Lock the sorted keys and claim nothing: what is stored of each; a new row has the lowest version."""
-        token = secrets.randbits(32)
-        for statement, _ in chunks(CLAIM_HEAD, _claims(keys, token), LOCK_TAIL, self.limit):
-            self.connection.query(statement)
-        return {key: Stored(version, at, who == token) for key, version, at, who in self._stored(keys)}
-
-    def claim(self, changes: Sequence[Change]) -> None:
-        """Store the versions of changes that are known to be newer, as their keys are locked."""
-        winners, _ = self._claim(changes, Outcome()) if changes else ([], None)
-        if len(winners) != len(changes):
-            raise _changed_meanwhile()
-
-    def forget(self, keys: Sequence[str]) -> None:
-        """Remove the rows that locking has made."""
-        for statement, _ in chunks(UNLOCK_HEAD, list(map(literal, keys)), ")", self.limit):
-            self.connection.query(statement)
-
-    def _claim(self, changes: Sequence[Change], outcome: Outcome) -> tuple[list[Change], bool | None]:
-        """Take the version of every key that is newer than what the sidecar holds; the rest has lost.
-
-        Also whether the sidecar knew all of the winners' keys, or none of them; None for some.
-        """
-        # 32 bits are plenty: a redelivery that met an equal token by chance would be written again, no more.
-        token = secrets.randbits(32)
-        keys, versions, rows, source_times, *_ = zip(*changes, strict=True)
-        deleted = [int(row is None) for row in rows]
-        claims = tuples((keys, deleted, source_times, [token] * len(keys), versions))
-        winners: list[Change] = []
-        inserted = changed = 0
-        for statement, part in chunks(CLAIM_HEAD, claims, CLAIM_TAIL, self.limit):
-            claimed = changes[part]
-            affected = self.connection.query(statement)
-            counted = counts(affected, len(claimed), self._info())
-            if counted and sum(counted) == len(claimed):
-                winners += claimed
-            else:
-                winners += self._read_back(claimed, token, outcome)
-            inserted, changed = (inserted + counted[0], changed + counted[1]) if counted else (1, 1)
-        return winners, None if inserted and changed else not inserted
-
-    def _read_back(self, changes: Sequence[Change], token: int, outcome: Outcome) -> list[Change]:
-        """The winners among `changes`; counts the redelivered and the stale, parks what trips the clock."""
-        stored = {key: (version, at, who) for key, version, at, who in self._stored([c.key for c in changes])}
-        winners = []
-        for change in changes:
-            version, source_time, winner = stored[change.key]
-            if winner == token and version == change.version:
-                winners.append(change)
-            else:
-                count_loser(change, StoredVersion(version, source_time), outcome)
-        return winners
-
-    def _stored(self, keys: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
-        """(key, version, source time, token)"""
-        with self.connection.cursor() as cursor:
-            for statement, _ in chunks(READ_HEAD, list(map(literal, keys)), READ_TAIL, self.limit):
-                cursor.execute(statement)
-                yield from cursor.fetchall()
-
-    # The server's answer. The driver has no public name for it.
-
-    @property
-    def _result(self) -> Any:
-        return getattr(self.connection, "_result", None)
-
-    def _info(self) -> str:
-        """`Records: 3  Duplicates: 1  Warnings: 0`, or nothing for one inserted row."""
-        message = getattr(self._result, "message", None) or b""
-        return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
-
-    def _matched(self) -> int | None:
-        """How many rows an update met, changed or not; None where nobody says so."""
-        match = re.search(r"Rows matched: (\d+)", self._info())
-        return int(match[1]) if match else None
 
 
 def read_rows(
@@ -369,25 +278,3 @@ def read_rows(
             cursor.execute(statement)
             found.update((key, tuple(values)) for key, *values in cursor.fetchall() if key in asked)
     return found
-
-
-def _claims(keys: Sequence[str], token: int) -> list[str]:
-    nothing = [0] * len(keys)
-    return tuples((keys, nothing, nothing, [token] * len(keys), [""] * len(keys)))
-
-
-def counts(affected: int, rows: int, info: str) -> tuple[int, int] | None:
-    """How many rows of a claim were inserted and how many changed, by the server's own count; None without one.
-
-    An insert affects one row, a change two, a loser none, and `Duplicates` counts the changes. One row has no info.
-    Source: sql/sql_insert.cc; https://dev.mysql.com/doc/c-api/8.4/en/mysql-info.html
-    """
-    if rows == 1:
-        return int(affected == 1), int(affected > 1)
-    match = re.search(r"Duplicates: (\d+)", info)
-    return (affected - 2 * int(match[1]), int(match[1])) if match else None
-
-
-def _changed_meanwhile() -> pymysql.OperationalError:
-    """Somebody else has inserted or deleted rows of these keys: the transaction is to be tried again as a whole."""
-    return pymysql.OperationalError(ER.LOCK_DEADLOCK, "rows of the target appeared or vanished while it was written")

@@ -122,14 +122,15 @@ def test_a_refused_certificate_stops_as_no_retry_mends_it():
         assert "certificate" in rule(error).hint
 
 
-def test_a_connection_refused_holds_though_the_driver_wraps_it_alike():
+def test_a_refused_connection_holds():
+    """The driver wraps it like a refused certificate."""
     wrapped = pymysql.err.OperationalError(2003, "Can't connect to MySQL server on 'db'")
     wrapped.original_exception = ConnectionRefusedError(111, "refused")
 
     assert rule(wrapped).verdict is Verdict.HOLD
 
 
-def test_a_database_error_says_what_happened_and_what_to_do_but_no_value():
+def test_a_database_error_says_what_to_do_and_no_value():
     cause = pymysql.err.OperationalError(1205, "Lock wait timeout on row 'order-4711'")
 
     error = database_error("applying 3 changes", cause)

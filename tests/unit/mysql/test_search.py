@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.changes import Change
-from common.mysql.sift import _row_number, _Search
+from common.mysql.search import Search, row_number
 from common.mysql.writer import PartError, Statement
 
 FIXED = 100
@@ -37,21 +37,21 @@ class Server:
 def searched(rows: int, server: Server, at_once: int, limit: int) -> tuple[list[str], list[str]]:
     """Keys that went through, and those that were refused."""
     changes = [Change(f"k{i:04}", "1", (), 0, {}) for i in range(rows)]
-    search = _Search(Statement(changes, [10] * rows, FIXED, limit, server.send), at_once)
+    search = Search(Statement(changes, [10] * rows, FIXED, limit, server.send), at_once)
     through: list[str] = []
     refused: list[str] = []
     while parts := search.parts():
         bad: Sequence[Change] = ()
-        row_number = None
+        row = None
         try:
             server.send(parts)
         except PartError as error:
-            row_number = _row_number(error.cause)
+            row = row_number(error.cause)
             parts, bad = parts[: error.done], parts[error.done]
             if len(bad) == 1:
                 refused.append(bad[0].key)
         through += [change.key for part in parts for change in part]
-        search.note(sum(map(len, parts)), len(bad), row_number)
+        search.note(sum(map(len, parts)), len(bad), row)
     return through, refused
 
 

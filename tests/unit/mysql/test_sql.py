@@ -59,9 +59,10 @@ def test_no_text_ends_its_literal_early(value: str):
 
 
 @given(items, st.text(max_size=10), st.text(max_size=10), st.integers(1, 200), separators)
-def test_chunks_hold_all_items_once_in_order_and_within_the_limit(
+def test_chunks_hold_all_items_once_within_the_limit(
     items: list[str], head: str, tail: str, limit: int, separator: str
 ):
+    """In their order."""
     parts = list(chunks(head, items, tail, limit, separator))
 
     assert [item for _, part in parts for item in items[part]] == items

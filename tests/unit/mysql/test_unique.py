@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.mysql.unique import Knot, Move, Plan, comparable, plan
+from common.mysql.unique import Cycle, Move, Plan, comparable, plan
 
 
 def move(key: str, held: Any, wanted: Any) -> Move:
@@ -34,22 +34,22 @@ def test_nothing_is_held_by_null():
     assert plan([move("a", None, None), move("b", None, 1), move("c", 1, None)]) == Plan(["a", "c", "b"], [])
 
 
-def test_a_swap_is_a_knot():
-    assert plan([move("a", 1, 2), move("b", 2, 1)]) == Plan([], [Knot(["a"], ["b", "a"])])
+def test_a_swap_is_a_cycle():
+    assert plan([move("a", 1, 2), move("b", 2, 1)]) == Plan([], [Cycle(["a"], ["b", "a"])])
 
 
-def test_circles_that_have_nothing_to_do_with_each_other_are_knots():
+def test_independent_cycles_are_planned_apart():
     made = plan([move("a", 1, 2), move("b", 2, 1), move("c", 3, 4), move("d", 4, 3), move("e", 5, 6)])
 
     assert made.free == ["e"]
-    assert [sorted(knot.order) for knot in made.knots] == [["a", "b"], ["c", "d"]]
+    assert [sorted(cycle.order) for cycle in made.cycles] == [["a", "b"], ["c", "d"]]
 
 
-def test_who_waits_for_a_circle_belongs_to_its_knot():
-    (knot,) = plan([move("a", 9, 1), move("b", 1, 2), move("c", 2, 1)]).knots
+def test_who_waits_for_a_cycle_belongs_to_its_cycle():
+    (cycle,) = plan([move("a", 9, 1), move("b", 1, 2), move("c", 2, 1)]).cycles
 
-    assert len(knot.vacate) == 1
-    assert sorted(knot.order) == ["a", "b", "c"]
+    assert len(cycle.vacate) == 1
+    assert sorted(cycle.order) == ["a", "b", "c"]
 
 
 def test_each_unique_key_is_looked_at_by_itself():
@@ -75,10 +75,10 @@ def place(moves: list[Move]) -> bool:
         return not any(taken)
 
     results = [write(key) for key in made.free]
-    for knot in made.knots:
-        for key in knot.vacate:
+    for cycle in made.cycles:
+        for key in cycle.vacate:
             table[key] = [None] * len(table[key])
-        results += [write(key) for key in knot.order]
+        results += [write(key) for key in cycle.order]
     assert sorted(done) == sorted(table), "each row is written once"
     return all(results)
 
@@ -104,12 +104,12 @@ def test_every_plan_goes_through(moves: list[Move]):
 
 
 @given(st.integers(2, 40), st.randoms(use_true_random=False))
-def test_one_row_of_each_circle_lets_go(n: int, rnd: random.Random):
+def test_one_row_of_each_cycle_lets_go(n: int, rnd: random.Random):
     keys = list(range(n))
     rnd.shuffle(keys)
-    (knot,) = plan([move(f"k{key:02}", i, (i + 1) % n) for i, key in enumerate(keys)]).knots
+    (cycle,) = plan([move(f"k{key:02}", i, (i + 1) % n) for i, key in enumerate(keys)]).cycles
 
-    assert len(knot.vacate) == 1
+    assert len(cycle.vacate) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-FAILED, REPLAYED, EXPIRED = "aws/lambda/", "replayed/", "expired/"
+from common.layout import settled_key
+
 _AT_ONCE = 16
 _RANGE = 256 * 1024
 
@@ -92,7 +93,7 @@ class Bucket:
         try:
             return self.read(key)
         except GoneError:
-            return self.read(REPLAYED + key)
+            return self.read(settled_key(key))
 
     def lines(self, key: str) -> Iterator[bytes]:
         """The lines of an object, a range at a time: S3 hangs up on a stream that is read as slowly as MySQL writes.

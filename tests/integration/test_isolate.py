@@ -12,7 +12,7 @@ import pytest
 
 from common.changes import LOWEST_VERSION, Kind
 from common.database import ApplyOptions, Outcome
-from common.mysql import errors, writer
+from common.mysql import answers, errors
 from common.mysql.apply import apply
 from tests.support.legacy import mapped_orders, orders_table, signal, trigger
 from tests.support.records import record
@@ -210,7 +210,7 @@ def test_evidence_changes_nothing(refusing: Writer, tables: Tables):
 def test_a_server_that_counts_nothing_is_asked(refusing: Writer, tables: Tables, monkeypatch: pytest.MonkeyPatch):
     """Something between may leave out the counts in its answers."""
     refusing(record("a", 1), record("b", 1))
-    monkeypatch.setattr(writer.Writer, "_info", lambda _: "")
+    monkeypatch.setattr(answers, "info", lambda _: "")
 
     outcome = refusing(record("a", 2, status="PAID"), record("b", 2, status="BAD"), record("c", 2))
 
@@ -292,7 +292,7 @@ def test_each_change_counts_for_what_became_of_it(refusing: Writer, *, every_cha
 
 
 @pytest.mark.parametrize("errno", [31001, 1264], ids=["unknown", "of a row"])
-def test_a_refusal_that_takes_the_transaction_with_it_claims_nothing(tables: Tables, connect: Any, errno: int):
+def test_a_refusal_that_ends_the_transaction_claims_nothing(tables: Tables, connect: Any, errno: int):
     """Some errors roll back everything: what went through before is gone, and must be tried again as a whole."""
     writer = Writer(connect(client_flag=0))
     send = writer.connection.query

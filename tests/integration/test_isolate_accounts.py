@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from common.changes import Change
 from common.database import ApplyOptions, Outcome
-from common.mysql import errors, sift
+from common.mysql import errors, isolate
 from common.mysql.apply import apply
 from tests.support.convergence import PROPERTY
 from tests.support.legacy import orders_table, signal, trigger
@@ -91,8 +91,8 @@ def assert_sound(tables: Tables) -> None:
 
 def test_every_change_is_accounted_for(tables: Tables, connect: Any, monkeypatch: pytest.MonkeyPatch):
     """Also over several slices."""
-    monkeypatch.setattr(sift, "_SLICE", 5)
-    monkeypatch.setattr(sift, "_LEAST", 2)
+    monkeypatch.setattr(isolate, "_SLICE", 5)
+    monkeypatch.setattr(isolate, "_LEAST", 2)
     tables.replace_target(orders_table("UNIQUE KEY uq_status (status)", status="VARCHAR(32) NULL"))
     for event in ("INSERT", "UPDATE"):
         refusals = signal("NEW.status = 'ODD'", 31001), signal("NEW.status = 'BAD'")
