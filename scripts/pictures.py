@@ -81,9 +81,9 @@ def draw_report() -> None:
 
 def record_outage() -> None:
     target = IMAGES / "demo-outage.svg"
-    command = [sys.executable, "-m", "scripts.local_stack.demo_outage", "--svg", target]
+    command = [sys.executable, "-m", "scripts.local_stack", "demo-outage", "--svg", target]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
-        raise PictureError("the outage demonstration failed. Its last lines say why. Start the stack with make up first.")
+        raise PictureError("the outage demonstration failed, as its last lines say; make up starts the stack")
     print(target.relative_to(ROOT))
 
 
@@ -120,15 +120,16 @@ def _report() -> dict[str, Any]:
         "started": _STARTED.isoformat(),
         "ended": (_STARTED + timedelta(minutes=15, seconds=9)).isoformat(),
         "counts": _COUNTS,
-        "next": [
-            "Records under quarantine/ can never be written as they are: see their reasons, correct the items, then"
-            " retry or discard the records."
-        ],
+        "next": [_NEXT],
         "expired": [],
         "problems": [],
     }
 
 
+_NEXT = (
+    "Records under quarantine/ can never be written as they are: see their reasons, correct the items, then retry or"
+    " discard the records."
+)
 _APPLIED, _SUPERSEDED, _STALE, _QUARANTINED = 402_188, 301_307, 208_502, 3
 _COUNTS = {
     "messages": 0,
