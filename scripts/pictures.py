@@ -81,7 +81,7 @@ def draw_report() -> None:
 
 def record_outage() -> None:
     target = IMAGES / "demo-outage.svg"
-    command = [sys.executable, "-m", "scripts.local_stack", "demo-outage", "--svg", target]
+    command = [sys.executable, "-m", "scripts.local_stack", "demo-outage", "--svg", str(target)]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise PictureError("the outage demonstration failed, as its last lines say; make up starts the stack")
     print(target.relative_to(ROOT))
