@@ -88,7 +88,7 @@ locals {
     }
     THROTTLED = {
       status  = "429"
-      problem = { title = "\"Too Many Requests\"", status = "429", detail = "\"Slow down and try again.\"" }
+      problem = { title = "\"Too Many Requests\"", status = "429", detail = "\"Too many requests. Retry after one second.\"" }
       headers = { "gatewayresponse.header.Retry-After" = "'1'" }
     }
   }

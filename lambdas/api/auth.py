@@ -1,4 +1,4 @@
-"""Who asks: HTTP Basic against a secret, or whomever API Gateway has let through (AWS_IAM)."""
+"""Authentication: HTTP Basic against a secret, or the caller that API Gateway has verified (AWS_IAM)."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from api.messages import Request
+from api.gateway import Request
 from api.problems import Problem
 
-# How long a rotated secret may go unnoticed, and how often a wrong password may make us look again.
+# The secret is read again after MAX_AGE_SECONDS, or at a mismatch once it is older than MISMATCH_AGE_SECONDS.
 MAX_AGE_SECONDS = 300.0
-LOOK_AGAIN_SECONDS = 15.0
+MISMATCH_AGE_SECONDS = 15.0
 
 CHALLENGE = 'Basic realm="orders", charset="UTF-8"'
 
-# Names the client of a request, or raises a Problem.
+# Returns the name of the client that sent the request, or raises a Problem (401).
 Authenticate = Callable[[Request], str]
 
 
 class SecretError(Exception):
-    """The secret is not what the API needs."""
+    """The secret is malformed."""
 
-    hint = 'the secret at API_SECRET_ARN must be {"username": "...", "password": "..."}, no colon in the username'
+    hint = 'set the secret at API_SECRET_ARN to {"username": "...", "password": "..."}, with no colon in the username'
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What `Authorization` must hold, as a digest: equal in length for all, and no password stays in memory."""
+    """The expected credentials as a digest: all digests have one length, and no password stays in memory."""
 
     username: str
     digest: bytes
 
 
 class Secret:
-    """The credentials, read when first needed and again when they have grown old.
+    """The credentials, read at first use and cached for a limited time.
 
-    Not Powertools Parameters: importing it costs as much at cold start as all of botocore's DynamoDB
-    client does, and it cannot say how old a value is, which `LOOK_AGAIN_SECONDS` needs.
+    Not Powertools Parameters: importing it costs as much cold start as botocore's DynamoDB client, and it
+    does not tell the age of a value, which `MISMATCH_AGE_SECONDS` needs.
     """
 
     def __init__(self, read: Callable[[], str], clock: Callable[[], float]) -> None:
@@ -61,8 +61,8 @@ class Secret:
 def basic(secret: Secret) -> Authenticate:
     def authenticate(request: Request) -> str:
         given = _digest(_decode(request.headers.get("authorization", "")))
-        # A mismatch may mean that the secret was rotated.
-        for max_age in (MAX_AGE_SECONDS, LOOK_AGAIN_SECONDS):
+        # A mismatch may mean that the secret has been rotated.
+        for max_age in (MAX_AGE_SECONDS, MISMATCH_AGE_SECONDS):
             expected = secret.credentials(max_age)
             if hmac.compare_digest(given, expected.digest):
                 return expected.username
@@ -92,7 +92,7 @@ def _parse(text: str) -> Credentials:
         whole = f"{username}:{password}".encode()
     except (ValueError, TypeError, KeyError):
         username = password = ""
-    # A colon would end the username early (RFC 7617); an empty part would let nobody in, or everybody.
+    # A username cannot contain a colon (RFC 7617). An empty part means that the secret was never filled in.
     if not (isinstance(username, str) and isinstance(password, str) and username and password) or ":" in username:
         raise SecretError from None
     return Credentials(username, _digest(whole))

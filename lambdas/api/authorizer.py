@@ -1,8 +1,8 @@
-"""API Gateway's authorizer for HTTP Basic: lets a client in, or not.
+"""API Gateway's authorizer for HTTP Basic.
 
-The API checks the credentials as well, and would be enough but for one header: a REST API renames the
-`WWW-Authenticate` that a proxied function answers with, and a 401 must have it (RFC 9110, 11.6.1). API Gateway's own
-401, which a refusal here becomes, may carry it.
+The API function checks the credentials too, but API Gateway renames the `WWW-Authenticate` header of its response,
+and a 401 must have that header (RFC 9110, 11.6.1). When this authorizer refuses a client, API Gateway sends its own
+401, which keeps the header.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 """
 
@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from api import aws, messages
+from api import aws, gateway
 from api.auth import Secret, basic
 from api.problems import Problem
 from common.config import env, load
@@ -21,32 +21,32 @@ from common.telemetry import logger, traced
 
 
 @dataclass(frozen=True)
-class Config:
+class AuthorizerConfig:
     secret_arn: str = env("API_SECRET_ARN")
 
 
-_config = load(Config, os.environ)
+_config = load(AuthorizerConfig, os.environ)
 _secrets = aws.secrets_client()
 _authenticate = basic(
     Secret(lambda: _secrets.get_secret_value(SecretId=_config.secret_arn).get("SecretString", ""), time.monotonic)
 )
 
 
-class Unauthorized(Exception):  # noqa: N818 - API Gateway makes a 401 of this word, and a 500 of any other
+class Unauthorized(Exception):  # noqa: N818 - API Gateway sends a 401 for exactly this message, and a 500 for any other
     pass
 
 
 @traced
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """A policy for the whole stage, as API Gateway reuses it for every path while it is cached.
+    """Return a policy for the whole stage: API Gateway caches it and reuses it for every path.
 
-    Raises Unauthorized for missing or wrong credentials.
+    Raises Unauthorized if the credentials are missing or wrong.
     """
-    asked = messages.request(event)
+    request = gateway.parse_event(event)
     try:
-        username = _authenticate(asked)
+        username = _authenticate(request)
     except Problem:
-        logger.info("refused", request_id=asked.request_id)
+        logger.info("credentials refused", request_id=request.request_id)
         raise Unauthorized("Unauthorized") from None
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     allow = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api_and_stage}/*"}

@@ -1,4 +1,4 @@
-"""Clients that give up before API Gateway does, and what their errors mean."""
+"""AWS clients with timeouts below API Gateway's, and the classification of their errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-# Three attempts of three seconds and two pauses of at most one and two: twelve of the gateway's 29 seconds.
-# Every parameter is built here from checked values, so botocore's own check would only cost time.
+# Three attempts of 3 s and two pauses of at most 1 s and 2 s: 12 s in all. API Gateway times out after 29 s.
+# botocore need not validate parameters: the API builds them from validated values.
 CONFIG = Config(
     connect_timeout=1,
     read_timeout=2,
@@ -44,7 +44,7 @@ IN_TRANSACTION = "TransactionConflictException"
 
 
 def clients() -> tuple[DynamoDBClient, SecretsManagerClient]:
-    """Make both from one botocore session: boto3 would add a fifth to the cold start and nothing used here."""
+    """Create both from one botocore session: boto3 would make the cold start a fifth longer."""
     session: Any = get_session()
     return (
         session.create_client("dynamodb", config=CONFIG),
@@ -63,13 +63,13 @@ def code(error: Exception) -> str:
 
 
 def reasons(error: ClientError) -> set[str]:
-    """Why a transaction was cancelled, one code per action that was not fine."""
+    """Codes of the actions that made DynamoDB cancel a transaction."""
     listed: Any = error.response.get("CancellationReasons") or []
     return {str(reason.get("Code", "None")) for reason in listed} - {"None"}
 
 
 def unavailable(error: Exception) -> bool:
-    """Tell whether trying later can help: throttled, out of order or out of reach."""
+    """Tell whether a later retry can succeed: the service is throttled, failing or unreachable."""
     if isinstance(error, ClientError):
         return bool(UNAVAILABLE & {code(error), *reasons(error)}) or _server_side(error)
     return isinstance(error, HTTPClientError | BotoConnectionError)
@@ -80,5 +80,5 @@ def _server_side(error: ClientError) -> bool:
 
 
 def retried(error: ClientError) -> bool:
-    """Tell whether an earlier attempt of the same call may have been carried out and its answer lost."""
+    """Tell whether botocore retried the call, so that an earlier attempt may have succeeded."""
     return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0

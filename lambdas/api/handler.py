@@ -1,15 +1,15 @@
-"""The API function: everything is made once at cold start, then one request at a time."""
+"""Lambda entry point of the API; clients and configuration are created once, at cold start."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from api import aws, wiring
-from api.serving import serve
+from api import aws, bootstrap
+from api.app import serve
 from common.telemetry import traced
 
-_api = wiring.api(wiring.config(os.environ), *aws.clients())
+_api = bootstrap.api(bootstrap.config(os.environ), *aws.clients())
 
 
 @traced

@@ -1,4 +1,4 @@
-"""The orders of a merchant, newest first, page by page."""
+"""Pages of a merchant's orders, newest first."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from api.problems import bad_request
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# Enough to get past a tail of expired items in few round trips.
-CATCH_UP = 1000
+# Items a follow-up query reads: enough to get past many expired items in few round trips.
+FOLLOW_UP_LIMIT = 1000
 
-_PLACE = re.compile(r"(?P<created_at>[0-9]{1,15}) (?P<order_id>[^ ]{1,64}) (?P<merchant_id>.+)", re.DOTALL)
+_CURSOR = re.compile(r"(?P<created_at>[0-9]{1,15}) (?P<order_id>[^ ]{1,64}) (?P<merchant_id>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Page:
+class OrderPage:
     orders: list[Order]
     next_cursor: str | None
 
@@ -33,17 +33,17 @@ class Listing:
         self._index = index
         self._now = now
 
-    def page(self, merchant_id: str, limit: int, cursor: str | None) -> Page:
+    def page(self, merchant_id: str, limit: int, cursor: str | None) -> OrderPage:
         start = _decode(cursor, merchant_id) if cursor is not None else None
         orders: list[Order] = []
-        for item in self._alive(merchant_id, start, limit + 1):
+        for item in self._unexpired(merchant_id, start, limit + 1):
             if len(orders) == limit:
-                return Page(orders, _encode(orders[-1]))
+                return OrderPage(orders, _encode(orders[-1]))
             orders.append(from_item(item))
-        return Page(orders, None)
+        return OrderPage(orders, None)
 
-    def _alive(self, merchant_id: str, start: Item | None, limit: int) -> Iterator[Item]:
-        """Go on behind the items that only wait for the TTL process: a page is short at the end alone."""
+    def _unexpired(self, merchant_id: str, start: Item | None, limit: int) -> Iterator[Item]:
+        """Query on past expired items that DynamoDB has not deleted yet, so that only the last page is short."""
         query = {
             "TableName": self._table,
             "IndexName": self._index,
@@ -58,27 +58,28 @@ class Listing:
         while True:
             answer = self._client.query(**query, Limit=limit, **({"ExclusiveStartKey": start} if start else {}))
             yield from answer["Items"]
-            start, limit = answer.get("LastEvaluatedKey"), CATCH_UP
+            start, limit = answer.get("LastEvaluatedKey"), FOLLOW_UP_LIMIT
             if not start:
                 return
 
 
 def _encode(order: Order) -> str:
-    place = f"{order.created_at} {order.order_id} {order.merchant_id}"
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+    position = f"{order.created_at} {order.order_id} {order.merchant_id}"
+    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
 
 
 def _decode(cursor: str, merchant_id: str) -> Item:
-    """Where to go on, as DynamoDB's ExclusiveStartKey; only ever inside the list of `merchant_id`."""
+    """DynamoDB's ExclusiveStartKey; raises 400 for a malformed cursor or one of another merchant."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        place = _PLACE.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True).decode())
+        position = _CURSOR.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True).decode())
     except ValueError:
-        place = None
-    if place is None or place["merchant_id"] != merchant_id:
-        raise bad_request("The cursor is of no use here.", "cursor", "must be a next_cursor of this same list")
+        position = None
+    if position is None or position["merchant_id"] != merchant_id:
+        detail = "The cursor belongs to another list." if position else "The cursor is invalid."
+        raise bad_request(detail, "cursor", "must be the next_cursor of a page of this merchant's orders")
     return {
-        **key(place["order_id"]),
+        **key(position["order_id"]),
         "merchant_id": {"S": merchant_id},
-        "created_at": {"N": place["created_at"]},
+        "created_at": {"N": position["created_at"]},
     }

@@ -1,4 +1,4 @@
-"""An order, and its three shapes: DynamoDB item, JSON answer, ETag."""
+"""An order and its representations: request fields, DynamoDB item, JSON, ETag."""
 
 from __future__ import annotations
 
@@ -14,12 +14,32 @@ from api import money
 SORT_KEY = "ORDER"
 NEW = "NEW"
 
-# A DynamoDB item as the low-level client gives and takes it: {"p_key": {"S": "..."}, ...}
+# A DynamoDB item in the low-level client's form: {"p_key": {"S": "..."}, ...}
 Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class NewOrder:
+    """What a client sends to create an order: the properties of OrderCreate."""
+
+    merchant_id: str
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True)
+class OrderPatch:
+    """What a client sends to change an order: the properties of OrderPatch. None leaves a field as it is."""
+
+    amount: Decimal | None = None
+    currency: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True)
 class Order:
+    """Field names are attribute names in DynamoDB, except `order_id`, which is `p_key` there."""
+
     order_id: str
     merchant_id: str
     amount: Decimal
@@ -27,6 +47,10 @@ class Order:
     status: str
     created_at: int
     updated_at: int
+
+
+def from_new(new: NewOrder, order_id: str, now: int) -> Order:
+    return Order(order_id=order_id, **vars(new), status=NEW, created_at=now, updated_at=now)
 
 
 def key(order_id: str) -> dict[str, Any]:
@@ -59,23 +83,14 @@ def from_item(item: Item) -> Order:
 
 
 def expired(item: Item, now: int) -> bool:
-    """Tell whether the item only waits for the TTL process, which comes up to days late."""
+    """Tell whether the item has expired; DynamoDB may take days to delete it."""
     return "record_ttl" in item and Decimal(item["record_ttl"]["N"]) <= now
 
 
 def to_json(order: Order) -> str:
-    """Write the order by hand: `json` can write a Decimal only by way of a float or a string."""
-    strings = json.dumps(
-        {
-            "order_id": order.order_id,
-            "merchant_id": order.merchant_id,
-            "currency": order.currency,
-            "status": order.status,
-            "created_at": order.created_at,
-            "updated_at": order.updated_at,
-        }
-    )
-    return f'{strings[:-1]}, "amount": {money.text(order.amount, order.currency)}}}'
+    """Write the amount by hand: `json` writes a Decimal only as a float or a string. A field of None is left out."""
+    others = {name: value for name, value in vars(order).items() if name != "amount" and value is not None}
+    return f'{json.dumps(others)[:-1]}, "amount": {money.text(order.amount, order.currency)}}}'
 
 
 def etag(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""Orders in DynamoDB: every write says what it expects to find, so that no change goes unseen."""
+"""Orders in DynamoDB. Every write is conditional on the item that was read, so no update is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from api import aws, idempotency
-from api.idempotency import Claim
+from api.idempotency import IdempotencyRecord
 from api.order import Item, Order, etag, expired, from_item, key, to_item
 from api.problems import FieldError, Problem, conflict, not_found, unprocessable
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.05
-CHANGEABLE = ("amount", "currency", "status")
 
-# What a caller makes of the order that was read; both may raise a Problem to leave it as it is.
-Edit = Callable[["Stored"], Order]
-Check = Callable[["Stored"], None]
+# Callbacks get the stored order; an Edit returns the changed one. Either may raise a Problem to cancel the write.
+Edit = Callable[["StoredOrder"], Order]
+Check = Callable[["StoredOrder"], None]
 
 
 @dataclass(frozen=True)
-class Tables:
+class OrderTables:
+    """Names of the tables, and the life of their items in seconds."""
+
     orders: str
     idempotency: str
     order_ttl_seconds: int
@@ -34,7 +35,7 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredOrder:
     """An order with the item it was read from."""
 
     order: Order
@@ -49,7 +50,7 @@ class Orders:
     def __init__(
         self,
         client: DynamoDBClient,
-        tables: Tables,
+        tables: OrderTables,
         now: Callable[[], int],
         pause: Callable[[float], None],
     ) -> None:
@@ -62,91 +63,94 @@ class Orders:
         try:
             self._client.put_item(**self._new(order))
         except ClientError as error:
-            # An earlier attempt of this very call may have come through and only its answer been lost.
-            if aws.code(error) != aws.CONDITION_FAILED or not self._holds(order):
+            # An earlier attempt of this call may have succeeded without its response arriving.
+            if aws.code(error) != aws.CONDITION_FAILED or not self._is_stored(order):
                 raise
 
-    def create_once(self, order: Order, claim: Claim) -> str:
-        """Create `order` unless the claim was met before; return the id of the one order the claim has."""
+    def create_once(self, order: Order, record: IdempotencyRecord) -> str:
+        """Create `order` unless the key was used before; return the id of the key's one order.
+
+        Raises 422 if the key was used for a different order, and 409 if another request is using it.
+        """
         for attempt in range(ATTEMPTS):
             try:
                 self._client.transact_write_items(
-                    TransactItems=[{"Put": self._new(order)}, {"Put": self._new_claim(claim, order)}]
+                    TransactItems=[{"Put": self._new(order)}, {"Put": self._new_record(record, order)}]
                 )
             except ClientError as error:
                 if aws.code(error) != aws.CANCELED or aws.unavailable(error):
                     raise
             else:
                 return order.order_id
-            earlier = self._claimed(claim)
-            if earlier:
-                return earlier
+            earlier_id = self._recorded_order_id(record)
+            if earlier_id:
+                return earlier_id
             self._pause(PAUSE_SECONDS * 2**attempt)
-        raise conflict("Another request with this Idempotency-Key is under way. Repeat the request later.")
+        raise conflict("Another request with the same Idempotency-Key is in progress. Retry later.")
 
-    def read(self, order_id: str) -> Stored:
+    def read(self, order_id: str) -> StoredOrder:
         item = self._read(order_id)
         if item is None or expired(item, self._now()):
-            raise not_found("There is no such order.")
-        return Stored(from_item(item), item)
+            raise not_found("The order does not exist or has expired.")
+        return StoredOrder(from_item(item), item)
 
-    def change(self, order_id: str, edit: Edit) -> Stored:
-        """Write what `edit` makes of the order, provided that the order is still what `edit` saw."""
+    def change(self, order_id: str, edit: Edit) -> StoredOrder:
+        """Write what `edit` returns if the order has not changed meanwhile; otherwise read it and call `edit` again."""
         wanted: Order | None = None
         for _ in range(ATTEMPTS):
             current = self.read(order_id)
-            # Lost to nobody: an earlier attempt came through and only its answer had been lost.
+            # No other writer: an earlier attempt succeeded without its response arriving.
             if current.order == wanted:
                 return current
             wanted = edit(current)
             changes = _changes(current.order, wanted)
             if self._updated(current, changes):
-                return Stored(wanted, {**current.item, **changes})
-        raise _lost_every_race()
+                return StoredOrder(wanted, {**current.item, **changes})
+        raise _too_many_writers()
 
     def remove(self, order_id: str, check: Check) -> None:
-        """Delete the order, provided that it is still what `check` saw."""
+        """Delete the order if it has not changed since `check`; otherwise read it and call `check` again."""
         for _ in range(ATTEMPTS):
             current = self.read(order_id)
             check(current)
             if self._removed(current):
                 return
-        raise _lost_every_race()
+        raise _too_many_writers()
 
-    def _updated(self, current: Stored, changes: Mapping[str, Any]) -> bool:
-        expectation = _as_read(current.item)
+    def _updated(self, current: StoredOrder, changes: Mapping[str, Any]) -> bool:
+        unchanged = _unchanged(current.item)
         try:
             self._client.update_item(
                 TableName=self._tables.orders,
                 Key=key(current.order.order_id),
                 UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
-                ConditionExpression=expectation.condition,
-                ExpressionAttributeNames=expectation.names | {f"#{name}": name for name in changes},
-                ExpressionAttributeValues=expectation.values | {f":{name}": value for name, value in changes.items()},
+                ConditionExpression=unchanged.expression,
+                ExpressionAttributeNames=unchanged.names | {f"#{name}": name for name in changes},
+                ExpressionAttributeValues=unchanged.values | {f":{name}": value for name, value in changes.items()},
             )
         except ClientError as error:
-            _require_lost(error)
+            _require_conflict(error)
             return False
         return True
 
-    def _removed(self, current: Stored) -> bool:
-        expectation = _as_read(current.item)
+    def _removed(self, current: StoredOrder) -> bool:
+        unchanged = _unchanged(current.item)
         order_id = current.order.order_id
         try:
             self._client.delete_item(
                 TableName=self._tables.orders,
                 Key=key(order_id),
-                ConditionExpression=expectation.condition,
-                ExpressionAttributeNames=expectation.names,
-                ExpressionAttributeValues=expectation.values,
+                ConditionExpression=unchanged.expression,
+                ExpressionAttributeNames=unchanged.names,
+                ExpressionAttributeValues=unchanged.values,
             )
         except ClientError as error:
-            _require_lost(error)
-            # An earlier attempt may have come through and only its answer been lost.
+            _require_conflict(error)
+            # An earlier attempt may have succeeded without its response arriving.
             return aws.retried(error) and self._read(order_id) is None
         return True
 
-    def _holds(self, order: Order) -> bool:
+    def _is_stored(self, order: Order) -> bool:
         item = self._read(order.order_id)
         return item is not None and from_item(item) == order
 
@@ -162,41 +166,41 @@ class Orders:
             "ConditionExpression": "attribute_not_exists(p_key)",
         }
 
-    def _new_claim(self, claim: Claim, order: Order) -> dict[str, Any]:
-        """A claim that has run out gives way, whether or not the TTL process has been there."""
+    def _new_record(self, record: IdempotencyRecord, order: Order) -> dict[str, Any]:
+        """Replaces an expired record, which DynamoDB may take days to delete."""
         record_ttl = order.created_at + self._tables.idempotency_ttl_seconds
         return {
             "TableName": self._tables.idempotency,
-            "Item": idempotency.to_item(claim, order.order_id, record_ttl),
+            "Item": idempotency.to_item(record, order.order_id, record_ttl),
             "ConditionExpression": "attribute_not_exists(p_key) OR record_ttl <= :now",
             "ExpressionAttributeValues": {":now": {"N": str(self._now())}},
         }
 
-    def _claimed(self, claim: Claim) -> str | None:
-        """Read rather than trust the reasons of a cancelled transaction: not every emulator returns the item."""
+    def _recorded_order_id(self, record: IdempotencyRecord) -> str | None:
+        """Read the record: not every emulator returns it in the reasons of a cancelled transaction."""
         answer = self._client.get_item(
-            TableName=self._tables.idempotency, Key={"p_key": {"S": claim.p_key}}, ConsistentRead=True
+            TableName=self._tables.idempotency, Key={"p_key": {"S": record.p_key}}, ConsistentRead=True
         )
         item: Item | None = answer.get("Item")
         if item is None or expired(item, self._now()):
             return None
-        if item["fingerprint"]["S"] != claim.fingerprint:
-            message = "was used for another order before"
-            raise unprocessable([FieldError(idempotency.HEADER, message)], "The Idempotency-Key is taken.")
+        if item["fingerprint"]["S"] != record.fingerprint:
+            detail = "Idempotency-Key was already used with a different request body."
+            raise unprocessable([FieldError(idempotency.HEADER, "must be new for a different order")], detail)
         return str(item["order_id"]["S"])
 
 
 @dataclass(frozen=True)
-class _Expectation:
-    condition: str
+class _Condition:
+    expression: str
     names: dict[str, str]
     values: dict[str, Any]
 
 
-def _as_read(item: Item) -> _Expectation:
-    """Expect every attribute to be as it was read; the numbers spare us reserved and odd names."""
-    return _Expectation(
-        condition=" AND ".join(f"#{n} = :{n}" for n in range(len(item))),
+def _unchanged(item: Item) -> _Condition:
+    """Require every attribute to be as it was read; placeholders avoid reserved words and special characters."""
+    return _Condition(
+        expression=" AND ".join(f"#{n} = :{n}" for n in range(len(item))),
         names={f"#{n}": name for n, name in enumerate(item)},
         values={f":{n}": value for n, value in enumerate(item.values())},
     )
@@ -204,15 +208,15 @@ def _as_read(item: Item) -> _Expectation:
 
 def _changes(before: Order, after: Order) -> dict[str, Any]:
     item = to_item(after, record_ttl=0)
-    changed = {name for name in CHANGEABLE if getattr(before, name) != getattr(after, name)}
-    return {name: item[name] for name in (*sorted(changed), "updated_at")}
+    changed = {name for name, value in vars(after).items() if value != getattr(before, name)}
+    return {name: item[name] for name in sorted(changed | {"updated_at"})}
 
 
-def _require_lost(error: ClientError) -> None:
-    """Pass if nothing was written because somebody else was first; raise any other error."""
+def _require_conflict(error: ClientError) -> None:
+    """Raise `error` unless it says that another writer came first and nothing was written."""
     if aws.code(error) not in {aws.CONDITION_FAILED, aws.IN_TRANSACTION}:
         raise error
 
 
-def _lost_every_race() -> Problem:
-    return conflict("The order is being changed by others at this moment. Repeat the request later.")
+def _too_many_writers() -> Problem:
+    return conflict("Other requests are changing the order. Retry later.")

@@ -8,26 +8,26 @@ from http import HTTPStatus
 
 from api.problems import Problem, bad_request
 
-# One member of the list: [ "W/" ] DQUOTE *etagc DQUOTE, or nothing, up to its comma. An etagc may be a comma.
+# One list member up to its comma: [ "W/" ] DQUOTE *etagc DQUOTE, or nothing. An etagc may be a comma.
 _MEMBER = re.compile(r'[ \t]*(?:(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
 
 
 def require_match(headers: Mapping[str, str], etag: str) -> None:
-    """Raise 412 unless `If-Match` is absent, `*`, or names `etag`; weak tags never match."""
+    """Raise 412 unless `If-Match` is absent, is `*`, or lists `etag`; weak tags never match."""
     tags = _tags(headers, "if-match")
     if tags is not None and "*" not in tags and etag not in tags:
-        detail = "The order is not as If-Match says. Read it again, then decide again."
+        detail = "If-Match does not list the current ETag of the order. Read the order again before you retry."
         raise Problem(HTTPStatus.PRECONDITION_FAILED, detail)
 
 
-def unchanged(headers: Mapping[str, str], etag: str) -> bool:
-    """Tell whether `If-None-Match` names `etag`, weakly compared, so that the client has the order already."""
+def not_modified(headers: Mapping[str, str], etag: str) -> bool:
+    """Tell whether `If-None-Match` is `*` or lists `etag` (weak comparison)."""
     tags = _tags(headers, "if-none-match")
     return tags is not None and ("*" in tags or etag in {tag.removeprefix("W/") for tag in tags})
 
 
 def check_syntax(headers: Mapping[str, str]) -> None:
-    """Raise 400 for a list that is none, whether or not there is an order to compare it with."""
+    """Raise 400 if a precondition is malformed, whether or not the order exists."""
     _tags(headers, "if-match")
     _tags(headers, "if-none-match")
 
@@ -38,10 +38,10 @@ def _tags(headers: Mapping[str, str], name: str) -> set[str] | None:
         return None
     if value.strip() == "*":
         return {"*"}
-    return _listed(value, name)
+    return _parse_list(value, name)
 
 
-def _listed(value: str, name: str) -> set[str]:
+def _parse_list(value: str, name: str) -> set[str]:
     tags: set[str] = set()
     position = 0
     while position < len(value):
@@ -52,5 +52,5 @@ def _listed(value: str, name: str) -> set[str]:
             tags.add((member[1] or "") + member[2])
         position = member.end()
     if not tags or position < len(value):
-        raise bad_request("A precondition is malformed.", name, "must be * or a list of quoted entity tags")
+        raise bad_request(f"{name.title()} is invalid.", name, "must be * or a list of quoted entity tags")
     return tags

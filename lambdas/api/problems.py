@@ -1,4 +1,4 @@
-"""What went wrong, as `application/problem+json` (RFC 9457); no value that a client sent is repeated."""
+"""Errors as `application/problem+json` (RFC 9457); no text repeats a value that the client sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
-from api.messages import Response
+from api.gateway import Response
 
 SHOWN_ERRORS = 10
 SHOWN_NAME = 64
@@ -15,14 +15,14 @@ SHOWN_NAME = 64
 
 @dataclass(frozen=True)
 class FieldError:
-    """`field`: a JSON pointer into the body, or the name of a parameter or header."""
+    """`field` is a JSON pointer into the body, or the name of a parameter or header."""
 
     field: str
     message: str
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
-    """Ends a request with a status; raised before anything was written, unless `detail` says otherwise."""
+    """Ends a request with an error status; the request has written nothing, except perhaps with 500 and 503."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ def bad_request(detail: str, field: str = "", message: str = "") -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, detail, errors)
 
 
-def unprocessable(errors: Sequence[FieldError], detail: str = "The body is not what is needed here.") -> Problem:
+def unprocessable(errors: Sequence[FieldError], detail: str = "The request body is invalid.") -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 
 
@@ -58,7 +58,7 @@ def conflict(detail: str) -> Problem:
 def unavailable() -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The service cannot answer now. Repeat the request later, a POST with its Idempotency-Key.",
+        "The service is temporarily unavailable. Retry later; retry a POST with the same Idempotency-Key.",
         headers={"retry-after": "1"},
     )
 
@@ -66,12 +66,12 @@ def unavailable() -> Problem:
 def internal() -> Problem:
     return Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "The request failed for a reason on our side. Name the request_id when you report it.",
+        "The server could not process the request. Include the request_id when you report this error.",
     )
 
 
 def pointer(*names: object) -> str:
-    """A JSON pointer (RFC 6901) that is always valid Unicode and never long."""
+    """A JSON pointer (RFC 6901) in valid Unicode, with each name cut to SHOWN_NAME characters."""
     return "".join(f"/{_shown(name)}" for name in names)
 
 
@@ -83,7 +83,7 @@ def _shown(name: object) -> str:
 def response(problem: Problem, request_id: str) -> Response:
     document = {
         "type": "about:blank",
-        # Not `phrase`: Python renamed that of 413 and 422 between versions.
+        # Not `phrase`: Python versions differ in those of 413 and 422.
         "title": TITLES[problem.status],
         "status": int(problem.status),
         "detail": problem.detail,

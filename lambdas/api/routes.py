@@ -1,4 +1,4 @@
-"""Which request does what: one function per method and path."""
+"""Routes requests: one method of OrdersApi per HTTP method and path."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from api import idempotency, preconditions, requests
+from api import idempotency, payloads, preconditions
 from api.auth import Authenticate
+from api.gateway import Request, Response
 from api.listing import Listing
-from api.messages import Request, Response
-from api.order import NEW, Order, to_json
-from api.orders import Orders, Stored
+from api.order import Order, OrderPatch, from_new, to_json
+from api.orders import Orders, StoredOrder
 from api.problems import Problem, not_found
-from api.requests import OrderPatch
 
 JSON: Mapping[str, str] = {"content-type": "application/json"}
 EMPTY: Mapping[str, str] = {}
 
 _PATH = re.compile(r"/v1/orders(?:/(?P<order_id>[A-Za-z0-9][A-Za-z0-9_-]{0,63}))?")
 
-Endpoint = Callable[["Call"], "Outcome"]
+Endpoint = Callable[["Call"], "Handled"]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request that has been let through and whose path is known."""
+    """An authenticated request to a known path; `order_id` is empty for the collection."""
 
     request: Request
     client: str
@@ -35,15 +34,15 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """An answer, with what is worth a metric and a field in the log."""
+class Handled:
+    """A response with the metric to count and the order id to log; each may be empty."""
 
     response: Response
     metric: str = ""
     order_id: str = ""
 
 
-class Api:
+class OrdersApi:
     def __init__(
         self,
         authenticate: Authenticate,
@@ -64,101 +63,96 @@ class Api:
             "DELETE": self._remove,
         }
 
-    def answer(self, request: Request) -> Outcome:
-        """Answer or raise a Problem. Who is not let in does not learn which paths there are either."""
+    def handle(self, request: Request) -> Handled:
+        """Handle the request or raise a Problem. Without valid credentials every path is a 401, unknown ones too."""
         client = self._authenticate(request)
         path = _PATH.fullmatch(request.path)
         if path is None:
-            raise not_found("There is nothing at this path.")
+            raise not_found("Not found.")
         order_id = path["order_id"] or ""
         endpoints = self._member if order_id else self._collection
         if request.method not in endpoints:
             raise _method_not_allowed(endpoints)
         return endpoints[request.method](Call(request, client, order_id))
 
-    def _create(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
-        wanted = requests.new_order(call.request)
-        claim = idempotency.claim(call.request.headers, call.client, wanted)
-        now = self._now()
-        order = Order(self._new_id(), wanted.merchant_id, wanted.amount, wanted.currency, NEW, now, now)
-        if claim is None:
+    def _create(self, call: Call) -> Handled:
+        payloads.query(call.request, allowed=())
+        new = payloads.new_order(call.request)
+        record = idempotency.record(call.request.headers, call.client, new)
+        order = from_new(new, self._new_id(), self._now())
+        if record is None:
             self._orders.create(order)
             return _created(order.order_id)
-        order_id = self._orders.create_once(order, claim)
-        return _created(order_id) if order_id == order.order_id else _created_before(order_id)
+        order_id = self._orders.create_once(order, record)
+        return _created(order_id) if order_id == order.order_id else _replayed(order_id)
 
-    def _read(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
+    def _read(self, call: Call) -> Handled:
+        payloads.query(call.request, allowed=())
         preconditions.check_syntax(call.request.headers)
         stored = self._orders.read(call.order_id)
         preconditions.require_match(call.request.headers, stored.etag)
-        if preconditions.unchanged(call.request.headers, stored.etag):
-            return Outcome(Response(HTTPStatus.NOT_MODIFIED, headers={"etag": stored.etag}), "", call.order_id)
-        return Outcome(_representation(stored), "", call.order_id)
+        if preconditions.not_modified(call.request.headers, stored.etag):
+            return Handled(Response(HTTPStatus.NOT_MODIFIED, headers={"etag": stored.etag}), "", call.order_id)
+        return Handled(_representation(stored), "", call.order_id)
 
-    def _list(self, call: Call) -> Outcome:
-        query = requests.order_query(call.request)
+    def _list(self, call: Call) -> Handled:
+        query = payloads.order_query(call.request)
         page = self._listing.page(query.merchant_id, query.limit, query.cursor)
         orders = ", ".join(to_json(order) for order in page.orders)
         cursor = f', "next_cursor": {json.dumps(page.next_cursor)}' if page.next_cursor else ""
-        return Outcome(Response(HTTPStatus.OK, f'{{"orders": [{orders}]{cursor}}}', JSON))
+        return Handled(Response(HTTPStatus.OK, f'{{"orders": [{orders}]{cursor}}}', JSON))
 
-    def _change(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
+    def _change(self, call: Call) -> Handled:
+        payloads.query(call.request, allowed=())
         preconditions.check_syntax(call.request.headers)
-        patch = requests.order_patch(call.request)
+        patch = payloads.order_patch(call.request)
 
-        def edit(stored: Stored) -> Order:
+        def edit(stored: StoredOrder) -> Order:
             preconditions.require_match(call.request.headers, stored.etag)
             return patched(stored.order, patch, self._now())
 
         stored = self._orders.change(call.order_id, edit)
-        return Outcome(_representation(stored), "OrdersUpdated", call.order_id)
+        return Handled(_representation(stored), "OrdersUpdated", call.order_id)
 
-    def _remove(self, call: Call) -> Outcome:
-        requests.query(call.request, allowed=())
+    def _remove(self, call: Call) -> Handled:
+        payloads.query(call.request, allowed=())
         preconditions.check_syntax(call.request.headers)
         self._orders.remove(
             call.order_id,
             lambda stored: preconditions.require_match(call.request.headers, stored.etag),
         )
-        return Outcome(Response(HTTPStatus.NO_CONTENT), "OrdersDeleted", call.order_id)
+        return Handled(Response(HTTPStatus.NO_CONTENT), "OrdersDeleted", call.order_id)
 
 
 def patched(order: Order, patch: OrderPatch, now: int) -> Order:
-    """Apply `patch`; time never goes back, whatever the clocks of two execution environments say."""
-    changed = replace(
-        order,
-        amount=order.amount if patch.amount is None else patch.amount,
-        currency=patch.currency or order.currency,
-        status=patch.status or order.status,
-        updated_at=max(now, order.updated_at),
-    )
+    """Apply `patch`. `updated_at` never decreases, even if the clocks of execution environments differ."""
+    given = {name: value for name, value in vars(patch).items() if value is not None}
+    changed = replace(order, **given, updated_at=max(now, order.updated_at))
     if patch.amount is not None or patch.currency is not None:
         field = "/currency" if patch.amount is None else "/amount"
-        requests.require_fit(changed.amount, changed.currency, field=field)
+        payloads.require_precision(changed.amount, changed.currency, field=field)
     return changed
 
 
-def _created(order_id: str) -> Outcome:
-    return Outcome(_receipt(order_id), "OrdersCreated", order_id)
+def _created(order_id: str) -> Handled:
+    return Handled(_receipt(order_id), "OrdersCreated", order_id)
 
 
-def _created_before(order_id: str) -> Outcome:
-    return Outcome(_receipt(order_id, {"idempotency-replayed": "true"}), "OrdersReplayed", order_id)
+def _replayed(order_id: str) -> Handled:
+    return Handled(_receipt(order_id, {"idempotency-replayed": "true"}), "OrdersReplayed", order_id)
 
 
 def _receipt(order_id: str, headers: Mapping[str, str] = EMPTY) -> Response:
-    # Relative to the request, so that it is right behind any stage, base path or emulator's prefix.
+    # Relative to the request URL: the function cannot know the stage, base path or emulator prefix.
     location = {"location": f"../v1/orders/{order_id}"}
     return Response(HTTPStatus.CREATED, json.dumps({"order_id": order_id}), {**JSON, **location, **headers})
 
 
-def _representation(stored: Stored) -> Response:
+def _representation(stored: StoredOrder) -> Response:
     return Response(HTTPStatus.OK, to_json(stored.order), {**JSON, "etag": stored.etag})
 
 
 def _method_not_allowed(endpoints: Mapping[str, Endpoint]) -> Problem:
     allowed = ", ".join(sorted(endpoints))
-    return Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"This path knows {allowed} only.", headers={"allow": allowed})
+    detail = f"Method not allowed. Allowed methods: {allowed}."
+    return Problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"allow": allowed})

@@ -1,4 +1,4 @@
-"""Documents against the schema files: what is wrong, field by field, in words that repeat no value."""
+"""Checks documents against order.schema.json; the messages never repeat a value."""
 
 from __future__ import annotations
 
@@ -13,40 +13,53 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
+from api.money import MINOR_DIGITS
 from api.problems import FieldError, pointer
 
-SCHEMAS = Path(__file__).with_name("schemas")
-
 MESSAGES: Mapping[str, str] = {
-    "type": "must be of type {value}",
+    "type": "must be a JSON {value}",
     "minLength": "must not be empty",
     "maxLength": "must have at most {value} characters",
     "exclusiveMinimum": "must be greater than {value}",
     "exclusiveMaximum": "must be less than {value}",
     "pattern": "must be {description}",
     "enum": "must be {description}",
-    "minProperties": "must name at least one field",
+    "minProperties": "must contain at least one field",
 }
 
 
+def _definitions() -> dict[str, Any]:
+    definitions: dict[str, Any] = json.loads(Path(__file__).with_name("order.schema.json").read_bytes())["$defs"]
+    definitions["Currency"]["enum"] = list(MINOR_DIGITS)
+    return definitions
+
+
+def _resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Put definitions in place of references: jsonschema would look each up again for every document."""
+    properties = {
+        name: DEFINITIONS[part["$ref"].removeprefix("#/$defs/")] if "$ref" in part else part
+        for name, part in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties} if properties else {**schema}
+
+
+DEFINITIONS = _definitions()
+
+
 def _whole_match(validator: Validator, pattern: str, instance: Any, _: object) -> Iterator[ValidationError]:
-    # JSON Schema means ECMA's `$`. Python's also matches before a last newline, and would let "NEW\n" pass.
+    # JSON Schema uses ECMA's `$`. Python's also matches before a final newline and would accept "NEW\n".
     if validator.is_type(instance, "string") and not re.fullmatch(pattern, instance):
         yield ValidationError("does not match")
 
 
 _Validator = extend(Draft202012Validator, {"pattern": _whole_match})  # type: ignore[no-untyped-call]
 
-Check = Callable[[object], list[FieldError]]
+DocumentCheck = Callable[[object], list[FieldError]]
 
 
-def load(name: str, member: str = "") -> Check:
-    """Make a check from a schema file, or from one member of its object.
-
-    The check lists what is wrong with a document and is empty if nothing is.
-    """
-    schema = json.loads((SCHEMAS / name).read_bytes())
-    validator = _Validator(schema["properties"][member] if member else schema)
+def document_check(name: str) -> DocumentCheck:
+    """Make a check from the definition `name`; the check returns the errors of a document, or an empty list."""
+    validator = _Validator(_resolved(DEFINITIONS[name]))
 
     def check(document: object) -> list[FieldError]:
         errors = (found for error in validator.iter_errors(document) for found in _explain(error))
@@ -67,7 +80,7 @@ def _explain(error: ValidationError) -> Iterable[FieldError]:
 
 
 def _names(keyword: str, error: ValidationError) -> list[str] | None:
-    """Members that an error is about but that jsonschema tells in its message only."""
+    """Members that jsonschema names only in the text of its message."""
     instance: Any = error.instance
     schema: Any = error.schema
     if keyword == "required":

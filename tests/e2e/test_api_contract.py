@@ -1,4 +1,4 @@
-"""The deployed API, gateway and all, keeps what its OpenAPI document says."""
+"""The deployed API, with API Gateway, keeps its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import requests
 
 from tests.unit.api.contract import ask, contract
 
-# Probing credentials with every request would have MiniStack start the authorizer anew each time it refuses.
+# MiniStack restarts the authorizer after each refusal, so credentials are not probed with every request.
 schema = contract(examples=15, probe_auth=False)
 
 
@@ -19,7 +19,7 @@ def test_the_deployed_api_keeps_its_contract(case, stack):
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("credentials", [None, ("foo", "baz"), ("bar", "bar")])
-def test_a_stranger_gets_a_challenge_and_nothing_else(stack, credentials):
+def test_wrong_credentials_get_a_401_from_api_gateway(stack, credentials):
     answer = requests.get(f"{stack.outputs['api_url']}/v1/orders?merchant_id=m", auth=credentials, timeout=30)
 
     assert answer.status_code == 401

@@ -1,4 +1,4 @@
-"""A database server that is there to be broken, and a consumer that reaches it through a proxy."""
+"""A database server for faults, and a consumer that reaches it through a proxy."""
 
 from __future__ import annotations
 
@@ -125,5 +125,5 @@ def new_consumer(server: MariaDB, tables: Tables, s3: Any, caplog: Any, capfd: A
 
 @pytest.fixture
 def consumer(new_consumer: Any, proxy: Proxy) -> Consumer:
-    """Behind the proxy, which can read along."""
+    """Behind the proxy, which sees each statement."""
     return new_consumer(port=proxy.port, username=PLAIN, tls="off", read_timeout=5)

@@ -1,4 +1,4 @@
-"""The connection breaks in the middle of a batch, or between two. Nothing is half-written, nothing written twice."""
+"""The connection breaks within a batch or between two. Nothing is half-written, and nothing is written twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection serves many invocations; when it has died the next one notices, and when the server has, it holds."""
+"""One connection serves many invocations. A dead one is replaced, and while the server is down the shard holds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_live_connection_is_used_again_over_tls_too(tables, new_consumer):
 
 
 def test_an_old_connection_is_replaced(tables, new_consumer):
-    """A scale narrowed under a live connection would round in silence: MySQL gives no more than a note."""
+    """A scale narrowed under a live connection would round silently: MySQL only gives a note."""
     now = [0.0]
     consumer = new_consumer(clock=lambda: now[0])
     consumer.deliver(record("a", 1))
@@ -159,7 +159,7 @@ def test_a_server_that_hangs_holds_within_the_read_timeout(tables, proxy, new_co
 
 
 def test_a_silent_server_holds_within_twice_the_read_timeout(tables, log, proxy, new_consumer):
-    """Twice, as a reused connection may have been forgotten on the way, and a new one gets through."""
+    """Twice, because the reused connection may be lost on the way while a new one works."""
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", read_timeout=1)
     consumer.deliver(record("a", 1))
     proxy.before("COMMIT", proxy.hang)

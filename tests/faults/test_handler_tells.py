@@ -1,4 +1,4 @@
-"""What an operator sees of a fault: a raise, a reason in the log, a metric; and what nobody may see, values."""
+"""What an operator sees of a fault: an error, its reason in the log, a metric, and never a value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.tables import order
 
 
 class Function:
-    """The deployed function, with everything it stands on. Parameters are read through the real clients."""
+    """The deployed function with its parameters, secret and bucket, read through the real clients."""
 
     def __init__(self, handler, parameters, proxy, tables, s3) -> None:
         self.handler, self.parameters, self.proxy, self.tables, self.s3 = handler, parameters, proxy, tables, s3

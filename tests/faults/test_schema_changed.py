@@ -1,4 +1,4 @@
-"""Somebody alters the tables while the consumer is connected, or while it is not. A person has to mend that."""
+"""Somebody alters the tables while the consumer is connected, or while it is not. A person must correct that."""
 
 from __future__ import annotations
 

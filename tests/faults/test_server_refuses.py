@@ -1,4 +1,4 @@
-"""The server answers, but not with yes: read-only, locked, overloaded, full. The shard holds until it does."""
+"""The server refuses: it is read-only, locked, overloaded or full. The shard holds until it accepts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_row_locked_for_long_holds_after_a_few_tries(*, settings, tables, log,
 
 
 def test_a_row_locked_for_a_moment_only_delays_its_batch(*, settings, tables, log, other, proxy, consumer):
-    """1205 takes back one statement only: the claim before it must go too, or the next try would lose to itself."""
+    """Error 1205 rolls back one statement only. The claim before it must go too, or the next try loses to itself."""
     consumer.deliver(record("b", 1))
     settings("innodb_lock_wait_timeout", 1)
     consumer.database.drop()

@@ -23,7 +23,7 @@ __all__ = ["new_consumer", "parked", "proxy", "s3", "status_log"]
 
 @pytest.fixture
 def tables(server: MariaDB) -> Iterator[HostileTables]:
-    """Dropped at the end: the replay's tests take over the tables that they find."""
+    """Dropped at the end, because the replay's tests use the tables that they find."""
     admin = server.connect(autocommit=True)
     tables = HostileTables(admin)
     tables.drop_all()
@@ -47,7 +47,7 @@ def connect(server: MariaDB, least: Account) -> Iterator[Any]:
 
 @pytest.fixture
 def consumer(tables: HostileTables, least: Account, new_consumer: Any, proxy: Proxy) -> Iterator[Consumer]:
-    """Behind the proxy, which can read along because the server takes connections without TLS for once."""
+    """Behind the proxy, which sees each statement because the server allows connections without TLS here."""
     tables.run("SET GLOBAL require_secure_transport = OFF")
     yield new_consumer(port=proxy.port, username=least.user, tls="off", read_timeout=5)
     tables.run("SET GLOBAL require_secure_transport = ON")

@@ -38,7 +38,7 @@ class TestStates:
         assert tables.sidecar() == [("a", 2, 0), ("b", 1, 0)]
 
     def test_a_modification_of_a_row_that_is_not_there_makes_it(self, writer: Writer, tables: Tables):
-        """The stream may begin after the insert: the image is whole all the same."""
+        """The stream may begin after the insert. The image is whole all the same."""
         writer(record("a", 7, "MODIFY", status="PAID"))
 
         assert tables.orders() == [order("a", status="PAID")]
@@ -146,7 +146,7 @@ class TestNewerWins:
         assert tables.sidecar() == [("a", 5, 1)]
 
     def test_numbers_are_compared_as_numbers(self, writer: Writer, tables: Tables):
-        """As strings, 9 would beat 10; as floats, neighbours of 27 digits would be equal."""
+        """As strings, 9 would be higher than 10. As floats, neighbours of 27 digits would be equal."""
         nine, ten = record("a", 0, status="NINE"), record("a", 0, status="TEN")
         nine["dynamodb"]["SequenceNumber"] = "9" * 26
         ten["dynamodb"]["SequenceNumber"] = "1" + "0" * 26
@@ -229,7 +229,7 @@ class TestEveryChange:
 
 
 class TestTripwire:
-    """Older by version, yet later by the stream's clock: never skipped silently."""
+    """Older by version, yet later by the stream's clock. Such a change is never skipped silently."""
 
     @pytest.mark.parametrize("every_change", [False, True])
     @pytest.mark.parametrize("together", [False, True], ids=["against the sidecar", "inside a batch"])
@@ -253,7 +253,7 @@ class TestTripwire:
         assert tables.sidecar() == [("a", 5, 0)]
 
     def test_each_contradicted_change_of_a_batch_is_parked(self, writer: Writer, tables: Tables):
-        """3 and 1 are later than 4, which is newer; 2 agrees with all."""
+        """Changes 3 and 1 are later than 4, which is newer. Change 2 contradicts none."""
         times = {1: 50, 2: 11, 3: 20, 4: 10}
 
         outcome = writer(*(record("a", n, time=START + times[n], status=f"S{n}") for n in times))

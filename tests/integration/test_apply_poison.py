@@ -1,4 +1,4 @@
-"""A row that can never be written is parked alone, whole, and leaves no trace; everything else is committed."""
+"""A row that can never be written is parked whole and leaves no trace. Everything else is committed."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("ddl", "errno", "column"), REFUSALS)
 def test_an_altered_column_parks_what_no_longer_fits(writer: Writer, tables: Tables, ddl: str, errno: int, column: str):
-    """Never rounded, cut or replaced by the server."""
+    """The server never rounds, cuts or replaces it."""
     tables.run(ddl)
     poison = record("a", 1, "INSERT", status="VERY NEW", amount="12345")
 
@@ -344,7 +344,7 @@ def test_a_refusal_by_a_trigger_is_poison(writer: Writer, tables: Tables):
     ],
 )
 def test_a_schema_that_no_row_fits_raises_and_writes_nothing(writer: Writer, tables: Tables, ddl: str, errno: int):
-    """It is a person's to mend: nothing is parked, the shard waits."""
+    """Only a person can correct it: nothing is parked, and the shard waits."""
     tables.run(ddl)
 
     with pytest.raises(pymysql.MySQLError) as raised:

@@ -1,4 +1,4 @@
-"""How `apply()` talks to the server: few round trips, small statements, exact values, nothing left open."""
+"""How `apply()` talks to the server: few round trips, bounded statements, exact values, no open transaction."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INSERT, UPDATE, DELETE, LOOK = "INSERT tbl_orders", "UPDATE tbl_orders", "DELETE
 
 
 class TestRoundTrips:
-    """An upsert of the sidecar, an insert or an update of the target, COMMIT: as few as writing without any guard."""
+    """An upsert of the sidecar, an insert or an update of the target, COMMIT. Unguarded writing takes as many."""
 
     @pytest.mark.parametrize("size", [1, 2, 50])
     def test_new_rows_and_newer_ones(self, writer: Writer, size: int):
@@ -125,7 +125,7 @@ def test_every_writer_locks_keys_in_one_order(writer: Writer, limit: int, *, rep
 
 
 class TestStatementSize:
-    """RDS Proxy pins a session at a statement of 16 KB; how it is cut must not change what is written."""
+    """RDS Proxy pins a session at a statement of 16 KB. Splitting a statement must not change what is written."""
 
     BATCH = (
         *(record(f"new-{i:03}", 1, status="😀" * (i % 30), merchant_id=f"m'{i}") for i in range(200)),
@@ -221,13 +221,13 @@ class TestExactValues:
 
 
 class TestConnection:
-    """What the connection may be, and how it is left."""
+    """Which connections are refused, and how a connection is left."""
 
     @pytest.mark.parametrize("isolation", ISOLATION)
     def test_a_loser_is_judged_by_what_is_committed_now(
         self, connect: Any, tables: Tables, writer: Writer, isolation: str
     ):
-        """A snapshot from before would take a stale change for a contradiction, or find no row at all."""
+        """An older snapshot would show a stale change as a contradiction, or show no row."""
         other = Writer(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))
         writer(record("a", 1))
         with other.connection.cursor() as cursor:
@@ -255,7 +255,7 @@ class TestConnection:
     def test_nothing_is_written_or_left_open_after_failure(
         self, connect: Any, tables: Tables, isolation: str, *, poison: bool
     ):
-        """The last of three rows meets an error that is no poison, after the sidecar and a poison row."""
+        """The last of three rows meets an error that holds, after the sidecar and a poison row were written."""
         tables.run(
             "ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)",
             "CREATE TRIGGER fail BEFORE INSERT ON tbl_orders FOR EACH ROW IF NEW.status = 'FAIL' THEN"
@@ -270,7 +270,7 @@ class TestConnection:
         self.assert_idle(writer, tables)
 
     def test_a_connection_that_counts_found_rows_is_refused(self, connect: Any, tables: Tables):
-        """Its counts would say that losers had won."""
+        """Its counts would turn losers into winners."""
         writer = Writer(connect(client_flag=CLIENT.FOUND_ROWS))
         sent = round_trips(writer.connection)
 
@@ -295,7 +295,7 @@ class TestConnection:
 
 
 def test_a_second_writer_waits_for_the_first(writer: Writer, connect: Any, tables: Tables):
-    """Keys that do not exist yet are locked too: this is what SELECT ... FOR UPDATE would not do."""
+    """Keys that do not exist yet are locked as well. SELECT ... FOR UPDATE would not lock them."""
     impatient = Writer(connect(init_command="SET SESSION innodb_lock_wait_timeout = 1"))
     writer.connection.begin()
     writer.connection.query(

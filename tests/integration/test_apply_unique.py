@@ -1,4 +1,4 @@
-"""Legacy tables have keys of their own: a clash parks a record and never touches the row of another key."""
+"""A legacy table may have further unique keys. A clash parks the record and never touches the row of another key."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_chain_of_freed_values_goes_through(unique_status: Writer, tables: Tab
 
 @both_ways
 def test_two_rows_may_swap_their_values_over_a_third(unique_status: Writer, tables: Tables, *, every_change: bool):
-    """As the application did it: one steps aside, the other moves, the first takes its place."""
+    """The application did it in three steps: one row steps aside, the other moves, the first takes its place."""
     unique_status(record("a", 1, status="ONE"), record("b", 1, status="TWO"))
 
     outcome = unique_status(
@@ -149,7 +149,7 @@ def test_two_rows_may_swap_their_values_over_a_third(unique_status: Writer, tabl
 
 
 class TestCase:
-    """A collation that takes 'a' for 'A' must not make one order out of two."""
+    """A collation that folds case must not make one order out of two."""
 
     @pytest.fixture
     def folding(self, tables: Tables, connect: Any) -> Writer:

@@ -1,4 +1,4 @@
-"""The stream's consumer as Lambda runs it: events in, rows, parked records and counts out, or it raises."""
+"""The stream's consumer as Lambda runs it. It turns events into rows, parked records and counts, or raises."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class TestEvents:
     def test_a_batch_of_unreadable_records_alone_is_parked(
         self, consume: Consume, world: FunctionWorld, tables: Tables
     ):
-        """No change can be made of any of them: none is lost for that."""
+        """None of them can be read as a change, and none is lost."""
         bad = [record("a", 1, merchant_id=None), record("b", 2, amount="many")]
 
         assert consume(*bad) == {"parked": 2}
@@ -188,7 +188,7 @@ class TestQuarantine:
     def test_what_waits_for_another_row_is_deferred_and_counted(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any, caplog: pytest.LogCaptureFixture
     ):
-        """Delivered again, it waits since the first time."""
+        """Delivered again, it has still waited since the first time."""
         tables.run(
             "CREATE TABLE merchants (id VARCHAR(64) PRIMARY KEY) ENGINE=InnoDB CHARSET=utf8mb4",
             "INSERT INTO merchants VALUES ('known')",
@@ -229,7 +229,7 @@ class TestQuarantine:
     def test_an_unknown_error_is_counted_by_itself(
         self, start: Callable[..., Consume], monkeypatch: Any, capsys: Any, caplog: pytest.LogCaptureFixture
     ):
-        """For its alarm: every replay tries it again, and a person should know."""
+        """The metric is there for an alarm: every replay tries it again, and a person should know."""
         consume = start()
         unknown = Parked("a", "1", "MySQL error 31001", "wait", 31001, {}, Kind.UNKNOWN)
         outcome = Outcome(Counter(upserted=1), [unknown, unknown._replace(key="b", kind=Kind.DEFERRED)])
@@ -253,7 +253,7 @@ class TestQuarantine:
     def test_a_record_that_cannot_be_parked_raises(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
     ):
-        """Parking comes after the commit: what was written is then found to be a redelivery."""
+        """Parking comes after the commit. The next delivery finds the written changes redelivered."""
         poison = record("a", 1, amount="x")
         world.s3.delete_bucket(Bucket=BUCKET)
 
@@ -269,7 +269,7 @@ class TestQuarantine:
     def test_a_batch_too_hard_for_one_invocation_ends(
         self, world: FunctionWorld, start_late: Callable[..., Consume], tables: Tables, capsys: Any
     ):
-        """Each delivery gets further; nothing is parked or counted twice; another batch's note is left alone."""
+        """Each delivery gets further. Nothing is parked or counted twice, and the note of another batch stays."""
         tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
         deliver = start_late()
         batch = [record("unreadable", 1, amount="x")]
@@ -306,7 +306,7 @@ class TestQuarantine:
     def test_a_note_that_cannot_be_read_leaves_the_batch(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
     ):
-        """What was parked of the batch before is not known then; nothing is written."""
+        """Then it is not known what was parked of the batch before, and nothing is written."""
         tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
         world.s3.delete_bucket(Bucket=BUCKET)
 

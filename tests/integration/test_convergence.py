@@ -37,7 +37,7 @@ def world(tables: Tables, log: WriteLog, connect: Any) -> World:
 
 
 def unguarded(writer: Writer, delivery: Delivery) -> Outcome:
-    """What one would write at first: the last of each key in the batch, one upsert, one delete, COMMIT."""
+    """The obvious first version: the last change of each key in the batch, one upsert, one delete, COMMIT."""
     changes = changes_of(*(step.record() for step in delivery.steps))
     newest = {change.key: change for change in sorted(changes, key=lambda change: change[:2])}
     table, columns = TABLE.name, ", ".join(column.name for column in TABLE.columns)
@@ -102,7 +102,7 @@ def test_a_clock_that_contradicts_loses_nothing(world: World):
 
 
 def test_without_the_guard_the_same_check_fails(world: World):
-    """The negative control: a check that cannot fail proves nothing."""
+    """The negative control: the check must be able to fail."""
 
     @settings(PROPERTY, max_examples=50, phases=[Phase.generate], database=None)
     @given(plans())

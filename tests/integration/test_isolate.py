@@ -1,4 +1,4 @@
-"""What the search for refused rows promises where its time runs out, and what it takes for evidence."""
+"""What isolating refused rows promises when time runs out, and what counts as evidence."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.writes import Writer, changes_of
 
 
 def fuse(calls: int) -> Callable[[], bool]:
-    """False for the first `calls` calls, then true."""
+    """False for the first `calls` calls, then True."""
     count = itertools.count()
     return lambda: next(count) >= calls
 
 
 @pytest.fixture
 def refusing(tables: Tables, connect: Any) -> Writer:
-    """A target whose triggers signal 31001, which nobody knows, for the status ODD, and 45000 for BAD."""
+    """A target whose triggers signal the unknown number 31001 for the status ODD, and 45000 for BAD."""
     for event in ("INSERT", "UPDATE"):
         refusals = signal("NEW.status = 'ODD'", 31001), signal("NEW.status = 'BAD'")
         tables.run(trigger(f"BEFORE {event}", f"BEGIN {'; '.join(refusals)}; END"))
@@ -36,7 +36,7 @@ def refusing(tables: Tables, connect: Any) -> Writer:
 
 
 def redeliver(writer: Writer, records: list[dict[str, Any]], calls: int = 0, limit: int = 200) -> list[Outcome]:
-    """The whole batch again and again, as Lambda does, each time with what was parked before, until nothing is left."""
+    """Deliver the whole batch again until nothing is left, as Lambda does. Each call knows what was parked before."""
     outcomes: list[Outcome] = []
     known: set[tuple[Any, Any]] = set()
     while not outcomes or outcomes[-1].left:
@@ -57,7 +57,7 @@ def redeliver(writer: Writer, records: list[dict[str, Any]], calls: int = 0, lim
 
 @pytest.mark.parametrize("calls", [0, 1, 30])
 def test_every_delivery_of_a_hard_batch_gets_further(refusing: Writer, tables: Tables, calls: int):
-    """The rows that the deliveries before have written take none of the time."""
+    """Rows that earlier deliveries wrote take no time."""
     records = [record(f"k{i:03}", 1, status="BAD" if i % 2 else "NEW") for i in range(300)]
 
     outcomes = redeliver(refusing, records, calls)
@@ -82,7 +82,7 @@ def test_a_slice_of_what_was_written_before_is_no_progress(refusing: Writer, tab
 
 @pytest.mark.parametrize("every_change", [False, True])
 def test_a_rest_that_was_written_before_is_evidence(refusing: Writer, tables: Tables, *, every_change: bool):
-    """A delivery that could not park its record comes again, and nothing else is left to be written."""
+    """A delivery that could not park its record comes again. Everything else is written already."""
     batch = [record("a", 1), record("b", 1, status="ODD"), record("c", 1)]
     first = refusing(*batch, every_change=every_change)
 
@@ -95,7 +95,7 @@ def test_a_rest_that_was_written_before_is_evidence(refusing: Writer, tables: Ta
 
 
 def test_an_unknown_error_in_what_is_left_stops_nothing(refusing: Writer, tables: Tables):
-    """The first ten are poison, and the unknown error came where time ran out."""
+    """The first ten are poison. The unknown error comes when time runs out."""
     batch = [record(f"k{i:03}", 1, status="ODD" if i == 10 else "BAD") for i in range(200)]
 
     outcome = apply(refusing.connection, refusing.target, changes_of(*batch), ApplyOptions(out_of_time=fuse(60)))
@@ -181,7 +181,7 @@ def test_what_the_clock_contradicts_is_left_with_its_key(refusing: Writer):
 
 
 def test_what_was_written_before_is_no_evidence_if_it_fails_now(refusing: Writer, tables: Tables):
-    """The database refuses every row by now, those that it took before too."""
+    """By now the database refuses every row, even those that it accepted before."""
     batch = [record("a", 1), record("b", 1, status="ODD"), record("c", 1)]
     refusing(*batch)
     before = tables.orders(), tables.whole_sidecar()
@@ -196,7 +196,7 @@ def test_what_was_written_before_is_no_evidence_if_it_fails_now(refusing: Writer
 
 
 def test_evidence_changes_nothing(refusing: Writer, tables: Tables):
-    """A row that others have changed since is not written again to find out whether it could be."""
+    """A row that others have changed since is not written again as a probe."""
     batch = [record("a", 1), record("b", 1, status="ODD")]
     refusing(*batch)
     tables.run("UPDATE tbl_orders SET currency = 'EUR'")
@@ -208,7 +208,7 @@ def test_evidence_changes_nothing(refusing: Writer, tables: Tables):
 
 
 def test_a_server_that_counts_nothing_is_asked(refusing: Writer, tables: Tables, monkeypatch: pytest.MonkeyPatch):
-    """Something between may leave out the counts in its answers."""
+    """A proxy may leave the counts out of the server's answers."""
     refusing(record("a", 1), record("b", 1))
     monkeypatch.setattr(answers, "info", lambda _: "")
 
@@ -229,7 +229,7 @@ def test_a_change_that_was_parked_before_is_decided(refusing: Writer, tables: Ta
 
 
 def test_rows_that_time_undoes_are_undone(refusing: Writer, tables: Tables):
-    """The last of the rows is refused when all others have been written, and only the first ten are done in the end."""
+    """The last row is refused when all others are written. In the end only the first ten are done."""
     batch = [record(f"k{i:02}", 1, status="BAD" if i == 29 else "NEW") for i in range(30)]
 
     outcome = apply(refusing.connection, refusing.target, changes_of(*batch), ApplyOptions(out_of_time=fuse(1)))
@@ -240,7 +240,7 @@ def test_rows_that_time_undoes_are_undone(refusing: Writer, tables: Tables):
 
 
 def test_a_second_try_that_time_undoes_claims_nothing(tables: Tables, connect: Any):
-    """`a` waits until `b` has let go of its value, and `c` for an outsider; time may run out at any moment."""
+    """`a` waits for the value of `b`, and `c` for that of an outsider. Time may run out at any moment."""
     tables.replace_target(orders_table("UNIQUE KEY uq_status (status)"))
     writer = Writer(connect())
     batch = [record("a", 2, status="A2"), record("a", 3, status="B2"), *(record(f"c{i}", 2, status="O") for i in "12")]
@@ -268,7 +268,7 @@ def test_a_second_try_that_time_undoes_claims_nothing(tables: Tables, connect: A
 
 @pytest.mark.parametrize("third", ["A3", "B2"], ids=["written", "deferred too"])
 def test_what_waits_never_takes_its_key_back(tables: Tables, connect: Any, third: str):
-    """The second change of `a` waits for a value that is free in the end, when a newer one is written."""
+    """The second change of `a` waits for a value. It is free only after a newer change was written."""
     tables.replace_target(orders_table("UNIQUE KEY uq_status (status)"))
     writer = Writer(connect())
     writer(record("a", 1, status="A1"), record("b", 1, status="B2"))
@@ -293,7 +293,7 @@ def test_each_change_counts_for_what_became_of_it(refusing: Writer, *, every_cha
 
 @pytest.mark.parametrize("errno", [31001, 1264], ids=["unknown", "of a row"])
 def test_a_refusal_that_ends_the_transaction_claims_nothing(tables: Tables, connect: Any, errno: int):
-    """Some errors roll back everything: what went through before is gone, and must be tried again as a whole."""
+    """Some errors roll back the transaction. What was written before is gone, and all of it is tried again."""
     writer = Writer(connect(client_flag=0))
     send = writer.connection.query
 

@@ -1,4 +1,4 @@
-"""Every change is counted, parked or left, exactly once, whatever is refused and whenever time runs out."""
+"""Every change is counted, parked or left exactly once, whatever is refused and whenever time runs out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Given:
 
 @st.composite
 def steps(draw: st.DrawFn, most: int) -> tuple[dict[str, Any], ...]:
-    """Changes of keys, in any order; an `again` comes twice."""
+    """Changes of keys, in any order. An `again` comes twice."""
     made: list[dict[str, Any]] = []
     for _ in range(draw(st.integers(0, most))):
         key, number, kind = draw(st.sampled_from(KEYS)), draw(st.integers(1, 9)), draw(st.sampled_from(KINDS))
@@ -81,7 +81,7 @@ def checked(given_: list[Change], outcome: Outcome) -> None:
 
 
 def assert_sound(tables: Tables) -> None:
-    """No row is without its claim, none has let go of its value, nothing is locked."""
+    """Every row has its claim and its value, and nothing is locked."""
     assert tables.run("SELECT order_id FROM tbl_orders WHERE status IS NULL OR status LIKE '~%'") == []
     assert tables.run("SELECT item_key FROM replication_versions WHERE version = ''") == []
     rows = tables.run("SELECT order_id FROM tbl_orders ORDER BY order_id")

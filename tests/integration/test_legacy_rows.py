@@ -1,4 +1,4 @@
-"""Whatever a legacy table is or becomes, a change reaches the row of its own key or no row at all."""
+"""Whatever a legacy table is or becomes, a change reaches the row of its own key or no row."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def assert_refused(tables: Tables, writer: Writer, *records: dict[str, Any], row
 
 
 class TestAlteredUnderAnOpenConnection:
-    """The table changes after the inspection; the connection lives on."""
+    """The table changes after the inspection, under the open connection."""
 
     @pytest.mark.parametrize("batch", [1, 3], ids=["alone", "among others"])
     def test_a_new_unique_key_protects_its_rows_at_once(self, tables: Tables, connect: Any, batch: int):
@@ -126,7 +126,7 @@ class TestAlteredUnderAnOpenConnection:
 
 
 class TestTriggersOnTheKey:
-    """A legacy trigger may set the key; no other row is hit, and no row is stored under another key."""
+    """A legacy trigger may set the key. No other row is changed, and no row is stored under another key."""
 
     @pytest.mark.parametrize("id_type", ["", "INT"], ids=["order_id is primary", "surrogate id"])
     def test_a_restored_key_does_not_defeat_the_guard(self, tables: Tables, connect: Any, id_type: str):
@@ -186,7 +186,7 @@ class TestTriggersOnTheKey:
 
 
 class TestNumberedRows:
-    """The table numbers its rows itself: ids are the server's, and none is wasted."""
+    """The table numbers its rows itself. The ids are the server's, and none is wasted."""
 
     def test_a_proposed_id_that_exists_hits_no_row(self, tables: Tables, connect: Any):
         writer = made(tables, connect, target=orders_table(id_type="INT"))
@@ -296,7 +296,7 @@ class TestKeyCharacterSets:
 
 
 class TestTrailingBlank:
-    """'a ' is equal to 'a' where the collation pads, yet it is the row of no item."""
+    """'a ' equals 'a' where the collation pads, yet it is the row of no item."""
 
     LEGACY = ("a ", *order("a", status="OLD")[1:])
 
@@ -328,7 +328,7 @@ class TestTrailingBlank:
 
 
 class TestStoredIsSent:
-    """What the server would store differently is refused before it is stored."""
+    """A value that the server would change silently is refused before it is sent."""
 
     @pytest.mark.parametrize("value", ["2", "paid", "Paid", "", "0", "PAID "])
     def test_only_exact_members_of_an_enum_are_stored(self, tables: Tables, connect: Any, value: str):

@@ -1,4 +1,4 @@
-"""A batch full of poison comes to an end: the cost grows with its records, and time that runs out loses nothing."""
+"""A batch full of poison ends: its cost is linear in its records, and running out of time loses nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.writes import Writer, changes_of, round_trips
 
 @dataclass(frozen=True)
 class Refusal:
-    """What makes a target refuse rows: DDL before or after the inspection, and the values that it refuses."""
+    """What makes a target refuse rows: DDL before or after the inspection, and the refused values."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ def writer(request: Any, refusal: Refusal, tables: Tables, connect: Any) -> Writ
 
 
 def test_a_proxy_may_take_one_statement_at_a_time(tables: Tables, connect: Any):
-    """The connection asks for several; the server behind says that it cannot parse them."""
+    """The connection asks for several statements, and the server cannot parse them."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
     writer = Writer(connect(client_flag=0))
     writer.connection.client_flag |= CLIENT.MULTI_STATEMENTS
@@ -141,13 +141,13 @@ def test_the_newest_good_state_of_each_key_is_written(writer: Writer, tables: Ta
 
 
 def fuse(calls: int) -> Callable[[], bool]:
-    """False for the first `calls` calls, then true."""
+    """False for the first `calls` calls, then True."""
     count = itertools.count()
     return lambda: next(count) >= calls
 
 
 def assert_left_is_the_last_keys(given: list[Change], outcome: Outcome) -> set[str]:
-    """`left` holds every change of the last keys, in key order; answers the keys that are done."""
+    """Checks that `left` holds every change of the last keys, in key order. Returns the keys that are done."""
     left = {change.key for change in outcome.left}
     done = {change.key for change in given} - left
     assert [change.key for change in outcome.left] == sorted(change.key for change in outcome.left)
@@ -187,7 +187,7 @@ def test_what_time_left_undone_is_told_and_goes_on(writer: Writer, tables: Table
 
 
 def test_time_that_has_run_out_leaves_something(tables: Tables, connect: Any):
-    """A thousand refusals that only single rows can tell do not fit a moment."""
+    """A thousand refusals that only single rows reveal take longer than a moment."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
     writer = Writer(connect())
     changes = changes_of(*(record(f"k{i:04}", 1, amount="-1") for i in range(1000)))

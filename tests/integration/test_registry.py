@@ -1,4 +1,4 @@
-"""The sidecar knows whose versions it holds; whoever does not belong there is refused, and nothing changes."""
+"""The sidecar knows whose versions it holds. Another source is refused, and nothing changes."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ REFUSED = {
 def test_who_could_be_taken_for_stale_is_refused(
     *, registered: Any, version: str, source: Any, label: str, words: list[str], unregistered: Tables, connect: Any
 ):
-    """The message names both sides and what to do; every table is left as it is, with no lock on it."""
+    """The message names both sources and what to do. No table is changed or locked."""
     known(unregistered, *registered)
     if version:
         applied(unregistered, version)
@@ -152,7 +152,7 @@ def test_registered_again_not_even_its_time_changes(tables: Tables, connect: Any
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
 def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connect: Any, isolation: str):
-    """The first one in the order of the commits; the other one is refused, and each of them twice says the same."""
+    """The first to commit wins and the other is refused. Each gives the same answer again."""
     connections = [connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") for _ in range(4)]
 
     def answer(number: int) -> str:
@@ -171,7 +171,7 @@ def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connec
 
 
 def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any):
-    """Else an older stream's label would be written over the newer one that was registered meanwhile."""
+    """Otherwise an older stream's label could replace a newer one that was registered meanwhile."""
     first, second = connect(), connect()
     first.query(f"UPDATE replication_sources SET stream_label = '{NEW}'")
     with ThreadPoolExecutor(1) as pool:
@@ -204,7 +204,7 @@ Opened = Callable[[Source | None], MySQLDatabase]
 
 @pytest.mark.parametrize("source", [SOURCE, Source(THERE, 1), None], ids=["older", "newest", "none"])
 def test_a_connection_of_a_registered_source_works(tables: Tables, opened: Opened, source: Source | None):
-    """Older generations too: their late changes compare lower, which is right."""
+    """Older generations as well: their late changes compare lower, which is right."""
     known(tables, (1, THERE, LABEL))
     assert opened(source).execute("asking", lambda *_: tables.assert_unlocked() or "answer") == "answer"
 
@@ -214,7 +214,7 @@ def test_a_connection_of_a_registered_source_works(tables: Tables, opened: Opene
 def test_a_connection_of_an_unknown_source_stops(
     *, source: Source, tells: bool, tables: Tables, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ):
-    """Until the schema step has registered it; also where the server's answer carries no text."""
+    """It works once the schema step has registered it. The server's answer may carry no text."""
     if not tells:
         monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     before, database = everything(tables), opened(source)
@@ -241,7 +241,7 @@ def test_a_connection_whose_counts_lie_stops(
     opened: Opened,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """As through a proxy that sets CLIENT_FOUND_ROWS: the writer would take a stale change for one that has won."""
+    """A proxy may set CLIENT_FOUND_ROWS. The writer would then take a stale change for a winner."""
     if not tells:
         monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     if not is_known:
@@ -258,7 +258,7 @@ def test_a_connection_whose_counts_lie_stops(
 
 
 def test_the_check_leaves_no_lock_behind(tables: Tables, connect: Any):
-    """A client that vanishes right behind it must not stop every other one."""
+    """A client that vanishes after the check must not stop the others."""
     connection = connect()
     assert check(connection, SOURCE)
     tables.assert_unlocked()
@@ -266,7 +266,7 @@ def test_the_check_leaves_no_lock_behind(tables: Tables, connect: Any):
 
 
 class TestFailover:
-    """Region to Region and back, through the functions as they are deployed."""
+    """A failover to another Region and back, through the functions as deployed."""
 
     @pytest.fixture
     def world(self, server: MariaDB, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Iterator[FunctionWorld]:
@@ -301,7 +301,7 @@ class TestFailover:
         function.DATABASE.drop()
 
     def test_a_replica_with_an_older_stream_takes_over(self, world: FunctionWorld, tables: Tables):
-        """Refused as it is; one generation later its changes win, and come back the same way."""
+        """It is refused at first. One generation later its changes win. The way back is the same."""
         there = f"{THERE}/stream/{OLD}"
         first = self.deploy(world, ARN, 0)
         assert first(record("a", 9)) == {"upserted": 1}

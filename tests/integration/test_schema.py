@@ -38,7 +38,7 @@ def nothing(tables: Tables) -> Tables:
 
 @pytest.fixture
 def step(connect: Any, nothing: Tables) -> Callable[[], dict[str, str]]:
-    """As the function does it: with the account that has no right to alter or drop."""
+    """As the function does it, with an account that may not alter or drop."""
     return lambda: schema.create_missing(connect(), TABLE)
 
 
@@ -264,7 +264,7 @@ def test_the_consumer_stops_where_a_table_is_missing(step: Any, nothing: Tables,
 
 
 def test_wrong_row_counts_are_refused_and_nothing_is_left(connect: Any, nothing: Tables):
-    """As through a proxy that sets the flag on connections of its own; the writer reads wins off these counts."""
+    """A proxy may set the flag on its own connections. The writer finds its winners by these counts."""
     lying = connect(client_flag=CLIENT.FOUND_ROWS)
     with pytest.raises(SchemaMismatchError, match="CLIENT_FOUND_ROWS"):
         schema.create_missing(lying, TABLE)

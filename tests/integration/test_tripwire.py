@@ -1,4 +1,4 @@
-"""The clock as a tripwire, inside a batch: a change is held against all that are newer by version."""
+"""The clock as a tripwire inside a batch: a change is compared with all changes that are newer by version."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_swap_beside_rows_that_stay(writer: Writer, tables: Tables):
 def assert_deferred_until(
     writer: Writer, tables: Tables, changes: list[dict[str, Any]], outsider: str, after: Rows
 ) -> None:
-    """All of `changes` are deferred without a trace, and written once the outsider's row is gone."""
+    """All of `changes` are deferred without a trace, and written once the outsider's row is deleted."""
     before = tables.run("SELECT * FROM tbl_orders ORDER BY order_id"), tables.whole_sidecar()
 
     outcome = writer(*changes)
@@ -116,7 +116,7 @@ def assert_deferred_until(
 
 
 def test_a_swap_that_an_outsider_blocks_is_deferred(writer: Writer, tables: Tables):
-    """The second row waits for a row that is not in the batch, on another unique key; the first for the second."""
+    """The first row waits for the second, and the second for a row outside the batch, on another unique key."""
     tables.run("ALTER TABLE tbl_orders ADD UNIQUE KEY uq_created (created_at)")
     writer = Writer(writer.connection)
     writer(

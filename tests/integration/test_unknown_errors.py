@@ -1,4 +1,4 @@
-"""An unknown error number is the row's when the rest goes through without it, and the database's otherwise."""
+"""An unknown error number is the row's when other rows are accepted, and the database's otherwise."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_unknown_error_on_every_row_holds(odd: Writer, tables: Tables, size: 
 
 
 def test_poison_beside_it_is_no_evidence(odd: Writer, tables: Tables):
-    """Nothing went through, so the unknown error may be the database's."""
+    """No row was accepted, so the unknown error may be the database's."""
     with pytest.raises(pymysql.MySQLError) as raised:
         odd(record("a", 1, status="BAD"), record("b", 1, status="ODD"))
 
@@ -134,6 +134,6 @@ def test_these_numbers_have_a_rule(number: int):
 
 @pytest.mark.parametrize(("number", "like"), [(1216, 1452), (1217, 1451)])
 def test_without_privileges_on_the_parent_the_rule_is_the_same(number: int, like: int):
-    """MySQL tells such an account 1216 and 1217 where it tells others 1452 and 1451."""
+    """MySQL gives such an account 1216 and 1217 in place of 1452 and 1451."""
     ours, theirs = (errors.rule(pymysql.err.IntegrityError(n, "")) for n in (number, like))
     assert ours == theirs

@@ -1,4 +1,4 @@
-"""The product's promise as a property, over whatever target the tables have."""
+"""The product's promise as a property, over any target table."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class World:
     writers: dict[tuple[int, str], Writer]
 
     def deliver(self, plan: Plan, write: Write) -> list[tuple[Delivery, Outcome]]:
-        """Two threads, each with its own deliveries in order; both start at once."""
+        """Two threads, each with its own deliveries in order. Both start at once."""
         self.tables.clear()
         self.log.clear()
         start = Barrier(2)
@@ -120,7 +120,7 @@ def assert_every_record_is_accounted_for(done: list[tuple[Delivery, Outcome]]) -
 
 
 def assert_refused_are_parked(plan: Plan, done: list[tuple[Delivery, Outcome]]) -> None:
-    """Only refused records are parked, and every one that nothing supersedes is."""
+    """Only refused records are parked, and every refused record that nothing supersedes is parked."""
     for delivery, outcome in done:
         bad = [step.record() for step in delivery.steps if not step.good]
         assert all(parked.record in bad for parked in outcome.parked)
@@ -138,7 +138,7 @@ def assert_refused_are_parked(plan: Plan, done: list[tuple[Delivery, Outcome]]) 
 
 
 def newest_of_its_kind(record: dict[str, Any], others: list[dict[str, Any]]) -> bool:
-    """Several in one batch may be parked or superseded by one another; the newest of a key never is."""
+    """Several in one batch may be parked or superseded by one another. The newest of a key is always parked."""
     body = record["dynamodb"]
     mine = [other for other in others if other["dynamodb"]["Keys"] == body["Keys"]]
     return record == mine[-1]

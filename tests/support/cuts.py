@@ -1,4 +1,4 @@
-"""A batch whose connection is cut at each of its statements in turn, over whatever target the tables have."""
+"""A batch whose connection is cut at each of its statements in turn, over any target table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _order(key: str, sequence: int, **values: Any) -> tuple[Any, ...]:
 
 
 def _batch(poison: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of everything: new, changed, deleted, stale, redelivered, and poison."""
+    """One of each: new, changed, deleted, stale, redelivered, and poison."""
     return [
         _record("changed", 12, status="PAID"),
         _record("new", 13),
@@ -77,5 +77,5 @@ def assert_whole_or_not_at_all(
 
 
 def _state(tables: Tables, log: Callable[[], Rows]) -> tuple[Rows, Rows, Rows]:
-    """Keys of one batch may be written in any order; the log has each of them at most once."""
+    """Keys of one batch may be written in any order. The log has each of them at most once."""
     return tables.orders(), tables.sidecar(), sorted(log())

@@ -1,4 +1,4 @@
-"""The consumer as its handler puts it together, on parameters and deliveries that a test decides."""
+"""The consumer as its handler builds it, with the parameters and deliveries of a test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VALUES = [value for name, typed in item("").items() if name == "merchant_id" for
 
 
 class Parameters:
-    """In the place of `AwsParameters`: what SSM and Secrets Manager hold now, behind a cache that never expires."""
+    """Replaces `AwsParameters`: what SSM and Secrets Manager hold, behind a cache that never expires."""
 
     def __init__(self, **values: Any) -> None:
         """`values` are hostname, port, db, driver, username and password."""
@@ -42,7 +42,7 @@ class Parameters:
         return self._get("credentials", self.stored_credentials, fresh=fresh)
 
     def set(self, **values: Any) -> None:
-        """Store new values in the place of old ones."""
+        """Replace stored values."""
         for name in ("stored_connection", "stored_credentials"):
             stored = json.loads(getattr(self, name))
             setattr(self, name, json.dumps({key: values.get(key, old) for key, old in stored.items()}))
@@ -56,7 +56,7 @@ class Parameters:
 
 
 class Consumer:
-    """One execution environment. `deliver()` is an invocation: it acknowledges by returning."""
+    """One execution environment. `deliver()` is an invocation, which acknowledges by returning."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Consumer:
         self.options = ApplyOptions(statement_bytes=statement_bytes)
 
     def deliver(self, *records: dict[str, Any]) -> dict[str, int]:
-        """What became of the records. Whatever is raised instead tells neither a password nor a value of a row."""
+        """Returns what became of the records. An error tells neither a password nor a value of a row."""
         try:
             counts = consume(
                 records,

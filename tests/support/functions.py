@@ -1,4 +1,4 @@
-"""A function as Lambda runs it: its environment, its AWS services (moto's), its module imported afresh."""
+"""A function as Lambda runs it: its environment, moto's AWS services, its module freshly imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stream may hold and how it may be delivered, for hypothesis to choose from."""
+"""Strategies: what a stream may hold and how it may be delivered."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECOND_STREAM = 1_000  # from this change on, a re-created stream: its numbers b
 
 @dataclass(frozen=True)
 class Step:
-    """The `n`th change of a key. `n` is in the row, as updated_at, so that the way can be seen."""
+    """The `n`th change of a key. The row holds `n` as updated_at, so that a log shows the order of writes."""
 
     key: str
     n: int
@@ -67,7 +67,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every step is delivered at least once, in any order, cut in any way, to two writers at once."""
+    """Every step is delivered at least once, in any order and in any batches, to two writers at once."""
 
     histories: tuple[tuple[Step, ...], ...]
     deliveries: tuple[Delivery, ...]

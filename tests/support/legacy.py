@@ -1,4 +1,4 @@
-"""Legacy shapes of the target: DDL only. Each is what a database that grew over years may look like."""
+"""Legacy shapes of the target, as DDL. A database that grew over years may look like each of them."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class HostileTables(Tables):
         return [row for row in mapped_orders(self) if row[0] != OUTSIDER]
 
     def assert_legacy_values_survived(self) -> None:
-        """A row keeps what others wrote to it, and is inserted only where there was none.
+        """A row keeps what others wrote to it. It is inserted only where there was none.
 
         A writer that replaces rows breaks both.
         """

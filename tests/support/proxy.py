@@ -67,7 +67,7 @@ class Proxy:
         self._tell(self._listen)
 
     def refuse(self) -> None:
-        """Close the port and reset what is open, as where no server runs."""
+        """Close the port and reset open connections, as if no server ran."""
         self._tell(self._refuse)
 
     def reset(self) -> None:
@@ -79,16 +79,16 @@ class Proxy:
         self._tell(lambda: setattr(self, "_hung", True))
 
     def flow(self) -> None:
-        """Let bytes through again. The swallowed ones are lost, so connections that are open are reset."""
+        """Let bytes through again. Swallowed bytes are lost, so open connections are reset."""
         self._tell(self._reset)
         self._tell(lambda: setattr(self, "_hung", False))
 
     def before(self, start: str, action: Action, *, skip: int = 0) -> None:
-        """Once, when a statement starts with `start`: `action()`, then it goes on, if it can. `skip` of them first."""
+        """Call `action()` once, before a statement that starts with `start` is forwarded. `skip` of them pass first."""
         self._traps.append(_Trap(start, action, after=False, countdown=skip))
 
     def after(self, start: str, action: Action, *, skip: int = 0) -> None:
-        """Once, when the server has answered such a statement: `action()`, then the answer goes on, if it can."""
+        """Call `action()` once, when the server has answered such a statement, before the answer is forwarded."""
         self._traps.append(_Trap(start, action, after=True, countdown=skip))
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ class Proxy:
 
 
 class _Packets:
-    """Cuts what a client sends into MySQL packets, so that a statement is seen whole; TLS passes as it comes.
+    """Splits what a client sends into MySQL packets, so that a statement is seen whole. TLS passes unchanged.
 
     Source: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
     """

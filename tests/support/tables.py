@@ -1,4 +1,4 @@
-"""What a person would look at in MySQL: whole tables, as lists of rows."""
+"""Whole MySQL tables as lists of rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def order(key: str, **values: Any) -> tuple[Any, ...]:
 
 
 def without_width(text: str) -> str:
-    """`bigint(20)` is `bigint`: MySQL 8 no longer shows the width, which never meant anything. MariaDB does."""
+    """`bigint(20)` is `bigint`: MariaDB shows a width that means nothing, MySQL 8 does not."""
     return re.sub(r"\b((?:tiny|small|medium|big)?int)\(\d+\)", r"\1", text)
 
 
@@ -61,7 +61,7 @@ class Tables:
         registry.register(self.admin, SOURCE, STREAM.label)
 
     def replace_target(self, ddl: str) -> None:
-        """A legacy table in place of the one that the schema step makes."""
+        """A legacy table replaces the one that the schema step makes."""
         self.run("DROP TABLE tbl_orders", ddl)
 
     def clear(self) -> None:
@@ -84,7 +84,7 @@ class Tables:
         return self.run("SELECT generation, table_arn, stream_label FROM replication_sources ORDER BY generation")
 
     def assert_unlocked(self) -> None:
-        """Nobody holds a lock on a row or a gap of any table: this takes them all, without waiting."""
+        """Nobody holds a lock on a row or a gap of any table. This takes all locks without waiting."""
         for table in ("tbl_orders", "replication_versions", "replication_sources"):
             self.run("BEGIN", f"SELECT * FROM {table} FOR UPDATE NOWAIT", "ROLLBACK")
 

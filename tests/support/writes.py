@@ -1,4 +1,4 @@
-"""The writer under test, and everything it does to the target in the order it did it."""
+"""The writer under test, and a log of all that it does to the target."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class WriteLog:
 
 
 def round_trips(connection: pymysql.Connection[Any]) -> list[str]:
-    """From now on, the text of everything that `connection` sends: statements, commits and rollbacks alike."""
+    """The text of everything that `connection` sends from now on: statements, commits and rollbacks."""
     sent: list[str] = []
     send = connection._execute_command  # noqa: SLF001 - the one way to the server; query() does not see COMMIT
 

@@ -1,4 +1,4 @@
-"""The API with moto's DynamoDB behind it, fresh for each test."""
+"""The API on moto's DynamoDB, new for each test."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 from moto import mock_aws
 
-from tests.unit.api.world import Client, Clock, World, basic, build_api, make_tables
+from tests.unit.api.harness import ApiHarness, Client, SettableClock, basic, build_api, make_tables
 
 
 @pytest.fixture(autouse=True, scope="module")
 def aws_environment():
-    """Nothing here reaches AWS or an emulator, whatever the shell says."""
+    """Keep the shell's AWS settings out: no test here may reach AWS or an emulator."""
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         environ.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -27,15 +27,14 @@ def dynamodb(aws_environment):
 
 
 @pytest.fixture
-def world(dynamodb):
-    return World(dynamodb, Clock())
+def harness(dynamodb):
+    return ApiHarness(dynamodb, SettableClock())
 
 
 @pytest.fixture
-def make_api(world):
-    """Build the API on `world`; a client that misbehaves or another way to authenticate may be passed in."""
-
-    return partial(build_api, world)
+def make_api(harness):
+    """Build the API on `harness`; takes the options of `build_api`."""
+    return partial(build_api, harness)
 
 
 @pytest.fixture

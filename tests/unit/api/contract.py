@@ -1,4 +1,4 @@
-"""What schemathesis asks of a running API, wherever it runs."""
+"""The schemathesis checks of a running API, local or deployed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemathesis.config import SchemathesisConfig
 import api
 from api.money import MINOR_DIGITS
 
-# Without a format of its own, schemathesis sends letters and digits as any header's valid value.
+# Without a registered format, schemathesis sends letters and digits as the value of every header.
 schemathesis.openapi.format("entity-tags", st.sampled_from(["*", '"a"', '"a", W/"b"']))
 
 DOCUMENT = Path(api.__file__).with_name("openapi.json")
@@ -28,9 +28,9 @@ REJECTED = ["400", "401", "404", "405", "412", "413", "415", "422"]
 
 
 def contract(examples: int, *, probe_auth: bool = True) -> Any:
-    """Load the document; deterministic, so that a red run can be repeated.
+    """Load the document. The cases are deterministic, so a failed run can be repeated.
 
-    `probe_auth` repeats every request with wrong credentials and with none.
+    With `probe_auth`, every request is repeated with wrong credentials and with none.
     """
     config = SchemathesisConfig.from_dict(
         {
@@ -40,7 +40,7 @@ def contract(examples: int, *, probe_auth: bool = True) -> Any:
                 "positive_data_acceptance": {"expected-statuses": ACCEPTED},
                 "negative_data_rejection": {"expected-statuses": REJECTED},
             },
-            # No schema can tell a cursor that we gave out from one that was made up.
+            # The schema allows any cursor, but the API accepts only cursors that it has issued.
             "operations": [
                 {
                     "include-operation-id": "listOrders",
@@ -53,9 +53,9 @@ def contract(examples: int, *, probe_auth: bool = True) -> Any:
 
 
 def ask(case: Any, api_url: str) -> None:
-    """Send the case and check the answer by everything the document says.
+    """Send the case and check the response against the document.
 
-    Two rules are no schema's business and are obeyed here: an amount fits its currency, a key is used once.
+    Two rules that no schema can express are kept here: an amount fits its currency, and a key is used once.
     """
     key = (case.headers or {}).get("Idempotency-Key", "")
     if re.fullmatch(KEY, key):
@@ -65,7 +65,7 @@ def ask(case: Any, api_url: str) -> None:
 
 
 def rounded(body: Any) -> Any:
-    """Round the amount to what its currency can pay, if the document allows both."""
+    """Round a valid amount to the decimal places of its currency."""
     if not isinstance(body, dict) or not isinstance(body.get("amount"), int | float):
         return body
     digits = MINOR_DIGITS.get(str(body.get("currency", "INR")))

@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Authentication by HTTP Basic or AWS_IAM."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from api import auth
-from tests.unit.api.world import Client, Clock, basic
+from tests.unit.api.harness import Client, SettableClock, basic
 
 SECRET = '{"username": "foo", "password": "bar"}'
 
 
-class Vault:
-    """A secret that counts how often it is read."""
+class CountingSecret:
+    """Returns the text of a secret and counts the reads."""
 
     def __init__(self, text: str = SECRET) -> None:
         self.text = text
@@ -26,13 +26,13 @@ class Vault:
 
 
 @pytest.fixture
-def vault():
-    return Vault()
+def secret():
+    return CountingSecret()
 
 
 @pytest.fixture
-def guarded(make_api, world, vault):
-    return Client(make_api(authenticate=auth.basic(auth.Secret(vault, world.clock))), basic())
+def guarded(make_api, harness, secret):
+    return Client(make_api(authenticate=auth.basic(auth.Secret(secret, harness.clock))), basic())
 
 
 def encoded(raw: bytes) -> str:
@@ -64,7 +64,7 @@ def encoded(raw: bytes) -> str:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/v1/orders"), ("GET", "/v1/orders/x"), ("PUT", "/v1/orders"), ("GET", "/other")]
 )
-def test_wrong_credentials_get_a_challenge_whatever_is_asked(client, authorization, method, path):
+def test_wrong_credentials_get_401_with_a_challenge_on_any_path(client, authorization, method, path):
     client.authorization = authorization
     answer = client(method, path)
     assert answer.status == 401
@@ -74,47 +74,47 @@ def test_wrong_credentials_get_a_challenge_whatever_is_asked(client, authorizati
 
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
 @pytest.mark.parametrize("header", ["Authorization", "authorization"])
-def test_scheme_and_header_may_be_written_in_any_case(client, scheme, header):
+def test_scheme_and_header_name_are_case_insensitive(client, scheme, header):
     client.authorization = None
     assert client.post(**{header: f"{scheme} {encoded(b'foo:bar')}"}).status == 201
 
 
-def test_a_password_may_hold_colons_and_any_unicode(make_api, world):
-    vault = Vault('{"username": "foo", "password": "b:ä:✓"}')
-    client = Client(make_api(authenticate=auth.basic(auth.Secret(vault, world.clock))), basic("foo", "b:ä:✓"))
+def test_a_password_may_contain_colons_and_unicode(make_api, harness):
+    secret = CountingSecret('{"username": "foo", "password": "b:ä:✓"}')
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(secret, harness.clock))), basic("foo", "b:ä:✓"))
     assert client.post().status == 201
 
 
-def test_the_secret_is_read_once_for_many_requests(guarded, vault, world):
+def test_the_secret_is_cached(guarded, secret, harness):
     for _ in range(20):
         assert guarded.post().status == 201
-        world.clock.now += 14
-    assert vault.reads == 1
+        harness.clock.now += 14
+    assert secret.reads == 1
 
 
-def test_a_rotated_secret_is_noticed_by_its_first_use(guarded, vault, world):
+def test_a_rotated_secret_is_read_at_its_first_use(guarded, secret, harness):
     assert guarded.post().status == 201
-    vault.text = SECRET.replace("bar", "new")
-    world.clock.now += 15
+    secret.text = SECRET.replace("bar", "new")
+    harness.clock.now += 15
     guarded.authorization = basic("foo", "new")
     assert guarded.post().status == 201
     guarded.authorization = basic()
     assert guarded.post().status == 401
 
 
-def test_an_old_secret_is_forgotten_in_five_minutes(guarded, vault, world):
+def test_a_cached_secret_expires_after_five_minutes(guarded, secret, harness):
     assert guarded.post().status == 201
-    vault.text = SECRET.replace("bar", "new")
-    world.clock.now += 300
+    secret.text = SECRET.replace("bar", "new")
+    harness.clock.now += 300
     assert guarded.post().status == 401
 
 
-def test_wrong_passwords_do_not_make_us_read_the_secret_each_time(guarded, vault, world):
+def test_wrong_passwords_read_the_secret_every_15_s_at_most(guarded, secret, harness):
     guarded.authorization = basic("foo", "wrong")
     for _ in range(30):
         assert guarded.post().status == 401
-        world.clock.now += 1
-    assert vault.reads == 2
+        harness.clock.now += 1
+    assert secret.reads == 2
 
 
 @pytest.mark.parametrize(
@@ -133,22 +133,22 @@ def test_wrong_passwords_do_not_make_us_read_the_secret_each_time(guarded, vault
         '{"username": "\\ud800", "password": "x"}',
     ],
 )
-def test_an_unusable_secret_lets_nobody_in_and_is_not_shown(make_api, text, caplog):
-    client = Client(make_api(authenticate=auth.basic(auth.Secret(lambda: text, Clock()))), basic("foo", ""))
+def test_a_malformed_secret_is_a_500_with_a_hint_in_the_log(make_api, text, caplog):
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(lambda: text, SettableClock()))), basic("foo", ""))
     answer = client.post()
     assert answer.status == 500
     assert (caplog.records[-1].error, caplog.records[-1].hint) == ("SecretError", auth.SecretError.hint)
 
 
-def test_secrets_manager_out_of_order_is_a_503(make_api):
+def test_a_secrets_manager_outage_is_a_503(make_api):
     def read() -> str:
         raise ClientError({"Error": {"Code": "InternalServiceError"}}, "GetSecretValue")
 
-    client = Client(make_api(authenticate=auth.basic(auth.Secret(read, Clock()))), basic())
+    client = Client(make_api(authenticate=auth.basic(auth.Secret(read, SettableClock()))), basic())
     assert client.post().status == 503
 
 
-def test_with_iam_the_gateway_has_already_let_the_client_in(make_api, world):
+def test_iam_callers_are_authenticated_by_api_gateway(make_api, harness):
     client = Client(make_api(authenticate=auth.iam), None)
     assert client.post().status == 201
 
@@ -161,7 +161,7 @@ def test_with_iam_the_gateway_has_already_let_the_client_in(make_api, world):
         (["arn:aws:iam::1:user/team/a", "arn:aws:iam::1:user/team/b"], 2),
     ],
 )
-def test_with_iam_a_key_belongs_to_the_user_or_role_not_to_its_session(make_api, world, arns, orders):
+def test_iam_keys_belong_to_the_user_or_role_not_the_session(make_api, harness, arns, orders):
     client = Client(make_api(authenticate=auth.iam), None)
     for arn in arns:
         context = {"requestId": "r", "identity": {"userArn": arn}}
@@ -174,4 +174,4 @@ def test_with_iam_a_key_belongs_to_the_user_or_role_not_to_its_session(make_api,
             ).status
             == 201
         )
-    assert len(world.items()) == orders
+    assert len(harness.items()) == orders

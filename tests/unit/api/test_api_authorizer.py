@@ -1,4 +1,4 @@
-"""API Gateway asks the authorizer first, so that its own 401 carries the challenge."""
+"""The authorizer, which lets API Gateway send a 401 with a challenge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.unit.api.world import basic
+from tests.unit.api.harness import basic
 
 METHOD = "arn:aws:execute-api:eu-west-1:123456789012:api1234567/live/GET/v1/orders"
 
@@ -27,7 +27,7 @@ def event(authorization):
     return {"type": "REQUEST", "methodArn": METHOD, "headers": {"Authorization": authorization}}
 
 
-def test_the_right_credentials_open_every_path_of_the_stage(authorize):
+def test_right_credentials_allow_every_path_of_the_stage(authorize):
     answer = authorize(event(basic()), None)
 
     allow = {
@@ -39,13 +39,13 @@ def test_the_right_credentials_open_every_path_of_the_stage(authorize):
 
 
 @pytest.mark.parametrize("wrong", ["Basic Zm9vOmJheg==", "Basic ?", "Bearer Zm9vOmJhcg==", ""])
-def test_anything_else_is_the_word_that_api_gateway_makes_a_401_of(authorize, wrong):
+def test_wrong_credentials_raise_unauthorized(authorize, wrong):
     with pytest.raises(Exception, match=r"^Unauthorized$"):
         authorize(event(wrong), None)
 
 
-def test_a_secret_that_cannot_be_read_is_no_refusal(authorize):
-    """It would tell a client with the right password that it is wrong; API Gateway makes a 500 of it."""
+def test_an_unreadable_secret_is_not_a_401(authorize):
+    """API Gateway turns the error into a 500; a 401 would tell a client that its right password is wrong."""
     boto3.client("secretsmanager").delete_secret(SecretId="api", ForceDeleteWithoutRecovery=True)
 
     with pytest.raises(Exception, match="ResourceNotFound"):

@@ -1,4 +1,4 @@
-"""PATCH and DELETE: no order changes between read and write unseen."""
+"""PATCH and DELETE: preconditions, and no lost update."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.api.world import NOW, THREE_DAYS, Client, Wrapped, basic, stored_item
+from tests.unit.api.harness import NOW, THREE_DAYS, Client, PatchedClient, basic, stored_item
 
 PAID = '{"status": "PAID"}'
 
@@ -20,44 +20,44 @@ def refused(code: str, retries: int = 0) -> ClientError:
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"RetryAttempts": retries}}, "UpdateItem")
 
 
-def test_a_patch_changes_what_it_names_and_the_time(client, world):
-    world.put()
-    world.clock.now += 60
+def test_a_patch_changes_its_fields_and_updated_at(client, harness):
+    harness.put()
+    harness.clock.now += 60
     answer = client.patch("order-1", PAID)
     later = {"N": str(NOW + 60)}
     assert answer.status == 200
-    assert world.items() == [item(status={"S": "PAID"}, updated_at=later)]
+    assert harness.items() == [item(status={"S": "PAID"}, updated_at=later)]
     assert answer.headers["etag"] == client.get("order-1").headers["etag"]
     assert answer.body == client.get("order-1").body
 
 
-def test_a_patch_may_change_all_it_can(client, world):
-    world.put()
+def test_a_patch_may_change_every_field_at_once(client, harness):
+    harness.put()
     assert client.patch("order-1", '{"amount": 1.234, "currency": "KWD", "status": "ON_HOLD_2"}').status == 200
-    assert world.items() == [item(amount={"N": "1.234"}, currency={"S": "KWD"}, status={"S": "ON_HOLD_2"})]
+    assert harness.items() == [item(amount={"N": "1.234"}, currency={"S": "KWD"}, status={"S": "ON_HOLD_2"})]
 
 
-def test_a_merge_patch_is_the_same(client, world):
-    world.put()
+def test_merge_patch_is_accepted(client, harness):
+    harness.put()
     assert client.patch("order-1", PAID, Content_Type="application/merge-patch+json").status == 200
 
 
-def test_attributes_we_do_not_know_are_left_alone(client, world):
-    world.put(note={"S": "x"}, flags={"SS": ["a", "b"]})
+def test_unknown_attributes_are_preserved(client, harness):
+    harness.put(note={"S": "x"}, flags={"SS": ["a", "b"]})
     assert client.patch("order-1", PAID).status == 200
-    assert world.items()[0]["note"] == {"S": "x"}
+    assert harness.items()[0]["note"] == {"S": "x"}
 
 
-def test_time_never_goes_back(client, world):
-    world.put(updated_at={"N": str(NOW + 500)})
+def test_updated_at_never_decreases(client, harness):
+    harness.put(updated_at={"N": str(NOW + 500)})
     assert client.patch("order-1", PAID).json["updated_at"] == NOW + 500
 
 
-def test_the_life_of_an_order_is_not_prolonged(client, world):
-    world.put()
-    world.clock.now += 1000
+def test_a_patch_does_not_extend_the_ttl(client, harness):
+    harness.put()
+    harness.clock.now += 1000
     client.patch("order-1", PAID)
-    assert world.items()[0]["record_ttl"] == {"N": str(NOW + THREE_DAYS)}
+    assert harness.items()[0]["record_ttl"] == {"N": str(NOW + THREE_DAYS)}
 
 
 @pytest.mark.parametrize(
@@ -80,31 +80,31 @@ def test_the_life_of_an_order_is_not_prolonged(client, world):
         ('{"status": "PAID", "status": "NEW"}', 400, ["/status"]),
     ],
 )
-def test_a_patch_that_does_not_fit_changes_nothing(client, world, body, status, fields):
-    world.put()
+def test_an_invalid_patch_changes_nothing(client, harness, body, status, fields):
+    harness.put()
     answer = client.patch("order-1", body)
     assert (answer.status, sorted(set(answer.fields))) == (status, fields)
-    assert world.items() == [item()]
+    assert harness.items() == [item()]
 
 
-def test_a_currency_that_the_stored_amount_does_not_fit_is_refused(client, world):
-    world.put(amount={"N": "200.5"})
+def test_a_currency_too_coarse_for_the_amount_is_refused(client, harness):
+    harness.put(amount={"N": "200.5"})
     assert client.patch("order-1", '{"currency": "JPY"}').fields == ["/currency"]
     assert client.patch("order-1", '{"currency": "JPY", "amount": 200}').status == 200
 
 
-def test_an_amount_that_never_fitted_does_not_stop_a_change_of_status(client, world):
-    world.put(amount={"N": "200.12345"})
+def test_a_stored_invalid_amount_does_not_block_a_status_patch(client, harness):
+    harness.put(amount={"N": "200.12345"})
     assert client.patch("order-1", PAID).status == 200
-    assert world.items()[0]["amount"] == {"N": "200.12345"}
+    assert harness.items()[0]["amount"] == {"N": "200.12345"}
 
 
-def test_a_delete_removes_the_order(client, world):
-    world.put()
-    world.put("order-2")
+def test_a_delete_removes_the_order(client, harness):
+    harness.put()
+    harness.put("order-2")
     answer = client.delete("order-1")
     assert (answer.status, answer.body) == (204, "")
-    assert [found["p_key"]["S"] for found in world.items()] == ["order-2"]
+    assert [found["p_key"]["S"] for found in harness.items()] == ["order-2"]
     assert client.delete("order-1").status == 404
 
 
@@ -113,163 +113,163 @@ def test_a_delete_removes_the_order(client, world):
 )
 class TestIfMatch:
     @pytest.mark.parametrize("form", ["{}", '"x", {}', '{} , "x"', ",, {},", "*"])
-    def test_a_change_goes_through_while_the_order_is_as_read(self, client, world, change, form):
-        world.put()
+    def test_a_matching_tag_lets_the_change_through(self, client, harness, change, form):
+        harness.put()
         tag = client.get("order-1").headers["etag"]
         assert change(client, If_Match=form.format(tag)).status in {200, 204}
 
     @pytest.mark.parametrize("form", ['"x"', "W/{}", '"x", "y"', '"x,{}"'.replace("{}", "y"), '""'])
-    def test_a_tag_that_does_not_match_changes_nothing(self, client, world, change, form):
-        world.put()
+    def test_a_tag_that_does_not_match_is_a_412(self, client, harness, change, form):
+        harness.put()
         tag = client.get("order-1").headers["etag"]
         assert change(client, If_Match=form.format(tag)).status == 412
-        assert world.items() == [item()]
+        assert harness.items() == [item()]
 
     @pytest.mark.parametrize("attribute", ["merchant_id", "status", "currency", "s_note"])
-    def test_a_tag_is_worth_nothing_after_any_change(self, client, world, change, attribute):
-        world.put()
+    def test_a_tag_is_stale_after_any_change(self, client, harness, change, attribute):
+        harness.put()
         tag = client.get("order-1").headers["etag"]
-        changed = world.put(**{attribute: {"S": "CHF"}})
+        changed = harness.put(**{attribute: {"S": "CHF"}})
         assert change(client, If_Match=tag).status == 412
-        assert world.items() == [changed]
+        assert harness.items() == [changed]
 
     @pytest.mark.parametrize(
         "value", ["", "x", '"x', '"x" "y"', "W/", '*, "x"', "'x'", "," * 50 + "x", " " * 5000 + "x"]
     )
-    def test_a_malformed_list_is_refused(self, client, world, change, value):
-        world.put()
+    def test_a_malformed_list_is_refused(self, client, harness, change, value):
+        harness.put()
         answer = change(client, If_Match=value)
         assert (answer.status, answer.fields) == (400, ["if-match"])
-        assert world.items() == [item()]
+        assert harness.items() == [item()]
 
-    def test_an_order_that_is_not_there_is_a_404(self, client, world, change):
+    def test_a_missing_order_is_a_404(self, client, harness, change):
         assert change(client).status == 404
         assert change(client, If_Match="*").status == 404
-        world.put(record_ttl={"N": str(NOW)})
+        harness.put(record_ttl={"N": str(NOW)})
         assert change(client).status == 404
-        assert len(world.items()) == 1
+        assert len(harness.items()) == 1
 
 
-class Rival:
-    """Changes the order after it was read and before it is written, a number of times."""
+class RacingWriter:
+    """Changes the order between the API's read and its write, `times` times."""
 
-    def __init__(self, world: Any, times: int) -> None:
-        self.world = world
+    def __init__(self, harness: Any, times: int) -> None:
+        self.harness = harness
         self.left = times
 
     def before(self, name: str) -> Any:
         def call(**request: Any) -> Any:
             if self.left:
                 self.left -= 1
-                self.world.put(currency={"S": "USD"}, amount={"N": str(1000 + self.left)})
-            return getattr(self.world.dynamodb, name)(**request)
+                self.harness.put(currency={"S": "USD"}, amount={"N": str(1000 + self.left)})
+            return getattr(self.harness.dynamodb, name)(**request)
 
         return call
 
     def client(self, make_api: Any) -> Client:
-        names = ("update_item", "delete_item")
-        return Client(make_api(Wrapped(self.world.dynamodb, **{name: self.before(name) for name in names})), basic())
+        methods = {name: self.before(name) for name in ("update_item", "delete_item")}
+        return Client(make_api(PatchedClient(self.harness.dynamodb, **methods)), basic())
 
 
-def test_a_patch_that_lost_the_race_is_made_again_on_the_newer_order(make_api, world):
-    world.put()
-    answer = Rival(world, 3).client(make_api).patch("order-1", PAID)
+def test_a_patch_that_loses_a_race_is_applied_to_the_newer_order(make_api, harness):
+    harness.put()
+    answer = RacingWriter(harness, 3).client(make_api).patch("order-1", PAID)
     assert answer.status == 200
-    assert world.items() == [item(status={"S": "PAID"}, currency={"S": "USD"}, amount={"N": "1000"})]
+    assert harness.items() == [item(status={"S": "PAID"}, currency={"S": "USD"}, amount={"N": "1000"})]
 
 
-def test_a_patch_that_lost_the_race_is_checked_again(make_api, world):
-    """Alone each change is right; together they would leave an amount that its currency cannot have."""
-    world.put()
+def test_a_patch_that_loses_a_race_is_validated_again(make_api, harness):
+    """Each change is valid alone; together they would leave an amount that its currency does not allow."""
+    harness.put()
     changed = item(currency={"S": "JPY"})
 
     def update(**request: Any) -> Any:
-        world.put(currency={"S": "JPY"})
-        return world.dynamodb.update_item(**request)
+        harness.put(currency={"S": "JPY"})
+        return harness.dynamodb.update_item(**request)
 
-    client = Client(make_api(Wrapped(world.dynamodb, update_item=update)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, update_item=update)), basic())
     assert client.patch("order-1", '{"amount": 10.50}').fields == ["/amount"]
-    assert world.items() == [changed]
+    assert harness.items() == [changed]
 
 
-def test_a_delete_that_lost_the_race_looks_again(make_api, world):
-    world.put()
-    assert Rival(world, 3).client(make_api).delete("order-1").status == 204
-    assert world.items() == []
+def test_a_delete_that_loses_a_race_is_repeated(make_api, harness):
+    harness.put()
+    assert RacingWriter(harness, 3).client(make_api).delete("order-1").status == 204
+    assert harness.items() == []
 
 
 @pytest.mark.parametrize(
     "change", [lambda c, **h: c.patch("order-1", PAID, **h), lambda c, **h: c.delete("order-1", **h)]
 )
-def test_with_if_match_a_lost_race_is_a_412(make_api, world, change):
-    world.put()
-    client = Rival(world, 1).client(make_api)
+def test_with_if_match_a_lost_race_is_a_412(make_api, harness, change):
+    harness.put()
+    client = RacingWriter(harness, 1).client(make_api)
     assert change(client, If_Match=client.get("order-1").headers["etag"]).status == 412
-    assert world.items() == [item(currency={"S": "USD"}, amount={"N": "1000"})]
+    assert harness.items() == [item(currency={"S": "USD"}, amount={"N": "1000"})]
 
 
 @pytest.mark.parametrize("change", [lambda c: c.patch("order-1", PAID), lambda c: c.delete("order-1")])
-def test_a_race_that_is_always_lost_is_a_409(make_api, world, change):
-    world.put()
-    assert change(Rival(world, 99).client(make_api)).status == 409
-    assert world.items()[0]["status"] == {"S": "NEW"}
+def test_a_race_that_is_always_lost_is_a_409(make_api, harness, change):
+    harness.put()
+    assert change(RacingWriter(harness, 99).client(make_api)).status == 409
+    assert harness.items()[0]["status"] == {"S": "NEW"}
 
 
-def test_an_order_deleted_meanwhile_is_a_404_and_does_not_come_back(make_api, world):
-    world.put()
+def test_a_patch_does_not_recreate_a_deleted_order(make_api, harness):
+    harness.put()
 
     def update(**request: Any) -> Any:
-        world.clear()
-        return world.dynamodb.update_item(**request)
+        harness.clear()
+        return harness.dynamodb.update_item(**request)
 
-    client = Client(make_api(Wrapped(world.dynamodb, update_item=update)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, update_item=update)), basic())
     assert client.patch("order-1", PAID).status == 404
-    assert world.items() == []
+    assert harness.items() == []
 
 
-def test_a_transaction_on_the_same_order_is_a_lost_race(make_api, world):
-    world.put()
+def test_a_transaction_on_the_same_order_is_a_lost_race(make_api, harness):
+    harness.put()
     errors = iter([refused("TransactionConflictException")])
 
     def update(**request: Any) -> Any:
         for error in errors:
             raise error
-        return world.dynamodb.update_item(**request)
+        return harness.dynamodb.update_item(**request)
 
-    client = Client(make_api(Wrapped(world.dynamodb, update_item=update)), basic())
+    client = Client(make_api(PatchedClient(harness.dynamodb, update_item=update)), basic())
     assert client.patch("order-1", PAID).status == 200
 
 
-class LostAnswer:
-    """Carries the first write out, and answers as botocore's own retry of it would: the condition fails."""
+class LostResponse:
+    """Executes the write, then fails as botocore's retry of it would: the condition is no longer met."""
 
-    def __init__(self, world: Any) -> None:
-        self.world = world
+    def __init__(self, harness: Any) -> None:
+        self.harness = harness
 
     def once(self, name: str) -> Any:
         def call(**request: Any) -> Any:
-            getattr(self.world.dynamodb, name)(**request)
+            getattr(self.harness.dynamodb, name)(**request)
             raise refused("ConditionalCheckFailedException", retries=1)
 
         return call
 
     def client(self, make_api: Any) -> Client:
-        names = ("put_item", "update_item", "delete_item")
-        return Client(make_api(Wrapped(self.world.dynamodb, **{name: self.once(name) for name in names})), basic())
+        methods = {name: self.once(name) for name in ("put_item", "update_item", "delete_item")}
+        return Client(make_api(PatchedClient(self.harness.dynamodb, **methods)), basic())
 
 
-def test_a_write_whose_answer_was_lost_is_recognised(make_api, world):
-    client = LostAnswer(world).client(make_api)
+def test_a_write_whose_response_was_lost_is_recognised(make_api, harness):
+    client = LostResponse(harness).client(make_api)
     order_id = client.post().json["order_id"]
-    assert [found["p_key"]["S"] for found in world.items()] == [order_id]
+    assert [found["p_key"]["S"] for found in harness.items()] == [order_id]
     tag = client.get(order_id).headers["etag"]
     patched = client.patch(order_id, PAID, If_Match=tag)
     assert (patched.status, patched.json["status"]) == (200, "PAID")
     assert client.delete(order_id, If_Match=patched.headers["etag"]).status == 204
-    assert world.items() == []
+    assert harness.items() == []
 
 
-def test_an_id_that_is_taken_by_another_order_is_never_overwritten(make_api, world):
-    taken = world.put("00000000-0000-4000-8000-000000000001")
+def test_an_existing_order_is_never_overwritten(make_api, harness):
+    taken = harness.put("00000000-0000-4000-8000-000000000001")
     assert Client(make_api(), basic()).post('{"merchant_id": "m", "amount": 1, "currency": "EUR"}').status == 500
-    assert world.items() == [taken]
+    assert harness.items() == [taken]

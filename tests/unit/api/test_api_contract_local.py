@@ -1,4 +1,4 @@
-"""The OpenAPI document and the API say the same: schemathesis sends what it allows, and what it does not."""
+"""The API keeps its OpenAPI document: schemathesis sends valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.api.contract import ask, contract
-from tests.unit.api.gateway import gateway
-from tests.unit.api.world import Clock, World, build_api, make_tables
+from tests.unit.api.harness import ApiHarness, SettableClock, build_api, make_tables
+from tests.unit.api.local_gateway import gateway
 
 schema = contract(examples=40)
 
 
 @pytest.fixture(scope="module")
 def api_url(aws_environment):
-    with mock_aws(), gateway(build_api(World(make_tables(), Clock()))) as url:
+    with mock_aws(), gateway(build_api(ApiHarness(make_tables(), SettableClock()))) as url:
         yield url
 
 

@@ -1,4 +1,4 @@
-"""POST /v1/orders: what becomes an order, and what leaves no trace."""
+"""POST /v1/orders: what is stored, and what is refused without a write."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from urllib.parse import urljoin
 
 import pytest
 
-from api import wiring
-from tests.unit.api.world import GOOD_ORDER, NOW, THREE_DAYS, Answer, basic
+from api import bootstrap
+from tests.unit.api.harness import GOOD_ORDER, NOW, THREE_DAYS, Answer, basic
 
 
 def body(**changes):
-    """GOOD_ORDER with fields replaced by JSON text, so that numbers reach the API exactly as written."""
+    """GOOD_ORDER with fields replaced by JSON text, so numbers reach the API exactly as written."""
     fields = {"merchant_id": '"merchant-102"', "amount": "200.00", "currency": '"INR"'} | changes
     return "{" + ", ".join(f'"{name}": {text}' for name, text in fields.items() if text is not None) + "}"
 
 
-def refused(client, world, status, sent: str | bytes | None, **headers) -> Answer:
+def refused(client, harness, status, sent: str | bytes | None, **headers) -> Answer:
     answer = client.post(sent, **headers)
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.json["status"], answer.json["request_id"]) == (status, "request-1")
-    assert world.everything() == ([], [])
+    assert harness.everything() == ([], [])
     return answer
 
 
-def test_an_order_is_stored_with_these_attributes_and_no_other(client, world):
+def test_a_new_order_has_exactly_these_attributes(client, harness):
     answer = client.post()
     order_id = "00000000-0000-4000-8000-000000000001"
     assert (answer.status, answer.json) == (201, {"order_id": order_id})
-    assert world.items() == [
+    assert harness.items() == [
         {
             "p_key": {"S": order_id},
             "s_key": {"S": "ORDER"},
@@ -54,8 +54,8 @@ def test_an_order_is_stored_with_these_attributes_and_no_other(client, world):
         "http://localhost:4566/_aws/execute-api/abc/dev",
     ],
 )
-def test_location_leads_to_the_order_behind_any_prefix(client, base):
-    """The handler cannot know stage, base path and emulator prefix, so the reference is relative."""
+def test_location_resolves_behind_any_url_prefix(client, base):
+    """The function does not know the stage, base path or emulator prefix, so the reference is relative."""
     answer = client.post()
     expected = f"{base}/v1/orders/{answer.json['order_id']}"
     assert urljoin(f"{base}/v1/orders", answer.headers["location"]) == expected
@@ -63,7 +63,7 @@ def test_location_leads_to_the_order_behind_any_prefix(client, base):
 
 def test_order_ids_are_random_uuids(dynamodb, monkeypatch):
     environ = {"TABLE_NAME": "orders", "IDEMPOTENCY_TABLE_NAME": "idempotency", "API_AUTH": "iam"}
-    api = wiring.api(wiring.config(environ), dynamodb, None)
+    api = bootstrap.api(bootstrap.config(environ), dynamodb, None)
     assert uuid.UUID(api._new_id()).version == 4  # noqa: SLF001
 
 
@@ -86,13 +86,13 @@ def test_order_ids_are_random_uuids(dynamodb, monkeypatch):
         ("900719925474099", "JPY", "900719925474099"),
     ],
 )
-def test_amounts_stay_exact_and_have_the_decimals_of_their_currency(client, world, amount, currency, stored):
+def test_amounts_are_exact_with_the_decimals_of_the_currency(client, harness, amount, currency, stored):
     answer = client.post(body(amount=amount, currency=f'"{currency}"'))
     if stored is None:
-        assert (answer.status, answer.fields, world.items()) == (422, ["/amount"], [])
+        assert (answer.status, answer.fields, harness.items()) == (422, ["/amount"], [])
     else:
         assert answer.status == 201
-        assert [item["amount"] for item in world.items()] == [{"N": stored}]
+        assert [item["amount"] for item in harness.items()] == [{"N": stored}]
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_amounts_stay_exact_and_have_the_decimals_of_their_currency(client, worl
         (None, "INR"),
     ],
 )
-def test_an_amount_that_does_not_fit_is_refused_by_name(client, world, amount, currency):
-    answer = refused(client, world, 422, body(amount=amount, currency=f'"{currency}"'))
+def test_an_invalid_amount_is_refused_by_name(client, harness, amount, currency):
+    answer = refused(client, harness, 422, body(amount=amount, currency=f'"{currency}"'))
     assert set(answer.fields) == {"/amount"}
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "01", "1.", ".5", "+1", "0x10", "1_000"])
-def test_a_number_that_is_not_json_is_refused(client, world, number):
-    refused(client, world, 400, body(amount=number))
+def test_a_number_that_is_not_json_is_refused(client, harness, number):
+    refused(client, harness, 400, body(amount=number))
 
 
 @pytest.mark.parametrize(
@@ -163,20 +163,20 @@ def test_a_number_that_is_not_json_is_refused(client, world, number):
         ("amount/x~y", "1"),
     ],
 )
-def test_a_field_that_is_wrong_missing_or_unknown_is_named(client, world, field, text):
-    answer = refused(client, world, 422, body(**{field: text}))
+def test_a_wrong_missing_or_unknown_field_is_named(client, harness, field, text):
+    answer = refused(client, harness, 422, body(**{field: text}))
     assert set(answer.fields) == {"/" + field.replace("~", "~0").replace("/", "~1")}
 
 
-def test_all_wrong_fields_are_named_at_once(client, world):
-    answer = refused(client, world, 422, '{"merchant_id": 1, "amount": "x", "extra": true}')
+def test_all_wrong_fields_are_named_at_once(client, harness):
+    answer = refused(client, harness, 422, '{"merchant_id": 1, "amount": "x", "extra": true}')
     assert sorted(answer.fields) == ["/amount", "/currency", "/extra", "/merchant_id"]
 
 
-def test_answers_never_repeat_what_was_sent(client, world):
+def test_problems_never_repeat_what_was_sent(client, harness):
     secret = "4111111111111111"
     answer = refused(
-        client, world, 422, body(merchant_id=f'"\\u0000{secret}"', amount=secret + "00", currency=f'"{secret}"')
+        client, harness, 422, body(merchant_id=f'"\\u0000{secret}"', amount=secret + "00", currency=f'"{secret}"')
     )
     assert secret not in answer.body + str(answer.headers)
 
@@ -198,29 +198,29 @@ def test_answers_never_repeat_what_was_sent(client, world):
         "\ud800",
     ],
 )
-def test_a_body_that_is_no_json_is_refused(client, world, sent):
-    refused(client, world, 400, sent)
+def test_a_body_that_is_not_json_is_refused(client, harness, sent):
+    refused(client, harness, 400, sent)
 
 
 @pytest.mark.parametrize("sent", ["null", "[]", "1", '"order"', "true", "[" * 200 + "]" * 200, "1e400"])
-def test_a_body_that_is_no_object_is_refused(client, world, sent):
-    assert refused(client, world, 422, sent).fields == [""]
+def test_a_body_that_is_not_an_object_is_refused(client, harness, sent):
+    assert refused(client, harness, 422, sent).fields == [""]
 
 
-def test_a_field_given_twice_is_refused(client, world):
-    """Parsers disagree on which one counts, so somebody in the chain would see another order."""
-    answer = refused(client, world, 400, GOOD_ORDER[:-1] + ', "amount": 1}')
+def test_a_repeated_field_is_refused(client, harness):
+    """JSON parsers disagree on which value counts, so two systems could see different orders."""
+    answer = refused(client, harness, 400, GOOD_ORDER[:-1] + ', "amount": 1}')
     assert answer.fields == ["/amount"]
 
 
 @pytest.mark.parametrize("size", [16_385, 100_000])
 @pytest.mark.parametrize("kind", [str, bytes])
-def test_a_large_body_is_refused(client, world, size, kind):
+def test_a_body_over_the_limit_is_refused(client, harness, size, kind):
     sent = GOOD_ORDER.ljust(size)
-    refused(client, world, 413, sent if kind is str else sent.encode())
+    refused(client, harness, 413, sent if kind is str else sent.encode())
 
 
-def test_the_largest_body_is_accepted(client):
+def test_a_body_at_the_limit_is_accepted(client):
     assert client.post(GOOD_ORDER.ljust(16_384).encode()).status == 201
     assert client.post(GOOD_ORDER.ljust(16_384)).status == 201
 
@@ -238,8 +238,8 @@ def test_the_largest_body_is_accepted(client):
         "application/json, text/plain",
     ],
 )
-def test_another_content_type_is_refused(client, world, content_type):
-    answer = refused(client, world, 415, GOOD_ORDER, Content_Type=content_type)
+def test_another_content_type_is_refused(client, harness, content_type):
+    answer = refused(client, harness, 415, GOOD_ORDER, Content_Type=content_type)
     assert answer.fields == ["content-type"]
     assert answer.headers["accept"] == "application/json"
 
@@ -253,27 +253,27 @@ def test_another_content_type_is_refused(client, world, content_type):
         "application/json;",
     ],
 )
-def test_json_in_utf8_may_say_so(client, content_type):
+def test_content_type_may_state_the_charset_utf8(client, content_type):
     assert client.post(Content_Type=content_type).status == 201
 
 
-def test_a_missing_content_type_and_a_missing_body_are_refused(client, world):
+def test_a_missing_content_type_and_a_missing_body_are_refused(client, harness):
     assert client("POST", headers={}).status == 415
     assert client("POST", headers={"content-type": "application/json"}).status == 400
-    assert world.everything() == ([], [])
+    assert harness.everything() == ([], [])
 
 
-def test_a_body_in_base64_is_the_same_body(client, world):
+def test_a_base64_body_is_decoded(client, harness):
     assert client.post(GOOD_ORDER.encode()).status == 201
     assert client("POST", body="%%%", isBase64Encoded=True).status == 400
-    assert len(world.items()) == 1
+    assert len(harness.items()) == 1
 
 
-def test_query_parameters_are_refused(client, world):
+def test_query_parameters_are_refused(client, harness):
     assert client("POST", body=GOOD_ORDER, query={"x": "1"}).fields == ["query"]
-    assert world.everything() == ([], [])
+    assert harness.everything() == ([], [])
 
 
-def test_nothing_is_written_for_strangers(make_api, client, world):
+def test_nothing_is_written_without_credentials(make_api, client, harness):
     client.authorization = basic("foo", "wrong")
-    refused(client, world, 401, GOOD_ORDER)
+    refused(client, harness, 401, GOOD_ORDER)

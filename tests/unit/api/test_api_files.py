@@ -1,8 +1,9 @@
-"""Schemas, currencies and the OpenAPI document say the same as the table mapping and the standards."""
+"""Schemas, currencies and the OpenAPI document agree with the code, the table mapping and the standards."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,22 +12,23 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-import api
-from api import requests
+from api import payloads
 from api.money import MINOR_DIGITS
+from api.order import NewOrder, Order, OrderPatch
 from api.problems import TITLES
-from api.validation import MESSAGES
+from api.validation import DEFINITIONS, MESSAGES
 from common import mapping
+from scripts.generators import openapi
 
-HERE = Path(api.__file__).parent
-SCHEMAS = {path.name: json.loads(path.read_bytes()) for path in (HERE / "schemas").iterdir()}
 COLUMNS = {
     column["attribute"]: column
     for column in json.loads(Path(mapping.__file__).with_name("tables").joinpath("orders.json").read_bytes())["columns"]
 }
+VALUES = [name for name, definition in DEFINITIONS.items() if definition["type"] != "object"]
+REQUESTS = ["OrderCreate", "OrderPatch"]
 
 
-def test_currencies_are_those_of_iso_4217_that_have_a_minor_unit():
+def test_currencies_are_those_of_iso_4217_with_a_minor_unit():
     standard = {currency.code: currency.exponent for currency in iso4217.Currency if currency.exponent is not None}
     assert standard == MINOR_DIGITS
 
@@ -35,60 +37,64 @@ def test_no_currency_has_more_decimals_than_the_column():
     assert max(MINOR_DIGITS.values()) <= COLUMNS["amount"]["scale"]
 
 
-@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS.keys())
-class TestSchema:
-    def test_is_a_schema_with_a_message_for_each_keyword(self, schema):
-        Draft202012Validator.check_schema(schema)
-        spoken = {*MESSAGES, "required", "additionalProperties", "$schema", "title", "description", "properties"}
-        for part in (schema, *schema["properties"].values()):
-            assert set(part) <= spoken
-
-    def test_fits_the_columns(self, schema):
-        for name, part in schema["properties"].items():
-            if name == "currency":
-                assert {len(code) for code in part["enum"]} == {COLUMNS[name]["length"]}
-            elif part["type"] == "string":
-                assert part["maxLength"] <= COLUMNS[name]["length"]
-        whole_digits = COLUMNS["amount"]["precision"] - COLUMNS["amount"]["scale"]
-        assert schema["properties"]["amount"]["exclusiveMaximum"] == 10**whole_digits
-        assert schema["properties"]["amount"]["exclusiveMinimum"] == Decimal(0)
-
-    def test_knows_the_currencies(self, schema):
-        assert schema["properties"]["currency"]["enum"] == list(MINOR_DIGITS)
-
-    def test_its_patterns_mean_the_whole_string(self, schema):
-        for part in schema["properties"].values():
-            pattern = part.get("pattern", "^$")
-            assert (pattern[0], pattern[-1]) == ("^", "$")
+@pytest.mark.parametrize("schema", DEFINITIONS.values(), ids=DEFINITIONS.keys())
+def test_every_definition_is_a_valid_schema(schema):
+    Draft202012Validator.check_schema(schema)
 
 
-def test_both_schemas_agree_on_the_fields_they_share():
-    create, patch = (SCHEMAS[name]["properties"] for name in ("order_create.json", "order_patch.json"))
-    assert {name: create[name] for name in create.keys() & patch.keys()} == {
-        name: patch[name] for name in create.keys() & patch.keys()
-    }
+@pytest.mark.parametrize("name", [*VALUES, *REQUESTS])
+def test_every_keyword_of_a_request_has_a_message(name):
+    silent = {"required", "additionalProperties", "description", "properties"}
+    assert set(DEFINITIONS[name]) <= {*MESSAGES, *silent}
 
 
-OPENAPI = json.loads((HERE / "openapi.json").read_bytes())
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_refers_to_definitions_only(name):
+    """A field has one definition, so that create and patch cannot disagree."""
+    assert all(set(field) == {"$ref"} for field in DEFINITIONS[name]["properties"].values())
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_patterns_match_the_whole_string(name):
+    pattern = DEFINITIONS[name].get("pattern", "^$")
+    assert (pattern[0], pattern[-1]) == ("^", "$")
+
+
+def test_every_valid_value_fits_its_column():
+    assert {len(code) for code in MINOR_DIGITS} == {COLUMNS["currency"]["length"]}
+    assert DEFINITIONS["MerchantId"]["maxLength"] <= COLUMNS["merchant_id"]["length"]
+    assert DEFINITIONS["Status"]["maxLength"] <= COLUMNS["status"]["length"]
+    whole_digits = COLUMNS["amount"]["precision"] - COLUMNS["amount"]["scale"]
+    assert DEFINITIONS["Amount"]["exclusiveMaximum"] == 10**whole_digits
+    assert DEFINITIONS["Amount"]["exclusiveMinimum"] == Decimal(0)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("OrderCreate", NewOrder), ("OrderPatch", OrderPatch), ("Order", Order)])
+def test_a_schema_has_the_fields_of_its_class(name, shape):
+    assert set(DEFINITIONS[name]["properties"]) == {field.name for field in fields(shape)}
+
+
+OPENAPI = json.loads(openapi.OUTPUT.read_bytes())
+
+
+def test_the_openapi_document_is_current():
+    """After a change of its sources, `python -m scripts.generators.openapi` writes it."""
+    assert openapi.OUTPUT.read_text() == openapi.render()
 
 
 def test_the_openapi_document_is_valid():
     validate(OPENAPI)
 
 
-def test_the_openapi_document_holds_the_schemas_that_requests_are_checked_with():
-    published = OPENAPI["components"]["schemas"]
-    assert {schema["title"]: schema for schema in SCHEMAS.values()} == {
-        schema["title"]: published[schema["title"]] for schema in SCHEMAS.values()
-    }
-    merchant_id = OPENAPI["components"]["parameters"]["MerchantId"]["schema"]
-    assert merchant_id == SCHEMAS["order_create.json"]["properties"]["merchant_id"]
+def test_the_openapi_document_has_the_schemas_of_the_requests():
+    local = json.loads(json.dumps(DEFINITIONS).replace("#/$defs/", "#/components/schemas/"))
+    assert OPENAPI["components"]["schemas"] | local == OPENAPI["components"]["schemas"]
 
 
 def test_the_openapi_document_has_the_limits_of_the_code():
     limit = OPENAPI["components"]["parameters"]["Limit"]["schema"]
-    assert (limit["default"], limit["maximum"]) == (requests.DEFAULT_LIMIT, requests.MAX_LIMIT)
-    assert f"{requests.MAX_BODY_BYTES} bytes" in OPENAPI["components"]["responses"]["ContentTooLarge"]["description"]
+    assert (limit["default"], limit["maximum"]) == (payloads.DEFAULT_LIMIT, payloads.MAX_LIMIT)
+    assert f"{payloads.MAX_BODY_BYTES} bytes" in OPENAPI["components"]["responses"]["ContentTooLarge"]["description"]
 
 
 def test_every_problem_has_a_title_and_a_place_in_the_document():
@@ -100,3 +106,11 @@ def test_every_problem_has_a_title_and_a_place_in_the_document():
         for status in operation["responses"]
     }
     assert {int(status) for status in TITLES} <= documented
+
+
+def test_the_guide_lists_every_problem_field_and_limit():
+    guide = openapi.OUTPUT.parents[2].joinpath("docs", "api.md").read_text()
+    rows = [f"| {int(status)} | {title} |" for status, title in TITLES.items()]
+    rows += [f"| `{field.name}` |" for field in fields(Order)]
+    rows += [f"| request body | {payloads.MAX_BODY_BYTES} bytes |", f"| {payloads.MAX_LIMIT} orders |"]
+    assert [row for row in rows if row not in guide] == []

@@ -1,4 +1,4 @@
-"""Whatever a client sends: a clear answer, and nothing written unless it says 201."""
+"""Any request gets a clear response, and an order is created only with a 201."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.api.world import GOOD_ORDER, NOW, Client, basic, stored_item
+from tests.unit.api.harness import GOOD_ORDER, NOW, Client, basic, stored_item
 
 BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -29,21 +29,21 @@ header_texts = st.text(st.characters(max_codepoint=0x2FF), max_size=40)
 
 
 @pytest.fixture
-def settled(client, world):
-    """Send, then check what holds for any request: answered below 500, and written only if it says so."""
+def settled(client, harness):
+    """Send a request; check that the status is below 500 and that only a success has written anything."""
 
     def send(*call, **event):
-        world.clear()
-        existing = world.put()
+        harness.clear()
+        existing = harness.put()
         answer = client(*call, **event)
         assert answer.status < 500, answer.body
-        created = [item for item in world.items() if item["p_key"] != existing["p_key"]]
+        created = [item for item in harness.items() if item["p_key"] != existing["p_key"]]
         assert len(created) == (answer.status == 201)
         if call[0] == "POST":
-            assert existing in world.items()
+            assert existing in harness.items()
         if answer.status >= 400:
             assert answer.json["status"] == answer.status
-            assert world.everything() == ([existing], [])
+            assert harness.everything() == ([existing], [])
         return answer, created
 
     return send
@@ -96,11 +96,11 @@ def test_any_query_is_answered(settled, query):
 
 @BOUNDED
 @given(authorization=st.text(max_size=40) | st.text(max_size=20).map("Basic ".__add__))
-def test_any_authorization_but_the_right_one_is_refused(make_api, world, authorization):
+def test_any_authorization_but_the_right_one_is_refused(make_api, harness, authorization):
     answer = Client(make_api(), authorization).post()
-    assert (answer.status, world.items()) == (401, [])
+    assert (answer.status, harness.items()) == (401, [])
 
 
-def test_the_right_one_is_accepted(make_api):
+def test_the_right_authorization_is_accepted(make_api):
     assert Client(make_api(), basic()).post().status == 201
     assert stored_item()["created_at"] == {"N": str(NOW)}

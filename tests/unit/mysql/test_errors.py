@@ -1,4 +1,4 @@
-"""Hold, stop or poison: decided by MySQL's error number alone, and never poison by default."""
+"""Hold, stop, poison or defer: decided by MySQL's error number alone, and never poison by default."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_sockets_tls_and_the_driver_hold(error: Exception):
 
 
 def test_a_socket_error_is_never_taken_for_a_mysql_number():
-    """errno 1062 of an OSError would be no duplicate entry."""
+    """The errno 1062 of an OSError is no duplicate entry."""
     for errno in EXPECTED[Verdict.POISON] | EXPECTED[Verdict.STOP]:
         assert rule(OSError(errno, "message")).verdict is Verdict.HOLD
 

@@ -1,4 +1,4 @@
-"""The search for refused rows decides every row once, in few round trips, whatever the server says about them."""
+"""The search for refused rows decides every row once, in few round trips, whatever the server says."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Server:
 
 
 def searched(rows: int, server: Server, at_once: int, limit: int) -> tuple[list[str], list[str]]:
-    """Keys that went through, and those that were refused."""
+    """Keys that were accepted, and those that were refused."""
     changes = [Change(f"k{i:04}", "1", (), 0, {}) for i in range(rows)]
     search = Search(Statement(changes, [10] * rows, FIXED, limit, server.send), at_once)
     through: list[str] = []

@@ -1,4 +1,4 @@
-"""Rows printed a column at a time read exactly as rows printed value by value."""
+"""Rows printed column by column equal rows printed value by value."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Cold start: the whole environment is checked at once, and no more is imported than is needed."""
+"""Cold start: the environment is validated, and nothing unused is imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from api import wiring
+from api import bootstrap
 from common.config import ConfigError
 
 REQUIRED = {
@@ -18,8 +18,8 @@ REQUIRED = {
 }
 
 
-def test_only_what_has_no_default_is_required():
-    config = wiring.config(REQUIRED)
+def test_only_variables_without_a_default_are_required():
+    config = bootstrap.config(REQUIRED)
     assert (config.merchant_index_name, config.auth) == ("merchant_id-created_at-index", "basic")
     assert (config.order_ttl_days, config.idempotency_ttl_hours) == (3, 24)
 
@@ -27,18 +27,18 @@ def test_only_what_has_no_default_is_required():
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_variable_is_named(name):
     with pytest.raises(ConfigError, match=f"{name} is not set"):
-        wiring.config({key: value for key, value in REQUIRED.items() if key != name})
+        bootstrap.config({key: value for key, value in REQUIRED.items() if key != name})
 
 
-def test_everything_missing_or_bad_is_named_in_one_message():
+def test_every_missing_or_bad_variable_is_named_at_once():
     with pytest.raises(ConfigError) as raised:
-        wiring.config({"ORDER_TTL_DAYS": "0", "IDEMPOTENCY_TTL_HOURS": "many", "API_AUTH": "none"})
+        bootstrap.config({"ORDER_TTL_DAYS": "0", "IDEMPOTENCY_TTL_HOURS": "many", "API_AUTH": "none"})
     for name in [*REQUIRED, "ORDER_TTL_DAYS", "IDEMPOTENCY_TTL_HOURS", "API_AUTH"]:
         assert name in str(raised.value)
 
 
-def test_with_iam_there_is_no_secret_to_name():
-    config = wiring.config({"TABLE_NAME": "a", "IDEMPOTENCY_TABLE_NAME": "b", "API_AUTH": "iam"})
+def test_iam_needs_no_secret():
+    config = bootstrap.config({"TABLE_NAME": "a", "IDEMPOTENCY_TABLE_NAME": "b", "API_AUTH": "iam"})
     assert not hasattr(config, "secret_arn")
 
 
@@ -48,13 +48,13 @@ def start(environ: dict[str, str], code: str) -> subprocess.CompletedProcess[str
     return subprocess.run([sys.executable, "-c", code], env=base | environ, capture_output=True, text=True, check=False)
 
 
-def test_a_bad_environment_ends_the_cold_start():
+def test_a_bad_environment_fails_the_cold_start():
     ended = start({}, "import api.handler")
     assert ended.returncode == 1
     assert all(name in ended.stderr.splitlines()[-1] for name in REQUIRED)
 
 
-def test_a_cold_start_needs_neither_network_nor_what_it_does_not_use():
+def test_a_cold_start_needs_no_network_and_no_unused_library():
     ended = start(
         REQUIRED,
         "import sys, api.handler; print(*set(sys.modules) &"

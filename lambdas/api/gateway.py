@@ -1,4 +1,4 @@
-"""An event of API Gateway (REST, format 1.0) as a Request, and a Response as what it wants back."""
+"""Translates API Gateway's REST proxy events (format 1.0) into a Request, and a Response into its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 Event = Mapping[str, Any]
 
-# {order_id} and {proxy+} in a resource's path
+# {order_id} and {proxy+} in the path of a resource
 _PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
 
 
@@ -33,7 +33,8 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def request(event: Event, fallback_id: str = "") -> Request:
+def parse_event(event: Event, fallback_id: str = "") -> Request:
+    """`fallback_id` is the request id of an event that has none."""
     context = event.get("requestContext") or {}
     return Request(
         method=str(event.get("httpMethod") or ""),
@@ -48,14 +49,14 @@ def request(event: Event, fallback_id: str = "") -> Request:
     )
 
 
-def reply(response: Response, request_id: str) -> dict[str, Any]:
-    # Orders are other people's money: no cache keeps an answer, not even a refusal.
+def to_result(response: Response, request_id: str) -> dict[str, Any]:
+    # Orders are private: no cache may store a response, an error included.
     headers = {"cache-control": "no-store", "x-request-id": request_id, **response.headers}
     return {"statusCode": int(response.status), "headers": headers, "body": response.body}
 
 
 def _path(event: Event) -> str:
-    """Path inside the API: what `path` says, but without the base path that a custom domain puts before it."""
+    """Path inside the API: `path` without the base path of a custom domain."""
     path, template = str(event.get("path") or "/"), event.get("resource")
     parameters = event.get("pathParameters") or {}
     names = _PARAMETER.findall(template) if template else []
@@ -65,7 +66,7 @@ def _path(event: Event) -> str:
 
 
 def _headers(event: Event) -> dict[str, str]:
-    """Names in lower case; a header sent in several lines is one list (RFC 9110, 5.3)."""
+    """Names in lower case; repeated headers are joined into one list (RFC 9110, 5.3)."""
     lines = event.get("multiValueHeaders")
     if lines:
         return {name.lower(): ", ".join(values) for name, values in lines.items()}
@@ -80,6 +81,6 @@ def _query(event: Event) -> Mapping[str, Sequence[str]]:
 
 
 def _caller(identity: Mapping[str, Any]) -> str:
-    """Who signed the request; without the session's name, as a retry may come from another session of the role."""
+    """ARN of the caller, without the session name: a retry may come from another session of the same role."""
     arn = str(identity.get("userArn") or identity.get("caller") or "")
     return arn.rpartition("/")[0] if ":assumed-role/" in arn else arn

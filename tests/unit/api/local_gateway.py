@@ -1,4 +1,4 @@
-"""A stand-in for API Gateway on a local port, so that a client of HTTP can ask the handler."""
+"""A stand-in for API Gateway on a local port, for HTTP clients."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from api.routes import Api
-from api.serving import serve
-from tests.unit.api.world import rest_event
+from api.app import serve
+from api.routes import OrdersApi
+from tests.unit.api.harness import rest_event
 
 STAGE = "/dev"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
 @contextmanager
-def gateway(api: Api) -> Iterator[str]:
-    """Serve `api`, and yield the URL that stands for the deployment's `api_url`."""
+def gateway(api: OrdersApi) -> Iterator[str]:
+    """Serve `api` and yield its URL, the counterpart of the Terraform output `api_url`."""
     answers = {f"do_{method}": _answer for method in METHODS}
     handler = type("Handler", (BaseHTTPRequestHandler,), answers | {"api": api, "log_message": lambda *_: None})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -1,4 +1,4 @@
-"""The API put together from its environment, once per cold start."""
+"""Builds the API from environment variables, once per cold start."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from api import auth
 from api.listing import Listing
-from api.orders import Orders, Tables
-from api.routes import Api
+from api.orders import Orders, OrderTables
+from api.routes import OrdersApi
 from common.config import choice, env, integer, load
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class ApiConfig:
     table_name: str = env("TABLE_NAME")
     idempotency_table_name: str = env("IDEMPOTENCY_TABLE_NAME")
     merchant_index_name: str = env("MERCHANT_INDEX_NAME", default="merchant_id-created_at-index")
@@ -30,23 +30,23 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BasicConfig(Config):
+class BasicAuthConfig(ApiConfig):
     secret_arn: str = env("API_SECRET_ARN")
 
 
-def config(environ: Mapping[str, str]) -> Config:
-    """Read the environment; a class per way to authenticate, so that one message names all that is missing."""
-    return load(Config if environ.get("API_AUTH") == "iam" else BasicConfig, environ)
+def config(environ: Mapping[str, str]) -> ApiConfig:
+    """Read the environment; raise one ConfigError that names every missing or bad variable."""
+    return load(ApiConfig if environ.get("API_AUTH") == "iam" else BasicAuthConfig, environ)
 
 
-def api(config: Config, dynamodb: DynamoDBClient, secrets: SecretsManagerClient) -> Api:
-    tables = Tables(
+def api(config: ApiConfig, dynamodb: DynamoDBClient, secrets: SecretsManagerClient) -> OrdersApi:
+    tables = OrderTables(
         orders=config.table_name,
         idempotency=config.idempotency_table_name,
         order_ttl_seconds=config.order_ttl_days * 86_400,
         idempotency_ttl_seconds=config.idempotency_ttl_hours * 3_600,
     )
-    return Api(
+    return OrdersApi(
         authenticate=_authenticate(config, secrets),
         orders=Orders(dynamodb, tables, now, time.sleep),
         listing=Listing(dynamodb, config.table_name, config.merchant_index_name, now),
@@ -59,8 +59,8 @@ def now() -> int:
     return int(time.time())
 
 
-def _authenticate(config: Config, secrets: SecretsManagerClient) -> auth.Authenticate:
-    if not isinstance(config, BasicConfig):
+def _authenticate(config: ApiConfig, secrets: SecretsManagerClient) -> auth.Authenticate:
+    if not isinstance(config, BasicAuthConfig):
         return auth.iam
     secret_arn = config.secret_arn
 

@@ -1,4 +1,4 @@
-"""What holds for every request: routing, failures, the log, the shape of the gateway's events."""
+"""Every request: routing, errors, logs, metrics, and the forms of API Gateway's events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
 from api import auth
-from tests.unit.api.world import GOOD_ORDER, Client, Wrapped, basic
+from tests.unit.api.harness import GOOD_ORDER, Client, PatchedClient, basic
 
 
 def failing(error: Exception) -> Any:
@@ -37,10 +37,10 @@ def client_error(code: str, status: int = 400) -> ClientError:
         ("", "/v1/orders/order-1", "DELETE, GET, PATCH"),
     ],
 )
-def test_another_method_is_refused_with_those_that_are_allowed(client, world, method, path, allow):
+def test_another_method_is_a_405_that_lists_the_allowed_ones(client, harness, method, path, allow):
     answer = client(method, path, GOOD_ORDER)
     assert (answer.status, answer.headers["allow"]) == (405, allow)
-    assert world.everything() == ([], [])
+    assert harness.everything() == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -77,19 +77,19 @@ def test_an_unknown_path_is_a_404(client, method, path):
         ReadTimeoutError(endpoint_url="x"),
     ],
 )
-def test_an_outage_of_the_table_is_a_503_that_says_when_to_come_back(make_api, world, error):
-    client = Client(make_api(Wrapped(world.dynamodb, put_item=failing(error))), basic())
+def test_a_dynamodb_outage_is_a_503_with_retry_after(make_api, harness, error):
+    client = Client(make_api(PatchedClient(harness.dynamodb, put_item=failing(error))), basic())
     answer = client.post()
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-    assert world.everything() == ([], [])
+    assert harness.everything() == ([], [])
 
 
 @pytest.mark.parametrize(
     "error",
     [RuntimeError("merchant-102"), client_error("AccessDeniedException"), client_error("ResourceNotFoundException")],
 )
-def test_an_unexpected_error_is_a_500_with_an_id_and_no_internals(make_api, world, caplog, error):
-    client = Client(make_api(Wrapped(world.dynamodb, put_item=failing(error))), basic())
+def test_an_unexpected_error_is_a_500_without_internals(make_api, harness, caplog, error):
+    client = Client(make_api(PatchedClient(harness.dynamodb, put_item=failing(error))), basic())
     answer = client.post()
     assert (answer.status, answer.json["request_id"], answer.headers["x-request-id"]) == (500, "request-1", "request-1")
     assert set(answer.json) == {"type", "title", "status", "detail", "request_id"}
@@ -100,7 +100,7 @@ def test_an_unexpected_error_is_a_500_with_an_id_and_no_internals(make_api, worl
     assert "merchant-102" not in str(vars(line))
 
 
-def test_a_request_leaves_one_line_without_content_or_credentials(client, caplog):
+def test_a_request_logs_one_line_without_content_or_secrets(client, caplog):
     order_id = client.post(Idempotency_Key="key-1").json["order_id"]
     (line,) = caplog.records
     logged = (line.levelname, line.getMessage(), line.method, line.status, line.order_id, line.request_id)
@@ -119,18 +119,18 @@ def test_a_request_leaves_one_line_without_content_or_credentials(client, caplog
         (lambda c: (c.post(Idempotency_Key="k"), c.post(Idempotency_Key="k")), "OrdersReplayed"),
     ],
 )
-def test_what_was_done_is_counted(client, world, capsys, act, metric):
-    world.put()
+def test_each_write_is_counted(client, harness, capsys, act, metric):
+    harness.put()
     act(client)
     assert f'"{metric}":[1.0]' in capsys.readouterr().out
 
 
-def test_a_refused_request_counts_as_nothing(client, capsys):
+def test_a_refused_request_is_not_counted(client, capsys):
     client.post("{}")
     assert "CloudWatchMetrics" not in capsys.readouterr().out
 
 
-def test_an_event_may_lack_whatever_the_gateway_leaves_out(make_api):
+def test_optional_parts_of_an_event_may_be_missing(make_api):
     client = Client(make_api(authenticate=auth.iam), None)
     assert client.send({}).status == 404
     assert client.send({"httpMethod": "GET", "path": "/v1/orders/x"}).status == 404
@@ -152,14 +152,14 @@ def test_an_event_may_lack_whatever_the_gateway_leaves_out(make_api):
     ],
 )
 @pytest.mark.parametrize("base", ["", "/shop"])
-def test_resources_and_base_paths_may_be_cut_in_any_way(client, world, resource, parameters, base):
-    world.put()
+def test_paths_work_under_any_resource_and_base_path(client, harness, resource, parameters, base):
+    harness.put()
     answer = client("GET", f"{base}/v1/orders/order-1", resource=resource, pathParameters=parameters)
     assert answer.status == 200
 
 
-def test_headers_of_several_lines_are_one_list(client, world):
-    world.put()
+def test_repeated_headers_form_one_list(client, harness):
+    harness.put()
     tag = client.get("order-1").headers["etag"]
     lines = {"authorization": [basic()], "If-Match": ['"x"', tag]}
     assert client("DELETE", "/v1/orders/order-1", multiValueHeaders=lines).status == 204

@@ -1,4 +1,4 @@
-"""The API's outside as tests see it: tables to compare whole, a clock to set, requests as the gateway sends them."""
+"""What the API's tests share: tables in moto, a settable clock, and a client that builds API Gateway events."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 import boto3
 
 from api import auth
+from api.app import serve
 from api.listing import Listing
-from api.orders import Orders, Tables
-from api.routes import Api
-from api.serving import serve
+from api.orders import Orders, OrderTables
+from api.routes import OrdersApi
 
-TABLE, INDEX, CLAIMS = "orders", "merchant_id-created_at-index", "idempotency"
+TABLE, INDEX, IDEMPOTENCY_TABLE = "orders", "merchant_id-created_at-index", "idempotency"
 NOW = 1_770_000_000
 THREE_DAYS = 3 * 86_400
 GOOD_ORDER = '{"merchant_id": "merchant-102", "amount": 200.00, "currency": "INR"}'
 
 
 @dataclass
-class Clock:
+class SettableClock:
     now: int = NOW
 
     def __call__(self) -> int:
@@ -48,11 +48,11 @@ class Answer:
 
 
 @dataclass
-class World:
-    """Everything a test sees of the outside."""
+class ApiHarness:
+    """The tables, the clock and the pauses of an API under test."""
 
     dynamodb: Any
-    clock: Clock
+    clock: SettableClock
     pauses: list[float] = field(default_factory=list)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -64,7 +64,7 @@ class World:
         return sorted(found, key=lambda item: item["p_key"]["S"])
 
     def everything(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        return self.items(TABLE), self.items(CLAIMS)
+        return self.items(TABLE), self.items(IDEMPOTENCY_TABLE)
 
     def put(self, order_id: str = "order-1", **attributes: Any) -> dict[str, Any]:
         item = stored_item(order_id) | attributes
@@ -75,13 +75,13 @@ class World:
     def clear(self) -> None:
         for item in self.items(TABLE):
             self.dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("p_key", "s_key")})
-        for item in self.items(CLAIMS):
-            self.dynamodb.delete_item(TableName=CLAIMS, Key={"p_key": item["p_key"]})
+        for item in self.items(IDEMPOTENCY_TABLE):
+            self.dynamodb.delete_item(TableName=IDEMPOTENCY_TABLE, Key={"p_key": item["p_key"]})
 
 
 @dataclass
 class Client:
-    api: Api
+    api: OrdersApi
     authorization: str | None
 
     def __call__(
@@ -133,7 +133,7 @@ def rest_event(
     headers: dict[str, str],
     query: dict[str, str | list[str]] | None,
 ) -> dict[str, Any]:
-    """An event as API Gateway sends it (REST API, format 1.0), with a body of bytes in base64."""
+    """An event as API Gateway sends it (REST API, format 1.0); a body of bytes is base64-encoded."""
     lists = {name: value if isinstance(value, list) else [value] for name, value in (query or {}).items()}
     encoded = isinstance(body, bytes)
     return {
@@ -165,7 +165,7 @@ def stored_item(order_id: str = "order-1") -> dict[str, Any]:
     }
 
 
-class Wrapped:
+class PatchedClient:
     """The DynamoDB client with chosen methods replaced."""
 
     def __init__(self, client: Any, **methods: Any) -> None:
@@ -176,11 +176,11 @@ class Wrapped:
         return getattr(self._client, name)
 
 
-class Atomic:
-    """The DynamoDB client with one call at a time.
+class SerialClient:
+    """The DynamoDB client, one call at a time.
 
-    DynamoDB makes each call whole or not at all. Moto runs in the caller's thread, and there a transaction that fails
-    puts back a copy of the whole table: it takes away what other threads wrote, or shows them what it takes back.
+    DynamoDB's calls are atomic; moto's are not. A failed transaction in moto restores a copy of the whole table,
+    which undoes the writes of other threads.
     """
 
     def __init__(self, client: Any) -> None:
@@ -197,16 +197,17 @@ class Atomic:
         return call
 
 
-def build_api(world: World, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> Api:
-    """Put the API together on `world`; a client that misbehaves or another way to authenticate may be passed in."""
-    client = dynamodb or world.dynamodb
-    secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', world.clock)
-    return Api(
+def build_api(harness: ApiHarness, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> OrdersApi:
+    """Build the API on `harness`; `dynamodb` replaces its client, for example by a failing one."""
+    client = dynamodb or harness.dynamodb
+    secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', harness.clock)
+    tables = OrderTables(TABLE, IDEMPOTENCY_TABLE, THREE_DAYS, 86_400)
+    return OrdersApi(
         authenticate=authenticate or auth.basic(secret),
-        orders=Orders(client, Tables(TABLE, CLAIMS, THREE_DAYS, 86_400), world.clock, world.pauses.append),
-        listing=Listing(client, TABLE, INDEX, world.clock),
-        now=world.clock,
-        new_id=world.new_id,
+        orders=Orders(client, tables, harness.clock, harness.pauses.append),
+        listing=Listing(client, TABLE, INDEX, harness.clock),
+        now=harness.clock,
+        new_id=harness.new_id,
     )
 
 
@@ -226,12 +227,12 @@ def make_tables() -> Any:
         ],
     )
     client.create_table(
-        TableName=CLAIMS,
+        TableName=IDEMPOTENCY_TABLE,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=_keys("p_key"),
         AttributeDefinitions=_attributes(p_key="S"),
     )
-    return Atomic(client)
+    return SerialClient(client)
 
 
 def _keys(*names: str) -> list[dict[str, str]]:
