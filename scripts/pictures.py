@@ -127,8 +127,8 @@ def _report() -> dict[str, Any]:
 
 
 _NEXT = (
-    "Records under quarantine/ can never be written as they are: see their reasons, correct the items, then retry or"
-    " discard the records."
+    "Records under quarantine/ can never be written as they are. Read their reasons and correct the items, then retry"
+    " or discard the records."
 )
 _APPLIED, _SUPERSEDED, _STALE, _QUARANTINED = 402_188, 301_307, 208_502, 3
 _COUNTS = {
@@ -176,20 +176,22 @@ def _notes() -> Iterator[dict[str, Any]]:
 
 def _parked() -> list[dict[str, Any]]:
     version = "2026-01-31T00:00:00.000_24_1004738900000000068{}.json"
+    correct = "correct the item; its next version supersedes this one"
+    refused = "the value does not fit its column; correct the item, its next version supersedes"
     reasons = {
-        "b52fc1f8-6a35-4b1c-8a8e-5a3d0f7f9c11": "attribute merchant_id is missing",
-        "07c7d2a4-1f4f-4a7e-9e39-0d7c1b6f3f02": "attribute amount has 5 decimal places, column amount holds 4",
-        "e1a0b8c4-93c6-4c0e-b1a4-7c8f2f3e6d55": "MySQL error 4025: a CHECK constraint refuses the row",
+        "b52fc1f8-6a35-4b1c-8a8e-5a3d0f7f9c11": ("attribute merchant_id is missing", correct),
+        "07c7d2a4-1f4f-4a7e-9e39-0d7c1b6f3f02": ("attribute amount does not fit DECIMAL(19,4)", correct),
+        "e1a0b8c4-93c6-4c0e-b1a4-7c8f2f3e6d55": ("MySQL error 4025 (CONSTRAINT_FAILED)", refused),
     }
     return [
         {
             "key": key,
             "kind": "poison",
             "reason": reason,
-            "hint": "correct the item, its next version supersedes",
+            "hint": hint,
             "object": f"quarantine/{key}/{version.format(50121 + 7 * number)}",
         }
-        for number, (key, reason) in enumerate(reasons.items())
+        for number, (key, (reason, hint)) in enumerate(reasons.items())
     ]
 
 

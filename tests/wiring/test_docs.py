@@ -87,6 +87,27 @@ def test_readme_fits_two_screens() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
 
 
+@pytest.mark.parametrize("package", ["common", "common/mysql", "dlq_replayer"])
+def test_the_map_names_every_module(package: str) -> None:
+    named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    modules = {path.name for path in (ROOT / "lambdas" / package).glob("*.py")} - {"__init__.py"}
+
+    assert modules
+    assert sorted(modules - named) == []
+
+
+def test_a_line_holds_one_sentence() -> None:
+    """Outside tables and code, so that a diff shows which sentence changed."""
+    lines = {
+        (str(document), line)
+        for document in documents()
+        for line in _FENCE.sub("", (ROOT / document).read_text(encoding="utf-8")).splitlines()
+        if not line.startswith(("|", "    ", "<"))
+    }
+
+    assert sorted(line for line in lines if re.search(r"[a-z`)][.!?] [A-Z`]", line[1])) == []
+
+
 def test_every_test_that_a_guarantee_names_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "guarantees.md").read_text()))
     sources = list((ROOT / "tests").rglob("test_*.py"))
