@@ -109,10 +109,10 @@ def sample_page() -> str:
     """The page of a replay after an outage of two hours with a record age of one hour. All names are made up."""
     os.environ["TZ"] = "UTC"  # the page shows local time
     time.tzset()
-    return page.render(_report(), _manifest(), list(_notes()), _parked())
+    return page.render(_report(), _manifest(), list(_results()), _parked())
 
 
-def _report() -> dict[str, Any]:
+def _report() -> Any:
     return {
         "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:backstream-prod-replay:auto-2026-03-14",
         "outcome": "complete",
@@ -160,7 +160,7 @@ _COUNTS = {
 }
 
 
-def _manifest() -> Iterator[dict[str, Any]]:
+def _manifest() -> Iterator[Any]:
     """Batches of 1000 records over 50 minutes, with a rate that goes up and down."""
     arrived = _FIRST_FAILURE
     for number in range(_BATCHES):
@@ -168,7 +168,7 @@ def _manifest() -> Iterator[dict[str, Any]]:
         yield {"first_arrival": arrived.isoformat(), "failed_at": arrived.isoformat(), "records": 1000}
 
 
-def _notes() -> Iterator[dict[str, Any]]:
+def _results() -> Iterator[Any]:
     for number in range(_SPLITS):
         drained = _STARTED + timedelta(seconds=60 + 17.5 * number)
         yield {"drained_at": drained.isoformat(), "counts": {"changes": _BATCHES * 1000 // _SPLITS}}
