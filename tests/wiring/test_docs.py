@@ -1,11 +1,111 @@
-"""The guarantees name tests that exist."""
+"""The documents name only what exists: tests, files, headings and make targets."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+README_LINES = 120
+_FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]+`")
+_LINK = re.compile(r"\]\(([^)\s]+)[^)]*\)|\b(?:src|srcset|href)=\"([^\"]+)\"")
+# A command starts a line, or follows `$(`, a pipe, another command or the setting of a variable.
+_TARGET = re.compile(r"(?:^`?|[(|&;]|[A-Z_]+=\S*) *make (?:-\S+ )*([a-z][a-z0-9-]*)", re.MULTILINE)
+
+
+def documents() -> list[Path]:
+    """Markdown files of the repository; folders of tools, such as `.venv`, are left out."""
+    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
+    return sorted(path for path in found if not any(part[0] == "." and part != ".github" for part in path.parts))
+
+
+def heading_anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to headings. A repeated heading gets a number."""
+    seen: Counter[str] = Counter()
+    anchors = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", _FENCE.sub("", text), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        anchors.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+        seen[slug] += 1
+    return anchors
+
+
+def links(text: str) -> list[str]:
+    """Targets of links and pictures inside the repository."""
+    found = ["".join(groups) for groups in _LINK.findall(_CODE.sub("", _FENCE.sub("", text)))]
+    return [target for target in found if not re.match(r"[a-z]+:", target)]
+
+
+def leads_nowhere(document: Path, target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    file = ROOT / document.parent / name if name else ROOT / document
+    if not file.exists():
+        return True
+    return bool(anchor) and anchor not in heading_anchors(file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("document", documents(), ids=str)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    targets = links((ROOT / document).read_text(encoding="utf-8"))
+
+    assert [target for target in targets if leads_nowhere(document, target)] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "nowhere"),
+    [
+        ("README.md", False),
+        ("docs/architecture.md#the-live-path", False),
+        ("docs/architecture.md#no-such-heading", True),
+        ("docs/no-such-file.md", True),
+        ("#no-such-heading", True),
+    ],
+)
+def test_a_broken_link_is_found(target: str, nowhere: bool) -> None:
+    assert leads_nowhere(Path("README.md"), target) is nowhere
+
+
+def test_every_named_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    texts = {document: (ROOT / document).read_text(encoding="utf-8") for document in documents()}
+    named = {
+        (str(document), target)
+        for document, text in texts.items()
+        for code in _FENCE.findall(text) + _CODE.findall(text)
+        for target in _TARGET.findall(code)
+    }
+
+    assert named
+    assert sorted(pair for pair in named if pair[1] not in targets) == []
+
+
+def test_readme_fits_two_screens() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize("package", ["common", "common/mysql", "dlq_replayer"])
+def test_the_map_names_every_module(package: str) -> None:
+    named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    modules = {path.name for path in (ROOT / "lambdas" / package).glob("*.py")} - {"__init__.py"}
+
+    assert modules
+    assert sorted(modules - named) == []
+
+
+def test_a_line_holds_one_sentence() -> None:
+    """Outside tables and code, so that a diff shows which sentence changed."""
+    lines = {
+        (str(document), line)
+        for document in documents()
+        for line in _FENCE.sub("", (ROOT / document).read_text(encoding="utf-8")).splitlines()
+        if not line.startswith(("|", "    ", "<"))
+    }
+
+    assert sorted(line for line in lines if re.search(r"[a-z`)][.!?] [A-Z`]", line[1])) == []
 
 
 def test_every_test_that_a_guarantee_names_exists() -> None:
