@@ -128,7 +128,8 @@ class Narrator:
 
     def _record(self, text: str, style: str = "") -> None:
         if self._recording:
-            self._recording.print(text, style=style, markup=False, highlight=False)
+            # A long line, such as one with an ARN, is cut: wrapped lines are hard to read.
+            self._recording.print(text, style=style, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
 
 
 def _recording_console() -> Any:
