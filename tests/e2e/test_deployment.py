@@ -28,7 +28,7 @@ def with_another_column(build: Path, folder: Path) -> Path:
                 content = old.read(member)
                 if member.filename == MAPPING and name != "api.zip":
                     mapping = json.loads(content)
-                    mapping["columns"].append({"attribute": "note", "column": "note", "type": "string"})
+                    mapping["columns"].append({"attribute": "note", "column": "note", "type": "string", "length": 64})
                     content = json.dumps(mapping).encode()
                 new.writestr(member, content)
         manifest["zips"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
