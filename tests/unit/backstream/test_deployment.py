@@ -67,6 +67,51 @@ def test_outputs_that_name_no_deployment_are_wrong_usage(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"replay_state_machine_arn": "bs-replay"}, "replay_state_machine_arn"),
+        ({"replay_state_machine_arn": [MACHINE]}, "replay_state_machine_arn"),
+        ({"failures_bucket": {"value": {"a": 1}}}, "failures_bucket"),
+        ({"endpoint_url": "localhost"}, "endpoint_url"),
+        ({"endpoint_url": 4566}, "endpoint_url"),
+    ],
+)
+def test_a_bad_output_is_named(tmp_path: Path, capsys: Any, wrong: dict[str, Any], named: str):
+    """A file that was edited by hand is wrong usage, not a traceback."""
+    file = write(tmp_path / "outputs.json", {**OUTPUTS, **wrong})
+    assert cli.main(["--outputs", str(file), "replay", "list"]) == 2
+    assert capsys.readouterr().err == f"backstream: the outputs from {file} have a bad {named}\n"
+
+
+def test_deeply_nested_outputs_are_wrong_usage(tmp_path: Path, capsys: Any):
+    file = tmp_path / "outputs.json"
+    file.write_text("[" * 200_000)
+    assert cli.main(["--outputs", str(file), "replay", "list"]) == 2
+    assert f"cannot read outputs from {file}" in capsys.readouterr().err
+
+
+def test_a_bad_endpoint_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+    assert cli.main(["--env", "dev", "--region", "eu-central-1", "replay", "list"]) == 2
+    assert "AWS_ENDPOINT_URL must be" in capsys.readouterr().err
+
+
+def test_a_closed_standard_input_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setattr("sys.stdin", None)
+    assert cli.main(["--outputs", "-", "replay", "list"]) == 2
+    assert "cannot read outputs from standard input" in capsys.readouterr().err
+
+
+def test_a_removed_working_directory_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["replay", "list"]) == 2
+    assert "the working directory cannot be read" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--outputs", "/nowhere/at/all"], "/nowhere/at/all"),
