@@ -107,7 +107,7 @@ class Database(Protocol):
     """A target table with its sidecar. Every method raises HoldError or StopError, with nothing written.
 
     A method may run its work twice, after a lock conflict or on a new connection. `statement_bytes` is that of
-    `ApplyOptions`.
+    `ApplyOptions`. A key may be any text: one that is no item's key has no version and no row.
     """
 
     def apply(self, changes: Sequence[Change], options: ApplyOptions, *, purpose: str = "applying") -> Outcome:

@@ -127,7 +127,7 @@ class Drainer:
 
     def _not_superseded(self, parked: list[Parked]) -> list[Parked]:
         """Leave out records that a newer version has replaced: the item was corrected."""
-        keys = {one.key for one in parked if one.key and one.version and one.key.isascii()}
+        keys = {one.key for one in parked if one.key and one.version}
         if not keys:
             return parked
         stored = self.database.versions(keys, self.options.statement_bytes)

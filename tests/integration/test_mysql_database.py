@@ -122,6 +122,13 @@ def test_the_operator_may_set_the_statement_size(connect: Callable[..., Any], ta
     assert Writer(connection, schema.inspect(connection, TABLE), 2_000).limit == 2_000
 
 
+@pytest.mark.parametrize("key", ["\u00e9", "\ud800", "'", "a\\'\"", "%s", "", "x" * 300])
+@pytest.mark.parametrize("method", ["versions", "rows"])
+def test_any_text_may_be_asked_for(database: MySQLDatabase, method: str, key: str):
+    """The key of an unreadable record may be anything. The server refuses to compare an ascii column with it."""
+    assert getattr(database, method)([key, NEVER]) == {}
+
+
 MANY = [f"{NEVER}-{n}" for n in range(200)]
 
 

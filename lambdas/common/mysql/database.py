@@ -65,7 +65,7 @@ class MySQLDatabase:
         )
 
     def versions(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, StoredVersion]:
-        wanted = sorted(keys)
+        wanted = _possible(keys)
 
         def read(connection: Connection[Any], target: Target) -> dict[str, StoredVersion]:
             found = stored_versions(connection, wanted, target.statement_limit(statement_bytes))
@@ -75,7 +75,7 @@ class MySQLDatabase:
         return self.execute(f"reading the versions of {len(wanted)} keys from {SIDECAR}", read)
 
     def rows(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, Row]:
-        wanted = sorted(keys)
+        wanted = _possible(keys)
 
         def read(connection: Connection[Any], target: Target) -> dict[str, Row]:
             columns = [column.name for column in self._table.columns]
@@ -187,6 +187,11 @@ class MySQLDatabase:
 
     def _is_fit(self, session: _Session) -> bool:
         return self._clock() - session.since < CONNECTION_SECONDS and is_quiet(session.connection)
+
+
+def _possible(keys: Iterable[str]) -> list[str]:
+    """Those that a row can have, sorted. The server refuses to compare an ascii column with any other text."""
+    return sorted(key for key in keys if key.isascii())
 
 
 def _mismatch(operation: str, error: SchemaMismatchError) -> StopError:
