@@ -116,6 +116,8 @@ def test_a_removed_working_directory_is_wrong_usage(tmp_path: Path, monkeypatch:
     [
         (["--outputs", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--outputs", "file", "--env", "dev"], "leave out --name, --env and --region"),
+        (["--outputs", "file", "--name", "orders"], "leave out --name, --env and --region"),
+        (["--outputs", "file", "--region", "eu-central-1"], "leave out --name, --env and --region"),
         (["--name", "orders"], "need --env"),
         (["--region", "eu-central-1"], "need --env"),
         (["--env", "dev"], "--region or set AWS_REGION"),
