@@ -116,6 +116,16 @@ def test_behind_an_rds_proxy_statements_are_small(connect: Callable[..., Any], t
     assert Writer(connection, target, None).limit == target.statement_bytes
 
 
+def test_the_largest_packet_makes_no_huge_statement(connect: Callable[..., Any], tables: Tables):
+    """A function holds a statement more than once, and has less memory than max_allowed_packet may be."""
+    before = tables.run("SELECT @@GLOBAL.max_allowed_packet")[0][0]
+    tables.run("SET GLOBAL max_allowed_packet = 1073741824")
+    try:
+        assert schema.inspect(connect(), TABLE).statement_bytes == 16_000_000
+    finally:
+        tables.run(f"SET GLOBAL max_allowed_packet = {before}")
+
+
 def test_the_operator_may_set_the_statement_size(connect: Callable[..., Any], tables: Tables):
     connection = connect()
 
