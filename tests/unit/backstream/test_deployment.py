@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from backstream import cli
+from backstream import cli, deployment
 from backstream.deployment import Deployment, find_deployment
 from backstream.errors import UsageError
 
@@ -154,6 +155,18 @@ def test_the_region_is_the_default_region_of_aws(ssm: Any, monkeypatch: pytest.M
 def test_a_missing_parameter_is_named(ssm: Any):
     with pytest.raises(UsageError, match="no SSM parameter /backstream-dev/outputs in eu-west-1: check --name"):
         find_deployment(env="dev", region="eu-west-1")
+
+
+def test_a_parameter_that_aws_refuses_is_not_called_missing(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    """Else an operator without the permission looks for a deployment that is there."""
+
+    class Refusing:
+        def get_parameter(self, Name: str) -> Any:  # noqa: N803 - AWS's name
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": Name}}, "GetParameter")
+
+    monkeypatch.setattr(deployment, "client", lambda *_: Refusing())
+    assert cli.main(["--env", "dev", "--region", "eu-west-1", "replay", "list"]) == 1
+    assert "AccessDeniedException" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("below", [".", "docs/deep"])
