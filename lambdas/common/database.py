@@ -106,18 +106,19 @@ class StoredVersion(NamedTuple):
 class Database(Protocol):
     """A target table with its sidecar. Every method raises HoldError or StopError, with nothing written.
 
-    A method may run its work twice, after a lock conflict or on a new connection.
+    A method may run its work twice, after a lock conflict or on a new connection. `statement_bytes` is that of
+    `ApplyOptions`. A key may be any text: one that is no item's key has no version and no row.
     """
 
     def apply(self, changes: Sequence[Change], options: ApplyOptions, *, purpose: str = "applying") -> Outcome:
         """Write `changes` in one transaction. `purpose` is the first word of an error message."""
         ...
 
-    def versions(self, keys: Iterable[str]) -> dict[str, StoredVersion]:
+    def versions(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, StoredVersion]:
         """The version that was applied last to each of `keys`, where any was. Locks nothing."""
         ...
 
-    def rows(self, keys: Iterable[str]) -> dict[str, Row]:
+    def rows(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, Row]:
         """The row of each of `keys` that has one, its columns in mapping order. Locks nothing."""
         ...
 

@@ -127,10 +127,10 @@ class Drainer:
 
     def _not_superseded(self, parked: list[Parked]) -> list[Parked]:
         """Leave out records that a newer version has replaced: the item was corrected."""
-        keys = {one.key for one in parked if one.key and one.version and one.key.isascii()}
+        keys = {one.key for one in parked if one.key and one.version}
         if not keys:
             return parked
-        stored = self.database.versions(keys)
+        stored = self.database.versions(keys, self.options.statement_bytes)
         return [one for one in parked if not _is_superseded(one, stored.get(one.key or "", _NEVER_APPLIED))]
 
 

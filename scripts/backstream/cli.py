@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -13,6 +14,7 @@ from backstream import __version__
 from backstream.commands import COMMANDS
 from backstream.errors import ExitCode, UsageError
 from backstream.options import Parser
+from common.bucket import UnreadableError
 
 _DESCRIPTION = """\
 Operate a Backstream deployment: replay failed batches, and see to parked records.
@@ -31,6 +33,8 @@ Shell completion: backstream completion --help
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    if isinstance(sys.stdout, TextIOWrapper):  # a key may hold what the terminal's encoding does not have
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(list(sys.argv[1:] if arguments is None else arguments))
     try:
         return int(options.run(options))
@@ -39,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except (ClientError, BotoCoreError) as error:
         _say(f"AWS refused or did not answer; a replay that was started goes on: {error}")
+        return ExitCode.FAILED
+    except UnreadableError as error:
+        _say(str(error))
         return ExitCode.FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)

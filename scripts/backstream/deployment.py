@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 
 from backstream.aws import client, default_region
 from backstream.errors import UsageError
@@ -62,7 +64,7 @@ def parse_outputs(text: str, source: str) -> Deployment:
     """As `terraform output -json`, `make outputs` or the SSM parameter has them. Raises UsageError."""
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"cannot read outputs from {source}: {error}") from None
     if not isinstance(given, dict):
         raise UsageError(f"{source} holds no JSON object of outputs")
@@ -72,16 +74,35 @@ def parse_outputs(text: str, source: str) -> Deployment:
     }
     if missing := [name for name in _NEEDED if not outputs.get(name)]:
         raise UsageError(f"the outputs from {source} lack {', '.join(missing)}")
+    if wrong := [name for name, is_good in _CHECKS.items() if not is_good(outputs.get(name))]:
+        raise UsageError(f"the outputs from {source} have a bad {', '.join(wrong)}")
     return Deployment(outputs)
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, str) and (is_valid_endpoint_url(value) or is_valid_ipv6_endpoint_url(value))
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "replay_state_machine_arn": lambda value: re.fullmatch(r"arn:[\w-]+:states:[\w-]+:.+", str(value)) is not None,
+    "failures_bucket": lambda value: isinstance(value, str),
+    "endpoint_url": lambda value: not value or _is_url(value),
+}
 
 
 def _read_outputs(name: str) -> Deployment:
     source = "standard input" if name == "-" else name
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        text = _read_input() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read outputs from {source}: {error}") from None
     return parse_outputs(text, source)
+
+
+def _read_input() -> str:
+    if sys.stdin is None:  # closed by the caller
+        raise OSError("it is closed")
+    return sys.stdin.read()
 
 
 def _read_parameter(parameter: str, region: str | None) -> Deployment:
@@ -114,7 +135,10 @@ def _read_local_stack() -> Deployment:
 def _local_outputs() -> Path:
     """The file that `make up` writes. Raises UsageError where there is none."""
     home = os.environ.get("BACKSTREAM_HOME")
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise UsageError(f"the working directory cannot be read ({error}): {_WAYS}") from None
     folders = (here, *here.parents)
     files = [Path(home, _LOCAL.name)] if home else [folder / _LOCAL for folder in folders]
     for file in files:
@@ -125,5 +149,8 @@ def _local_outputs() -> Path:
 
 
 def _endpoint() -> str | None:
-    """Of an emulator, where the environment names one."""
-    return os.environ.get("AWS_ENDPOINT_URL") or None
+    """Of an emulator, where the environment names one. Raises UsageError."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL") or None
+    if endpoint and not _is_url(endpoint):
+        raise UsageError("AWS_ENDPOINT_URL must be the URL of an emulator, such as http://localhost:4566")
+    return endpoint

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backstream.deployment import Deployment
-from common.bucket import Bucket, GoneError
+from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Kind
 from common.layout import PARKED, discarded_key, folder_of
 
@@ -52,6 +52,13 @@ class ParkedRecords:
     def _read(self, key: str | None) -> Iterator[dict[str, Any]]:
         for name in self.names(key):
             try:
-                yield self._bucket.read_json(name) | {"object": name}
+                parked = self._bucket.read_json(name)
             except GoneError:  # replayed or discarded since it was listed
                 continue
+            except UnreadableError as error:
+                raise UnreadableError(f"cannot read {name}: {error}") from None
+            except ValueError:
+                parked = None
+            if not isinstance(parked, dict):
+                raise UnreadableError(f"{name} is no parked record: move it out of the folder")
+            yield parked | {"object": name}

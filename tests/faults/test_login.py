@@ -177,6 +177,10 @@ _MISTYPED = {
         '{"hostname": "db.example", "port": 0, "db": "orders", "driver": "mysql"}',
         "SSM parameter /orders/rds lacks or has a bad port",
     ),
+    "a port that is a word": (
+        '{"hostname": "db.example", "port": "mysql", "db": "orders", "driver": "mysql"}',
+        "SSM parameter /orders/rds lacks or has a bad port",
+    ),
     "a port out of range": (
         '{"hostname": "db.example", "port": "123456", "db": "orders", "driver": "mysql"}',
         "SSM parameter /orders/rds lacks or has a bad port",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -115,10 +116,54 @@ def test_behind_an_rds_proxy_statements_are_small(connect: Callable[..., Any], t
     assert Writer(connection, target, None).limit == target.statement_bytes
 
 
+def test_the_largest_packet_makes_no_huge_statement(connect: Callable[..., Any], tables: Tables):
+    """A function holds a statement more than once, and has less memory than max_allowed_packet may be."""
+    before = tables.run("SELECT @@GLOBAL.max_allowed_packet")[0][0]
+    tables.run("SET GLOBAL max_allowed_packet = 1073741824")
+    try:
+        assert schema.inspect(connect(), TABLE).statement_bytes == 16_000_000
+    finally:
+        tables.run(f"SET GLOBAL max_allowed_packet = {before}")
+
+
 def test_the_operator_may_set_the_statement_size(connect: Callable[..., Any], tables: Tables):
     connection = connect()
 
     assert Writer(connection, schema.inspect(connection, TABLE), 2_000).limit == 2_000
+
+
+@pytest.mark.parametrize("key", ["\u00e9", "\ud800", "'", "a\\'\"", "%s", "", "x" * 300])
+@pytest.mark.parametrize("method", ["versions", "rows"])
+def test_any_text_may_be_asked_for(database: MySQLDatabase, method: str, key: str):
+    """The key of an unreadable record may be anything. The server refuses to compare an ascii column with it."""
+    assert getattr(database, method)([key, NEVER]) == {}
+
+
+MANY = [f"{NEVER}-{n}" for n in range(200)]
+
+
+@pytest.mark.parametrize("method", ["versions", "rows"])
+def test_reads_keep_the_statement_size_of_the_operator(database: MySQLDatabase, method: str):
+    """A proxy behind another hostname pins a session at a large read as at a large write."""
+    sent = database.execute("spying", lambda connection, _: round_trips(connection))
+
+    assert getattr(database, method)(MANY, 1_000) == {}
+
+    assert len(sent) > len(MANY) // 25
+    assert max(len(statement.encode()) for statement in sent) <= 1_000
+
+
+@pytest.mark.parametrize("method", ["versions", "rows"])
+def test_reads_behind_a_proxy_fit_into_a_small_packet(database: MySQLDatabase, method: str):
+    """The server cuts the connection at a larger statement."""
+    target = database.execute("looking", lambda _, target: target)
+    small = replace(target, packet_bytes=1_024, statement_bytes=15_000)
+    database._session = replace(database._session, target=small)  # noqa: SLF001
+    sent = database.execute("spying", lambda connection, _: round_trips(connection))
+
+    assert getattr(database, method)(MANY) == {}
+
+    assert max(len(statement.encode()) for statement in sent) < 1_024
 
 
 def statements(connection: pymysql.Connection[Any], host: str, batch: list[Any]) -> int:

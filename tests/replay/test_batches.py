@@ -438,6 +438,22 @@ def test_a_dry_run_counts_and_changes_nothing(harness: ReplayHarness):
     assert before == {key: value for key, value in harness.s3.objects.items() if not key.startswith("replay/")}
 
 
+@pytest.mark.parametrize("replay_input", [{}, {"dry_run": True}], ids=["replay", "dry run"])
+def test_reads_keep_the_statement_size_too(
+    harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch, replay_input: dict[str, Any]
+):
+    """A replay asks for the versions of unreadable records, a dry run for those of all keys."""
+    asked: list[Any] = []
+    versions = harness.database.versions
+    monkeypatch.setattr(harness.database, "versions", lambda *given: asked.append(given[1:]) or versions(*given))
+    harness.options["statement_bytes"] = 1_234
+    harness.put_batch([change("a", 1), change("b", 2, **BAD)])
+
+    harness.replay(replay_input)
+
+    assert asked == [(1_234,)]
+
+
 # quarantine
 
 

@@ -169,7 +169,7 @@ class ReplayHarness:
     """The account in which replays run: bucket, queue, stream, lock and database."""
 
     def __init__(self, server: Any, tables: Tables, s3: Any = None, **options: Any) -> None:
-        """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds."""
+        """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds, statement_bytes."""
         self.options = {"concurrency": 2, "database_wait_seconds": 300} | options
         self.tables, self.clock, self.faults, self.meter = tables, ReplayClock(), Faults(), RecordedMeter()
         self.s3, self.streams = s3 or S3(), Streams()
@@ -250,7 +250,10 @@ class ReplayHarness:
                 source=self.source,
                 database=self.faults.watch(self.database, "apply", "versions", "ping"),
                 quarantine=Quarantine(lambda: s3, BUCKET, self.clock.seconds),
-                options=ApplyOptions(every_change=self.options.get("every_change", False)),
+                options=ApplyOptions(
+                    every_change=self.options.get("every_change", False),
+                    statement_bytes=self.options.get("statement_bytes"),
+                ),
                 clock=self.clock,
                 seconds=self.clock.seconds,
                 meter=self.meter,

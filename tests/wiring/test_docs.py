@@ -87,6 +87,21 @@ def test_readme_fits_two_screens() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
 
 
+_PATH = re.compile(r"`((?:lambdas|scripts|tests|terraform|statemachines|docs|\.github)/[^`\s]*)`")
+
+
+@pytest.mark.parametrize("document", documents(), ids=str)
+def test_every_named_file_or_folder_exists(document: Path) -> None:
+    """A part in angle brackets, such as `<type>`, stands for any name."""
+    named = _PATH.findall((ROOT / document).read_text(encoding="utf-8"))
+
+    assert [path for path in named if not any(ROOT.glob(re.sub(r"<\w+>", "*", path.rstrip("/"))))] == []
+
+
+def test_contributing_names_files() -> None:
+    assert len(_PATH.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))) > 10
+
+
 @pytest.mark.parametrize("package", ["common", "common/mysql", "dlq_replayer"])
 def test_the_map_names_every_module(package: str) -> None:
     named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))

@@ -20,7 +20,10 @@ def imported(source: Path) -> set[str]:
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     relative = {node for node in nodes if isinstance(node, ast.ImportFrom) and node.level}
     assert not relative, f"{source} imports relatively: an import is the same string everywhere"
-    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    named = {
+        f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    return plain | named  # a name may be a module: from common import mysql
 
 
 def test_there_is_something_to_check() -> None:
@@ -70,4 +73,23 @@ def test_only_handlers_name_the_mysql_room() -> None:
 
 
 def _column_rules(source: Path) -> set[str]:
-    return {"common.mysql.columns"} if source.parent == LAMBDAS / "common" / "columns" else set()
+    if source.parent != LAMBDAS / "common" / "columns":
+        return set()
+    return {name for name in imported(source) if name.startswith("common.mysql.columns.")}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("import common.mysql", "common.mysql"),
+        ("from common import mysql", "common.mysql"),
+        ("from common.mysql import errors", "common.mysql.errors"),
+        ("def f():\n    from pymysql import err", "pymysql.err"),
+        ("from pymysql.constants import ER", "pymysql.constants.ER"),
+    ],
+)
+def test_every_way_to_import_is_seen(tmp_path: Path, text: str, name: str) -> None:
+    source = tmp_path / "module.py"
+    source.write_text(text)
+
+    assert imported(source) == {name}

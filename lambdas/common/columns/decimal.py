@@ -48,7 +48,7 @@ class DecimalType(ColumnType, name="decimal", python=Decimal):
                 plain = number.quantize(step, context=_WIDE)  # turns 2E+2 into 200: an exponent in SQL is a float
             except (InvalidOperation, ValueError):
                 plain = number = Decimal("NaN")
-            if plain != number or abs(plain) >= bound:
+            if plain != number or plain.copy_abs() >= bound:  # abs() would round to 28 digits
                 raise PoisonError(f"attribute {attribute} does not fit DECIMAL({self.precision},{scale})")
             return plain
 

@@ -64,21 +64,22 @@ class MySQLDatabase:
             lambda connection, target: apply(connection, target, changes, options),
         )
 
-    def versions(self, keys: Iterable[str]) -> dict[str, StoredVersion]:
-        wanted = sorted(keys)
+    def versions(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, StoredVersion]:
+        wanted = _possible(keys)
 
         def read(connection: Connection[Any], target: Target) -> dict[str, StoredVersion]:
-            found = stored_versions(connection, wanted, target.statement_bytes)
+            found = stored_versions(connection, wanted, target.statement_limit(statement_bytes))
             connection.rollback()
             return found
 
         return self.execute(f"reading the versions of {len(wanted)} keys from {SIDECAR}", read)
 
-    def rows(self, keys: Iterable[str]) -> dict[str, Row]:
-        wanted = sorted(keys)
+    def rows(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, Row]:
+        wanted = _possible(keys)
 
         def read(connection: Connection[Any], target: Target) -> dict[str, Row]:
-            found = read_rows(connection, target, wanted, [column.name for column in self._table.columns])
+            columns = [column.name for column in self._table.columns]
+            found = read_rows(connection, target, wanted, columns, target.statement_limit(statement_bytes))
             connection.rollback()
             return found
 
@@ -186,6 +187,11 @@ class MySQLDatabase:
 
     def _is_fit(self, session: _Session) -> bool:
         return self._clock() - session.since < CONNECTION_SECONDS and is_quiet(session.connection)
+
+
+def _possible(keys: Iterable[str]) -> list[str]:
+    """Those that a row can have, sorted. The server refuses to compare an ascii column with any other text."""
+    return sorted(key for key in keys if key.isascii())
 
 
 def _mismatch(operation: str, error: SchemaMismatchError) -> StopError:

@@ -19,6 +19,8 @@ from common.mysql.target import Target, UniqueKey, ValueCheck
 # RDS Proxy pins a session at a statement of 16 KB: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
 # Its hostnames are <name>.proxy-<id>.<region>.rds.amazonaws.com.
 _PROXY, _PROXY_STATEMENT_BYTES = ".proxy-", 15_000
+# max_allowed_packet may be 1 GB. A function has less memory, and holds a statement more than once.
+_MOST_STATEMENT_BYTES = 16_000_000
 
 
 class _Part(NamedTuple):
@@ -83,13 +85,17 @@ def describe(connection: Connection[Any], table: Table) -> Target:
             if column.name in columns and column is not table.key and (how := _vacancy(columns[column.name]))
         ),
         packet_bytes=packet_bytes,
-        statement_bytes=_PROXY_STATEMENT_BYTES if _PROXY in connection.host else packet_bytes // 4,
+        statement_bytes=_statement_bytes(connection.host, packet_bytes),
         row_word="" if "MariaDB" in version else "ROW",
         is_plain=columns.keys() <= {column.name for column in table.columns}
         and own == list(keys) == ["PRIMARY"]
         and key.collation.endswith("_bin")
         and not _has_triggers(connection, table.name),
     )
+
+
+def _statement_bytes(host: str, packet_bytes: int) -> int:
+    return _PROXY_STATEMENT_BYTES if _PROXY in host else min(packet_bytes // 4, _MOST_STATEMENT_BYTES)
 
 
 def _require_fit(connection: Connection[Any], table: Table, absent: list[str]) -> None:

@@ -21,6 +21,8 @@ from common.mapping import Table
 from common.mysql import errors, unique
 from common.mysql.columns import Check
 
+_PACKET_OVERHEAD = 16
+
 
 class Rejection(NamedTuple):
     """Why a row is not written: what a parked record says of it."""
@@ -78,7 +80,7 @@ class Target:
     - `checks` find values that the server would change silently, `limits` those that it would refuse.
     - `vacant` says what may fill a column to free its unique value for a moment: "null", "text" or nothing.
     - `packet_bytes` is the server's max_allowed_packet. `statement_bytes` bounds a statement where the operator has
-      set no size.
+      set no size: see `statement_limit`.
     - `row_word` goes before each row of a table value constructor: MySQL requires it, MariaDB does not know it.
     - `is_plain`: the table looks as if the schema step had made it, with mapped columns under their own primary key and
       no trigger. On any other table, the keys of written rows are checked, because a trigger may change them.
@@ -97,6 +99,15 @@ class Target:
     statement_bytes: int = 2**22
     row_word: str = ""
     is_plain: bool = True
+
+    @property
+    def packet_room(self) -> int:
+        """The most bytes of a statement that the server takes."""
+        return self.packet_bytes - _PACKET_OVERHEAD
+
+    def statement_limit(self, chosen: int | None) -> int:
+        """The most bytes of a statement of several rows; `chosen` is the operator's size, if any."""
+        return min(chosen or self.statement_bytes, self.packet_room)
 
     @cached_property
     def insert_head(self) -> str:

@@ -20,7 +20,6 @@ from common.mysql.sidecar import Sidecar, changed_meanwhile
 from common.mysql.sql import chunks, literal, tuples
 from common.mysql.target import Rejection, Target
 
-_PACKET_OVERHEAD = 16
 _AT_ONCE = 16
 # An insert of a row that exists may meet its key, or ask for an AUTO_INCREMENT number where none is left.
 _PERHAPS_THERE = (ER.DUP_ENTRY, 167, 1467)
@@ -56,7 +55,7 @@ class Writer:
 
     def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int | None) -> None:
         self.connection, self.target = connection, target
-        self.limit = min(statement_bytes or target.statement_bytes, target.packet_bytes - _PACKET_OVERHEAD)
+        self.limit = target.statement_limit(statement_bytes)
         self.sidecar = Sidecar(connection, self.limit)
         self._inspected = False
         # How many statements may go in one round trip.
@@ -249,7 +248,7 @@ class Writer:
 
     def _require_packet_room(self, statement: str) -> None:
         """Raise what the server would. The server would also close the connection, which looks like an outage."""
-        room = self.target.packet_bytes - _PACKET_OVERHEAD
+        room = self.target.packet_room
         if len(statement) > room // 4 and len(statement.encode()) > room:
             raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, "a row is larger than max_allowed_packet")
 
@@ -267,14 +266,17 @@ class Writer:
 
 
 def read_rows(
-    connection: Connection[Any], target: Target, keys: Sequence[str], columns: Sequence[str], limit: int | None = None
+    connection: Connection[Any], target: Target, keys: Sequence[str], columns: Sequence[str], limit: int
 ) -> dict[str, tuple[Any, ...]]:
-    """The values of `columns` of those of `keys` that have a row, exactly theirs. Locks nothing."""
+    """The values of `columns` of those of `keys` that have a row, exactly theirs. Locks nothing.
+
+    `limit` bounds a statement, in bytes.
+    """
     head, tail = target.found(list(columns))
     found: dict[str, tuple[Any, ...]] = {}
     asked = set(keys)
     with connection.cursor() as cursor:
-        for statement, _ in chunks(head, list(map(literal, keys)), tail, limit or target.statement_bytes):
+        for statement, _ in chunks(head, list(map(literal, keys)), tail, limit):
             cursor.execute(statement)
             found.update((key, tuple(values)) for key, *values in cursor.fetchall() if key in asked)
     return found

@@ -199,7 +199,7 @@ def show(options: argparse.Namespace) -> int:
 def discard(options: argparse.Namespace) -> int:
     parked = ParkedRecords(deployment_of(options))
     _require_parked(parked, options.key)
-    moved = {key: parked.discard(key) for key in options.key}
+    moved = {key: parked.discard(key) for key in dict.fromkeys(options.key)}
     if options.json:
         print(json.dumps(moved, indent=2))
     for key, names in moved.items():

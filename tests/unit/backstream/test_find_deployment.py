@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from backstream import cli
+from backstream import cli, deployment
 from backstream.deployment import Deployment, find_deployment
 from backstream.errors import UsageError
 
@@ -67,10 +68,57 @@ def test_outputs_that_name_no_deployment_are_wrong_usage(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"replay_state_machine_arn": "bs-replay"}, "replay_state_machine_arn"),
+        ({"replay_state_machine_arn": [MACHINE]}, "replay_state_machine_arn"),
+        ({"failures_bucket": {"value": {"a": 1}}}, "failures_bucket"),
+        ({"endpoint_url": "localhost"}, "endpoint_url"),
+        ({"endpoint_url": 4566}, "endpoint_url"),
+    ],
+)
+def test_a_bad_output_is_named(tmp_path: Path, capsys: Any, wrong: dict[str, Any], named: str):
+    """A file that was edited by hand is wrong usage, not a traceback."""
+    file = write(tmp_path / "outputs.json", {**OUTPUTS, **wrong})
+    assert cli.main(["--outputs", str(file), "replay", "list"]) == 2
+    assert capsys.readouterr().err == f"backstream: the outputs from {file} have a bad {named}\n"
+
+
+def test_deeply_nested_outputs_are_wrong_usage(tmp_path: Path, capsys: Any):
+    file = tmp_path / "outputs.json"
+    file.write_text("[" * 200_000)
+    assert cli.main(["--outputs", str(file), "replay", "list"]) == 2
+    assert f"cannot read outputs from {file}" in capsys.readouterr().err
+
+
+def test_a_bad_endpoint_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+    assert cli.main(["--env", "dev", "--region", "eu-central-1", "replay", "list"]) == 2
+    assert "AWS_ENDPOINT_URL must be" in capsys.readouterr().err
+
+
+def test_a_closed_standard_input_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setattr("sys.stdin", None)
+    assert cli.main(["--outputs", "-", "replay", "list"]) == 2
+    assert "cannot read outputs from standard input" in capsys.readouterr().err
+
+
+def test_a_removed_working_directory_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["replay", "list"]) == 2
+    assert "the working directory cannot be read" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--outputs", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--outputs", "file", "--env", "dev"], "leave out --name, --env and --region"),
+        (["--outputs", "file", "--name", "orders"], "leave out --name, --env and --region"),
+        (["--outputs", "file", "--region", "eu-central-1"], "leave out --name, --env and --region"),
         (["--name", "orders"], "need --env"),
         (["--region", "eu-central-1"], "need --env"),
         (["--env", "dev"], "--region or set AWS_REGION"),
@@ -107,6 +155,18 @@ def test_the_region_is_the_default_region_of_aws(ssm: Any, monkeypatch: pytest.M
 def test_a_missing_parameter_is_named(ssm: Any):
     with pytest.raises(UsageError, match="no SSM parameter /backstream-dev/outputs in eu-west-1: check --name"):
         find_deployment(env="dev", region="eu-west-1")
+
+
+def test_a_parameter_that_aws_refuses_is_not_called_missing(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    """Else an operator without the permission looks for a deployment that is there."""
+
+    class Refusing:
+        def get_parameter(self, Name: str) -> Any:  # noqa: N803 - AWS's name
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": Name}}, "GetParameter")
+
+    monkeypatch.setattr(deployment, "client", lambda *_: Refusing())
+    assert cli.main(["--env", "dev", "--region", "eu-west-1", "replay", "list"]) == 1
+    assert "AccessDeniedException" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("below", [".", "docs/deep"])

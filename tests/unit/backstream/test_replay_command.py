@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import boto3
@@ -18,6 +20,7 @@ from backstream.errors import UsageError
 from backstream.execution import Execution, ExecutionResult, ExecutionStatus
 from backstream.progress import as_line
 from backstream.report import text_report
+from common.bucket import Bucket, UnreadableError
 
 BUCKET = "failures"
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:bs-replay"
@@ -381,3 +384,40 @@ def test_an_error_is_one_line_and_an_exit_code(states: States, capsys: Any, erro
     assert run() == code
     shown = capsys.readouterr()
     assert (shown.out, len(shown.err.strip().splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize("body", ["not JSON", "[]"])
+def test_an_object_that_is_no_parked_record_is_named(states: States, s3: Any, capsys: Any, body: str):
+    s3.put_object(Bucket=BUCKET, Key="quarantine/a/1.json", Body=body.encode())
+    assert run("list") == 1
+    assert capsys.readouterr().err == (
+        "backstream: quarantine/a/1.json is no parked record: move it out of the folder\n"
+    )
+
+
+def test_an_object_that_s3_refuses_is_named(states: States, s3: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch):
+    """As it does to an operator who may list the bucket and not read it."""
+
+    def refuse(_: Bucket, key: str) -> Any:
+        raise UnreadableError(f"S3 refuses {len(key)} letters")
+
+    park(s3, "a", "v1")
+    monkeypatch.setattr(Bucket, "read_json", refuse)
+    assert run("list") == 1
+    assert "backstream: cannot read quarantine/a/v1.json: S3 refuses" in capsys.readouterr().err
+
+
+def test_a_key_named_twice_is_discarded_once(states: States, s3: Any, capsys: Any):
+    park(s3, "a", "v1")
+    assert run("discard", "a", "a", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"a": ["replayed/discarded/a/v1.json"]}
+
+
+def test_a_key_that_the_terminal_cannot_show_is_escaped(states: States, s3: Any, monkeypatch: pytest.MonkeyPatch):
+    """A damaged key may hold half a character, and the locale of a terminal may have few."""
+    park(s3, "a", "v1", reason="r\ud800 \u00e9")
+    shown = BytesIO()
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(shown, encoding="ascii"))
+    assert run("list") == 0
+    sys.stdout.flush()
+    assert b"r\\ud800 \\xe9" in shown.getvalue()

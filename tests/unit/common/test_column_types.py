@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -93,6 +94,13 @@ def test_a_type_says_what_its_column_is_in_mysql(name: str):
     rules = column_type(name).mysql
     assert isinstance(rules, ColumnRules)
     assert rules.ddl
+
+
+@pytest.mark.parametrize("text", ["9." + "9" * 37 + "E+37", "-1." + "0" * 36 + "1E+37"])
+def test_a_number_of_38_digits_is_exact(text: str):
+    """DynamoDB has 38 digits, Python's default context 28."""
+    [found] = DecimalType(38, 0).decoder("a")([{"N": text}])
+    assert f"{found:f}" == f"{Decimal(text):f}"
 
 
 fractions = st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-1, max_value=1)

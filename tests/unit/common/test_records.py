@@ -13,6 +13,7 @@ from common import mapping
 from common.changes import Change, Parked
 from common.columns.string import StringType
 from common.records import classifier, parse_records
+from common.stream_clock import source_times
 from tests.support.cases import cases, record_of
 from tests.support.records import START, TTL_IDENTITY, record, remove
 from tests.support.tables import order
@@ -135,6 +136,21 @@ def test_a_list_is_parsed_as_each_record_alone(records: list[Any], mirror: bool)
     assert all(
         isinstance(result, str) or result.record is record for record, result in zip(records, together, strict=True)
     )
+
+
+@pytest.mark.parametrize("one", MIXED, ids=range(len(MIXED)))
+def test_a_record_among_good_ones_is_what_it_is_alone(one: Any):
+    """A check of a whole column must not pass a value that only its neighbours make good."""
+    classify = classifier(TABLE)
+    good = [record(f"order-{number}", number) for number in range(1, 8)]
+
+    assert list(classify([*good, one, *good])) == [*classify(good), *classify([one]), *classify(good)]
+
+
+def test_a_source_time_is_a_plain_integer():
+    """JSON has true, which Python takes for the number 1."""
+    assert [repr(time) for time in source_times([True, 5, 6.9, "7"])] == ["1", "5", "6", "7"]
+    assert [repr(time) for time in source_times([True, 5])] == ["1", "5"]
 
 
 @given(st.lists(st.sampled_from([None, {"NULL": True}, {"S": "text"}, {"S": "much too long"}, {"N": "1"}]), max_size=9))
