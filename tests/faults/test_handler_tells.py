@@ -14,7 +14,7 @@ from common import telemetry
 from common.config import ConfigError
 from common.database import HoldError, StopError
 from common.quarantine import ParkError
-from tests.support.deliveries import BUCKET, PLAIN, Parameters, tells_nothing
+from tests.support.deliveries import BUCKET, PLAIN, FakeParameters, tells_nothing
 from tests.support.functions import Context
 from tests.support.records import ARN, record
 from tests.support.tables import order
@@ -46,7 +46,7 @@ def log_text(monkeypatch):
 @pytest.fixture
 def function(*, server, tables, proxy, s3, secure_login, monkeypatch):
     values = {"hostname": server.host, "port": proxy.port, "db": server.database, "driver": "mysql"}
-    parameters = Parameters(**values, username=PLAIN, password=server.app.password)
+    parameters = FakeParameters(**values, username=PLAIN, password=server.app.password)
     boto3.client("secretsmanager").create_secret(Name="rds", SecretString="{}")
     environment = {
         "RDS_CONNECTION_PARAM_NAME": "/orders/rds",

@@ -21,7 +21,7 @@ from common.mysql.settings import MySQLSettings
 from common.source import Source
 from scripts.local_stack.mariadb import MariaDB
 from scripts.local_stack.process import poll
-from tests.support.deliveries import Parameters
+from tests.support.deliveries import FakeParameters
 from tests.support.functions import Context, FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record
 from tests.support.tables import Rows, Tables, order
@@ -187,7 +187,7 @@ def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any)
 def opened(server: MariaDB) -> Iterator[Callable[[Source | None], MySQLDatabase]]:
     made: list[MySQLDatabase] = []
     where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
-    parameters = Parameters(**where, username=server.app.user, password=server.app.password)
+    parameters = FakeParameters(**where, username=server.app.user, password=server.app.password)
 
     def open_as(source: Source | None) -> MySQLDatabase:
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)

@@ -13,7 +13,7 @@ from common.layout import REPLAYED
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from dlq_replayer.splits import split_of
-from tests.support.deliveries import Parameters
+from tests.support.deliveries import FakeParameters
 from tests.support.fake_mysql import FakeMySQL
 from tests.support.records import ARN
 from tests.support.replay import SHARD, ReplayExecution, ReplayHarness, applied, change
@@ -65,7 +65,7 @@ def test_an_account_that_needs_tls_holds_the_replay(
     before, mended, fake = dict(harness.s3.objects), harness.database, FakeMySQL()
     monkeypatch.setattr(pymysql._auth, "_have_cryptography", False)  # noqa: SLF001
     address = {"hostname": server.host, "port": fake.port, "db": server.database, "driver": "mysql"}
-    parameters = Parameters(**address, username=server.app.user, password=server.app.password)
+    parameters = FakeParameters(**address, username=server.app.user, password=server.app.password)
     without_tls = MySQLSettings(param_name="p", secret_arn="s", tls="off", connect_timeout=2)
     harness.database = MySQLDatabase(without_tls, parameters, mapping.load())
 

@@ -275,7 +275,7 @@ class _Isolation:
 
     def _moves(
         self, changes: dict[str, Change], there: dict[str, tuple[Any, ...]], columns: list[str]
-    ) -> list[unique.Move]:
+    ) -> list[unique.RowMove]:
         target = self.writer.target
         places = {column.name: i for i, column in enumerate(target.table.columns)}
         moves = []
@@ -284,7 +284,7 @@ class _Isolation:
             row = change.row or ()
             wanted = {name: row[places[name]] if name in places else held[name] for name in columns}
             moves.append(
-                unique.Move(key, *(tuple(k.values(values) for k in target.plain_keys) for values in (held, wanted)))
+                unique.RowMove(key, *(tuple(k.values(values) for k in target.plain_keys) for values in (held, wanted)))
             )
         return moves
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.mysql.unique import Cycle, Move, Plan, comparable, plan
+from common.mysql.unique import Cycle, Plan, RowMove, comparable, plan
 
 
-def move(key: str, held: Any, wanted: Any) -> Move:
+def move(key: str, held: Any, wanted: Any) -> RowMove:
     """A row with one unique key of one column."""
-    return Move(key, (None if held is None else (held,),), (None if wanted is None else (wanted,),))
+    return RowMove(key, (None if held is None else (held,),), (None if wanted is None else (wanted,),))
 
 
 def test_nothing_moves_nothing():
@@ -53,12 +53,12 @@ def test_who_waits_for_a_cycle_belongs_to_its_cycle():
 
 
 def test_each_unique_key_is_looked_at_by_itself():
-    moves = [Move("a", ((1,), (2,)), ((1,), (1,))), Move("b", ((2,), (1,)), ((2,), (3,)))]
+    moves = [RowMove("a", ((1,), (2,)), ((1,), (1,))), RowMove("b", ((2,), (1,)), ((2,), (3,)))]
 
     assert plan(moves) == Plan(["b", "a"], [])
 
 
-def place(moves: list[Move]) -> bool:
+def place(moves: list[RowMove]) -> bool:
     """Whether the plan works on a table that checks each row by itself."""
     table = {m.key: list(m.held) for m in moves}
     wanted = {m.key: list(m.wanted) for m in moves}
@@ -84,7 +84,7 @@ def place(moves: list[Move]) -> bool:
 
 
 @st.composite
-def permutations(draw: st.DrawFn) -> list[Move]:
+def permutations(draw: st.DrawFn) -> list[RowMove]:
     """Rows that hold distinct values of up to two keys and want distinct ones, some of them NULL."""
     n, keys = draw(st.integers(1, 12)), draw(st.integers(1, 2))
 
@@ -94,12 +94,13 @@ def permutations(draw: st.DrawFn) -> list[Move]:
 
     held, wanted = ([distinct() for _ in range(keys)] for _ in range(2))
     return [
-        Move(f"k{i:02}", tuple(column[i] for column in held), tuple(column[i] for column in wanted)) for i in range(n)
+        RowMove(f"k{i:02}", tuple(column[i] for column in held), tuple(column[i] for column in wanted))
+        for i in range(n)
     ]
 
 
 @given(permutations())
-def test_every_plan_goes_through(moves: list[Move]):
+def test_every_plan_goes_through(moves: list[RowMove]):
     assert place(moves)
 
 
