@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hcl_blocks import TERRAFORM, blocks
 
 from common import layout
 from common.layout import FAILED, HYDRATED, PARKED, REPLAY, REPLAYED, UNFINISHED, UNREADABLE, ReplayKeys
 from scripts.build import ROOT
+from scripts.generators.hcl import TERRAFORM, blocks
 
 LAYOUT = ROOT / "lambdas" / "common" / "layout.py"
 SOURCES = sorted({*(ROOT / "lambdas").rglob("*.py"), *(ROOT / "scripts" / "backstream").rglob("*.py")} - {LAYOUT})
@@ -93,7 +93,8 @@ def test_only_unreadable_names_are_stored_by_part() -> None:
 def test_lifecycle_rules_name_prefixes_of_the_layout() -> None:
     """What waits for a replay or a person never expires."""
     (rules,) = blocks("resource", "aws_s3_bucket_lifecycle_configuration", "failures")
-    expiring = set(re.findall(r'prefix = "([^"]+)"', rules.body))
+    filters = [rule["filter"][0] for rule in rules.attributes["rule"]]
+    expiring = {given["prefix"] for given in filters if "prefix" in given}
     assert expiring == {REPLAYED, REPLAY, UNFINISHED}
     assert not [prefix for prefix in expiring if prefix.startswith((FAILED, *PARKED))]
 
