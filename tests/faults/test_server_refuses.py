@@ -43,7 +43,7 @@ def claims(proxy) -> int:
     return sum(statement.startswith(CLAIM) for statement in proxy.statements)
 
 
-def test_a_read_only_server_holds_and_is_connected_anew(*, settings, tables, proxy, consumer):
+def test_a_read_only_server_holds_and_is_reconnected(*, settings, tables, proxy, consumer):
     """After a failover a new connection leads to the new writer."""
     consumer.deliver(record("a", 1))
     settings("read_only", 1)

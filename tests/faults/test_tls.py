@@ -63,7 +63,7 @@ def test_a_bad_certificate_stops_new_connections(server, tables, proxy, new_cons
 
 
 @pytest.mark.parametrize("options", [{"ca_pem": ""}, {"hostname": OTHER_NAME}])
-def test_require_encrypts_to_whoever_answers(options, tables, new_consumer, cipher):
+def test_require_encrypts_without_checking_the_certificate(options, tables, new_consumer, cipher):
     consumer = new_consumer(tls="require", **options)
 
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
@@ -85,7 +85,7 @@ def test_a_server_without_tls_gets_no_password(*, tls, server, tables, proxy, ne
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
 
 
-def test_off_speaks_plainly_to_a_server_that_lets_it(tables, new_consumer, cipher):
+def test_off_connects_without_tls_where_the_server_allows_it(tables, new_consumer, cipher):
     consumer = new_consumer(username=PLAIN, tls="off")
 
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
@@ -101,7 +101,7 @@ def test_off_speaks_plainly_to_a_server_that_lets_it(tables, new_consumer, ciphe
     ],
     ids=["server", "user"],
 )
-def test_off_stops_where_tls_is_demanded_until_it_no_longer_is(demand, release, tables, new_consumer):
+def test_off_stops_where_the_server_requires_tls(demand, release, tables, new_consumer):
     """MySQL has number 3159 for a server that demands it; MariaDB, and a user of either, deny access."""
     consumer = new_consumer(username=PLAIN, tls="off")
     tables.run(demand)
@@ -115,7 +115,7 @@ def test_off_stops_where_tls_is_demanded_until_it_no_longer_is(demand, release, 
     assert tables.orders() == [order("a")]
 
 
-def test_rds_proxy_says_by_number_that_it_demands_tls():
+def test_rds_proxy_has_an_error_number_for_missing_tls():
     rule = errors.rule(pymysql.OperationalError(3159, "This RDS Proxy requires TLS connections"))
 
     assert rule.verdict is Verdict.STOP

@@ -274,7 +274,7 @@ class TestTripwire:
         assert writer(record("a", 2, time=START, status="PAID")) == done(upserted=1)
         assert tables.orders() == [order("a", status="PAID")]
 
-    def test_a_trip_blocks_nobody(self, writer: Applier, tables: Tables):
+    def test_a_clock_contradiction_blocks_no_other_key(self, writer: Applier, tables: Tables):
         writer(record("a", 5), record("b", 5))
 
         outcome = writer(record("a", 4, time=START + 9), record("b", 6, status="PAID"), record("c", 1))

@@ -95,7 +95,7 @@ class TestRoundTrips:
         assert verbs(sent) == [CLAIM, DELETE, "COMMIT"]
 
     @pytest.mark.parametrize("others", [0, 1, 5])
-    def test_a_loser_adds_one_read(self, writer: Applier, others: int):
+    def test_a_stale_change_adds_one_read(self, writer: Applier, others: int):
         writer(record("a", 5))
         sent = round_trips(writer.connection)
 
@@ -224,7 +224,7 @@ class TestConnection:
     """Which connections are refused, and how a connection is left."""
 
     @pytest.mark.parametrize("isolation", ISOLATION)
-    def test_a_loser_is_judged_by_what_is_committed_now(
+    def test_a_stale_change_is_compared_with_committed_versions(
         self, connect: Any, tables: Tables, writer: Applier, isolation: str
     ):
         """An older snapshot would show a stale change as a contradiction, or show no row."""

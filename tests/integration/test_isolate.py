@@ -115,7 +115,7 @@ def test_rows_that_went_through_before_time_ran_out_are_evidence(refusing: Appli
     assert len(tables.orders()) == 190
 
 
-def test_an_unknown_error_on_letting_go_of_a_value_only_defers(tables: Tables, connect: Any):
+def test_an_unknown_error_while_freeing_a_value_defers(tables: Tables, connect: Any):
     tables.replace_target(orders_table("UNIQUE KEY uq_status (status)", status="VARCHAR(32) NULL"))
     tables.run(trigger("BEFORE UPDATE", signal("NEW.status IS NULL", 31001)))
     writer = Applier(connect())
@@ -208,7 +208,7 @@ def test_evidence_changes_nothing(refusing: Applier, tables: Tables):
     assert (tables.orders(), tables.whole_sidecar()) == before
 
 
-def test_a_server_that_counts_nothing_is_asked(refusing: Applier, tables: Tables, monkeypatch: pytest.MonkeyPatch):
+def test_a_server_without_row_counts_is_queried(refusing: Applier, tables: Tables, monkeypatch: pytest.MonkeyPatch):
     """A proxy may leave the counts out of the server's answers."""
     refusing(record("a", 1), record("b", 1))
     monkeypatch.setattr(answers, "info", lambda _: "")

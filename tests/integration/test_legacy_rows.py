@@ -139,7 +139,7 @@ class TestTriggersOnTheKey:
         assert mapped_orders(tables) == [A, B]
         assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0)]
 
-    def test_a_restored_key_lets_good_updates_through(self, tables: Tables, connect: Any):
+    def test_a_restored_key_allows_good_updates(self, tables: Tables, connect: Any):
         writer = made(tables, connect, KEEP_KEY, target=orders_table(UNIQUE_STATUS))
         writer(record("a", 1, status="ONE"), record("b", 2, status="TWO"))
 

@@ -159,7 +159,10 @@ def assert_left_is_the_last_keys(given: list[Change], outcome: Outcome) -> set[s
 
 
 @pytest.mark.parametrize("calls", [0, 1, 3, 10, 50])
-def test_what_time_left_undone_is_told_and_goes_on(writer: Applier, tables: Tables, refusal: Refusal, calls: int):
+def test_changes_left_when_time_runs_out_are_written_next(
+    writer: Applier, tables: Tables, refusal: Refusal, calls: int
+):
+    """Changes that are left when time runs out are returned, and the next call writes them."""
     keys = [f"k{i:03}" for i in range(200)]
     good = [record(key, 1) for key in keys]
     poison = [record(key, 2, **refusal.values) for key in keys[::2]]
@@ -186,7 +189,7 @@ def test_what_time_left_undone_is_told_and_goes_on(writer: Applier, tables: Tabl
     assert tables.sidecar() == [(key, 1, 0) for key in keys]
 
 
-def test_time_that_has_run_out_leaves_something(tables: Tables, connect: Any):
+def test_changes_are_left_when_time_runs_out(tables: Tables, connect: Any):
     """A thousand refusals that only single rows reveal take longer than a moment."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
     writer = Applier(connect())

@@ -79,7 +79,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("registered", "version", "source", "label", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_who_could_be_taken_for_stale_is_refused(
+def test_a_source_that_could_count_as_stale_is_refused(
     *, registered: Any, version: str, source: Any, label: str, words: list[str], unregistered: Tables, connect: Any
 ):
     """The message names both sources and what to do. No table is changed or locked."""
@@ -122,7 +122,7 @@ TAKEN = {
 @pytest.mark.parametrize(
     ("registered", "version", "source", "label", "answer", "after"), TAKEN.values(), ids=TAKEN.keys()
 )
-def test_who_comes_after_what_was_applied_is_registered(
+def test_a_source_newer_than_what_was_applied_is_registered(
     *,
     registered: Any,
     version: str,
@@ -143,7 +143,7 @@ def test_who_comes_after_what_was_applied_is_registered(
     unregistered.assert_unlocked()
 
 
-def test_registered_again_not_even_its_time_changes(tables: Tables, connect: Any):
+def test_registering_again_changes_nothing(tables: Tables, connect: Any):
     tables.run("UPDATE replication_sources SET registered_at = '2026-01-01 00:00:00'")
     before = everything(tables)
     assert register(connect(), SOURCE, LABEL) == "known"
@@ -151,7 +151,7 @@ def test_registered_again_not_even_its_time_changes(tables: Tables, connect: Any
 
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
-def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connect: Any, isolation: str):
+def test_of_two_tables_registering_at_once_one_succeeds(unregistered: Tables, connect: Any, isolation: str):
     """The first to commit wins and the other is refused. Each gives the same answer again."""
     connections = [connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") for _ in range(4)]
 
@@ -232,7 +232,7 @@ def test_a_connection_of_an_unknown_source_stops(
 @pytest.mark.parametrize("source", [SOURCE, None], ids=["a source", "none"])
 @pytest.mark.parametrize("tells", [True, False], ids=["with info", "without info"])
 @pytest.mark.parametrize("is_known", [True, False], ids=["registered", "empty"])
-def test_a_connection_whose_counts_lie_stops(
+def test_a_connection_with_wrong_row_counts_stops(
     *,
     source: Source | None,
     tells: bool,

@@ -126,7 +126,7 @@ def test_backstream_home_is_the_only_place_where_set(tmp_path: Path, monkeypatch
     assert find_deployment().bucket == "other"
 
 
-def test_a_file_nobody_named_uses_no_real_credentials(tmp_path: Path):
+def test_a_file_that_was_found_uses_no_real_credentials(tmp_path: Path):
     """Outputs without an endpoint are of AWS: the operator must name them."""
     file = write(tmp_path / ".backstream" / "outputs.json", OUTPUTS)
     with pytest.raises(UsageError, match="no endpoint_url"):
@@ -172,7 +172,7 @@ class RecordingEmulator(BaseHTTPRequestHandler):
         """The test's output is not for its requests."""
 
 
-def test_an_emulator_is_asked_for_stored_outputs_too(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+def test_stored_outputs_are_read_from_an_emulator_too(monkeypatch: pytest.MonkeyPatch, capsys: Any):
     """With AWS_ENDPOINT_URL, a deployment on an emulator is found by its name and env."""
     with ThreadingHTTPServer(("127.0.0.1", 0), RecordingEmulator) as server:
         Thread(target=server.serve_forever, daemon=True).start()

@@ -18,15 +18,15 @@ def move(key: str, held: Any, wanted: Any) -> RowMove:
     return RowMove(key, (None if held is None else (held,),), (None if wanted is None else (wanted,),))
 
 
-def test_nothing_moves_nothing():
+def test_no_rows_make_an_empty_plan():
     assert plan([]) == Plan([], [])
 
 
-def test_who_wants_a_value_goes_after_its_holder():
+def test_a_row_is_written_after_the_holder_of_its_value():
     assert plan([move("a", 1, 2), move("b", 2, 3), move("c", 3, 4)]) == Plan(["c", "b", "a"], [])
 
 
-def test_who_keeps_his_value_waits_for_nobody():
+def test_a_row_that_keeps_its_value_waits_for_none():
     assert plan([move("a", 1, 1), move("b", 2, 2)]) == Plan(["a", "b"], [])
 
 
@@ -45,7 +45,7 @@ def test_independent_cycles_are_planned_apart():
     assert [sorted(cycle.order) for cycle in made.cycles] == [["a", "b"], ["c", "d"]]
 
 
-def test_who_waits_for_a_cycle_belongs_to_its_cycle():
+def test_a_row_that_waits_for_a_cycle_belongs_to_it():
     (cycle,) = plan([move("a", 9, 1), move("b", 1, 2), move("c", 2, 1)]).cycles
 
     assert len(cycle.vacate) == 1
@@ -105,7 +105,7 @@ def test_every_plan_goes_through(moves: list[RowMove]):
 
 
 @given(st.integers(2, 40), st.randoms(use_true_random=False))
-def test_one_row_of_each_cycle_lets_go(n: int, rnd: random.Random):
+def test_one_row_of_each_cycle_gives_up_its_value(n: int, rnd: random.Random):
     keys = list(range(n))
     rnd.shuffle(keys)
     (cycle,) = plan([move(f"k{key:02}", i, (i + 1) % n) for i, key in enumerate(keys)]).cycles
@@ -123,12 +123,12 @@ def test_one_row_of_each_cycle_lets_go(n: int, rnd: random.Random):
         (Decimal("1.50"), Decimal("1.5")),
     ],
 )
-def test_what_collations_take_for_equal_is(one: Any, other: Any):
+def test_values_that_collations_treat_as_equal_clash(one: Any, other: Any):
     assert comparable([one], [None]) == comparable([other], [None])
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "b"), ("a", " a"), (1, 2), ("ab", "a")])
-def test_what_differs_does(one: Any, other: Any):
+def test_values_that_differ_do_not_clash(one: Any, other: Any):
     assert comparable([one], [None]) != comparable([other], [None])
 
 
