@@ -2,7 +2,7 @@
 
 The server checks a unique key after each row. So a row that wants the value of another row is written after it. Rows
 that want each other's values form a cycle, and one of them must give up its value first. This is only a plan: a
-collation may take more values for equal than this module does, and then the server refuses the row.
+collation may treat more values as equal than this module does, and then the server refuses the row.
 """
 
 from __future__ import annotations
