@@ -1,4 +1,4 @@
-"""Passwords change, and parameters are mistyped. One more look at what is stored, then a person has to come."""
+"""Wrong passwords and parameters. The stored values are read once more; after that a person must correct them."""
 
 from __future__ import annotations
 

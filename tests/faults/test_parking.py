@@ -50,8 +50,8 @@ def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, tables, log
 
 def test_an_unreachable_bucket_holds_as_well(tables, new_consumer):
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
-    nowhere = boto3.client("s3", endpoint_url="http://127.0.0.1:1", config=once)
-    consumer = new_consumer(s3=lambda: nowhere)
+    unreachable = boto3.client("s3", endpoint_url="http://127.0.0.1:1", config=once)
+    consumer = new_consumer(s3=lambda: unreachable)
 
     with pytest.raises(ParkError, match=r"(EndpointConnection|ConnectTimeout)Error"):
         consumer.deliver(record("a", 1), record("bad", 2, status=None))

@@ -270,7 +270,7 @@ class TestConnection:
         self.assert_idle(writer, tables)
 
     def test_a_connection_that_counts_found_rows_is_refused(self, connect: Any, tables: Tables):
-        """Its counts would turn losers into winners."""
+        """With its counts, stale changes would look like winners."""
         writer = Applier(connect(client_flag=CLIENT.FOUND_ROWS))
         sent = round_trips(writer.connection)
 

@@ -37,7 +37,7 @@ def world(tables: Tables, log: WriteLog, connect: Any) -> World:
 
 
 def unguarded(writer: Applier, delivery: Delivery) -> Outcome:
-    """The obvious first version: the last change of each key in the batch, one upsert, one delete, COMMIT."""
+    """The naive writer: the last change of each key in the batch, one upsert, one delete, COMMIT."""
     changes = changes_of(*(step.record() for step in delivery.steps))
     newest = {change.key: change for change in sorted(changes, key=lambda change: change[:2])}
     table, columns = TABLE.name, ", ".join(column.name for column in TABLE.columns)

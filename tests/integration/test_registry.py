@@ -171,7 +171,7 @@ def test_of_two_tables_registering_at_once_one_succeeds(unregistered: Tables, co
 
 
 def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any):
-    """Otherwise an older stream's label could replace a newer one that was registered meanwhile."""
+    """Otherwise an older stream's label could replace a newer one that was registered in the meantime."""
     first, second = connect(), connect()
     first.query(f"UPDATE replication_sources SET stream_label = '{NEW}'")
     with ThreadPoolExecutor(1) as pool:
@@ -241,7 +241,7 @@ def test_a_connection_with_wrong_row_counts_stops(
     opened: Opened,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """A proxy may set CLIENT_FOUND_ROWS. The writer would then take a stale change for a winner."""
+    """A proxy may set CLIENT_FOUND_ROWS. The writer would then treat a stale change as a winner."""
     if not tells:
         monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     if not is_known:
