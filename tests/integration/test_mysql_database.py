@@ -28,8 +28,8 @@ NEVER = "an-order-that-was-never-written"
 
 @pytest.fixture
 def database(server: MariaDB, tables: Tables) -> Iterator[MySQLDatabase]:
-    where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
-    parameters = FakeParameters(**where, username=server.app.user, password=server.app.password)
+    endpoint = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
+    parameters = FakeParameters(**endpoint, username=server.app.user, password=server.app.password)
     settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
     database = MySQLDatabase(settings, parameters, TABLE, source=SOURCE)
     yield database

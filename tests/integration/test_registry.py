@@ -186,8 +186,8 @@ def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any)
 @pytest.fixture
 def opened(server: MariaDB) -> Iterator[Callable[[Source | None], MySQLDatabase]]:
     made: list[MySQLDatabase] = []
-    where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
-    parameters = FakeParameters(**where, username=server.app.user, password=server.app.password)
+    endpoint = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
+    parameters = FakeParameters(**endpoint, username=server.app.user, password=server.app.password)
 
     def open_as(source: Source | None) -> MySQLDatabase:
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)

@@ -1,6 +1,6 @@
 """The only writer. `apply()` alone decides what is written to MySQL.
 
-It stays right in whatever order changes come and whoever else writes:
+It is correct for any order of the changes, and beside any other writer:
 
 1. One multi-row upsert of the sidecar `replication_versions`, keys sorted, keeps the newer version of each key
    and stamps the rows it won with this call's token. It locks every key, new ones too, until the commit.
