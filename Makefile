@@ -59,7 +59,7 @@ db-start: $(INSTALLED) ## Start the database server again
 simulate: $(INSTALLED) ## Change orders on the running stack: make simulate ARGS="--rate 20 --count 1000"
 	@$(PYTHON) -m scripts.local_stack simulate $(ARGS)
 
-replay: $(INSTALLED) ## Drain what failed, and see to quarantined records: make replay ARGS="--dry-run", ARGS=list
+replay: $(INSTALLED) ## Replay failed batches, list or retry parked records: make replay ARGS="--dry-run", ARGS=list
 	@$(PYTHON) -m backstream replay $(ARGS)
 
 demo-outage: $(INSTALLED) ## Show an outage on the running stack, from the first failure to the replay

@@ -3,7 +3,7 @@
 With --var-file it deploys first and destroys afterwards. With --outputs it tests an existing deployment.
 It asks before it deploys or destroys anything. MySQL is private, so it asks you to compare rows and to stop MySQL,
 unless --mysql, --stop-database and --start-database are commands that do it.
-Use a Terraform state and an env of their own, and a database that nobody else uses: the test includes an outage.
+Use a separate Terraform state, env and database: the test includes an outage.
 
 Exit codes: 0 every step passed; 1 a step failed, or you answered no; 2 wrong usage; 130 interrupted.
 """

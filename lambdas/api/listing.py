@@ -43,7 +43,7 @@ class Listing:
         return OrderPage(orders, None)
 
     def _unexpired(self, merchant_id: str, start: Item | None, limit: int) -> Iterator[Item]:
-        """Query on past expired items that DynamoDB has not deleted yet, so that only the last page is short."""
+        """Skip expired items that DynamoDB has not deleted yet, and query again until the page is full."""
         query = {
             "TableName": self._table,
             "IndexName": self._index,

@@ -95,7 +95,7 @@ class Orders:
         return StoredOrder(from_item(item), item)
 
     def change(self, order_id: str, edit: Edit) -> StoredOrder:
-        """Write what `edit` returns if the order has not changed meanwhile; otherwise read it and call `edit` again."""
+        """Write what `edit` returns if the order is still as it was read; otherwise read it and call `edit` again."""
         wanted: Order | None = None
         for _ in range(ATTEMPTS):
             current = self.read(order_id)

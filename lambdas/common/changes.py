@@ -29,7 +29,7 @@ class RemovedBody(RecordBody, total=False):
 
 
 class LeanRecord(TypedDict, total=False):
-    """What of a record its change is made of, so that a reader may leave out the rest, old images above all."""
+    """The fields of a record that its change is made of. A reader may leave out all others, such as old images."""
 
     eventName: Any
     eventSourceARN: Any
@@ -38,7 +38,7 @@ class LeanRecord(TypedDict, total=False):
 
 
 class RemovedRecord(TypedDict, total=False):
-    """The same of a removal whose old image tells whether the item had expired."""
+    """The same for a removal whose old image tells whether the item had expired."""
 
     eventName: Any
     eventSourceARN: Any
@@ -48,7 +48,7 @@ class RemovedRecord(TypedDict, total=False):
 
 @dataclass(slots=True)
 class Reference:
-    """Stands for a record: the object that holds it and its index there. json.dumps() refuses to store one.
+    """A record by the object that holds it and its index there. json.dumps() refuses one in place of a record.
 
     `time` is the source time of a record that could not be read as a change, where it has one.
     """
@@ -61,8 +61,8 @@ class Reference:
 class Change(NamedTuple):
     """One change of one key. `row` holds the columns in mapping order, None for a delete;
     `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received, or a reference to
-    it. `created` says that the item was new, so that its row is likely to be: a hint that spares a look, never what
-    correctness rests on.
+    it. `created` says that the item was new, so its row probably does not exist yet. This hint saves a read;
+    correctness does not depend on it.
     """
 
     key: str
@@ -95,7 +95,7 @@ class Parked(NamedTuple):
 
 @dataclass
 class Batch:
-    """What a list of records holds: changes in stream order, what to park, and what to skip, by reason."""
+    """A list of records, classified: changes in stream order, records to park, and counts of skipped ones by reason."""
 
     changes: list[Change] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)

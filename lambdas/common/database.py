@@ -61,14 +61,14 @@ class SchemaMismatchError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyOptions:
-    """How changes are applied: the same for the consumer and the replayer, but for the three questions.
+    """How changes are applied. Consumer and replayer differ only in the three functions.
 
     `statement_bytes` bounds the text of a statement; None leaves it to the database. `every_change` writes each change
     of a key, not only the newest.
 
-    The questions are asked only where rows are refused. `out_of_time()` is asked after each statement.
-    `parked_before()` gives (key, version) of changes that an earlier call parked: they are passed over.
-    `was_parked(change)` says that an unknown error on this change was found to be its own before.
+    The functions are called only where rows are refused. `out_of_time()` is called after each statement.
+    `parked_before()` returns (key, version) of changes that an earlier call parked: they are skipped.
+    `was_parked(change)` tells whether the change is a parked record, so that an unknown error is known to be its own.
     """
 
     statement_bytes: int | None = None

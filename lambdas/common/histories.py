@@ -54,7 +54,7 @@ def coalesce(changes: Iterable[Change]) -> Coalesced:
 
 
 def newest(history: History) -> Change:
-    """The last change. Its row is as new as the first change says."""
+    """The last change. `created` is that of the first change."""
     last = history[-1]
     return last if last.created == history[0].created else last._replace(created=history[0].created)
 
@@ -67,7 +67,7 @@ def layers(histories: Iterable[Sequence[Change]]) -> Iterator[list[Change]]:
 
 
 def count_loser(change: Change, stored: StoredVersion, outcome: Outcome) -> None:
-    """A change that is not newer than the stored version: redelivered, stale, or contradicted by the clock."""
+    """Count or park a change that is not newer than the stored version: redelivered, stale, or contradicted."""
     if stored.version == change.version:
         outcome.counts["redelivered"] += 1
     elif is_later(change.source_time, stored.source_time):
@@ -77,7 +77,7 @@ def count_loser(change: Change, stored: StoredVersion, outcome: Outcome) -> None
 
 
 def is_later(source_time: int, than: int) -> bool:
-    """Whether one time of the stream's clock is later than another, beyond what its steps explain."""
+    """Whether one time of the stream's clock is later than another by more than the clock's resolution."""
     return source_time > than + CLOCK_SLACK_SECONDS
 
 
@@ -87,7 +87,7 @@ def tripped(change: Change) -> Parked:
 
 
 def _contradicted(changes: History) -> list[Change]:
-    """Those that a change with a newer version precedes by the clock."""
+    """The changes that are later by the clock than a change with a newer version."""
     earliest, found = changes[-1].source_time, []
     for change in reversed(changes):
         if is_later(change.source_time, earliest):

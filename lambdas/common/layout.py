@@ -46,7 +46,7 @@ def settled_key(source: str) -> str:
 
 
 def message_key(folder: str, shard: str, failed_at: str, message_id: str) -> str:
-    """How the keys begin of all that is made of one queue message."""
+    """The prefix of all keys that are made of one queue message."""
     return f"{folder}{shard}/{failed_at or 'undated'}-{message_id}"
 
 
@@ -203,7 +203,7 @@ def split_of_result(key: str) -> int:
 
 
 def names_file(split: int, part: str, token: str) -> str:
-    """`part` is empty except for unreadable records, whose names lie in files of their part."""
+    """`part` is empty, except for the names of unreadable records, which are stored by part."""
     return f"{split_label(split)}/{part}-{token}"
 
 

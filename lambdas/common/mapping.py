@@ -41,7 +41,7 @@ class Table:
     ttl_attribute: str | None = None
 
     def __hash__(self) -> int:
-        return hash(self.name)  # a hash of every column, for each batch, would take as long as a record
+        return hash(self.name)  # hashing all columns for each batch takes as long as one record
 
     @property
     def key(self) -> Column:

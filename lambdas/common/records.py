@@ -36,7 +36,7 @@ _PIECES = 8
 def parse_records(
     records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False, source: Source | None = None
 ) -> Batch:
-    """Sort the records of a stream event into changes, poison and skips. Every record ends in one of them."""
+    """Sort the records of a stream event into changes, poison and skips. Every record becomes exactly one of them."""
     outcomes = list(classifier(table, mirror_ttl_deletes=mirror_ttl_deletes, source=source)(records))
     batch = Batch([outcome for outcome in outcomes if isinstance(outcome, Change)])
     if len(batch.changes) < len(outcomes):
@@ -125,7 +125,7 @@ class _Parser:
         return zip(*[decode(images) for decode in self._columns], strict=True)
 
     def _park(self, record: Record, error: PoisonError) -> Parked:
-        """With key and version as far as they can be read, so that a person can find the record."""
+        """A parked record, with its key and version where they can be read, so that a person can find it."""
         key = found = None
         try:
             body = record["dynamodb"]

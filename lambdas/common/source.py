@@ -41,7 +41,7 @@ class Source:
 
     @property
     def prefix(self) -> str:
-        """What versions begin with. Letters sort after the digit that a label begins with."""
+        """The prefix of versions. Letters sort after the digit that a label begins with."""
         return f"g{self.generation:04d}_" if self.generation else ""
 
     def owns(self, stream_arn: str) -> bool:

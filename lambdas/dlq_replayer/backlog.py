@@ -18,7 +18,7 @@ _PAGE = 1_000  # objects in a page of a listing
 
 
 class Backlog(NamedTuple):
-    """What has failed, as far as it has been listed.
+    """The failed objects that have been listed so far.
 
     `cursor` is the key of the last object, None when all are listed. `size` is in bytes. `batches` counts failed
     batches, `oldest` is when the oldest of them was written.

@@ -44,7 +44,7 @@ _decode_removed = msgspec.json.Decoder(RemovedRecord).decode
 
 
 class LeanRecords(Sequence[Record]):
-    """Records that are decoded one at a time, when they are asked for, and only as far as a change needs them.
+    """Records that are decoded one at a time, on demand, and only with the fields that a change needs.
 
     Decoding a whole batch with its old images overflows the processor's cache and tripled the replay's own time.
     """

@@ -113,7 +113,7 @@ class Collector:
     def collect(
         self, replay: Replay, cursor: str, splits: int, batches_left: int, out_of_time: Callable[[], bool]
     ) -> tuple[Part, str | None]:
-        """One part of the backlog from behind the key `cursor`, and the cursor behind it, None at the end."""
+        """The part of the backlog after the key `cursor`, and the cursor for the next part, None at the end."""
         part = Part()
         last = cursor
         listed = (FailedObject(e.key, e.size) for e in list_backlog(self.bucket, prefixes_of(replay), cursor))
@@ -193,7 +193,7 @@ def _noting(chosen: Iterable[tuple[int, Record]], indices: deque[int]) -> Iterat
 
 
 def weight(found: FailedObject) -> int:
-    """At most one small object per thread is read ahead; of large ones as many as fit into the memory."""
+    """Limits the prefetch to one small object per thread, and to as many large ones as the memory allows."""
     return max(found.size, _PREFETCH_BYTES // _PREFETCH_THREADS)
 
 
@@ -201,7 +201,7 @@ def write_part(bucket: Bucket, replay: Replay, part: Part, number: int, splits: 
     """Write a part under the keys of the replay, its manifest last.
 
     A second call may write other batches under the same number, as more have failed since. A random token tells the
-    two apart, should the first call still run.
+    two apart if the first call still runs.
     """
     keys, token, label = replay.keys, secrets.token_hex(8), part_label(number)
     bucket.write_all(segment_files(part.lines, keys, label, splits, token))

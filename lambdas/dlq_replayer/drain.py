@@ -159,7 +159,7 @@ def _behind(cursor: Cursor | None, changes: Iterator[Change]) -> Iterator[Change
 
 
 def _left(part: str, unreadable: UnreadableRecords, cursor: Cursor | None) -> list[Parked]:
-    """The records of a part behind the cursor; all of them where the cursor is in another part or file."""
+    """The records of a part after the cursor; all of them where the cursor is in another part or file."""
     token = unreadable["token"]
     records = map(from_json, unreadable["parked"])
     placed = sorted(((_unreadable_cursor(part, token, one), one) for one in records), key=itemgetter(0))

@@ -1,7 +1,7 @@
 """Turns the messages of the failures queue into failed batches in the bucket, before the stream trims their records.
 
-A message, or pointer, names a range of a shard. It is deleted only when its records are stored in the bucket or, where
-the stream has trimmed them, the pointer itself is.
+A message, or pointer, names a range of a shard. It is deleted only after its records are stored in the bucket. Where
+the stream has trimmed them, the pointer itself is stored.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Hydrator:
         return not self.replay.dry
 
     def _save(self, message: dict[str, Any], pointer: Pointer) -> str | None:
-        """Store the records, or the expired pointer. Returns why the message must stay all the same, or None."""
+        """Store the records, or the expired pointer. Returns why the message must still stay, or None."""
         records = RangeReader(self.streams, pointer)
         try:
             for chunk in _chunks(records, pointer.stream_arn):

@@ -114,7 +114,7 @@ class Steps:
     def hydrate(self, state: ReplayState) -> ReplayState:
         """Turn queue messages into batches in the bucket: `more` or `done`.
 
-        It runs before the database is checked, and again after each wait: the stream trims records meanwhile.
+        It runs before the database is checked, and again after each wait: the stream goes on trimming records.
         """
         replay, messages = Replay.of(state["run"]), state["hydrated"]["messages"]
         hydrator = self.hydrator(replay)
@@ -284,7 +284,7 @@ class Steps:
 
     @staticmethod
     def _without_lanes(state: ReplayState) -> ReplayState:
-        """Of the lanes only the reason why one gave up is still needed. A lane that was killed left None."""
+        """The state with only the reason why a lane gave up. A lane that was killed left None."""
         reasons = [lane["reason"] for lane in state.get("drained", ()) if lane and lane["outcome"] == "gave_up"]
         rest = state.copy()
         rest.pop("lanes", None)

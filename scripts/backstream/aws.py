@@ -22,7 +22,7 @@ def client(service: str, region: str, endpoint: str | None) -> Any:
     """A boto3 client with the operator's credentials, or of the emulator at `endpoint` with test credentials."""
     if endpoint:
         return _emulator_client(service, region, endpoint)
-    make: Any = boto3.Session(region_name=region).client  # its stubs want a literal
+    make: Any = boto3.Session(region_name=region).client  # its stubs accept a literal only
     return make(service, config=Config(max_pool_connections=_POOL))
 
 

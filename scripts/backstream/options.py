@@ -12,13 +12,13 @@ from backstream.deployment import DEFAULT_NAME, Deployment, find_deployment
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with the shared options. `default_command` is what a call without a subcommand means."""
+    """A parser with the shared options. `default_command` runs where no subcommand is given."""
 
     default_command: str | None = None
 
     def __init__(self, *, shared_default: Any = argparse.SUPPRESS, **given: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **given)
-        # A subparser has no defaults of its own: they would undo what stands before the command.
+        # A subparser has no defaults of its own: they would override options given before the command.
         add_shared(self, shared_default)
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
@@ -48,7 +48,7 @@ def deployment_of(options: argparse.Namespace) -> Deployment:
 
 
 def _lacks_command(arguments: Sequence[str]) -> bool:
-    """True where an option stands in the command's place. Help stays the group's own."""
+    """True where an option comes instead of a subcommand. `--help` without one is the group's own."""
     shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_shared(shared, None)
     try:

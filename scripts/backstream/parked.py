@@ -33,7 +33,7 @@ class ParkedRecords:
         return list(self._read(key))
 
     def discard(self, key: str) -> list[str]:
-        """Move the records of `key` away; returns their new names. Skips a record that a replay moved meanwhile."""
+        """Move the records of `key` away; returns their new names. Skips records that a replay has moved."""
         moves = [(name, discarded_key(name)) for name in self.names(key)]
         self._bucket.move_all(moves)
         return [target for _, target in moves]

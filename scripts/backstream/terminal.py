@@ -9,7 +9,7 @@ from rich.text import Text
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """By the stream alone: rich would also take FORCE_COLOR for a terminal."""
+    """Decided by the stream alone: with FORCE_COLOR, rich would treat a pipe as a terminal."""
     return stream.isatty()
 
 

@@ -14,7 +14,7 @@ from common.database import ApplyOptions
 from common.mysql.apply import apply
 from scripts.bench.failures_bucket import FolderBucket, bucket_in, in_memory
 from scripts.bench.orders import new_keys
-from scripts.bench.replayer import Execution, first_state, stepper, truncate
+from scripts.bench.replayer import LocalExecution, first_state, stepper, truncate
 from scripts.bench.results import Row, at_least, information
 from scripts.bench.server import SPLIT, UNSPLIT, Bench, Endpoint, Server
 from scripts.bench.timing import interleaved
@@ -64,7 +64,7 @@ def _compare(
 
 
 def _replay(endpoint: Endpoint, bucket: FolderBucket, statement_bytes: int) -> None:
-    execution = Execution(stepper(endpoint, bucket, statement_bytes))
+    execution = LocalExecution(stepper(endpoint, bucket, statement_bytes))
     counts = execution.output(first_state(concurrency=1))["counts"]
     if counts["changes"] != COUNT:
         raise RuntimeError(f"the replay did not take all changes: {counts}")

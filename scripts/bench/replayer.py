@@ -89,7 +89,7 @@ def count_versions(endpoint: Endpoint) -> int:
 
 
 @dataclass
-class Execution:
+class LocalExecution:
     """An execution of the state machine. The order of the steps comes from its definition.
 
     `transitions` counts the states entered, child executions included, as Step Functions bills them.
@@ -131,7 +131,7 @@ def _chosen(choice: State, state: State) -> str:
 
 if __name__ == "__main__":
     given, (folder, statement_bytes) = called_with()
-    execution = Execution(stepper(given, FolderBucket(Path(folder)), int(statement_bytes)))
+    execution = LocalExecution(stepper(given, FolderBucket(Path(folder)), int(statement_bytes)))
     started = time.perf_counter()
     report = execution.output(first_state())
     answer = {

@@ -363,7 +363,7 @@ run "the_database_is_what_you_bring_by_default" {
   }
 }
 
-run "no_key_is_granted_that_nobody_named" {
+run "no_kms_key_is_granted_unless_it_is_named" {
   command = plan
 
   assert {

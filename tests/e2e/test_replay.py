@@ -98,7 +98,7 @@ class Failures:
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandResult:
     code: int
     stdout: str
     stderr: str
@@ -130,10 +130,10 @@ class Operator:
         events = self._states.get_execution_history(executionArn=execution)["events"]
         return any(event.get("stateEnteredEventDetails", {}).get("name") == "WaitForDatabase" for event in events)
 
-    def replay(self, *arguments: str) -> Command:
+    def replay(self, *arguments: str) -> CommandResult:
         process = self.begin(*arguments)
         stdout, stderr = process.communicate(timeout=ENDS_WITHIN)
-        return Command(process.returncode, stdout, stderr)
+        return CommandResult(process.returncode, stdout, stderr)
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -11,7 +11,7 @@ import pymysql
 import pytest
 
 from scripts.local_stack.mariadb import MariaDB
-from tests.support.deliveries import BUCKET, PLAIN, Consumer, Parameters, tells_nothing
+from tests.support.deliveries import BUCKET, PLAIN, Consumer, FakeParameters, tells_nothing
 from tests.support.fake_mysql import FakeMySQL
 from tests.support.proxy import Proxy
 from tests.support.tables import Rows, Tables
@@ -113,7 +113,7 @@ def new_consumer(server: MariaDB, tables: Tables, s3: Any, caplog: Any, capfd: A
         }
         given = {name: options.pop(name, value) for name, value in values.items()}
         settings = {"ca_pem": server.ca_pem, "s3": lambda: s3} | options
-        made.append(Consumer(Parameters(**given), **settings))
+        made.append(Consumer(FakeParameters(**given), **settings))
         return made[-1]
 
     yield new_consumer

@@ -1,4 +1,4 @@
-"""What an operator sees of a fault: an error, its reason in the log, a metric, and never a value."""
+"""A fault is an error, a reason in the log and a metric. None of them holds a row value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common import telemetry
 from common.config import ConfigError
 from common.database import HoldError, StopError
 from common.quarantine import ParkError
-from tests.support.deliveries import BUCKET, PLAIN, Parameters, tells_nothing
+from tests.support.deliveries import BUCKET, PLAIN, FakeParameters, tells_nothing
 from tests.support.functions import Context
 from tests.support.records import ARN, record
 from tests.support.tables import order
@@ -46,7 +46,7 @@ def log_text(monkeypatch):
 @pytest.fixture
 def function(*, server, tables, proxy, s3, secure_login, monkeypatch):
     values = {"hostname": server.host, "port": proxy.port, "db": server.database, "driver": "mysql"}
-    parameters = Parameters(**values, username=PLAIN, password=server.app.password)
+    parameters = FakeParameters(**values, username=PLAIN, password=server.app.password)
     boto3.client("secretsmanager").create_secret(Name="rds", SecretString="{}")
     environment = {
         "RDS_CONNECTION_PARAM_NAME": "/orders/rds",
@@ -121,9 +121,9 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_raised_logged_and_counted(*, fault, function, tables, log_text, capsys):
     """The log line says what to do and holds no value."""
-    kind, metric, reason, breaks, mends = FAULTS[fault]
+    kind, metric, reason, fail, recover = FAULTS[fault]
     event = {"Records": [record("a", 1), record("bad", 2, amount="0.00001")]}
-    breaks(function)
+    fail(function)
 
     with pytest.raises(kind) as error:
         function.handler(event, Context())
@@ -134,7 +134,7 @@ def test_a_fault_is_raised_logged_and_counted(*, fault, function, tables, log_te
     printed = capsys.readouterr().out
     assert [json.loads(metrics)[metric] for metrics in printed.splitlines()] == [[1.0]]
     tells_nothing(log_text() + printed + str(error.value), function.parameters)
-    mends(function)
+    recover(function)
 
     counts = function.handler(event, Context())
 

@@ -1,4 +1,4 @@
-"""Passwords change, and parameters are mistyped. One more look at what is stored, then a person has to come."""
+"""Wrong passwords and parameters. The stored values are read once more; after that a person must correct them."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_missing_grant_stops_with_nothing_half_written(*, server, tables, prox
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
 
 
-def test_an_unknown_database_stops_until_the_parameter_is_mended(*, server, tables, consumer):
+def test_an_unknown_database_stops_until_it_is_corrected(*, server, tables, consumer):
     consumer.parameters.set(db="elsewhere")
 
     with pytest.raises(StopError, match=r"MySQL error (1044|1049)"):

@@ -12,7 +12,7 @@ from common.mysql.database import MySQLDatabase
 from tests.support.records import record
 from tests.support.tables import order
 
-SMALLEST = 16_384  # the server's buffer: what fits there it takes, whatever else it is told
+SMALLEST = 16_384  # the server's buffer: it accepts what fits there, whatever the setting
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def smallest_packet(tables):
 
 
 def test_statements_fit_into_max_allowed_packet(tables, smallest_packet, new_consumer):
-    """Whatever their size is set to."""
+    """The packet size limits statements even where a larger size is configured."""
     consumer = new_consumer(statement_bytes=16_000_000)
     batch = [record(f"k{n:04}", n, merchant_id="'" * 64) for n in range(1, 1001)]
 

@@ -16,7 +16,7 @@ from tests.support.records import record
 from tests.support.tables import order
 
 
-class Bucket:
+class FailingS3:
     """A boto3 client whose first `failures` puts fail, each with an error of the real client."""
 
     def __init__(self, s3: Any, failures: int) -> None:
@@ -30,7 +30,7 @@ class Bucket:
 @pytest.mark.parametrize("poison", [1, 3])
 def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, tables, log, proxy, new_consumer, s3, parked):
     """The next delivery parks the record."""
-    bucket = Bucket(s3, failures=1)
+    bucket = FailingS3(s3, failures=1)
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", s3=lambda: bucket)
     bad = [record(f"bad{n}", 10 + n, amount="0.00001") for n in range(poison)]
     batch = [record("a", 1), *bad, record("z", 2)]
@@ -48,10 +48,10 @@ def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, tables, log
     assert proxy.connections == 1
 
 
-def test_a_bucket_that_nobody_answers_for_holds_as_well(tables, new_consumer):
+def test_an_unreachable_bucket_holds_as_well(tables, new_consumer):
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
-    nowhere = boto3.client("s3", endpoint_url="http://127.0.0.1:1", config=once)
-    consumer = new_consumer(s3=lambda: nowhere)
+    unreachable = boto3.client("s3", endpoint_url="http://127.0.0.1:1", config=once)
+    consumer = new_consumer(s3=lambda: unreachable)
 
     with pytest.raises(ParkError, match=r"(EndpointConnection|ConnectTimeout)Error"):
         consumer.deliver(record("a", 1), record("bad", 2, status=None))

@@ -1,4 +1,4 @@
-"""Somebody alters the tables while the consumer is connected, or while it is not. A person must correct that."""
+"""The tables are altered, with the consumer connected or not. A person must correct that."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_schema_stops_until_it_is_corrected(change, tables, consumer, parked):
     """The schema changes under a live connection. Once it is corrected, the same batch applies."""
-    breaks, mends, errno, misfit = CHANGES[change]
+    alter, restore, errno, mismatch = CHANGES[change]
     consumer.deliver(record("a", 1))
     batch = [record("a", 2, status="PAID"), record("b", 3)]
-    tables.run(breaks)
+    tables.run(alter)
 
     with pytest.raises(StopError) as first:
         consumer.deliver(*batch)
@@ -58,10 +58,10 @@ def test_a_changed_schema_stops_until_it_is_corrected(change, tables, consumer, 
     )
     with pytest.raises(StopError) as second:
         consumer.deliver(*batch)
-    table, _, problem = misfit.partition(": ")
+    table, _, problem = mismatch.partition(": ")
     assert second.value.hint == f"table {table} does not fit the mapping: {problem}"
     assert str(second.value).endswith(second.value.hint)
-    tables.run(mends)
+    tables.run(restore)
     assert tables.orders() == [order("a")]
     assert tables.sidecar() == [("a", 1, 0)]
 

@@ -43,7 +43,7 @@ def claims(proxy) -> int:
     return sum(statement.startswith(CLAIM) for statement in proxy.statements)
 
 
-def test_a_read_only_server_holds_and_is_connected_anew(*, settings, tables, proxy, consumer):
+def test_a_read_only_server_holds_and_is_reconnected(*, settings, tables, proxy, consumer):
     """After a failover a new connection leads to the new writer."""
     consumer.deliver(record("a", 1))
     settings("read_only", 1)
@@ -102,7 +102,7 @@ def test_the_victim_of_a_deadlock_is_tried_again_as_a_whole(*, tables, log, othe
     with ThreadPoolExecutor(1) as invocation:
         answer = invocation.submit(consumer.deliver, record("a", 3, status="PAID"), record("z", 4, status="PAID"))
         waits = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
-        # Both servers make this table anew only for who has not read it for 0.1 seconds.
+        # Both servers refresh this table only if it has not been read for 0.1 seconds.
         assert poll(lambda: tables.run(waits) == [(1,)], timeout=10, interval=0.2)
 
         other.query("UPDATE replication_versions SET token = 0 WHERE item_key = 'a'")

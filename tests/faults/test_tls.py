@@ -1,4 +1,4 @@
-"""Who the server says it is. A certificate that cannot be trusted needs a person, not patience."""
+"""TLS to the server. A certificate that cannot be trusted stops the consumer until a person corrects it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.deliveries import PLAIN
 from tests.support.records import record
 from tests.support.tables import order
 
-MEND = r"check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate$"
+HINT = r"check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate$"
 # The loopback address under a name that the server's certificate does not have.
 OTHER_NAME = "127.1"
 
@@ -44,10 +44,10 @@ def test_the_servers_certificate_is_verified_by_default(tables, new_consumer, ci
 @pytest.mark.parametrize(
     "options",
     [{"ca_pem": ""}, {"ca_pem": trustme.CA().cert_pem.bytes().decode()}, {"hostname": OTHER_NAME}],
-    ids=["a private CA nobody named", "another private CA", "another name"],
+    ids=["a private CA that is not configured", "another private CA", "another name"],
 )
 def test_a_certificate_that_proves_nothing_stops(options, tables, new_consumer):
-    with pytest.raises(StopError, match=MEND):
+    with pytest.raises(StopError, match=HINT):
         new_consumer(**options).deliver(record("a", 1))
     assert (tables.orders(), tables.sidecar()) == ([], [])
 
@@ -55,7 +55,7 @@ def test_a_certificate_that_proves_nothing_stops(options, tables, new_consumer):
 def test_a_bad_certificate_stops_new_connections(server, tables, proxy, new_consumer):
     """They work again once the parameters are corrected."""
     consumer = new_consumer(hostname=OTHER_NAME)
-    with pytest.raises(StopError, match=MEND):
+    with pytest.raises(StopError, match=HINT):
         consumer.deliver(record("a", 1))
     consumer.parameters.set(hostname=server.host)
 
@@ -63,7 +63,7 @@ def test_a_bad_certificate_stops_new_connections(server, tables, proxy, new_cons
 
 
 @pytest.mark.parametrize("options", [{"ca_pem": ""}, {"hostname": OTHER_NAME}])
-def test_require_encrypts_to_whoever_answers(options, tables, new_consumer, cipher):
+def test_require_encrypts_without_checking_the_certificate(options, tables, new_consumer, cipher):
     consumer = new_consumer(tls="require", **options)
 
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
@@ -73,11 +73,11 @@ def test_require_encrypts_to_whoever_answers(options, tables, new_consumer, ciph
 
 @pytest.mark.parametrize("tls", ["verify", "require"])
 def test_a_server_without_tls_gets_no_password(*, tls, server, tables, proxy, new_consumer):
-    """Somebody between client and server may have taken TLS away."""
+    """A party between client and server may have removed TLS from the handshake."""
     proxy.strips_tls = True
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls=tls)
 
-    with pytest.raises(StopError, match=f"MySQL error 2026: {MEND}"):
+    with pytest.raises(StopError, match=f"MySQL error 2026: {HINT}"):
         consumer.deliver(record("a", 1))
 
     proxy.strips_tls = False
@@ -85,7 +85,7 @@ def test_a_server_without_tls_gets_no_password(*, tls, server, tables, proxy, ne
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
 
 
-def test_off_speaks_plainly_to_a_server_that_lets_it(tables, new_consumer, cipher):
+def test_off_connects_without_tls_where_the_server_allows_it(tables, new_consumer, cipher):
     consumer = new_consumer(username=PLAIN, tls="off")
 
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
@@ -101,7 +101,7 @@ def test_off_speaks_plainly_to_a_server_that_lets_it(tables, new_consumer, ciphe
     ],
     ids=["server", "user"],
 )
-def test_off_stops_where_tls_is_demanded_until_it_no_longer_is(demand, release, tables, new_consumer):
+def test_off_stops_where_the_server_requires_tls(demand, release, tables, new_consumer):
     """MySQL has number 3159 for a server that demands it; MariaDB, and a user of either, deny access."""
     consumer = new_consumer(username=PLAIN, tls="off")
     tables.run(demand)
@@ -115,11 +115,11 @@ def test_off_stops_where_tls_is_demanded_until_it_no_longer_is(demand, release, 
     assert tables.orders() == [order("a")]
 
 
-def test_rds_proxy_says_by_number_that_it_demands_tls():
+def test_rds_proxy_has_an_error_number_for_missing_tls():
     rule = errors.rule(pymysql.OperationalError(3159, "This RDS Proxy requires TLS connections"))
 
     assert rule.verdict is Verdict.STOP
-    assert re.search(MEND, rule.hint)
+    assert re.search(HINT, rule.hint)
 
 
 def test_a_ca_that_is_no_certificate_fails_at_cold_start():

@@ -27,13 +27,13 @@ from tests.support.convergence import (
     make_world as make_writers,
 )
 from tests.support.cuts import assert_whole_or_not_at_all
-from tests.support.histories import CLASH, DELETE, ORPHAN, POISON, STATUS, UPSERT, Plan, plans
+from tests.support.histories import CLASH, DELETE, ORPHAN, POISON, STATUS, UPSERT, DeliveryPlan, plans
 from tests.support.legacy import TAKEN, HostileTables
 from tests.support.proxy import Proxy
 from tests.support.records import START, record
 from tests.support.replay import ReplayHarness
 from tests.support.tables import Rows, order
-from tests.support.writes import WriteLog, Writer
+from tests.support.writes import Applier, WriteLog
 
 KEYS = ("order-1", "K", "z'\\", "order-2")  # no two of them are equal to the collation
 
@@ -43,7 +43,7 @@ def test_any_deliveries_end_in_the_last_state(tables: HostileTables, connect: An
 
     @settings(PROPERTY, max_examples=60)
     @given(plans(keys=KEYS))
-    def converges(plan: Plan) -> None:
+    def converges(plan: DeliveryPlan) -> None:
         done = assert_converges(world, plan, guarded)
 
         assert tables.sidecar() == plan.sidecar()
@@ -59,7 +59,7 @@ def test_what_the_table_refuses_is_parked_and_the_rest_wins(tables: HostileTable
 
     @settings(PROPERTY, max_examples=60)
     @given(plans(keys=KEYS, kinds=(UPSERT, DELETE, POISON, ORPHAN, STATUS, CLASH)))
-    def converges(plan: Plan) -> None:
+    def converges(plan: DeliveryPlan) -> None:
         done = assert_converges(world, plan, guarded)
 
         assert tables.sidecar() == plan.sidecar()
@@ -70,7 +70,7 @@ def test_what_the_table_refuses_is_parked_and_the_rest_wins(tables: HostileTable
 
 
 def test_each_refusal_has_its_kind(tables: HostileTables, connect: Any):
-    outcome = Writer(connect())(
+    outcome = Applier(connect())(
         record("a", 1, amount="-1", created_at=1),
         record("b", 1, merchant_id="nobody", created_at=2),
         record("c", 1, status="paid", created_at=3),
@@ -91,7 +91,7 @@ def test_each_refusal_has_its_kind(tables: HostileTables, connect: Any):
 
 
 def test_updates_keep_ids_and_the_columns_of_others(tables: HostileTables, connect: Any):
-    writer = Writer(connect())
+    writer = Applier(connect())
     writer(record("a", 1, created_at=1), record("b", 1, created_at=2))
     tables.run("UPDATE tbl_orders SET note = 'legacy', seen = 8 WHERE order_id = 'a'")
     others = "SELECT id, order_id, note, seen FROM tbl_orders ORDER BY id"
@@ -109,7 +109,7 @@ def test_updates_keep_ids_and_the_columns_of_others(tables: HostileTables, conne
 
 
 def test_unique_values_swap_on_it(tables: HostileTables, connect: Any):
-    writer = Writer(connect())
+    writer = Applier(connect())
     writer(record("a", 1, created_at=1), record("b", 1, created_at=2))
 
     assert writer(record("a", 2, created_at=2), record("b", 2, created_at=1)).parked == []

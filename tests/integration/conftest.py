@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from tests.support.tables import Tables
-from tests.support.writes import WriteLog, Writer
+from tests.support.writes import Applier, WriteLog
 
 
 @pytest.fixture
-def writer(connect: Any, tables: Tables) -> Writer:
-    return Writer(connect())
+def writer(connect: Any, tables: Tables) -> Applier:
+    return Applier(connect())
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from common.mysql.apply import apply
 from common.mysql.sql import tuples
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order, without_width
-from tests.support.writes import TABLE, WriteLog, Writer, changes_of, round_trips
+from tests.support.writes import TABLE, Applier, WriteLog, changes_of, round_trips
 
 both_ways = pytest.mark.parametrize("every_change", [False, True], ids=["last change", "every change"])
 CHECK = (3819, 4025)  # MySQL's number and MariaDB's
 
 
 @pytest.fixture
-def positive(writer: Writer, tables: Tables) -> Writer:
+def positive(writer: Applier, tables: Tables) -> Applier:
     """A target that refuses negative amounts."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
     return writer
@@ -33,7 +33,7 @@ def parked(outcome: Outcome) -> list[tuple[Any, ...]]:
 
 @both_ways
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_only_the_poison_is_parked(positive: Writer, tables: Tables, size: int, *, every_change: bool):
+def test_only_the_poison_is_parked(positive: Applier, tables: Tables, size: int, *, every_change: bool):
     for position in range(size):
         tables.run("DELETE FROM tbl_orders", "DELETE FROM replication_versions")
         batch = [record(f"k{i}", 1, amount="-1" if i == position else "1") for i in range(size)]
@@ -49,7 +49,7 @@ def test_only_the_poison_is_parked(positive: Writer, tables: Tables, size: int, 
 
 
 @both_ways
-def test_many_poisons_among_many_rows(positive: Writer, tables: Tables, *, every_change: bool):
+def test_many_poisons_among_many_rows(positive: Applier, tables: Tables, *, every_change: bool):
     bad = {7, 8, 9, *range(100, 1000, 100), 998, 999}
     batch = [record(f"k{i:04}", 1, amount="-1" if i in bad else "1") for i in range(1000)]
     deletes = [remove(f"d{i}", 1) for i in range(5)]
@@ -62,7 +62,7 @@ def test_many_poisons_among_many_rows(positive: Writer, tables: Tables, *, every
     assert len(tables.sidecar()) == 1005 - len(bad)
 
 
-def test_a_batch_of_nothing_but_poison_writes_nothing(positive: Writer, tables: Tables):
+def test_a_batch_of_nothing_but_poison_writes_nothing(positive: Applier, tables: Tables):
     outcome = positive(*(record(f"k{i}", 1, amount="-1") for i in range(5)))
 
     assert (len(outcome.parked), outcome.counts) == (5, Counter())
@@ -70,7 +70,7 @@ def test_a_batch_of_nothing_but_poison_writes_nothing(positive: Writer, tables: 
     tables.assert_unlocked()
 
 
-def test_the_newest_good_change_before_the_poison_is_written(positive: Writer, tables: Tables, log: WriteLog):
+def test_the_newest_good_change_before_the_poison_is_written(positive: Applier, tables: Tables, log: WriteLog):
     poison = [record("a", 4, amount="-4"), record("a", 5, amount="-5")]
 
     outcome = positive(
@@ -84,7 +84,7 @@ def test_the_newest_good_change_before_the_poison_is_written(positive: Writer, t
     assert [row[:2] for row in log.rows() if row[1] == "a"] == [("insert", "a")]
 
 
-def test_the_change_before_the_poison_may_be_a_delete(positive: Writer, tables: Tables):
+def test_the_change_before_the_poison_may_be_a_delete(positive: Applier, tables: Tables):
     positive(record("a", 1, amount="1"))
 
     outcome = positive(remove("a", 2), record("a", 3, amount="-1"))
@@ -94,7 +94,7 @@ def test_the_change_before_the_poison_may_be_a_delete(positive: Writer, tables: 
 
 
 @both_ways
-def test_a_later_good_version_supersedes_the_poison(positive: Writer, tables: Tables, *, every_change: bool):
+def test_a_later_good_version_supersedes_the_poison(positive: Applier, tables: Tables, *, every_change: bool):
     outcome = positive(
         record("a", 1, amount="1"),
         record("a", 2, amount="-1"),
@@ -107,13 +107,13 @@ def test_a_later_good_version_supersedes_the_poison(positive: Writer, tables: Ta
     assert tables.sidecar() == [("a", 3, 0)]
 
 
-def test_a_stale_poison_is_stale(positive: Writer, tables: Tables):
+def test_a_stale_poison_is_stale(positive: Applier, tables: Tables):
     positive(record("a", 5, amount="5"))
 
     assert positive(record("a", 4, amount="-1"), record("b", 1)) == Outcome(Counter(stale=1, upserted=1))
 
 
-def test_the_row_before_the_poison_stays_as_it_was(positive: Writer, tables: Tables):
+def test_the_row_before_the_poison_stays_as_it_was(positive: Applier, tables: Tables):
     positive(record("a", 1, amount="1"))
     before = tables.whole_sidecar()
 
@@ -123,7 +123,7 @@ def test_the_row_before_the_poison_stays_as_it_was(positive: Writer, tables: Tab
     assert tables.whole_sidecar()[:1] == before
 
 
-def test_a_retry_wins_once_the_cause_is_gone(positive: Writer, tables: Tables):
+def test_a_retry_wins_once_the_cause_is_gone(positive: Applier, tables: Tables):
     poison = record("a", 2, amount="-1")
     positive(record("a", 1), poison)
     tables.run("ALTER TABLE tbl_orders DROP CONSTRAINT positive")
@@ -133,7 +133,7 @@ def test_a_retry_wins_once_the_cause_is_gone(positive: Writer, tables: Tables):
     assert tables.sidecar() == [("a", 2, 0)]
 
 
-def test_a_retry_after_a_newer_good_version_is_stale(positive: Writer, tables: Tables):
+def test_a_retry_after_a_newer_good_version_is_stale(positive: Applier, tables: Tables):
     poison = record("a", 2, amount="-1")
     positive(poison)
     positive(record("a", 3, amount="3"))
@@ -144,7 +144,7 @@ def test_a_retry_after_a_newer_good_version_is_stale(positive: Writer, tables: T
 
 
 @both_ways
-def test_poison_again_changes_nothing(positive: Writer, tables: Tables, log: WriteLog, *, every_change: bool):
+def test_poison_again_changes_nothing(positive: Applier, tables: Tables, log: WriteLog, *, every_change: bool):
     batch = [record("a", 1), record("a", 2, amount="-1"), record("b", 1), remove("c", 1)]
     first = positive(*batch, every_change=every_change)
     before = tables.orders(), tables.whole_sidecar()
@@ -159,7 +159,7 @@ def test_poison_again_changes_nothing(positive: Writer, tables: Tables, log: Wri
 
 
 @both_ways
-def test_the_clock_trips_beside_poison_too(positive: Writer, tables: Tables, *, every_change: bool):
+def test_the_clock_trips_beside_poison_too(positive: Applier, tables: Tables, *, every_change: bool):
     positive(record("a", 5))
 
     outcome = positive(record("a", 4, time=START + 9), record("b", 1, amount="-1"), every_change=every_change)
@@ -176,7 +176,9 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("ddl", "errno", "column"), REFUSALS)
-def test_an_altered_column_parks_what_no_longer_fits(writer: Writer, tables: Tables, ddl: str, errno: int, column: str):
+def test_an_altered_column_parks_what_no_longer_fits(
+    writer: Applier, tables: Tables, ddl: str, errno: int, column: str
+):
     """The server never rounds, cuts or replaces it."""
     tables.run(ddl)
     poison = record("a", 1, "INSERT", status="VERY NEW", amount="12345")
@@ -201,7 +203,7 @@ OTHERWISE = [
 @pytest.mark.parametrize(("ddl", "reason"), OTHERWISE)
 def test_what_would_be_stored_otherwise_is_not_sent(connect: Any, tables: Tables, ddl: str, reason: str):
     tables.run(f"ALTER TABLE tbl_orders {ddl}")
-    writer = Writer(connect())
+    writer = Applier(connect())
     poison = record("a", 1, status="ok ", created_at=2**31)
 
     outcome = writer(poison, remove("b", 1))
@@ -212,7 +214,7 @@ def test_what_would_be_stored_otherwise_is_not_sent(connect: Any, tables: Tables
 
 
 @pytest.mark.parametrize(("ddl", "reason"), OTHERWISE[:1])
-def test_the_reason_is_that_of_the_table_as_it_is_now(writer: Writer, tables: Tables, ddl: str, reason: str):
+def test_the_reason_is_that_of_the_table_as_it_is_now(writer: Applier, tables: Tables, ddl: str, reason: str):
     tables.run(f"ALTER TABLE tbl_orders {ddl}")
 
     outcome = writer(record("a", 1, status="ok ", created_at=2**31))
@@ -265,14 +267,14 @@ def test_a_thousand_values_that_do_not_fit_cost_few_round_trips(connect: Any, ta
 def test_a_value_that_an_altered_column_takes_is_not_refused(connect: Any, tables: Tables):
     """The connection knows the table as it was."""
     tables.run("ALTER TABLE tbl_orders MODIFY status ENUM('NEW') NOT NULL")
-    writer = Writer(connect())
+    writer = Applier(connect())
     tables.run("ALTER TABLE tbl_orders MODIFY status ENUM('NEW', 'PAID') NOT NULL")
 
     assert writer(record("a", 1, status="PAID")) == Outcome(Counter(upserted=1))
     assert tables.orders() == [order("a", status="PAID")]
 
 
-def test_a_value_that_an_altered_column_rounds_stops(writer: Writer, tables: Tables):
+def test_a_value_that_an_altered_column_rounds_stops(writer: Applier, tables: Tables):
     """The server gives a note and no error."""
     writer(record("b", 1, amount="1.2345"))
     tables.run("ALTER TABLE tbl_orders MODIFY amount DECIMAL(19,2) NOT NULL")
@@ -283,7 +285,7 @@ def test_a_value_that_an_altered_column_rounds_stops(writer: Writer, tables: Tab
     assert tables.orders() == [order("b", amount="1.23")]
 
 
-def test_a_character_that_a_legacy_column_cannot_hold_is_parked(writer: Writer, tables: Tables):
+def test_a_character_that_a_legacy_column_cannot_hold_is_parked(writer: Applier, tables: Tables):
     tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(32) CHARACTER SET latin1")
 
     outcome = writer(record("a", 1, status="😀"), record("b", 1, status="é"))
@@ -292,7 +294,7 @@ def test_a_character_that_a_legacy_column_cannot_hold_is_parked(writer: Writer, 
     assert tables.orders() == [order("b", status="é")]
 
 
-def test_a_missing_referred_row_parks_until_it_is_there(writer: Writer, tables: Tables):
+def test_a_missing_referred_row_parks_until_it_is_there(writer: Applier, tables: Tables):
     tables.run(
         "CREATE TABLE merchants (id VARCHAR(64) PRIMARY KEY) ENGINE=InnoDB CHARSET=utf8mb4",
         "ALTER TABLE tbl_orders ADD FOREIGN KEY (merchant_id) REFERENCES merchants (id)",
@@ -308,7 +310,7 @@ def test_a_missing_referred_row_parks_until_it_is_there(writer: Writer, tables: 
     assert writer(poison) == Outcome(Counter(upserted=1))
 
 
-def test_a_row_that_others_refer_to_is_not_deleted(writer: Writer, tables: Tables):
+def test_a_row_that_others_refer_to_is_not_deleted(writer: Applier, tables: Tables):
     writer(record("a", 1), record("b", 1))
     tables.run(
         "CREATE TABLE invoices (order_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin,"
@@ -322,7 +324,7 @@ def test_a_row_that_others_refer_to_is_not_deleted(writer: Writer, tables: Table
     assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0), ("b", 2, 1)])
 
 
-def test_a_refusal_by_a_trigger_is_poison(writer: Writer, tables: Tables):
+def test_a_refusal_by_a_trigger_is_poison(writer: Applier, tables: Tables):
     tables.run(
         "CREATE TRIGGER refuse BEFORE INSERT ON tbl_orders FOR EACH ROW IF NEW.status = 'BAD' THEN"
         " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF"
@@ -343,7 +345,7 @@ def test_a_refusal_by_a_trigger_is_poison(writer: Writer, tables: Tables):
         ("ALTER TABLE tbl_orders ADD COLUMN tax INT NOT NULL", 1364),
     ],
 )
-def test_a_schema_that_no_row_fits_raises_and_writes_nothing(writer: Writer, tables: Tables, ddl: str, errno: int):
+def test_a_schema_that_no_row_fits_raises_and_writes_nothing(writer: Applier, tables: Tables, ddl: str, errno: int):
     """Only a person can correct it: nothing is parked, and the shard waits."""
     tables.run(ddl)
 

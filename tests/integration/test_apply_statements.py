@@ -18,7 +18,7 @@ from common.mysql.connection import SQL_MODE
 from common.mysql.sql import literal
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables, order
-from tests.support.writes import Writer, changes_of, round_trips
+from tests.support.writes import Applier, changes_of, round_trips
 
 ISOLATION = ["READ COMMITTED", "REPEATABLE READ"]
 
@@ -37,14 +37,14 @@ class TestRoundTrips:
     """An upsert of the sidecar, an insert or an update of the target, COMMIT. Unguarded writing takes as many."""
 
     @pytest.mark.parametrize("size", [1, 2, 50])
-    def test_new_rows_and_newer_ones(self, writer: Writer, size: int):
+    def test_new_rows_and_newer_ones(self, writer: Applier, size: int):
         for version, write in ((1, INSERT), (2, UPDATE)):
             sent = round_trips(writer.connection)
             writer(*(record(f"k{i}", version) for i in range(size)))
 
             assert verbs(sent) == [CLAIM, write, "COMMIT"]
 
-    def test_new_and_newer_rows_together(self, writer: Writer):
+    def test_new_and_newer_rows_together(self, writer: Applier):
         """The records say which items are new."""
         writer(record("a", 1), record("c", 1))
         sent = round_trips(writer.connection)
@@ -53,7 +53,7 @@ class TestRoundTrips:
 
         assert verbs(sent) == [CLAIM, UPDATE, INSERT, "COMMIT"]
 
-    def test_new_rows_of_changed_items_are_looked_up(self, writer: Writer, tables: Tables):
+    def test_new_rows_of_changed_items_are_looked_up(self, writer: Applier, tables: Tables):
         writer(record("a", 1), record("c", 1))
         sent = round_trips(writer.connection)
 
@@ -62,7 +62,7 @@ class TestRoundTrips:
         assert verbs(sent) == [CLAIM, UPDATE, LOOK, INSERT, "COMMIT"]
         assert tables.orders() == [order(key) for key in "abc"]
 
-    def test_rows_of_others_under_a_new_key_are_looked_up(self, writer: Writer, tables: Tables):
+    def test_rows_of_others_under_a_new_key_are_looked_up(self, writer: Applier, tables: Tables):
         """A legacy row that Backstream has never written."""
         writer(record("b", 1))
         tables.run("DELETE FROM replication_versions")
@@ -73,21 +73,21 @@ class TestRoundTrips:
         assert verbs(sent) == [CLAIM, INSERT, LOOK, UPDATE, INSERT, "COMMIT"]
         assert tables.orders() == [order("a"), order("b", status="PAID")]
 
-    def test_several_changes_of_a_key_cost_no_more(self, writer: Writer):
+    def test_several_changes_of_a_key_cost_no_more(self, writer: Applier):
         sent = round_trips(writer.connection)
 
         writer(record("a", 1), record("a", 2), remove("a", 3), record("a", 4), record("b", 1))
 
         assert verbs(sent) == [CLAIM, INSERT, "COMMIT"]
 
-    def test_deletes_add_one(self, writer: Writer):
+    def test_deletes_add_one(self, writer: Applier):
         sent = round_trips(writer.connection)
 
         writer(record("a", 1), remove("b", 1), remove("c", 1))
 
         assert verbs(sent) == [CLAIM, DELETE, INSERT, "COMMIT"]
 
-    def test_nothing_but_deletes(self, writer: Writer):
+    def test_nothing_but_deletes(self, writer: Applier):
         sent = round_trips(writer.connection)
 
         writer(remove("b", 1))
@@ -95,7 +95,7 @@ class TestRoundTrips:
         assert verbs(sent) == [CLAIM, DELETE, "COMMIT"]
 
     @pytest.mark.parametrize("others", [0, 1, 5])
-    def test_a_loser_adds_one_read(self, writer: Writer, others: int):
+    def test_a_stale_change_adds_one_read(self, writer: Applier, others: int):
         writer(record("a", 5))
         sent = round_trips(writer.connection)
 
@@ -103,7 +103,7 @@ class TestRoundTrips:
 
         assert verbs(sent) == [CLAIM, READ, *([INSERT] if others else []), "COMMIT"]
 
-    def test_every_change_takes_one_round_per_change_of_a_key(self, writer: Writer):
+    def test_every_change_takes_one_round_per_change_of_a_key(self, writer: Applier):
         sent = round_trips(writer.connection)
 
         writer(record("a", 1), record("a", 2), record("a", 3), record("b", 1), every_change=True)
@@ -113,7 +113,7 @@ class TestRoundTrips:
 
 @pytest.mark.parametrize("repeated", [False, True], ids=["distinct keys", "a key twice"])
 @pytest.mark.parametrize("limit", [400, 15_000])
-def test_every_writer_locks_keys_in_one_order(writer: Writer, limit: int, *, repeated: bool):
+def test_every_writer_locks_keys_in_one_order(writer: Applier, limit: int, *, repeated: bool):
     """Two writers that lock in different orders deadlock."""
     keys = ["m", "a", "Z", "z", "k2", "k10"]
     sent = round_trips(writer.connection)
@@ -140,7 +140,7 @@ class TestStatementSize:
     @pytest.mark.parametrize("every_change", [False, True])
     @pytest.mark.parametrize("limit", [1000, 1777, 15_000, 1_000_000])
     def test_no_statement_is_larger_and_the_result_is_the_same(
-        self, writer: Writer, tables: Tables, limit: int, *, every_change: bool
+        self, writer: Applier, tables: Tables, limit: int, *, every_change: bool
     ):
         writer(*self.BEFORE)
         sent = round_trips(writer.connection)
@@ -159,7 +159,7 @@ class TestStatementSize:
             *((f"old-{i:03}", 3 if i % 3 == 2 else 2, 0) for i in range(100)),
         ]
 
-    def test_poison_does_not_make_statements_larger(self, writer: Writer, tables: Tables):
+    def test_poison_does_not_make_statements_larger(self, writer: Applier, tables: Tables):
         tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
         sent = round_trips(writer.connection)
 
@@ -168,7 +168,7 @@ class TestStatementSize:
         assert [parked.key for parked in outcome.parked] == ["bad"]
         assert max(len(text.encode()) for text in sent) <= 1000
 
-    def test_a_row_larger_than_the_limit_is_sent_alone(self, writer: Writer, tables: Tables):
+    def test_a_row_larger_than_the_limit_is_sent_alone(self, writer: Applier, tables: Tables):
         sent = round_trips(writer.connection)
 
         writer(record("a", 1), record("b", 1, merchant_id="😀" * 64), record("c", 1), statement_bytes=400)
@@ -196,7 +196,7 @@ class TestExactValues:
         ],
         ids=str,
     )
-    def test_what_the_item_holds_is_what_the_row_holds(self, writer: Writer, tables: Tables, values: dict[str, Any]):
+    def test_what_the_item_holds_is_what_the_row_holds(self, writer: Applier, tables: Tables, values: dict[str, Any]):
         writer(record("a", 1, **values))
 
         plain = {name: Decimal(value["N"]) if isinstance(value, dict) else value for name, value in values.items()}
@@ -205,13 +205,13 @@ class TestExactValues:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(texts=st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=20))
     @example(texts=["\\", "'", '"', "\x00", "\x1a", "\\'", "''", "\\\\'"])
-    def test_every_text_comes_back_as_it_was(self, writer: Writer, texts: list[str]):
+    def test_every_text_comes_back_as_it_was(self, writer: Applier, texts: list[str]):
         with writer.connection.cursor() as cursor:
             cursor.execute(f"SELECT {', '.join(map(literal, texts))}")
             assert list(cursor.fetchone() or ()) == texts
         writer.connection.rollback()
 
-    def test_keys_of_any_printable_character_stay_apart(self, writer: Writer, tables: Tables):
+    def test_keys_of_any_printable_character_stay_apart(self, writer: Applier, tables: Tables):
         keys = sorted(chr(code) for code in range(0x21, 0x7F))
 
         writer(*(record(key, 1) for key in keys))
@@ -224,11 +224,11 @@ class TestConnection:
     """Which connections are refused, and how a connection is left."""
 
     @pytest.mark.parametrize("isolation", ISOLATION)
-    def test_a_loser_is_judged_by_what_is_committed_now(
-        self, connect: Any, tables: Tables, writer: Writer, isolation: str
+    def test_a_stale_change_is_compared_with_committed_versions(
+        self, connect: Any, tables: Tables, writer: Applier, isolation: str
     ):
         """An older snapshot would show a stale change as a contradiction, or show no row."""
-        other = Writer(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))
+        other = Applier(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))
         writer(record("a", 1))
         with other.connection.cursor() as cursor:
             cursor.execute("SELECT * FROM replication_versions")  # opens a snapshot where the level has one
@@ -243,7 +243,7 @@ class TestConnection:
     @pytest.mark.parametrize("poison", [False, True])
     def test_nothing_is_left_open_after_success(self, connect: Any, tables: Tables, isolation: str, *, poison: bool):
         tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
-        writer = Writer(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))
+        writer = Applier(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))
 
         writer(record("a", 5), record("b", 1, amount="-1" if poison else "1"), remove("c", 1))
         writer(record("a", 4), record("b", 1, amount="-1" if poison else "1"))
@@ -261,7 +261,7 @@ class TestConnection:
             "CREATE TRIGGER fail BEFORE INSERT ON tbl_orders FOR EACH ROW IF NEW.status = 'FAIL' THEN"
             " SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'full'; END IF",
         )
-        writer = Writer(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))
+        writer = Applier(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))
 
         with pytest.raises(pymysql.MySQLError):
             writer(record("a", 1), record("b", 1, amount="-1" if poison else "1"), record("c", 1, status="FAIL"))
@@ -270,8 +270,8 @@ class TestConnection:
         self.assert_idle(writer, tables)
 
     def test_a_connection_that_counts_found_rows_is_refused(self, connect: Any, tables: Tables):
-        """Its counts would turn losers into winners."""
-        writer = Writer(connect(client_flag=CLIENT.FOUND_ROWS))
+        """With its counts, stale changes would look like winners."""
+        writer = Applier(connect(client_flag=CLIENT.FOUND_ROWS))
         sent = round_trips(writer.connection)
 
         with pytest.raises(ValueError, match="CLIENT_FOUND_ROWS"):
@@ -282,21 +282,21 @@ class TestConnection:
         """Its literals would end early."""
         connection = connect()
         connection.query(f"SET SESSION sql_mode = '{SQL_MODE},NO_BACKSLASH_ESCAPES'")
-        writer = Writer(connection)
+        writer = Applier(connection)
 
         with pytest.raises(ValueError, match="NO_BACKSLASH_ESCAPES"):
             writer(record("a", 1, status="\\"))
         assert tables.orders() == []
 
     @staticmethod
-    def assert_idle(writer: Writer, tables: Tables) -> None:
+    def assert_idle(writer: Applier, tables: Tables) -> None:
         assert not writer.connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
         tables.assert_unlocked()
 
 
-def test_a_second_writer_waits_for_the_first(writer: Writer, connect: Any, tables: Tables):
+def test_a_second_writer_waits_for_the_first(writer: Applier, connect: Any, tables: Tables):
     """Keys that do not exist yet are locked as well. SELECT ... FOR UPDATE would not lock them."""
-    impatient = Writer(connect(init_command="SET SESSION innodb_lock_wait_timeout = 1"))
+    impatient = Applier(connect(init_command="SET SESSION innodb_lock_wait_timeout = 1"))
     writer.connection.begin()
     writer.connection.query(
         "INSERT INTO replication_versions (item_key, version, deleted, source_time, token) VALUES ('a', 'v', 0, 0, 0)"
@@ -311,7 +311,7 @@ def test_a_second_writer_waits_for_the_first(writer: Writer, connect: Any, table
     assert tables.orders() == [order("a")]
 
 
-def test_the_changes_handed_in_are_not_touched(writer: Writer):
+def test_the_changes_handed_in_are_not_touched(writer: Applier):
     batch = [record("b", 2), record("a", 1), record("b", 1)]
     before = changes_of(*batch)
 

@@ -11,7 +11,7 @@ from common.changes import Kind
 from common.database import Outcome
 from tests.support.records import record, remove
 from tests.support.tables import Tables, order
-from tests.support.writes import TABLE, Writer
+from tests.support.writes import TABLE, Applier
 
 COLUMNS = ", ".join(column.name for column in TABLE.columns)
 LEGACY = """CREATE TABLE tbl_orders (
@@ -37,10 +37,10 @@ both_ways = pytest.mark.parametrize("every_change", [False, True], ids=["last ch
 
 
 @pytest.fixture(params=SHAPES.values(), ids=SHAPES.keys())
-def unique_status(request: Any, tables: Tables, connect: Any) -> Writer:
+def unique_status(request: Any, tables: Tables, connect: Any) -> Applier:
     first, more = request.param
     tables.replace_target(LEGACY.format(first=first, more=more))
-    return Writer(connect())
+    return Applier(connect())
 
 
 def orders(tables: Tables) -> list[tuple[Any, ...]]:
@@ -48,7 +48,7 @@ def orders(tables: Tables) -> list[tuple[Any, ...]]:
 
 
 @both_ways
-def test_a_new_row_never_takes_the_row_of_another_key(unique_status: Writer, tables: Tables, *, every_change: bool):
+def test_a_new_row_never_takes_the_row_of_another_key(unique_status: Applier, tables: Tables, *, every_change: bool):
     unique_status(record("a", 1, status="ONE"))
     clash = record("b", 1, status="ONE")
 
@@ -61,7 +61,7 @@ def test_a_new_row_never_takes_the_row_of_another_key(unique_status: Writer, tab
 
 
 @both_ways
-def test_a_changed_row_never_takes_the_value_of_another(unique_status: Writer, tables: Tables, *, every_change: bool):
+def test_a_changed_row_never_takes_the_value_of_another(unique_status: Applier, tables: Tables, *, every_change: bool):
     unique_status(record("a", 1, status="ONE"), record("b", 1, status="TWO"))
 
     outcome = unique_status(record("b", 2, status="ONE"), every_change=every_change)
@@ -72,7 +72,7 @@ def test_a_changed_row_never_takes_the_value_of_another(unique_status: Writer, t
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["new row", "changed row"])
-def test_the_reason_names_the_clash_and_no_value(unique_status: Writer, *, exists: bool):
+def test_the_reason_names_the_clash_and_no_value(unique_status: Applier, *, exists: bool):
     unique_status(record("a", 1, status="4111"), *([record("b", 1, status="TWO")] if exists else []))
 
     (parked,) = unique_status(record("b", 2, status="4111")).parked
@@ -83,14 +83,14 @@ def test_the_reason_names_the_clash_and_no_value(unique_status: Writer, *, exist
     assert "4111" not in parked.reason
 
 
-def test_two_rows_of_a_batch_with_the_same_value_park_the_second(unique_status: Writer, tables: Tables):
+def test_two_rows_of_a_batch_with_the_same_value_park_the_second(unique_status: Applier, tables: Tables):
     outcome = unique_status(record("a", 1, status="ONE"), record("b", 1, status="ONE"))
 
     assert [p.key for p in outcome.parked] == ["b"]
     assert orders(tables) == [order("a", status="ONE")]
 
 
-def test_a_retry_wins_once_the_value_is_free(unique_status: Writer, tables: Tables):
+def test_a_retry_wins_once_the_value_is_free(unique_status: Applier, tables: Tables):
     clash = record("b", 1, status="ONE")
     unique_status(record("a", 1, status="ONE"), clash)
     unique_status(remove("a", 2))
@@ -99,7 +99,7 @@ def test_a_retry_wins_once_the_value_is_free(unique_status: Writer, tables: Tabl
     assert orders(tables) == [order("b", status="ONE")]
 
 
-def test_an_update_with_the_same_value_is_no_clash(unique_status: Writer, tables: Tables):
+def test_an_update_with_the_same_value_is_no_clash(unique_status: Applier, tables: Tables):
     unique_status(record("a", 1, status="ONE"))
 
     assert unique_status(record("a", 2, status="ONE", amount="7")) == Outcome(Counter(upserted=1))
@@ -110,7 +110,7 @@ def test_an_update_with_the_same_value_is_no_clash(unique_status: Writer, tables
 @pytest.mark.parametrize("taker", ["a", "z"], ids=["taker first", "taker last"])
 @pytest.mark.parametrize("how", ["change", "delete"])
 def test_a_value_freed_in_the_batch_may_be_taken_in_it(
-    unique_status: Writer, tables: Tables, taker: str, how: str, *, every_change: bool
+    unique_status: Applier, tables: Tables, taker: str, how: str, *, every_change: bool
 ):
     unique_status(record("m", 1, status="ONE"))
     free = record("m", 2, status="TWO") if how == "change" else remove("m", 2)
@@ -122,7 +122,7 @@ def test_a_value_freed_in_the_batch_may_be_taken_in_it(
     assert orders(tables) == sorted([*left, order(taker, status="ONE")])
 
 
-def test_a_chain_of_freed_values_goes_through(unique_status: Writer, tables: Tables):
+def test_a_chain_of_freed_values_goes_through(unique_status: Applier, tables: Tables):
     unique_status(*(record(f"k{i}", 1, status=f"S{i}") for i in range(5)))
 
     outcome = unique_status(*(record(f"k{i}", 2, status=f"S{i + 1}") for i in range(5)))
@@ -132,7 +132,7 @@ def test_a_chain_of_freed_values_goes_through(unique_status: Writer, tables: Tab
 
 
 @both_ways
-def test_two_rows_may_swap_their_values_over_a_third(unique_status: Writer, tables: Tables, *, every_change: bool):
+def test_two_rows_may_swap_their_values_over_a_third(unique_status: Applier, tables: Tables, *, every_change: bool):
     """The application did it in three steps: one row steps aside, the other moves, the first takes its place."""
     unique_status(record("a", 1, status="ONE"), record("b", 1, status="TWO"))
 
@@ -152,11 +152,11 @@ class TestCase:
     """A collation that folds case must not make one order out of two."""
 
     @pytest.fixture
-    def folding(self, tables: Tables, connect: Any) -> Writer:
+    def folding(self, tables: Tables, connect: Any) -> Applier:
         tables.replace_target(LEGACY.format(first=FOLDING, more=""))
-        return Writer(connect())
+        return Applier(connect())
 
-    def test_a_key_of_another_case_is_parked(self, folding: Writer, tables: Tables):
+    def test_a_key_of_another_case_is_parked(self, folding: Applier, tables: Tables):
         folding(record("order-a", 1))
 
         (parked,) = folding(record("ORDER-A", 2, status="PAID"), record("b", 1)).parked
@@ -165,7 +165,7 @@ class TestCase:
         assert orders(tables) == [order("b"), order("order-a")]
         assert tables.sidecar() == [("b", 1, 0), ("order-a", 1, 0)]
 
-    def test_its_deletion_does_not_touch_the_other(self, folding: Writer, tables: Tables):
+    def test_its_deletion_does_not_touch_the_other(self, folding: Applier, tables: Tables):
         folding(record("order-a", 1), record("b", 1))
 
         folding(remove("ORDER-A", 2), remove("b", 2))
@@ -173,19 +173,19 @@ class TestCase:
         assert orders(tables) == [order("order-a")]
         assert tables.sidecar() == [("ORDER-A", 2, 1), ("b", 2, 1), ("order-a", 1, 0)]
 
-    def test_both_cases_in_one_batch_park_one(self, folding: Writer, tables: Tables):
+    def test_both_cases_in_one_batch_park_one(self, folding: Applier, tables: Tables):
         outcome = folding(record("order-a", 1), record("ORDER-A", 1))
 
         assert len(outcome.parked) == 1
         assert [row[0] for row in orders(tables)] == ["ORDER-A"]
 
-    def test_one_may_take_the_place_of_the_other(self, folding: Writer, tables: Tables):
+    def test_one_may_take_the_place_of_the_other(self, folding: Applier, tables: Tables):
         folding(record("order-a", 1))
 
         assert folding(remove("order-a", 2), record("ORDER-A", 3)) == Outcome(Counter(upserted=1, deleted=1))
         assert orders(tables) == [order("ORDER-A")]
 
-    def test_many_deletes_are_exact(self, folding: Writer, tables: Tables):
+    def test_many_deletes_are_exact(self, folding: Applier, tables: Tables):
         folding(*(record(f"k{i}", 1) for i in range(50)))
 
         folding(*(remove(f"{'kK'[i % 2]}{i}", 2) for i in range(50)), statement_bytes=1000)
@@ -197,12 +197,12 @@ class TestNumbered:
     """A legacy primary key of its own and columns that Backstream does not know."""
 
     @pytest.fixture
-    def numbered(self, tables: Tables, connect: Any) -> Writer:
+    def numbered(self, tables: Tables, connect: Any) -> Applier:
         more = ", note VARCHAR(20) NULL, seen INT NOT NULL DEFAULT 7, UNIQUE KEY uq_order (order_id)"
         tables.replace_target(LEGACY.format(first=NUMBERED, more=more))
-        return Writer(connect())
+        return Applier(connect())
 
-    def test_updates_keep_the_number_and_the_columns_of_others(self, numbered: Writer, tables: Tables):
+    def test_updates_keep_the_number_and_the_columns_of_others(self, numbered: Applier, tables: Tables):
         numbered(record("a", 1), record("b", 1))
         tables.run("UPDATE tbl_orders SET note = 'legacy', seen = 8 WHERE order_id = 'a'")
         before = tables.run("SELECT id FROM tbl_orders WHERE order_id = 'a'")
@@ -216,7 +216,7 @@ class TestNumbered:
             ("c", "NEW", None, 7),
         ]
 
-    def test_deletes_go_by_the_key(self, numbered: Writer, tables: Tables):
+    def test_deletes_go_by_the_key(self, numbered: Applier, tables: Tables):
         numbered(record("a", 1), record("b", 1))
 
         numbered(remove("a", 2))
@@ -229,7 +229,7 @@ def test_a_nullable_key_column_fits(tables: Tables, connect: Any, collation: str
     nullable = NUMBERED.replace("utf8mb4_bin NOT NULL", f"{collation} NULL")
     more = ", UNIQUE KEY uq_status (status), UNIQUE KEY uq_order (order_id)"
     tables.replace_target(LEGACY.format(first=nullable, more=more))
-    writer = Writer(connect())
+    writer = Applier(connect())
     writer(record("a", 1, status="ONE"))
 
     outcome = writer(record("b", 1, status="ONE"))

@@ -213,7 +213,7 @@ class TestQuarantine:
         assert consume(good, orphan, clash) == {"redelivered": 1, "parked": 2, "deferred": 2}
         assert world.objects() == objects
 
-    def test_poison_beside_what_waits_is_told_as_parked(
+    def test_poison_beside_a_deferred_record_is_logged_as_parked(
         self, start: Callable[..., Consume], tables: Tables, world: FunctionWorld, caplog: pytest.LogCaptureFixture
     ):
         tables.run("ALTER TABLE tbl_orders ADD UNIQUE KEY uq (status)")
@@ -318,7 +318,7 @@ class TestQuarantine:
         assert metrics_of(capsys.readouterr().out) == {"held": 1}
 
     @pytest.mark.parametrize("thing", [None, "record", {}, {"dynamodb": {"Keys": []}}], ids=repr)
-    def test_whatever_the_stream_holds_blocks_nobody(
+    def test_any_malformed_record_is_parked_beside_a_good_one(
         self, consume: Consume, tables: Tables, world: FunctionWorld, thing: Any
     ):
         assert consume(thing, record("a", 1)) == {"parked": 1, "upserted": 1}
@@ -344,7 +344,7 @@ class TestHoldAndStop:
         assert metrics_of(capsys.readouterr().out) == {"stopped": 1}
         assert (tables.whole_sidecar(), world.objects()) == ([], {})
 
-    def test_it_goes_on_by_itself_once_the_table_is_there(self, start: Callable[..., Consume], tables: Tables):
+    def test_it_continues_once_the_table_exists(self, start: Callable[..., Consume], tables: Tables):
         consume = start()
         consume(record("a", 1))
         tables.run("RENAME TABLE tbl_orders TO away")
@@ -397,7 +397,7 @@ class TestColdStart:
         assert str(refused.value) == "bad configuration: " + "; ".join(f"{name} is not set" for name in names)
 
     @pytest.mark.parametrize("name", ["RDS_CONNECTION_PARAM_NAME", "RDS_SECRET_ARN", "STREAM_ARN", "FAILURES_BUCKET"])
-    def test_each_required_variable_is_demanded(self, world: FunctionWorld, name: str):
+    def test_each_required_variable_is_required(self, world: FunctionWorld, name: str):
         with pytest.raises(ConfigError) as refused:
             world.cold_start(CONSUMER, **{name: None})
 
@@ -460,7 +460,7 @@ class TestSchemaStep:
         assert module.patiently(lambda: _give(answers.pop(0)), lambda: True, pauses.append) == {"target": "fits"}
         assert len(pauses) == 2
 
-    def test_its_patience_ends_before_its_time_does(self, world: FunctionWorld, tables: Tables):
+    def test_the_wait_ends_before_the_function_times_out(self, world: FunctionWorld, tables: Tables):
         module = world.cold_start(SCHEMA_STEP)
 
         with pytest.raises(HoldError):

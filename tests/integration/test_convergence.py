@@ -25,9 +25,9 @@ from tests.support.convergence import (
     guarded,
     make_world,
 )
-from tests.support.histories import DELETE, POISON, UPSERT, Delivery, Plan, plans
+from tests.support.histories import DELETE, POISON, UPSERT, Delivery, DeliveryPlan, plans
 from tests.support.tables import Tables
-from tests.support.writes import TABLE, WriteLog, Writer, changes_of
+from tests.support.writes import TABLE, Applier, WriteLog, changes_of
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def world(tables: Tables, log: WriteLog, connect: Any) -> World:
     return make_world(tables, log, connect)
 
 
-def unguarded(writer: Writer, delivery: Delivery) -> Outcome:
-    """The obvious first version: the last change of each key in the batch, one upsert, one delete, COMMIT."""
+def unguarded(writer: Applier, delivery: Delivery) -> Outcome:
+    """The naive writer: the last change of each key in the batch, one upsert, one delete, COMMIT."""
     changes = changes_of(*(step.record() for step in delivery.steps))
     newest = {change.key: change for change in sorted(changes, key=lambda change: change[:2])}
     table, columns = TABLE.name, ", ".join(column.name for column in TABLE.columns)
@@ -60,7 +60,7 @@ def unguarded(writer: Writer, delivery: Delivery) -> Outcome:
 def test_any_deliveries_end_in_the_last_state_and_never_go_back(world: World):
     @settings(PROPERTY, max_examples=150)
     @given(plans())
-    def converges(plan: Plan) -> None:
+    def converges(plan: DeliveryPlan) -> None:
         done = assert_converges(world, plan, guarded)
 
         assert world.tables.sidecar() == plan.sidecar()
@@ -75,7 +75,7 @@ def test_any_deliveries_end_in_the_last_state_and_never_go_back(world: World):
 def test_poison_is_parked_and_the_last_good_state_wins(world: World):
     @settings(PROPERTY, max_examples=60)
     @given(plans(kinds=(UPSERT, DELETE, POISON)))
-    def converges(plan: Plan) -> None:
+    def converges(plan: DeliveryPlan) -> None:
         done = assert_converges(world, plan, guarded)
 
         assert world.tables.sidecar() == plan.sidecar()
@@ -89,7 +89,7 @@ def test_a_clock_that_contradicts_loses_nothing(world: World):
 
     @settings(PROPERTY, max_examples=60)
     @given(plans(any_clock=True))
-    def converges(plan: Plan) -> None:
+    def converges(plan: DeliveryPlan) -> None:
         done = assert_converges(world, plan, guarded)
 
         assert_every_record_is_accounted_for(done)
@@ -106,7 +106,7 @@ def test_without_the_guard_the_same_check_fails(world: World):
 
     @settings(PROPERTY, max_examples=50, phases=[Phase.generate], database=None)
     @given(plans())
-    def converges(plan: Plan) -> None:
+    def converges(plan: DeliveryPlan) -> None:
         assert_converges(world, plan, unguarded)
 
     with pytest.raises((AssertionError, Flaky)):

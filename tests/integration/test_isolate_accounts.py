@@ -20,7 +20,7 @@ from tests.support.convergence import PROPERTY
 from tests.support.legacy import orders_table, signal, trigger
 from tests.support.records import START, record, remove
 from tests.support.tables import Tables
-from tests.support.writes import Writer, changes_of
+from tests.support.writes import Applier, changes_of
 
 KEYS = [f"k{i:02}" for i in range(16)]
 KINDS = ("good", "good", "delete", "BAD", "ODD", "unique", "unique", "again")
@@ -97,7 +97,7 @@ def test_every_change_is_accounted_for(tables: Tables, connect: Any, monkeypatch
     for event in ("INSERT", "UPDATE"):
         refusals = signal("NEW.status = 'ODD'", 31001), signal("NEW.status = 'BAD'")
         tables.run(trigger(f"BEFORE {event}", f"BEGIN {'; '.join(refusals)}; END"))
-    writer = Writer(connect())
+    writer = Applier(connect())
 
     @settings(PROPERTY, max_examples=150)
     @given(cases)

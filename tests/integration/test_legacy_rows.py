@@ -13,18 +13,18 @@ from common.database import Outcome, SchemaMismatchError
 from tests.support.legacy import KEY_CHARSETS, mapped_orders, orders_table, trigger
 from tests.support.records import START, record, remove
 from tests.support.tables import Rows, Tables, order
-from tests.support.writes import Writer
+from tests.support.writes import Applier
 
 UNIQUE_STATUS = "UNIQUE KEY uq_status (status)"
 KEEP_KEY = trigger("BEFORE UPDATE", "SET NEW.order_id = OLD.order_id")
 A, B = order("a", status="ONE"), order("b", status="TWO")
 
 
-def made(tables: Tables, connect: Any, *ddl: str, target: str = "") -> Writer:
+def made(tables: Tables, connect: Any, *ddl: str, target: str = "") -> Applier:
     """A writer whose connection has inspected the table after `ddl`."""
     tables.replace_target(target or orders_table())
     tables.run(*ddl)
-    return Writer(connect())
+    return Applier(connect())
 
 
 def next_id(tables: Tables) -> int:
@@ -34,7 +34,7 @@ def next_id(tables: Tables) -> int:
     return int(number)
 
 
-def parked_or_held(writer: Writer, *records: dict[str, Any]) -> Outcome | None:
+def parked_or_held(writer: Applier, *records: dict[str, Any]) -> Outcome | None:
     """The outcome, or None when the writer raised."""
     try:
         return writer(*records)
@@ -42,7 +42,7 @@ def parked_or_held(writer: Writer, *records: dict[str, Any]) -> Outcome | None:
         return None
 
 
-def assert_refused(tables: Tables, writer: Writer, *records: dict[str, Any], rows: Rows, sidecar: Rows) -> None:
+def assert_refused(tables: Tables, writer: Applier, *records: dict[str, Any], rows: Rows, sidecar: Rows) -> None:
     """Every record is parked or the batch is held, and both tables stay as they were."""
     outcome = parked_or_held(writer, *records)
 
@@ -139,7 +139,7 @@ class TestTriggersOnTheKey:
         assert mapped_orders(tables) == [A, B]
         assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0)]
 
-    def test_a_restored_key_lets_good_updates_through(self, tables: Tables, connect: Any):
+    def test_a_restored_key_allows_good_updates(self, tables: Tables, connect: Any):
         writer = made(tables, connect, KEEP_KEY, target=orders_table(UNIQUE_STATUS))
         writer(record("a", 1, status="ONE"), record("b", 2, status="TWO"))
 
@@ -157,7 +157,7 @@ class TestTriggersOnTheKey:
 
         assert_refused(
             tables,
-            Writer(writer.connection),
+            Applier(writer.connection),
             record("c", 3, status="THREE", amount="999"),
             rows=[A],
             sidecar=[("a", 1, 0)],
@@ -193,7 +193,7 @@ class TestNumberedRows:
         writer(record("a", 1, status="ONE"))
         tables.run(trigger("BEFORE INSERT", "SET NEW.id = 1"))
 
-        outcome = Writer(writer.connection)(record("c", 3, amount="999"))
+        outcome = Applier(writer.connection)(record("c", 3, amount="999"))
 
         assert [p.key for p in outcome.parked] == ["c"]
         assert mapped_orders(tables) == [A]
@@ -270,22 +270,22 @@ class TestKeyCharacterSets:
     """A key is the same key whatever character set its column has."""
 
     @pytest.fixture(params=KEY_CHARSETS.values(), ids=KEY_CHARSETS.keys())
-    def writer(self, request: Any, tables: Tables, connect: Any) -> Writer:
+    def writer(self, request: Any, tables: Tables, connect: Any) -> Applier:
         return made(tables, connect, target=orders_table(UNIQUE_STATUS, key=request.param))
 
-    def test_a_delete_deletes_its_row(self, writer: Writer, tables: Tables):
+    def test_a_delete_deletes_its_row(self, writer: Applier, tables: Tables):
         writer(record("order-a", 1, status="ONE"), record("b", 2, status="TWO"))
 
         assert writer(remove("order-a", 3)) == Outcome(Counter(deleted=1))
         assert mapped_orders(tables) == [B]
 
-    def test_an_update_updates_its_row(self, writer: Writer, tables: Tables):
+    def test_an_update_updates_its_row(self, writer: Applier, tables: Tables):
         writer(record("a", 1, status="ONE"), record("b", 2, status="TWO"))
 
         assert writer(record("a", 3, status="THREE")) == Outcome(Counter(upserted=1))
         assert mapped_orders(tables) == [order("a", status="THREE"), B]
 
-    def test_another_case_is_another_key(self, writer: Writer, tables: Tables):
+    def test_another_case_is_another_key(self, writer: Applier, tables: Tables):
         writer(record("a", 1, status="ONE"), record("b", 2, status="TWO"))
 
         outcome = writer(remove("A", 3), record("B", 4, status="FOUR"))
@@ -309,11 +309,11 @@ class TestTrailingBlank:
             "CHARACTER SET ucs2 COLLATE ucs2_bin",
         ]
     )
-    def writer(self, request: Any, tables: Tables, connect: Any) -> Writer:
+    def writer(self, request: Any, tables: Tables, connect: Any) -> Applier:
         row = f"INSERT INTO tbl_orders VALUES ('a ', 'merchant-102', 200, 'INR', 'OLD', {START}, {START})"
         return made(tables, connect, row, target=orders_table(key=request.param))
 
-    def test_an_update_parks_as_a_clash(self, writer: Writer, tables: Tables):
+    def test_an_update_parks_as_a_clash(self, writer: Applier, tables: Tables):
         outcome = writer(record("a", 1, status="ONE", amount="999"), record("b", 2, status="TWO"))
 
         assert [p.key for p in outcome.parked] == ["a"]
@@ -321,7 +321,7 @@ class TestTrailingBlank:
         assert mapped_orders(tables) == [self.LEGACY, B]
         assert tables.sidecar() == [("b", 2, 0)]
 
-    def test_a_delete_leaves_it(self, writer: Writer, tables: Tables):
+    def test_a_delete_leaves_it(self, writer: Applier, tables: Tables):
         writer(remove("a", 1))
 
         assert mapped_orders(tables) == [self.LEGACY]
@@ -379,4 +379,4 @@ class TestStoredIsSent:
         tables.replace_target(orders_table(status=f"VARCHAR(32) AS (currency) {stored}"))
 
         with pytest.raises(SchemaMismatchError, match=r"\bstatus\b.*generated"):
-            Writer(connect())
+            Applier(connect())

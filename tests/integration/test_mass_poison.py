@@ -17,7 +17,7 @@ from common.mysql.apply import apply
 from tests.support.legacy import MERCHANT_KEY, MERCHANTS, signal, trigger
 from tests.support.records import record
 from tests.support.tables import Tables, order
-from tests.support.writes import Writer, changes_of, round_trips
+from tests.support.writes import Applier, changes_of, round_trips
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def refusal(request: Any, tables: Tables) -> Refusal:
 
 
 @pytest.fixture(params=[CLIENT.MULTI_STATEMENTS, 0], ids=["together", "one by one"])
-def writer(request: Any, refusal: Refusal, tables: Tables, connect: Any) -> Writer:
+def writer(request: Any, refusal: Refusal, tables: Tables, connect: Any) -> Applier:
     """Whether the connection takes several statements in one round trip."""
-    writer = Writer(connect(client_flag=request.param))
+    writer = Applier(connect(client_flag=request.param))
     tables.run(*refusal.after)
     return writer
 
@@ -66,7 +66,7 @@ def writer(request: Any, refusal: Refusal, tables: Tables, connect: Any) -> Writ
 def test_a_proxy_may_take_one_statement_at_a_time(tables: Tables, connect: Any):
     """The connection asks for several statements, and the server cannot parse them."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
-    writer = Writer(connect(client_flag=0))
+    writer = Applier(connect(client_flag=0))
     writer.connection.client_flag |= CLIENT.MULTI_STATEMENTS
     batch = [record(f"k{i:03}", 1, amount="-1" if i % 20 == 7 else "1") for i in range(100)]
 
@@ -87,7 +87,7 @@ def assert_parked(outcome: Outcome, poison: list[dict[str, Any]], kind: Kind) ->
 
 @sizes
 def test_a_batch_of_poison_costs_a_few_trips_a_record(
-    writer: Writer, tables: Tables, refusal: Refusal, statement_bytes: int
+    writer: Applier, tables: Tables, refusal: Refusal, statement_bytes: int
 ):
     poison = [record(f"k{i:04}", 1, **refusal.values) for i in range(1000)]
     sent = round_trips(writer.connection)
@@ -104,7 +104,7 @@ def test_a_batch_of_poison_costs_a_few_trips_a_record(
 @sizes
 @pytest.mark.parametrize("known", [False, True], ids=["new rows", "known rows"])
 def test_a_little_poison_costs_little(
-    writer: Writer, tables: Tables, refusal: Refusal, statement_bytes: int, *, known: bool
+    writer: Applier, tables: Tables, refusal: Refusal, statement_bytes: int, *, known: bool
 ):
     bad = {0, 99, 100, 333, 500, 501, 502, 777, 998, 999}
     if known:
@@ -124,7 +124,7 @@ def test_a_little_poison_costs_little(
 
 
 @pytest.mark.parametrize("depth", [2, 7, 50])
-def test_the_newest_good_state_of_each_key_is_written(writer: Writer, tables: Tables, refusal: Refusal, depth: int):
+def test_the_newest_good_state_of_each_key_is_written(writer: Applier, tables: Tables, refusal: Refusal, depth: int):
     """All changes of a key but the first are poison."""
     keys = [f"k{i:02}" for i in range(20)]
     first = [record(key, 1) for key in keys]
@@ -159,7 +159,10 @@ def assert_left_is_the_last_keys(given: list[Change], outcome: Outcome) -> set[s
 
 
 @pytest.mark.parametrize("calls", [0, 1, 3, 10, 50])
-def test_what_time_left_undone_is_told_and_goes_on(writer: Writer, tables: Tables, refusal: Refusal, calls: int):
+def test_changes_left_when_time_runs_out_are_written_next(
+    writer: Applier, tables: Tables, refusal: Refusal, calls: int
+):
+    """Changes that are left when time runs out are returned, and the next call writes them."""
     keys = [f"k{i:03}" for i in range(200)]
     good = [record(key, 1) for key in keys]
     poison = [record(key, 2, **refusal.values) for key in keys[::2]]
@@ -186,10 +189,10 @@ def test_what_time_left_undone_is_told_and_goes_on(writer: Writer, tables: Table
     assert tables.sidecar() == [(key, 1, 0) for key in keys]
 
 
-def test_time_that_has_run_out_leaves_something(tables: Tables, connect: Any):
+def test_changes_are_left_when_time_runs_out(tables: Tables, connect: Any):
     """A thousand refusals that only single rows reveal take longer than a moment."""
     tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
-    writer = Writer(connect())
+    writer = Applier(connect())
     changes = changes_of(*(record(f"k{i:04}", 1, amount="-1") for i in range(1000)))
 
     outcome = apply(writer.connection, writer.target, changes, ApplyOptions(out_of_time=fuse(3)))

@@ -18,7 +18,7 @@ from common.mysql.settings import MySQLSettings
 from common.mysql.writer import Writer
 from common.records import parse_records
 from scripts.local_stack.mariadb import MariaDB
-from tests.support.deliveries import Parameters
+from tests.support.deliveries import FakeParameters
 from tests.support.records import SOURCE, START, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import changes_of, round_trips
@@ -29,8 +29,8 @@ NEVER = "an-order-that-was-never-written"
 
 @pytest.fixture
 def database(server: MariaDB, tables: Tables) -> Iterator[MySQLDatabase]:
-    where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
-    parameters = Parameters(**where, username=server.app.user, password=server.app.password)
+    endpoint = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
+    parameters = FakeParameters(**endpoint, username=server.app.user, password=server.app.password)
     settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
     database = MySQLDatabase(settings, parameters, TABLE, source=SOURCE)
     yield database

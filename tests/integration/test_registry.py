@@ -21,7 +21,7 @@ from common.mysql.settings import MySQLSettings
 from common.source import Source
 from scripts.local_stack.mariadb import MariaDB
 from scripts.local_stack.process import poll
-from tests.support.deliveries import Parameters
+from tests.support.deliveries import FakeParameters
 from tests.support.functions import Context, FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record
 from tests.support.tables import Rows, Tables, order
@@ -79,7 +79,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("registered", "version", "source", "label", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_who_could_be_taken_for_stale_is_refused(
+def test_a_source_that_could_count_as_stale_is_refused(
     *, registered: Any, version: str, source: Any, label: str, words: list[str], unregistered: Tables, connect: Any
 ):
     """The message names both sources and what to do. No table is changed or locked."""
@@ -122,7 +122,7 @@ TAKEN = {
 @pytest.mark.parametrize(
     ("registered", "version", "source", "label", "answer", "after"), TAKEN.values(), ids=TAKEN.keys()
 )
-def test_who_comes_after_what_was_applied_is_registered(
+def test_a_source_newer_than_what_was_applied_is_registered(
     *,
     registered: Any,
     version: str,
@@ -143,7 +143,7 @@ def test_who_comes_after_what_was_applied_is_registered(
     unregistered.assert_unlocked()
 
 
-def test_registered_again_not_even_its_time_changes(tables: Tables, connect: Any):
+def test_registering_again_changes_nothing(tables: Tables, connect: Any):
     tables.run("UPDATE replication_sources SET registered_at = '2026-01-01 00:00:00'")
     before = everything(tables)
     assert register(connect(), SOURCE, LABEL) == "known"
@@ -151,7 +151,7 @@ def test_registered_again_not_even_its_time_changes(tables: Tables, connect: Any
 
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
-def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connect: Any, isolation: str):
+def test_of_two_tables_registering_at_once_one_succeeds(unregistered: Tables, connect: Any, isolation: str):
     """The first to commit wins and the other is refused. Each gives the same answer again."""
     connections = [connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") for _ in range(4)]
 
@@ -171,7 +171,7 @@ def test_of_two_tables_that_register_at_once_one_is(unregistered: Tables, connec
 
 
 def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any):
-    """Otherwise an older stream's label could replace a newer one that was registered meanwhile."""
+    """Otherwise an older stream's label could replace a newer one that was registered in the meantime."""
     first, second = connect(), connect()
     first.query(f"UPDATE replication_sources SET stream_label = '{NEW}'")
     with ThreadPoolExecutor(1) as pool:
@@ -186,8 +186,8 @@ def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any)
 @pytest.fixture
 def opened(server: MariaDB) -> Iterator[Callable[[Source | None], MySQLDatabase]]:
     made: list[MySQLDatabase] = []
-    where = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
-    parameters = Parameters(**where, username=server.app.user, password=server.app.password)
+    endpoint = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
+    parameters = FakeParameters(**endpoint, username=server.app.user, password=server.app.password)
 
     def open_as(source: Source | None) -> MySQLDatabase:
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
@@ -232,7 +232,7 @@ def test_a_connection_of_an_unknown_source_stops(
 @pytest.mark.parametrize("source", [SOURCE, None], ids=["a source", "none"])
 @pytest.mark.parametrize("tells", [True, False], ids=["with info", "without info"])
 @pytest.mark.parametrize("is_known", [True, False], ids=["registered", "empty"])
-def test_a_connection_whose_counts_lie_stops(
+def test_a_connection_with_wrong_row_counts_stops(
     *,
     source: Source | None,
     tells: bool,
@@ -241,7 +241,7 @@ def test_a_connection_whose_counts_lie_stops(
     opened: Opened,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """A proxy may set CLIENT_FOUND_ROWS. The writer would then take a stale change for a winner."""
+    """A proxy may set CLIENT_FOUND_ROWS. The writer would then treat a stale change as a winner."""
     if not tells:
         monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     if not is_known:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.records import START, record
 from tests.support.tables import Tables, order
-from tests.support.writes import Writer
+from tests.support.writes import Applier
 
 
 @pytest.mark.parametrize("every_change", [False, True])
@@ -21,7 +21,7 @@ from tests.support.writes import Writer
     ],
 )
 def test_a_change_is_compared_with_every_newer_one(
-    writer: Writer, tables: Tables, times: list[int], tripped: list[int], *, every_change: bool
+    writer: Applier, tables: Tables, times: list[int], tripped: list[int], *, every_change: bool
 ):
     batch = [record("a", n, time=START + at, amount=str(n)) for n, at in enumerate(times, start=1)]
 

@@ -12,7 +12,7 @@ from common.database import Outcome
 from tests.support.legacy import mapped_orders, orders_table
 from tests.support.records import record, remove
 from tests.support.tables import Rows, Tables, order
-from tests.support.writes import Writer, round_trips
+from tests.support.writes import Applier, round_trips
 
 SHAPES = {
     "nullable": orders_table("UNIQUE KEY uq_status (status)", status="VARCHAR(32) NULL"),
@@ -26,9 +26,9 @@ both_ways = pytest.mark.parametrize("every_change", [False, True], ids=["last ch
 
 
 @pytest.fixture(params=SHAPES.values(), ids=SHAPES.keys())
-def writer(request: Any, tables: Tables, connect: Any) -> Writer:
+def writer(request: Any, tables: Tables, connect: Any) -> Applier:
     tables.replace_target(request.param)
-    return Writer(connect())
+    return Applier(connect())
 
 
 def key(i: int) -> str:
@@ -43,7 +43,7 @@ def state(n: int, shift: int = 0) -> Rows:
     return [order(key(i), status=value(i + shift)) for i in range(n)]
 
 
-def fill(writer: Writer, n: int) -> None:
+def fill(writer: Applier, n: int) -> None:
     writer(*(record(key(i), 1, status=value(i)) for i in range(n)))
 
 
@@ -58,7 +58,7 @@ def assert_linear(trips: dict[int, int]) -> None:
 
 @both_ways
 @pytest.mark.parametrize("shift", [1, -1], ids=["last first", "first first"])
-def test_a_chain_is_written_in_linear_time(writer: Writer, tables: Tables, shift: int, *, every_change: bool):
+def test_a_chain_is_written_in_linear_time(writer: Applier, tables: Tables, shift: int, *, every_change: bool):
     trips = {}
     for n in SIZES:
         tables.run("DELETE FROM tbl_orders", "DELETE FROM replication_versions")
@@ -76,7 +76,7 @@ def test_a_chain_is_written_in_linear_time(writer: Writer, tables: Tables, shift
 
 @both_ways
 @pytest.mark.parametrize("n", [2, 3, 5, 40])
-def test_a_rotation_is_written(writer: Writer, tables: Tables, n: int, *, every_change: bool):
+def test_a_rotation_is_written(writer: Applier, tables: Tables, n: int, *, every_change: bool):
     """Two rows that rotate swap their values."""
     fill(writer, n)
 
@@ -87,7 +87,7 @@ def test_a_rotation_is_written(writer: Writer, tables: Tables, n: int, *, every_
     assert tables.sidecar() == [(key(i), 2, 0) for i in range(n)]
 
 
-def test_a_swap_beside_rows_that_stay(writer: Writer, tables: Tables):
+def test_a_swap_beside_rows_that_stay(writer: Applier, tables: Tables):
     fill(writer, 5)
 
     outcome = writer(record(key(1), 2, status=value(3)), record(key(3), 2, status=value(1)), record("new", 2))
@@ -99,7 +99,7 @@ def test_a_swap_beside_rows_that_stay(writer: Writer, tables: Tables):
 
 
 def assert_deferred_until(
-    writer: Writer, tables: Tables, changes: list[dict[str, Any]], outsider: str, after: Rows
+    writer: Applier, tables: Tables, changes: list[dict[str, Any]], outsider: str, after: Rows
 ) -> None:
     """All of `changes` are deferred without a trace, and written once the outsider's row is deleted."""
     before = tables.run("SELECT * FROM tbl_orders ORDER BY order_id"), tables.whole_sidecar()
@@ -115,10 +115,10 @@ def assert_deferred_until(
     assert mapped_orders(tables) == after
 
 
-def test_a_swap_that_an_outsider_blocks_is_deferred(writer: Writer, tables: Tables):
+def test_a_swap_that_an_outsider_blocks_is_deferred(writer: Applier, tables: Tables):
     """The first row waits for the second, and the second for a row outside the batch, on another unique key."""
     tables.run("ALTER TABLE tbl_orders ADD UNIQUE KEY uq_created (created_at)")
-    writer = Writer(writer.connection)
+    writer = Applier(writer.connection)
     writer(
         record("a", 1, status="ONE", created_at=1),
         record("b", 1, status="TWO", created_at=2),
@@ -134,7 +134,7 @@ def test_a_swap_that_an_outsider_blocks_is_deferred(writer: Writer, tables: Tabl
     )
 
 
-def test_a_blocked_chain_is_deferred_in_linear_time(writer: Writer, tables: Tables):
+def test_a_blocked_chain_is_deferred_in_linear_time(writer: Applier, tables: Tables):
     trips = {}
     for n in SIZES:
         tables.run("DELETE FROM tbl_orders", "DELETE FROM replication_versions")
@@ -153,14 +153,14 @@ def test_a_blocked_chain_is_deferred_in_linear_time(writer: Writer, tables: Tabl
     assert_linear(trips)
 
 
-def test_a_blocked_chain_goes_through_after_the_outsider(writer: Writer, tables: Tables):
+def test_a_blocked_chain_goes_through_after_the_outsider(writer: Applier, tables: Tables):
     fill(writer, 10)
     writer(record("outsider", 1, status=value(10)))
 
     assert_deferred_until(writer, tables, move(10, 1), "outsider", state(10, 1))
 
 
-def test_good_rows_beside_a_blocked_chain_are_written(writer: Writer, tables: Tables):
+def test_good_rows_beside_a_blocked_chain_are_written(writer: Applier, tables: Tables):
     fill(writer, 10)
     writer(record("outsider", 1, status=value(10)))
 
@@ -173,7 +173,7 @@ def test_good_rows_beside_a_blocked_chain_are_written(writer: Writer, tables: Ta
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("freed", ["first", "last"])
-def test_a_value_that_a_delete_frees_starts_a_chain(writer: Writer, tables: Tables, freed: str, n: int):
+def test_a_value_that_a_delete_frees_starts_a_chain(writer: Applier, tables: Tables, freed: str, n: int):
     fill(writer, n)
     gone, shift = (0, -1) if freed == "first" else (n - 1, 1)
     changes = [change for i, change in enumerate(move(n, shift)) if i != gone]
@@ -188,7 +188,7 @@ def test_a_value_that_a_delete_frees_starts_a_chain(writer: Writer, tables: Tabl
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_a_new_row_takes_the_value_that_a_chain_frees(writer: Writer, tables: Tables, n: int):
+def test_a_new_row_takes_the_value_that_a_chain_frees(writer: Applier, tables: Tables, n: int):
     fill(writer, n)
 
     outcome = writer(record("a-new", 2, status=value(0)), *move(n, 1))

@@ -14,13 +14,13 @@ from common.mysql import errors
 from tests.support.legacy import MERCHANT_KEY, MERCHANTS, signal, trigger
 from tests.support.records import record, remove
 from tests.support.tables import Tables, order
-from tests.support.writes import Writer
+from tests.support.writes import Applier
 
 both_ways = pytest.mark.parametrize("every_change", [False, True], ids=["last change", "every change"])
 
 
 @pytest.fixture
-def odd(writer: Writer, tables: Tables) -> Writer:
+def odd(writer: Applier, tables: Tables) -> Applier:
     """A target whose triggers signal 31001 for the status ODD, and 45000 for BAD."""
     for event in ("INSERT", "UPDATE"):
         refusals = signal("NEW.status = 'ODD'", 31001), signal("NEW.status = 'BAD'")
@@ -30,7 +30,7 @@ def odd(writer: Writer, tables: Tables) -> Writer:
 
 @both_ways
 @pytest.mark.parametrize("bad", [{3}, {0, 39}, set(range(20, 40))], ids=["one", "both ends", "half"])
-def test_rows_with_an_unknown_error_park_alone(odd: Writer, tables: Tables, bad: set[int], *, every_change: bool):
+def test_rows_with_an_unknown_error_park_alone(odd: Applier, tables: Tables, bad: set[int], *, every_change: bool):
     batch = [record(f"k{i:02}", 1, status="ODD" if i in bad else "NEW") for i in range(40)]
 
     outcome = odd(*batch, every_change=every_change)
@@ -45,7 +45,7 @@ def test_rows_with_an_unknown_error_park_alone(odd: Writer, tables: Tables, bad:
     assert [row[0] for row in tables.sidecar()] == [f"k{i:02}" for i in range(40) if i not in bad]
 
 
-def test_an_update_with_an_unknown_error_leaves_its_row(odd: Writer, tables: Tables):
+def test_an_update_with_an_unknown_error_leaves_its_row(odd: Applier, tables: Tables):
     odd(record("a", 1), record("b", 1))
     before = tables.whole_sidecar()[:1]
 
@@ -56,7 +56,7 @@ def test_an_update_with_an_unknown_error_leaves_its_row(odd: Writer, tables: Tab
     assert tables.whole_sidecar()[:1] == before
 
 
-def test_a_retry_wins_once_the_cause_is_gone(odd: Writer, tables: Tables):
+def test_a_retry_wins_once_the_cause_is_gone(odd: Applier, tables: Tables):
     (parked,) = odd(record("a", 1, status="ODD"), record("b", 1)).parked
     tables.run("DROP TRIGGER before_insert")
 
@@ -66,7 +66,7 @@ def test_a_retry_wins_once_the_cause_is_gone(odd: Writer, tables: Tables):
 
 @both_ways
 @pytest.mark.parametrize("size", [1, 2, 40])
-def test_an_unknown_error_on_every_row_holds(odd: Writer, tables: Tables, size: int, *, every_change: bool):
+def test_an_unknown_error_on_every_row_holds(odd: Applier, tables: Tables, size: int, *, every_change: bool):
     with pytest.raises(pymysql.MySQLError) as raised:
         odd(*(record(f"k{i}", 1, status="ODD") for i in range(size)), every_change=every_change)
 
@@ -75,7 +75,7 @@ def test_an_unknown_error_on_every_row_holds(odd: Writer, tables: Tables, size: 
     tables.assert_unlocked()
 
 
-def test_poison_beside_it_is_no_evidence(odd: Writer, tables: Tables):
+def test_poison_beside_it_is_no_evidence(odd: Applier, tables: Tables):
     """No row was accepted, so the unknown error may be the database's."""
     with pytest.raises(pymysql.MySQLError) as raised:
         odd(record("a", 1, status="BAD"), record("b", 1, status="ODD"))
@@ -84,7 +84,7 @@ def test_poison_beside_it_is_no_evidence(odd: Writer, tables: Tables):
     assert (tables.orders(), tables.whole_sidecar()) == ([], [])
 
 
-def test_each_kind_of_refusal_has_its_own_kind(odd: Writer, tables: Tables):
+def test_each_kind_of_refusal_has_its_own_kind(odd: Applier, tables: Tables):
     outcome = odd(record("a", 1, status="BAD"), record("b", 1, status="ODD"), record("c", 1))
 
     assert sorted((p.key, p.kind) for p in outcome.parked) == [("a", Kind.POISON), ("b", Kind.UNKNOWN)]
@@ -94,7 +94,7 @@ def test_each_kind_of_refusal_has_its_own_kind(odd: Writer, tables: Tables):
 class TestDeferred:
     """A change that waits for another row is deferred."""
 
-    def test_a_missing_parent(self, writer: Writer, tables: Tables):
+    def test_a_missing_parent(self, writer: Applier, tables: Tables):
         tables.run(*MERCHANTS, f"ALTER TABLE tbl_orders ADD {MERCHANT_KEY}")
 
         outcome = writer(record("a", 1, merchant_id="nobody"), record("b", 1))
@@ -102,7 +102,7 @@ class TestDeferred:
         assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.DEFERRED)]
         assert tables.orders() == [order("b")]
 
-    def test_a_parent_that_is_still_referred_to(self, writer: Writer, tables: Tables):
+    def test_a_parent_that_is_still_referred_to(self, writer: Applier, tables: Tables):
         writer(record("a", 1), record("b", 1))
         tables.run(
             "CREATE TABLE invoices (order_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin,"
@@ -118,7 +118,7 @@ class TestDeferred:
     @pytest.mark.parametrize("exists", [False, True], ids=["new row", "changed row"])
     def test_a_taken_unique_value(self, tables: Tables, connect: Any, *, exists: bool):
         tables.run("ALTER TABLE tbl_orders ADD UNIQUE KEY uq_status (status)")
-        writer = Writer(connect())
+        writer = Applier(connect())
         writer(record("a", 1, status="ONE"), *([record("b", 1, status="TWO")] if exists else []))
 
         outcome = writer(record("b", 2, status="ONE"), record("c", 1, status="THREE"))

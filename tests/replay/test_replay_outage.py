@@ -13,7 +13,7 @@ from common.layout import REPLAYED
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from dlq_replayer.splits import split_of
-from tests.support.deliveries import Parameters
+from tests.support.deliveries import FakeParameters
 from tests.support.fake_mysql import FakeMySQL
 from tests.support.records import ARN
 from tests.support.replay import SHARD, ReplayExecution, ReplayHarness, applied, change
@@ -33,10 +33,10 @@ def test_a_replay_started_in_an_outage_waits_and_goes_on(harness: ReplayHarness)
     execution = ReplayExecution(harness)
     waits = iter(range(100))
 
-    def mend() -> None:
+    def recover() -> None:
         harness.server.down = next(waits) < 3
 
-    execution.on_wait = mend
+    execution.on_wait = recover
     assert execution.resume()["outcome"] == "complete"
     assert execution.trail[:12] == ["start", *["hydrate", "check"] * 5, "collect"]
     assert harness.tables.orders() == ROWS
@@ -62,10 +62,10 @@ def test_an_account_that_needs_tls_holds_the_replay(
 ):
     """Without TLS the driver would need a package that the zips do not contain."""
     fill(harness)
-    before, mended, fake = dict(harness.s3.objects), harness.database, FakeMySQL()
+    before, database, fake = dict(harness.s3.objects), harness.database, FakeMySQL()
     monkeypatch.setattr(pymysql._auth, "_have_cryptography", False)  # noqa: SLF001
     address = {"hostname": server.host, "port": fake.port, "db": server.database, "driver": "mysql"}
-    parameters = Parameters(**address, username=server.app.user, password=server.app.password)
+    parameters = FakeParameters(**address, username=server.app.user, password=server.app.password)
     without_tls = MySQLSettings(param_name="p", secret_arn="s", tls="off", connect_timeout=2)
     harness.database = MySQLDatabase(without_tls, parameters, mapping.load())
 
@@ -75,7 +75,7 @@ def test_an_account_that_needs_tls_holds_the_replay(
     assert "MySQL error 2061: the account logs in with caching_sha2_password" in report["reason"]
     assert before.items() <= harness.s3.objects.items()
     fake.close()
-    harness.database = mended
+    harness.database = database
     assert harness.replay()["outcome"] == "complete"
     assert harness.tables.orders() == ROWS
 
@@ -130,10 +130,10 @@ def test_a_message_that_stays_is_reported_once(harness: ReplayHarness, given: di
     execution = ReplayExecution(harness, given)
     waits = iter(range(100))
 
-    def mend() -> None:
+    def recover() -> None:
         harness.server.down = next(waits) < 3
 
-    execution.on_wait = mend
+    execution.on_wait = recover
     report = execution.resume()
     assert (report["counts"]["messages"], report["counts"]["batches"], report["counts"]["problems"]) == (1, 2, 2)
     assert len(harness.sqs.messages) == (3 if given else 2)
@@ -152,13 +152,13 @@ def test_a_problem_is_reported_while_its_message_stays(harness: ReplayHarness):
     harness.out_of_time = lambda: next(looked) == 2  # the first look has time for two messages
     execution = ReplayExecution(harness)
 
-    def mend() -> None:
+    def recover() -> None:
         wait = next(waits)
         harness.streams.before_page = lambda _: setattr(harness.streams, "empty_pages", 0)
         harness.clock.advance(200 if wait == 1 else 0)
         harness.server.down = wait < 2
 
-    execution.on_wait = mend
+    execution.on_wait = recover
     execution.until("check")
     known = harness.bucket.read_json(f"replay/{execution.name}/problems/hydrate.json")
     assert {problem["source"] for problem in known} == {f"message {foreign}", f"message {idle}"}
@@ -179,10 +179,10 @@ def test_lanes_wait_for_a_database_that_goes_down_and_go_on(make_harness: Callab
         if "replaying" in operation and next(drained) == at:
             harness.server.down = True
 
-    def mend() -> None:
+    def recover() -> None:
         harness.server.down = False
 
-    harness.database.before_execute, execution.on_wait = fail, mend
+    harness.database.before_execute, execution.on_wait = fail, recover
     report = execution.resume()
     assert report["outcome"] == "complete"
     assert report["counts"]["applied"] == 40

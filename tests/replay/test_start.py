@@ -62,7 +62,7 @@ def test_an_invalid_input_takes_no_lock_and_changes_nothing(harness: ReplayHarne
     assert harness.s3.objects == before
 
 
-def test_nothing_to_do_ends_at_once_and_gives_the_lock_back(harness: ReplayHarness):
+def test_nothing_to_do_ends_at_once_and_releases_the_lock(harness: ReplayHarness):
     execution = ReplayExecution(harness)
     assert execution.resume()["outcome"] == "nothing_to_do"
     assert execution.trail == ["start"]
@@ -90,7 +90,7 @@ class TestLock:
         self.table, self.executions = LockTable(), Executions()
         self.lock = Lock(self.table, self.executions, "lock")
 
-    def test_the_second_one_is_told_who_holds_the_lock(self) -> None:
+    def test_a_second_replay_is_told_which_execution_has_the_lock(self) -> None:
         self.executions.status = {"one": "RUNNING", "two": "RUNNING"}
         assert self.lock.acquire("one") is None
         assert self.lock.acquire("two") == "one"
@@ -112,7 +112,7 @@ class TestLock:
         self.lock.release("one")  # a Lambda of the old one, still at work
         assert self.table.holder == "two"
 
-    def test_of_two_that_take_over_the_lock_one_gets_it(self) -> None:
+    def test_of_two_replays_that_take_the_lock_over_one_gets_it(self) -> None:
         self.executions.status = {"old": "ABORTED", "one": "RUNNING", "two": "RUNNING"}
         self.lock.acquire("old")
         describe = self.executions.describe_execution
@@ -147,7 +147,7 @@ class TestLock:
         self.table.get_item = gone  # type: ignore[method-assign]
         assert self.lock.acquire("one") is None
 
-    def test_of_twenty_at_once_one_gets_the_lock(self) -> None:
+    def test_of_twenty_replays_at_once_one_gets_the_lock(self) -> None:
         names = [f"e{n}" for n in range(20)]
         self.executions.status = dict.fromkeys(names, "RUNNING")
         answers: dict[str, str | None] = {}

@@ -242,11 +242,11 @@ class Streams:
 def as_got(record: dict[str, Any]) -> dict[str, Any]:
     """A record as Lambda receives it, in the shape in which GetRecords gives it."""
     body = record["dynamodb"]
-    when = datetime.fromtimestamp(body["ApproximateCreationDateTime"], UTC)
+    created = datetime.fromtimestamp(body["ApproximateCreationDateTime"], UTC)
     got = {name: value for name, value in record.items() if name not in ("eventSourceARN", "userIdentity")}
-    got["dynamodb"] = body | {"ApproximateCreationDateTime": when}
-    if who := record.get("userIdentity"):
-        got["userIdentity"] = {"PrincipalId": who["principalId"], "Type": who["type"]}
+    got["dynamodb"] = body | {"ApproximateCreationDateTime": created}
+    if identity := record.get("userIdentity"):
+        got["userIdentity"] = {"PrincipalId": identity["principalId"], "Type": identity["type"]}
     return got
 
 

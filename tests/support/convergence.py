@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, settings
 
 from common.database import ApplyOptions, Outcome
 from common.mysql.apply import apply
-from tests.support.histories import DELETE, UPSERT, Delivery, Plan
+from tests.support.histories import DELETE, UPSERT, Delivery, DeliveryPlan
 from tests.support.records import START
 from tests.support.tables import Tables
-from tests.support.writes import WriteLog, Writer, changes_of
+from tests.support.writes import Applier, WriteLog, changes_of
 
-Write = Callable[[Writer, Delivery], Outcome]
+Write = Callable[[Applier, Delivery], Outcome]
 
 PROPERTY = settings(
     deadline=None,
@@ -34,9 +34,9 @@ class World:
 
     tables: Tables
     log: WriteLog
-    writers: dict[tuple[int, str], Writer]
+    writers: dict[tuple[int, str], Applier]
 
-    def deliver(self, plan: Plan, write: Write) -> list[tuple[Delivery, Outcome]]:
+    def deliver(self, plan: DeliveryPlan, write: Write) -> list[tuple[Delivery, Outcome]]:
         """Two threads, each with its own deliveries in order. Both start at once."""
         self.tables.clear()
         self.log.clear()
@@ -60,7 +60,7 @@ def make_world(tables: Tables, log: WriteLog, connect: Callable[..., Any]) -> Wo
         tables,
         log,
         {
-            (number, level): Writer(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"))
+            (number, level): Applier(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"))
             for number in (0, 1)
             for level in ("READ COMMITTED", "REPEATABLE READ")
         },
@@ -78,7 +78,7 @@ def until_unlocked(work: Callable[[], Outcome]) -> Outcome:
     raise AssertionError("still locked after 50 attempts")
 
 
-def guarded(writer: Writer, delivery: Delivery) -> Outcome:
+def guarded(writer: Applier, delivery: Delivery) -> Outcome:
     return apply(
         writer.connection,
         writer.target,
@@ -87,7 +87,7 @@ def guarded(writer: Writer, delivery: Delivery) -> Outcome:
     )
 
 
-def assert_never_went_back(plan: Plan, log: list[tuple[Any, ...]]) -> None:
+def assert_never_went_back(plan: DeliveryPlan, log: list[tuple[Any, ...]]) -> None:
     """Each write of a key brings a later step than the write before: no step twice, none after a newer one.
 
     A deletion does not say which one it was: it is taken for the earliest that is possible.
@@ -106,7 +106,7 @@ def assert_never_went_back(plan: Plan, log: list[tuple[Any, ...]]) -> None:
             reached[key] = n
 
 
-def assert_converges(world: World, plan: Plan, write: Write) -> list[tuple[Delivery, Outcome]]:
+def assert_converges(world: World, plan: DeliveryPlan, write: Write) -> list[tuple[Delivery, Outcome]]:
     done = world.deliver(plan, write)
     assert_never_went_back(plan, world.log.rows())
     assert world.tables.orders() == plan.rows()
@@ -119,7 +119,7 @@ def assert_every_record_is_accounted_for(done: list[tuple[Delivery, Outcome]]) -
         assert set(outcome.counts) <= {"upserted", "deleted", "stale", "redelivered", "superseded"}
 
 
-def assert_refused_are_parked(plan: Plan, done: list[tuple[Delivery, Outcome]]) -> None:
+def assert_refused_are_parked(plan: DeliveryPlan, done: list[tuple[Delivery, Outcome]]) -> None:
     """Only refused records are parked, and every refused record that nothing supersedes is parked."""
     for delivery, outcome in done:
         bad = [step.record() for step in delivery.steps if not step.good]

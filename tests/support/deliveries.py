@@ -25,7 +25,7 @@ PLAIN = "backstream_plain"  # an account that needs no TLS
 VALUES = [value for name, typed in item("").items() if name == "merchant_id" for value in typed.values()]
 
 
-class Parameters:
+class FakeParameters:
     """Replaces `AwsParameters`: what SSM and Secrets Manager hold, behind a cache that never expires."""
 
     def __init__(self, **values: Any) -> None:

@@ -1,7 +1,7 @@
 """A server without TLS that asks for a login as MySQL does for an account of another plugin than the tests' own.
 
-The MariaDB of the tests has no accounts of `caching_sha2_password`. This server never lets anybody in: of a client of
-that plugin it asks the whole password, which a client without TLS must encrypt with the server's public key.
+The MariaDB of the tests has no accounts of `caching_sha2_password`. This server accepts no login: it asks a client
+of that plugin for the whole password, which a client without TLS must encrypt with the server's public key.
 Source: https://dev.mysql.com/doc/dev/mysql-server/latest/page_caching_sha2_authentication_exchanges.html
 """
 

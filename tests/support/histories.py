@@ -66,7 +66,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeliveryPlan:
     """Every step is delivered at least once, in any order and in any batches, to two writers at once."""
 
     histories: tuple[tuple[Step, ...], ...]
@@ -101,7 +101,7 @@ def histories(key: str, kinds: Sequence[str], clock: Callable[[int], st.SearchSt
 @st.composite
 def plans(
     draw: st.DrawFn, *, kinds: Sequence[str] = (UPSERT, DELETE), any_clock: bool = False, keys: Sequence[str] = KEYS
-) -> Plan:
+) -> DeliveryPlan:
     """With `any_clock`, times contradict versions."""
     clock = (lambda _: st.integers(0, 9)) if any_clock else st.just
     chosen = draw(st.lists(st.sampled_from(keys), min_size=1, max_size=len(keys), unique=True))
@@ -122,4 +122,4 @@ def plans(
         )
         queue = queue[size:]
     isolation = draw(st.tuples(*[st.sampled_from(["READ COMMITTED", "REPEATABLE READ"])] * 2))
-    return Plan(changes, tuple(deliveries), isolation)
+    return DeliveryPlan(changes, tuple(deliveries), isolation)

@@ -34,10 +34,10 @@ class _Trap:
 
 
 class Proxy:
-    """Forwards to `host:port`. `statements` lists the SQL that came by, as far as the wire is plain.
+    """Forwards to `host:port`. `statements` lists the SQL that was forwarded without TLS.
 
-    One thread does everything, so nobody waits for a socket at the moment it is closed (the kernel would put the
-    RST off until he is done). Actions run in that thread too, in the midst of the conversation.
+    One thread does everything, so no thread waits on a socket when it is closed: the kernel would delay the RST until
+    that wait ends. Actions run in this thread too, between two packets.
     """
 
     def __init__(self, host: str, port: int) -> None:

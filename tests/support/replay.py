@@ -1,7 +1,7 @@
 """A replay in one process: real steps, a real database, and a driver that follows the state machine.
 
 Everything that a Lambda calls goes through `Faults`, which can kill it before or after any call. What is killed is
-dead: until `revive()`, no call of it gets through, from whatever thread.
+dead: until `revive()`, all its calls fail, from any thread.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def changes_of(*records: dict[str, Any]) -> list[Change]:
     return batch.changes
 
 
-class Writer:
+class Applier:
     """`apply()` on one connection, with the target as it was when the connection was made."""
 
     def __init__(self, connection: pymysql.Connection[Any]) -> None:

@@ -74,11 +74,11 @@ def needs(folder: Path) -> dict[str, set[str]]:
 
 def _reached(name: str, near: dict[str, set[str]]) -> set[str]:
     found: set[str] = set()
-    ahead = [name]
-    while ahead:
-        new = near[ahead.pop()] - found
+    waiting = [name]
+    while waiting:
+        new = near[waiting.pop()] - found
         found |= new
-        ahead += new
+        waiting += new
     return found
 
 

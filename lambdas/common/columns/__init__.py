@@ -1,4 +1,4 @@
-"""The column types, by their names in a mapping. A new type is a new module in this package, and nothing else."""
+"""The column types, by their names in a mapping. To add a type, add a module to this package."""
 
 from __future__ import annotations
 

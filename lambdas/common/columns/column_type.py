@@ -1,4 +1,4 @@
-"""What a column type has to say: the base of every module beside this one."""
+"""The base class of the column types. Each other module of this package defines one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Decoder = Callable[[Sequence[AttributeValue]], Sequence[V]]
 class ColumnType(ABC):
     """A type of column. A subclass is a frozen dataclass: its fields are the type's options in a mapping.
 
-    `name` is the type's name in a mapping. `python` is the type of its values, and as such `msgspec` carries them in
-    the replay's files. `may_be_null` says whether a mapping may declare a column of the type nullable.
+    `name` is the type's name in a mapping. `python` is the type of its values, also for `msgspec` in the replay's
+    files. `may_be_null` says whether a mapping may declare a column of the type nullable.
     """
 
     name: ClassVar[str]
@@ -37,7 +37,7 @@ class ColumnType(ABC):
 
     @abstractmethod
     def decoder(self, attribute: str) -> Decoder[Value]:
-        """A function from the values that `attribute` has in several items, at least one, to a column of Python values.
+        """A function from the values of `attribute` in one or more items to a column of Python values.
 
         The function raises PoisonError for a value that the column cannot hold exactly, and names `attribute` in it;
         KeyError for an attribute of another DynamoDB type; TypeError or AttributeError for what DynamoDB never sends.

@@ -24,8 +24,8 @@ class KeyType(ColumnType, name="key", python=str, may_be_null=False):
         def decode(values: Sequence[AttributeValue]) -> list[str]:
             texts = [value["S"] for value in values]
             together = "".join(texts)
-            # Printable ASCII without blanks: whatever padding a collation does, MySQL takes no two such keys for equal
-            # that differ here, but for case. The writer looks after case.
+            # Printable ASCII without blanks: no collation treats two different keys as equal, except for case. The
+            # writer handles case.
             if not (
                 together.isascii()
                 and together.isprintable()

@@ -1,4 +1,4 @@
-"""What the server says of the statement before. The driver has no public name for it.
+"""The server's answer to the last statement. The driver has no public API for it.
 
 Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-info.html
 """
@@ -30,8 +30,8 @@ def is_warned(connection: Connection[Any]) -> bool:
 def upserted(affected: int, rows: int, text: str) -> tuple[int, int] | None:
     """How many of `rows` an upsert inserted and how many it changed, by the server's own count; None without one.
 
-    An insert affects one row, a change two, a row left as it is none, and `Duplicates` counts the changes. One row has
-    no info. Source: sql/sql_insert.cc
+    An inserted row counts as 1 affected row, a changed row as 2, an unchanged row as 0. `Duplicates` counts changed
+    rows. A statement of one row has no info. Source: sql/sql_insert.cc
     """
     if rows == 1:
         return int(affected == 1), int(affected > 1)

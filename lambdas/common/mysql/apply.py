@@ -1,6 +1,6 @@
 """The only writer. `apply()` alone decides what is written to MySQL.
 
-It stays right in whatever order changes come and whoever else writes:
+It is correct for any order of the changes, and beside any other writer:
 
 1. One multi-row upsert of the sidecar `replication_versions`, keys sorted, keeps the newer version of each key
    and stamps the rows it won with this call's token. It locks every key, new ones too, until the commit.
@@ -48,8 +48,8 @@ def apply(
     """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
 
     Changes of one key take effect in the order of their versions. A change that cannot be written is returned in
-    `parked`, the last good one before it is written in its place, and the rest is committed. What is not done when
-    `options.out_of_time` says so is returned in `left`.
+    `parked`, the last good one before it is written in its place, and the rest is committed. Changes that are not
+    written when `options.out_of_time` returns true are returned in `left`.
 
     Raises pymysql.MySQLError, SchemaMismatchError or OSError for anything that is not about single rows, with nothing
     written.
@@ -99,7 +99,7 @@ def _without(histories: list[History], parked: Container[tuple[str, str]]) -> li
 
 
 def _leave(outcome: Outcome, contradicted: list[Change]) -> list[Change]:
-    """Where any change of a key is left, all are: moves those of `contradicted` there and returns the others."""
+    """Move the changes of `contradicted` whose key has a change in `outcome.left` there; return the others."""
     keys = {change.key for change in outcome.left}
     outcome.left = sorted([*outcome.left, *(c for c in contradicted if c.key in keys)], key=itemgetter(0, 1))
     return [change for change in contradicted if change.key not in keys]
@@ -107,7 +107,7 @@ def _leave(outcome: Outcome, contradicted: list[Change]) -> list[Change]:
 
 def _require_plain_answers(connection: Connection[Any]) -> None:
     if connection.client_flag & CLIENT.FOUND_ROWS:
-        raise ValueError("CLIENT_FOUND_ROWS makes the server's row counts lie; connect without it")
+        raise ValueError("CLIENT_FOUND_ROWS makes the server's row counts wrong; connect without it")
     if getattr(connection, "server_status", 0) & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
         raise ValueError("sql_mode NO_BACKSLASH_ESCAPES changes what literals mean; connect without it")
 
@@ -121,7 +121,7 @@ def _rollback(connection: Connection[Any]) -> None:
 
 
 def _write_all(writer: Writer, histories: list[History], options: ApplyOptions) -> Outcome:
-    """The way nearly every batch goes: no row is refused."""
+    """Write a batch of which no row is refused, as nearly always."""
     if options.every_change:
         outcome = Outcome()
         for layer in layers(histories):

@@ -1,4 +1,4 @@
-"""Columns as MySQL has them, and what a column type needs of them: data and building blocks, without a connection."""
+"""Columns as MySQL has them, and the rules that column types are made of. Needs no connection."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ Rule = Callable[[ActualColumn], ColumnCheck | None]
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnRules:
-    """What MySQL has to know of a mapped column, whose type and options are given.
+    """What a column type with its options is in MySQL.
 
-    `ddl` is the type of a new column, without NULL or NOT NULL. `need` names what an existing column would have to be;
-    None where it holds every value that the mapping lets through. `checks` find values that an existing column would
+    `ddl` is the type of a new column, without NULL or NOT NULL. `need` says what an existing column must be;
+    None where it holds every value that the mapping allows. `checks` find values that an existing column would
     store changed, without an error; `limits` those that it would refuse.
     """
 

@@ -87,7 +87,7 @@ def _write(isolation: _Isolation, histories: list[History], *, every_change: boo
 
 
 def _cuts(histories: list[History], stored: dict[str, LockedVersion]) -> tuple[int, list[tuple[int, int]]]:
-    """How many histories are the least to decide, and the slices.
+    """The least number of histories to decide, and the slices.
 
     Only histories newer than the stored version count: the others were written by an earlier delivery.
     """
@@ -136,7 +136,7 @@ class _TimeUpError(Exception):
 
 
 class _MovedError(Exception):
-    """The rows of `keys` were written and are not there under their keys: a trigger changed the key."""
+    """The rows of `keys` do not exist under their keys after they were written: a trigger changed the key."""
 
     def __init__(self, keys: set[str]) -> None:
         self.keys = keys
@@ -185,7 +185,7 @@ class _Isolation:
             raise _MovedError(moved)
 
     def finish(self, turns: Iterable[list[Change]]) -> bool:
-        """Take all turns. False where time runs out; then everything of them is rolled back."""
+        """Take all turns. Returns False, with all of them rolled back, if time runs out."""
         query = self.writer.connection.query
         query("SAVEPOINT turns")
         before = dict(self._rejected), {key: list(changes) for key, changes in self.written.items()}
@@ -275,7 +275,7 @@ class _Isolation:
 
     def _moves(
         self, changes: dict[str, Change], there: dict[str, tuple[Any, ...]], columns: list[str]
-    ) -> list[unique.Move]:
+    ) -> list[unique.RowMove]:
         target = self.writer.target
         places = {column.name: i for i, column in enumerate(target.table.columns)}
         moves = []
@@ -284,7 +284,7 @@ class _Isolation:
             row = change.row or ()
             wanted = {name: row[places[name]] if name in places else held[name] for name in columns}
             moves.append(
-                unique.Move(key, *(tuple(k.values(values) for k in target.plain_keys) for values in (held, wanted)))
+                unique.RowMove(key, *(tuple(k.values(values) for k in target.plain_keys) for values in (held, wanted)))
             )
         return moves
 

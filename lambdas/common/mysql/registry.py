@@ -68,22 +68,22 @@ def register(connection: Connection[Any], source: Source, label: str) -> str:
 
 
 def check(connection: Connection[Any], source: Source | None) -> bool:
-    """Whether the server counts rows truly, tried on a row that does not change. False: the caller must probe.
+    """Whether the server reports matched rows, tested on a row that does not change. If not, the caller must probe.
 
     The statement commits by itself. A lock on this row that outlived its client would stop every new connection.
 
     Raises SchemaMismatchError when `source` is not registered, or when an unchanged row counts as written.
     """
-    where = f"generation = {source.generation} AND table_arn = {literal(source.table_arn)}" if source else "TRUE"
+    condition = f"generation = {source.generation} AND table_arn = {literal(source.table_arn)}" if source else "TRUE"
     connection.autocommit(True)
-    affected = connection.query(f"UPDATE {SOURCES} SET table_arn = table_arn WHERE {where}")
+    affected = connection.query(f"UPDATE {SOURCES} SET table_arn = table_arn WHERE {condition}")
     matched = answers.rows_matched(connection)
     connection.autocommit(False)
     if affected:
         raise SchemaMismatchError(
             SOURCES, ["an unchanged row counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"]
         )
-    if source and not (_is_there(connection, where) if matched is None else matched):
+    if source and not (_is_there(connection, condition) if matched is None else matched):
         raise SourceError(
             f"{SOURCES} does not know {source.table_arn} as generation {source.generation}; run the schema step"
         )
@@ -157,7 +157,7 @@ def _unregistered_problem(connection: Connection[Any], source: Source, label: st
     )
 
 
-def _is_there(connection: Connection[Any], where: str) -> bool:
+def _is_there(connection: Connection[Any], condition: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {SOURCES} WHERE {where}")
+        cursor.execute(f"SELECT 1 FROM {SOURCES} WHERE {condition}")
         return bool(cursor.fetchall())

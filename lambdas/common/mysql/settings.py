@@ -73,7 +73,7 @@ _CREDENTIALS: Checks = {"username": _is_text, "password": lambda value: isinstan
 
 
 def _read(what: str, name: str, get: Callable[..., str], checks: Checks, *, fresh: bool) -> dict[str, Any]:
-    """The parsed text. A malformed one is read again past the cache, which would keep it after its correction."""
+    """The parsed text. Malformed text is read again without the cache: it may have been corrected since."""
     try:
         return _parse(what, name, get(fresh=fresh), checks)
     except _MalformedError:
@@ -83,7 +83,7 @@ def _read(what: str, name: str, get: Callable[..., str], checks: Checks, *, fres
 
 
 class _MalformedError(config.ConfigError):
-    """The text was read, and is not what it should be."""
+    """The text was read, and is malformed."""
 
 
 def _parse(what: str, name: str, text: str, checks: Checks) -> dict[str, Any]:

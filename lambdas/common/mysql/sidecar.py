@@ -85,9 +85,9 @@ class Sidecar:
             self.connection.query(statement)
 
     def take(self, changes: Sequence[Change], outcome: Outcome) -> tuple[list[Change], bool | None]:
-        """Claim the version of every change that is newer than the stored one; the others have lost.
+        """Claim the version of every change that is newer than the stored one. These changes are the winners.
 
-        The winners, and whether the sidecar knew all of their keys or none of them; None for some.
+        Returns the winners, and whether the sidecar knew their keys: True for all, False for none, None for some.
         """
         # 32 bits are enough: a redelivery that meets an equal token by chance is only written again.
         token = secrets.randbits(32)
@@ -108,8 +108,8 @@ class Sidecar:
         return winners, None if inserted and changed else not inserted
 
     def _read_back(self, changes: Sequence[Change], token: int, outcome: Outcome) -> list[Change]:
-        """The winners among `changes`. Counts the losers, and parks those that the clock contradicts."""
-        stored = {key: (version, at, who) for key, version, at, who in self._stored([c.key for c in changes])}
+        """The winners among `changes`. Counts the others, and parks those that the clock contradicts."""
+        stored = {key: (version, at, by) for key, version, at, by in self._stored([c.key for c in changes])}
         winners = []
         for change in changes:
             version, source_time, winner = stored[change.key]
@@ -139,7 +139,7 @@ def stored_versions(connection: Connection[Any], keys: Iterable[str], limit: int
 
 
 def changed_meanwhile() -> pymysql.OperationalError:
-    """Somebody else inserted or deleted rows of these keys: the whole transaction is to be tried again."""
+    """Another client inserted or deleted rows of these keys: the whole transaction must be tried again."""
     return pymysql.OperationalError(ER.LOCK_DEADLOCK, "rows of the target appeared or vanished while it was written")
 
 

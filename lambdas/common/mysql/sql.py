@@ -41,7 +41,7 @@ def tuples(columns: Iterable[Sequence[Value]]) -> list[str]:
 
 
 def _printed(column: Sequence[Value]) -> tuple[str, Sequence[Value]]:
-    """A `%` pattern and what to put there, so that each becomes the literal of its value."""
+    """A `%` pattern and what to put into it: the result is the literal of each value."""
     types = set(map(type, column))
     if types == {str} and _is_plain("".join(column)):  # type: ignore[arg-type]
         return "'%s'", column

@@ -51,9 +51,9 @@ class UniqueKey(NamedTuple):
 
 @dataclass(frozen=True)
 class ValueCheck:
-    """What a column would not store as it was sent: `fits` is false for such a value.
+    """A check of one column: `fits` is false for a value that it would not store as it was sent.
 
-    `problem` says so where the server would not; `errno` is the error that it would give.
+    `errno` is the error that the server would give. Where it would give none, `problem` says what is wrong.
     """
 
     column: str
@@ -154,7 +154,7 @@ class Target:
         )
 
     def _is_exact(self, column: str, key: str) -> str:
-        """A collation may take blanks at the end, or letters of another case, for equal; a binary one only blanks."""
+        """Compare exactly: a collation may ignore case and trailing blanks, a binary one trailing blanks only."""
         if self.collation.endswith("_bin"):
             return f"CHAR_LENGTH({column}) = CHAR_LENGTH({key})"
         # In UTF-8 on both sides: the column may be UTF-16.
@@ -189,7 +189,7 @@ class Target:
     def refusal(self, row: Row, *, foresee: bool = False) -> Rejection | None:
         """Why `row` must not be sent: the server would silently store something else.
 
-        With `foresee`, also why the server would refuse it, as far as the columns' types tell. This saves round trips.
+        With `foresee`, also why the server would refuse it, where the column's type tells. This saves round trips.
         """
         for check in (*self.checks, *self.limits) if foresee else self.checks:
             if not check.fits(row[check.index]):

@@ -2,7 +2,7 @@
 
 The server checks a unique key after each row. So a row that wants the value of another row is written after it. Rows
 that want each other's values form a cycle, and one of them must give up its value first. This is only a plan: a
-collation may take more values for equal than this module does, and then the server refuses the row.
+collation may treat more values as equal than this module does, and then the server refuses the row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 Values = tuple[Any, ...]
 
 
-class Move(NamedTuple):
+class RowMove(NamedTuple):
     """An existing row: the values that it holds of each unique key, and those that it wants. None holds nothing."""
 
     key: str
@@ -41,7 +41,7 @@ class Plan:
     cycles: list[Cycle]
 
 
-def plan(moves: Sequence[Move]) -> Plan:
+def plan(moves: Sequence[RowMove]) -> Plan:
     """The plan for `moves`, in time proportional to their number."""
     waits = _waits(moves)
     waiters: dict[str, list[str]] = {key: [] for key in waits}
@@ -69,7 +69,7 @@ def _fold(value: Any, length: int | None) -> Any:
     return value.normalize() if isinstance(value, Decimal) else value
 
 
-def _waits(moves: Sequence[Move]) -> dict[str, set[str]]:
+def _waits(moves: Sequence[RowMove]) -> dict[str, set[str]]:
     """For each row, the other rows whose values it wants."""
     holders: list[dict[Values, str]] = [{} for _ in moves[0].held] if moves else []
     for move in moves:

@@ -247,7 +247,7 @@ class Writer:
             self._inspected = True
 
     def _require_packet_room(self, statement: str) -> None:
-        """Raise what the server would. The server would also close the connection, which looks like an outage."""
+        """Raise the server's error. The server itself would also close the connection, which looks like an outage."""
         room = self.target.packet_room
         if len(statement) > room // 4 and len(statement.encode()) > room:
             raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, "a row is larger than max_allowed_packet")

@@ -1,6 +1,6 @@
-"""Stands in for the replayer: answers what the test has written down, in order, and notes what it was given.
+"""A stub of the replayer: returns the answers that the test has written, in order, and stores what it was given.
 
-Script and notes lie in a folder, as what raises cannot hand anything on through the state.
+Both are files, because a call that raises cannot pass anything on through the state.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def test_a_delete_removes_the_order(client, harness):
 )
 class TestIfMatch:
     @pytest.mark.parametrize("form", ["{}", '"x", {}', '{} , "x"', ",, {},", "*"])
-    def test_a_matching_tag_lets_the_change_through(self, client, harness, change, form):
+    def test_a_matching_tag_allows_the_change(self, client, harness, change, form):
         harness.put()
         tag = client.get("order-1").headers["etag"]
         assert change(client, If_Match=form.format(tag)).status in {200, 204}

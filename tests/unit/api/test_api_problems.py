@@ -86,7 +86,7 @@ def test_a_refused_query_says_why(client, query, detail, errors):
     assert found == (detail, found[1] if errors is None else errors)
 
 
-def test_a_cursor_of_another_list_is_called_so(client, harness):
+def test_a_cursor_of_another_list_has_its_own_message(client, harness):
     harness.put("order-1")
     harness.put("order-2")
     cursor = client.list(merchant_id="merchant-102", limit="1").json["next_cursor"]

@@ -186,7 +186,7 @@ def test_backstream_home_is_the_only_place_where_set(tmp_path: Path, monkeypatch
     assert find_deployment().bucket == "other"
 
 
-def test_a_file_nobody_named_uses_no_real_credentials(tmp_path: Path):
+def test_a_file_that_was_found_uses_no_real_credentials(tmp_path: Path):
     """Outputs without an endpoint are of AWS: the operator must name them."""
     file = write(tmp_path / ".backstream" / "outputs.json", OUTPUTS)
     with pytest.raises(UsageError, match="no endpoint_url"):
@@ -209,7 +209,7 @@ def test_an_emulator_gets_no_real_credentials(monkeypatch: pytest.MonkeyPatch, b
     assert "real" not in emulated.generate_presigned_url("list_buckets")
 
 
-class Emulator(BaseHTTPRequestHandler):
+class RecordingEmulator(BaseHTTPRequestHandler):
     """Answers GetParameter with outputs and lists an empty bucket; keeps what it was called with."""
 
     calls: ClassVar[list[tuple[str, str]]] = []
@@ -232,14 +232,14 @@ class Emulator(BaseHTTPRequestHandler):
         """The test's output is not for its requests."""
 
 
-def test_an_emulator_is_asked_for_stored_outputs_too(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+def test_stored_outputs_are_read_from_an_emulator_too(monkeypatch: pytest.MonkeyPatch, capsys: Any):
     """With AWS_ENDPOINT_URL, a deployment on an emulator is found by its name and env."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Emulator) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RecordingEmulator) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         assert cli.main(["replay", "list", "--env", "dev", "--region", "eu-central-1"]) == 0
         server.shutdown()
     assert capsys.readouterr().err == "0 quarantined\n"
-    assert "/backstream-dev/outputs" in Emulator.calls[0][1]
-    assert len(Emulator.calls) > 1
-    assert all("Credential=test/" in signature for signature, _ in Emulator.calls)
+    assert "/backstream-dev/outputs" in RecordingEmulator.calls[0][1]
+    assert len(RecordingEmulator.calls) > 1
+    assert all("Credential=test/" in signature for signature, _ in RecordingEmulator.calls)

@@ -73,7 +73,7 @@ def test_a_table_holds_no_control_characters_of_a_key(terminal: Terminal, parked
     assert "MySQL error 1452 [bold]" in shown
 
 
-def test_no_color_takes_the_colours_away(terminal: Terminal, monkeypatch: pytest.MonkeyPatch):
+def test_no_color_removes_the_colours(terminal: Terminal, monkeypatch: pytest.MonkeyPatch):
     result = ExecutionResult("SUCCEEDED", {"outcome": "complete", "counts": {"applied": 1234}}, "", "")
     print_report(result, as_json=False)
     assert "\x1b[1;32m" in terminal.readouterr().out

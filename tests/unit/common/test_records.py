@@ -73,7 +73,7 @@ def test_every_record_ends_in_one_place_and_parked_ones_whole(case: dict[str, An
 
 
 @pytest.mark.parametrize("thing", cases("others"), ids=repr)
-def test_whatever_the_stream_holds_is_parked_and_blocks_nobody(thing: Any):
+def test_any_malformed_record_is_parked_and_blocks_no_other(thing: Any):
     good = record("order-1", 1)
 
     batch = parse_records([thing, good], TABLE)

@@ -112,7 +112,8 @@ def test_a_socket_error_is_never_taken_for_a_mysql_number():
         assert rule(OSError(errno, "message")).verdict is Verdict.HOLD
 
 
-def test_a_refused_certificate_stops_as_no_retry_mends_it():
+def test_a_refused_certificate_stops():
+    """No retry makes the certificate valid."""
     refused = ssl.SSLCertVerificationError(1, "certificate verify failed: hostname mismatch")
     wrapped = pymysql.err.OperationalError(2003, "Can't connect to MySQL server on 'db'")
     wrapped.original_exception = refused

@@ -17,7 +17,7 @@ from common.mysql.writer import PartError, Statement
 FIXED = 100
 
 
-class Server:
+class FakeServer:
     """Refuses statements that hold a bad row, and says which row it was, if `says` is set. `lies` by one."""
 
     def __init__(self, bad: set[str], *, says: bool, lies: bool = False) -> None:
@@ -34,7 +34,7 @@ class Server:
                 raise PartError(done, pymysql.DataError(1264, f"Out of range value{where}"))
 
 
-def searched(rows: int, server: Server, at_once: int, limit: int) -> tuple[list[str], list[str]]:
+def searched(rows: int, server: FakeServer, at_once: int, limit: int) -> tuple[list[str], list[str]]:
     """Keys that were accepted, and those that were refused."""
     changes = [Change(f"k{i:04}", "1", (), 0, {}) for i in range(rows)]
     search = Search(Statement(changes, [10] * rows, FIXED, limit, server.send), at_once)
@@ -65,7 +65,7 @@ def searched(rows: int, server: Server, at_once: int, limit: int) -> tuple[list[
 def test_every_row_is_decided_once(bad: list[bool], at_once: int, limit: int, *, says: bool, lies: bool):
     """Also where the server names another row than the one that it refuses."""
     keys = [f"k{i:04}" for i in range(len(bad))]
-    server = Server({key for key, is_bad in zip(keys, bad, strict=True) if is_bad}, says=says, lies=lies)
+    server = FakeServer({key for key, is_bad in zip(keys, bad, strict=True) if is_bad}, says=says, lies=lies)
 
     through, refused = searched(len(bad), server, at_once, limit)
 
@@ -76,7 +76,7 @@ def test_every_row_is_decided_once(bad: list[bool], at_once: int, limit: int, *,
 
 @pytest.mark.parametrize(("at_once", "says", "each"), [(1, False, 11), (1, True, 4), (10, False, 5), (10, True, 4)])
 def test_a_few_refused_rows_cost_a_few_round_trips(at_once: int, each: int, *, says: bool):
-    server = Server({f"k{i:04}" for i in range(37, 1000, 100)}, says=says)
+    server = FakeServer({f"k{i:04}" for i in range(37, 1000, 100)}, says=says)
 
     searched(1000, server, at_once, 10**6)
 
@@ -86,7 +86,7 @@ def test_a_few_refused_rows_cost_a_few_round_trips(at_once: int, each: int, *, s
 @pytest.mark.parametrize("at_once", [1, 10])
 @pytest.mark.parametrize("says", [False, True])
 def test_rows_that_are_all_refused_cost_a_round_trip_each(at_once: int, *, says: bool):
-    server = Server({f"k{i:04}" for i in range(1000)}, says=says)
+    server = FakeServer({f"k{i:04}" for i in range(1000)}, says=says)
 
     searched(1000, server, at_once, 15_000)
 

@@ -10,23 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.mysql.unique import Cycle, Move, Plan, comparable, plan
+from common.mysql.unique import Cycle, Plan, RowMove, comparable, plan
 
 
-def move(key: str, held: Any, wanted: Any) -> Move:
+def move(key: str, held: Any, wanted: Any) -> RowMove:
     """A row with one unique key of one column."""
-    return Move(key, (None if held is None else (held,),), (None if wanted is None else (wanted,),))
+    return RowMove(key, (None if held is None else (held,),), (None if wanted is None else (wanted,),))
 
 
-def test_nothing_moves_nothing():
+def test_no_rows_make_an_empty_plan():
     assert plan([]) == Plan([], [])
 
 
-def test_who_wants_a_value_goes_after_its_holder():
+def test_a_row_is_written_after_the_holder_of_its_value():
     assert plan([move("a", 1, 2), move("b", 2, 3), move("c", 3, 4)]) == Plan(["c", "b", "a"], [])
 
 
-def test_who_keeps_his_value_waits_for_nobody():
+def test_a_row_that_keeps_its_value_waits_for_none():
     assert plan([move("a", 1, 1), move("b", 2, 2)]) == Plan(["a", "b"], [])
 
 
@@ -45,7 +45,7 @@ def test_independent_cycles_are_planned_apart():
     assert [sorted(cycle.order) for cycle in made.cycles] == [["a", "b"], ["c", "d"]]
 
 
-def test_who_waits_for_a_cycle_belongs_to_its_cycle():
+def test_a_row_that_waits_for_a_cycle_belongs_to_it():
     (cycle,) = plan([move("a", 9, 1), move("b", 1, 2), move("c", 2, 1)]).cycles
 
     assert len(cycle.vacate) == 1
@@ -53,12 +53,12 @@ def test_who_waits_for_a_cycle_belongs_to_its_cycle():
 
 
 def test_each_unique_key_is_looked_at_by_itself():
-    moves = [Move("a", ((1,), (2,)), ((1,), (1,))), Move("b", ((2,), (1,)), ((2,), (3,)))]
+    moves = [RowMove("a", ((1,), (2,)), ((1,), (1,))), RowMove("b", ((2,), (1,)), ((2,), (3,)))]
 
     assert plan(moves) == Plan(["b", "a"], [])
 
 
-def place(moves: list[Move]) -> bool:
+def place(moves: list[RowMove]) -> bool:
     """Whether the plan works on a table that checks each row by itself."""
     table = {m.key: list(m.held) for m in moves}
     wanted = {m.key: list(m.wanted) for m in moves}
@@ -84,7 +84,7 @@ def place(moves: list[Move]) -> bool:
 
 
 @st.composite
-def permutations(draw: st.DrawFn) -> list[Move]:
+def permutations(draw: st.DrawFn) -> list[RowMove]:
     """Rows that hold distinct values of up to two keys and want distinct ones, some of them NULL."""
     n, keys = draw(st.integers(1, 12)), draw(st.integers(1, 2))
 
@@ -94,17 +94,18 @@ def permutations(draw: st.DrawFn) -> list[Move]:
 
     held, wanted = ([distinct() for _ in range(keys)] for _ in range(2))
     return [
-        Move(f"k{i:02}", tuple(column[i] for column in held), tuple(column[i] for column in wanted)) for i in range(n)
+        RowMove(f"k{i:02}", tuple(column[i] for column in held), tuple(column[i] for column in wanted))
+        for i in range(n)
     ]
 
 
 @given(permutations())
-def test_every_plan_goes_through(moves: list[Move]):
+def test_every_plan_goes_through(moves: list[RowMove]):
     assert place(moves)
 
 
 @given(st.integers(2, 40), st.randoms(use_true_random=False))
-def test_one_row_of_each_cycle_lets_go(n: int, rnd: random.Random):
+def test_one_row_of_each_cycle_gives_up_its_value(n: int, rnd: random.Random):
     keys = list(range(n))
     rnd.shuffle(keys)
     (cycle,) = plan([move(f"k{key:02}", i, (i + 1) % n) for i, key in enumerate(keys)]).cycles
@@ -122,12 +123,12 @@ def test_one_row_of_each_cycle_lets_go(n: int, rnd: random.Random):
         (Decimal("1.50"), Decimal("1.5")),
     ],
 )
-def test_what_collations_take_for_equal_is(one: Any, other: Any):
+def test_values_that_collations_treat_as_equal_clash(one: Any, other: Any):
     assert comparable([one], [None]) == comparable([other], [None])
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "b"), ("a", " a"), (1, 2), ("ab", "a")])
-def test_what_differs_does(one: Any, other: Any):
+def test_values_that_differ_do_not_clash(one: Any, other: Any):
     assert comparable([one], [None]) != comparable([other], [None])
 
 
