@@ -357,7 +357,7 @@ variable "apply_every_change" {
 }
 
 variable "max_statement_bytes" {
-  description = "Most bytes of one SQL statement. Default: 15000 behind an RDS Proxy, which pins a session at 16 KB, else up to a quarter of max_allowed_packet."
+  description = "Most bytes of one SQL statement. Default: 15000 behind an RDS Proxy, which pins a session at 16 KB, else up to a quarter of max_allowed_packet. An RDS Proxy is recognised by its own hostname: set 15000 if you reach it by another one."
   type        = number
   default     = null
 
