@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, TypedDict
 
 Record = Mapping[str, Any]
-Value = str | int | Decimal | None
+# Dates, times, JSON and enums are canonical text, booleans are 0 and 1.
+Value = str | int | Decimal | bytes | None
 Row = tuple[Value, ...]
 
 
@@ -58,8 +59,21 @@ class Reference:
     time: int | None = None
 
 
+class Mark(IntEnum):
+    """What a change makes of its item, and what the sidecar keeps of it."""
+
+    LIVE = 0  # the item exists
+    DELETED = 1  # a tombstone: somebody deleted the item, or it stopped matching its entity
+    EXPIRED = 2  # DynamoDB's Time to Live removed the item
+
+
 class Change(NamedTuple):
-    """One change of one key. `row` holds the columns in mapping order, None for a delete;
+    """One change of one item of one entity.
+
+    `key` is the text of entity and key, see `common.keys`; it is the change's identity everywhere. `entity` is the
+    index of the entity in its mapping. `key_values` holds the values of the entity's key columns. `row` holds all
+    columns of the entity in mapping order, its key columns first; None where `mark` is not LIVE.
+
     `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received, or a reference to
     it. `created` says that the item was new, so its row probably does not exist yet. This hint saves a read;
     correctness does not depend on it.
@@ -70,7 +84,10 @@ class Change(NamedTuple):
     row: Row | None
     source_time: int
     record: Record | Reference
-    created: bool = False
+    created: bool
+    entity: int
+    key_values: Row
+    mark: Mark
 
 
 class Kind(StrEnum):

@@ -7,25 +7,27 @@ code then gives the reason.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any
 
-from common.changes import Batch, Change, Parked, Record, Row, Value
+from common.changes import Batch, Change, Mark, Parked, Record, Row, Value
 from common.expiry import is_ttl_delete
-from common.mapping import Column, Table
+from common.keys import key_text, key_texts
+from common.mapping import Column, Mapping
 from common.poison import PoisonError
 from common.source import Source
 from common.stream_clock import source_times
 from common.versions import version, versions
 
-Outcome = Change | Parked | str  # a change, poison to park, or the reason why the record is skipped
+# A change, poison to park, or the reason why the record is skipped.
+Single = Change | Parked | str
+# A record that concerns several entities has an outcome of each: a delete of one row and an upsert of another.
+Outcome = Single | list[Single]
 Classifier = Callable[[Iterable[Record]], Iterator[Outcome]]
 
-TTL_DELETE = "ttl_delete"
-OTHER_ITEM = "other_item"
+UNMAPPED_ITEM = "unmapped_item"
 
 # A slice stays in the processor's cache between one column and the next. Smaller slices cost more calls.
 _SLICE = 64
@@ -33,25 +35,27 @@ _SLICE = 64
 _PIECES = 8
 
 
-def parse_records(
-    records: Iterable[Record], table: Table, *, mirror_ttl_deletes: bool = False, source: Source | None = None
-) -> Batch:
-    """Sort the records of a stream event into changes, poison and skips. Every record becomes exactly one of them."""
-    outcomes = list(classifier(table, mirror_ttl_deletes=mirror_ttl_deletes, source=source)(records))
-    batch = Batch([outcome for outcome in outcomes if isinstance(outcome, Change)])
-    if len(batch.changes) < len(outcomes):
-        batch.parked = [outcome for outcome in outcomes if isinstance(outcome, Parked)]
-        batch.skipped = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
+def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source | None = None) -> Batch:
+    """Sort the records of a stream event into changes, poison and skips. Every record becomes one or more of them."""
+    batch = Batch()
+    for outcome in classifier(mapping, source=source)(records):
+        for one in outcome if type(outcome) is list else (outcome,):
+            if isinstance(one, Change):
+                batch.changes.append(one)
+            elif isinstance(one, Parked):
+                batch.parked.append(one)
+            else:
+                batch.skipped[one] += 1
     return batch
 
 
 @cache
-def classifier(table: Table, *, mirror_ttl_deletes: bool = False, source: Source | None = None) -> Classifier:
+def classifier(mapping: Mapping, *, source: Source | None = None) -> Classifier:
     """A function from records to the outcome of each, in their order. It asks for records a slice at a time.
 
     Records of another table than `source` are poison.
     """
-    parser = _Parser(table, source, mirror_ttl_deletes=mirror_ttl_deletes)
+    parser = _Parser(mapping, source)
 
     def classify(records: Iterable[Record]) -> Iterator[Outcome]:
         remaining = iter(records)
@@ -61,12 +65,13 @@ def classifier(table: Table, *, mirror_ttl_deletes: bool = False, source: Source
 
 
 class _Parser:
-    def __init__(self, table: Table, source: Source | None, *, mirror_ttl_deletes: bool) -> None:
-        self._table, self._source, self._mirror_ttl_deletes = table, source, mirror_ttl_deletes
-        self._sort_key = {"S": table.sort_key}
-        self._key = table.key.attribute
-        self._decode_keys = table.key.type.decoder(self._key)
-        self._columns = [_column_decoder(column) for column in table.columns]
+    def __init__(self, mapping: Mapping, source: Source | None) -> None:
+        entity = mapping.entities[0]
+        self._mapping, self._entity, self._source = mapping, entity, source
+        self._sort_key = {"S": entity.when["sort_key"]["equals"]}
+        self._key = mapping.partition_key.attribute
+        self._decode_keys = entity.key[0].type.decoder(self._key)
+        self._columns = [_column_decoder(column) for column in entity.columns[1:]]
 
     def outcomes(self, records: Sequence[Record]) -> Sequence[Outcome]:
         """The outcome of each record, in their order."""
@@ -88,48 +93,56 @@ class _Parser:
     # The first check that fails gives the reason, so the order of the checks matters.
 
     def _parse(self, records: Sequence[Record]) -> Sequence[Outcome]:
-        if self._mirror_ttl_deletes or "REMOVE" not in [record.get("eventName") for record in records]:
-            return self._parse_items(records)
-        expired = [is_ttl_delete(record, self._table.ttl_attribute) for record in records]
-        return _skip(records, expired, TTL_DELETE, self._parse_items)
-
-    def _parse_items(self, records: Sequence[Record]) -> Sequence[Outcome]:
         bodies = [record["dynamodb"] for record in records]
         keys = [body["Keys"] for body in bodies]
         sort_key = self._sort_key
         sort_keys = [key.get("s_key", sort_key) for key in keys]
         if sort_keys.count(sort_key) < len(records):
-            return _skip(records, [other != sort_key for other in sort_keys], OTHER_ITEM, self._parse_items)
-        item_keys = self._decode_keys([key[self._key] for key in keys])
+            return _skip(records, [other != sort_key for other in sort_keys], UNMAPPED_ITEM, self._parse)
+        values = self._decode_keys([key[self._key] for key in keys])
         arns = [record["eventSourceARN"] for record in records]
         item_versions = versions(arns, [body["SequenceNumber"] for body in bodies], self._source)
         times = source_times([body["ApproximateCreationDateTime"] for body in bodies])
         events = [record["eventName"] for record in records]
-        rows = self._rows(bodies, events)
+        rows = self._rows(bodies, events, values)
         created = [event == "INSERT" for event in events]
-        return list(map(_change, zip(item_keys, item_versions, rows, times, records, created, strict=True)))
+        item_keys = key_texts(self._entity.name, [values])
+        entity, key_values = repeat(0), zip(values, strict=True)
+        marks = self._marks(records, events)
+        changes = zip(item_keys, item_versions, rows, times, records, created, entity, key_values, marks)  # noqa: B905
+        return list(map(_change, changes))
 
-    def _rows(self, bodies: list[Any], events: list[Any]) -> Iterable[Row | None]:
+    def _marks(self, records: Sequence[Record], events: list[Any]) -> Iterable[Mark]:
+        if "REMOVE" not in events:
+            return repeat(Mark.LIVE)
+        return [self._mark(record, event) for record, event in zip(records, events, strict=True)]
+
+    def _mark(self, record: Record, event: Any) -> Mark:
+        if event != "REMOVE":
+            return Mark.LIVE
+        return Mark.EXPIRED if is_ttl_delete(record, self._mapping.ttl_attribute) else Mark.DELETED
+
+    def _rows(self, bodies: list[Any], events: list[Any], keys: Sequence[Value]) -> Iterable[Row | None]:
         removals = events.count("REMOVE")
         if removals + events.count("INSERT") + events.count("MODIFY") < len(events):
             raise PoisonError("eventName is not INSERT, MODIFY or REMOVE")
         if not removals:
-            return self._decode_rows([body["NewImage"] for body in bodies])
+            return self._decode_rows([body["NewImage"] for body in bodies], keys)
         if removals == len(events):
             return [None] * removals
-        written = [body["NewImage"] for body, event in zip(bodies, events, strict=True) if event != "REMOVE"]
-        rows = self._decode_rows(written)
+        written = [i for i, event in enumerate(events) if event != "REMOVE"]
+        rows = self._decode_rows([bodies[i]["NewImage"] for i in written], [keys[i] for i in written])
         return [None if event == "REMOVE" else next(rows) for event in events]
 
-    def _decode_rows(self, images: list[Any]) -> Iterator[Row]:
-        return zip(*[decode(images) for decode in self._columns], strict=True)
+    def _decode_rows(self, images: list[Any], keys: Sequence[Value]) -> Iterator[Row]:
+        return zip(keys, *[decode(images) for decode in self._columns], strict=True)
 
     def _park(self, record: Record, error: PoisonError) -> Parked:
         """A parked record, with its key and version where they can be read, so that a person can find it."""
         key = found = None
         try:
             body = record["dynamodb"]
-            key = str(body["Keys"][self._key]["S"])
+            key = key_text(self._entity.name, self._decode_keys([body["Keys"][self._key]]))
             found = version(record["eventSourceARN"], body["SequenceNumber"], self._source)
         except (KeyError, TypeError, AttributeError, PoisonError):
             pass  # they only name the record, which is parked whole in any case
@@ -152,7 +165,8 @@ _NULL = {"NULL": True}
 
 def _column_decoder(column: Column) -> Callable[[list[Any]], Sequence[Value]]:
     """A function from images of items to their values of `column`."""
-    attribute, decode = column.attribute, column.type.decoder(column.attribute)
+    attribute = str(column.path[0])
+    decode = column.type.decoder(attribute)
 
     def decode_present(images: list[Any]) -> Sequence[Value]:
         try:

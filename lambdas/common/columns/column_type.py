@@ -52,3 +52,8 @@ class ColumnType(ABC):
 def option(minimum: int, maximum: int, **default: Any) -> Any:
     """A dataclass field: an option of a type, a whole number within bounds. Without a `default` it is required."""
     return field(metadata={"type": "integer", "minimum": minimum, "maximum": maximum}, **default)
+
+
+def switch() -> Any:
+    """A dataclass field: an option of a type that is true or false, false by default."""
+    return field(default=False, metadata={"type": "boolean"})

@@ -1,0 +1,69 @@
+"""The text of an item's key: exact, bounded, printable ASCII.
+
+`<entity>/<value>/<value>` names the entity and the values of its key columns. The sidecar, parked records, the
+replay's files and the operator's tool all use this text. A DynamoDB key may have 2048 and 1024 bytes, so a long text
+is cut and ends in its digest.
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from urllib.parse import quote
+
+from common.changes import Value
+
+# The most characters of a text behind the entity and its slash: the size of the sidecar's column.
+LONGEST = 255
+
+_DIGEST = "%#"  # no other text has it: quote() writes two hexadecimal digits behind each %
+_SAFE = "!\"#$&'()*+,:;<=>?@[\\]^`{|}"  # all printable ASCII but the blank, the percent sign and the slash
+_WIDE = Context(prec=80)  # DynamoDB has 38 digits: nothing is rounded
+_is_plain = re.compile(r"[!-$&-.0-~]*", re.ASCII).fullmatch
+
+
+def key_texts(entity: str, columns: Sequence[Sequence[Value]]) -> list[str]:
+    """The texts of many keys of `entity`; `columns` hold the values of each key column side by side."""
+    parts = [_column_texts(values) for values in columns]
+    tails = parts[0] if len(parts) == 1 else list(map("/".join, zip(*parts, strict=True)))
+    if len(max(tails, key=len)) > LONGEST:
+        tails = list(map(_bounded, tails))
+    prefix = f"{entity}/"
+    return [prefix + tail for tail in tails]
+
+
+def key_text(entity: str, values: Sequence[Value]) -> str:
+    """The text of one key."""
+    return key_texts(entity, [[value] for value in values])[0]
+
+
+def entity_and_tail(key: str) -> tuple[str, str]:
+    """The entity of a text, and what is behind its slash. A text without a slash has no entity."""
+    entity, slash, tail = key.partition("/")
+    return (entity, tail) if slash else ("", key)
+
+
+def _column_texts(values: Sequence[Value]) -> Sequence[str]:
+    if set(map(type, values)) == {str} and _is_plain("".join(values)):  # type: ignore[arg-type]
+        return values  # type: ignore[return-value]
+    return [_text(value) for value in values]
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, str):
+        return quote(value, safe=_SAFE)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Decimal):
+        return format(value.normalize(_WIDE), "f") if value else "0"
+    return str(value)
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    digest = _DIGEST + hashlib.sha256(text.encode()).hexdigest()
+    return text[: LONGEST - len(digest)] + digest
