@@ -50,7 +50,7 @@ def redeliver(writer: Applier, records: list[dict[str, Any]], calls: int = 0, li
                 ApplyOptions(out_of_time=fuse(calls), parked_before=lambda: frozenset(known)),
             )
         )
-        now = [(order_id(one.key), one.version) for one in outcomes[-1].parked]
+        now = [(one.key, one.version) for one in outcomes[-1].parked]
         assert not known & set(now), "a record is parked twice"
         known.update(now)
     return outcomes
