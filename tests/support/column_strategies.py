@@ -38,7 +38,7 @@ def _decimals(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def _ranges(draw: st.DrawFn, bits: int) -> dict[str, Any]:
-    made: dict[str, Any] = draw(_sometimes(unsigned=st.booleans()))
+    made: dict[str, Any] = draw(_sometimes(unsigned=st.booleans(), **{"as": st.just("string")}))
     if draw(st.integers(0, 3)) == 0:
         made |= {"minimum": 0, "maximum": 2 ** (bits - 1) - 2}
     return made
@@ -90,7 +90,7 @@ def key_column(draw: st.DrawFn, name: str, types: tuple[str, ...]) -> dict[str, 
     if kind == "decimal":
         return column | draw(_decimals())
     if kind in INTEGERS:
-        return column | draw(_ranges(INTEGERS[kind]))
+        return column | options(draw(_ranges(INTEGERS[kind])))
     return (
         column
         | ({"fraction": draw(st.integers(0, 6))} if kind == "datetime" else {})
@@ -150,7 +150,8 @@ def _fitting_integers(column: Column) -> st.SearchStrategy[dict[str, Any]]:
     least, most = (0, 2**bits - 1) if column.get("unsigned") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     least, most = max(least, column.get("minimum", least)), min(most, column.get("maximum", most))
     number = st.one_of(st.integers(least, most), st.sampled_from((least, most)))
-    return number.map(lambda value: {"N": str(value)})
+    kind = "S" if column.get("as") == "string" else "N"
+    return number.map(lambda value: {kind: str(value)})
 
 
 def _booleans(column: Column) -> st.SearchStrategy[dict[str, Any]]:

@@ -25,14 +25,14 @@ KINDS = {"string": "S", "number": "N", "binary": "B"}
 
 
 @st.composite
-def mappings(draw: st.DrawFn) -> dict[str, Any]:
-    """The JSON of a mapping file, without `prepare`."""
+def mappings(draw: st.DrawFn, most: int = 3) -> dict[str, Any]:
+    """The JSON of a mapping file with one to `most` entities, without `prepare`."""
     document: dict[str, Any] = {"partition_key": {"attribute": "pk", "type": draw(st.sampled_from(list(KINDS)))}}
     if draw(st.booleans()):
         document["sort_key"] = {"attribute": "sk", "type": draw(st.sampled_from(list(KINDS)))}
     if draw(st.booleans()):
         document["ttl_attribute"] = "expires"
-    conditions = draw(_conditions(document))
+    conditions = draw(_conditions(document, most))
     document["entities"] = {
         f"entity_{number}": draw(_entities(document, condition, f"table_{number}"))
         for number, condition in enumerate(conditions)
@@ -41,9 +41,9 @@ def mappings(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def _conditions(draw: st.DrawFn, document: Document) -> list[dict[str, Any]]:
-    """`when` of one to three entities, of which no item can match two."""
-    number = draw(st.integers(1, 3))
+def _conditions(draw: st.DrawFn, document: Document, most: int) -> list[dict[str, Any]]:
+    """`when` of one to `most` entities, of which no item can match two."""
+    number = draw(st.integers(1, most))
     ways = ["attribute"] + [
         role for role in ("partition_key", "sort_key") if role in document and document[role]["type"] != "binary"
     ]

@@ -56,6 +56,8 @@ def natural(value: Any, column: Declared) -> Any:
 def captured(text: str, column: Declared) -> Any:
     """The value in SQL of a text that a template captured. Raises Unfit where the text is not the canonical one."""
     if column["type"] == "string":
+        if text.endswith(" "):
+            raise Unfit("ends with a blank, which many collations ignore")
         return convert({"S": text}, column)
     if column["type"] in (*INTEGERS, "decimal"):
         if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text, re.ASCII) or plain_text(Decimal(text)) != text:
