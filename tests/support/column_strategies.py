@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.support.attribute_strategies import attributes, base64_of, numbers, texts
-from tests.support.reference_types import INTEGERS, plain_text
+from tests.support.reference_types import INTEGERS, Unfit, natural, plain_text
 
 Column = Mapping[str, Any]
 
@@ -112,7 +112,16 @@ def const(column: Column) -> st.SearchStrategy[Any]:
     """A constant or a default, as the mapping file writes it."""
     if column["type"] == "json":
         return st.sampled_from(({}, [], "", 0, [1, {"a": None}]))
-    return fitting(options(column)).map(lambda value: _plain(*next(iter(value.items()))))
+    values = fitting(options(column)).map(lambda value: _plain(*next(iter(value.items()))))
+    return values.filter(lambda value: _is_natural(value, column))
+
+
+def _is_natural(value: Any, column: Column) -> bool:
+    try:
+        natural(value, column)
+    except Unfit:
+        return False
+    return True
 
 
 def _plain(kind: str, value: Any) -> Any:

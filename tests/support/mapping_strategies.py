@@ -99,9 +99,10 @@ def _template(draw: st.DrawFn, kind: str, condition: dict[str, Any], names: Any)
     if kind != "string":
         column = draw(key_column(next(names), KEY_TYPES[kind]))
         return f"{{{column['column']}}}", [column]
+    # A template may begin with a part of the text that `when` asks for, or continue it.
     prefix = condition.get("starts_with", "")
-    template = prefix[: draw(st.integers(0, len(prefix)))] if prefix and draw(st.booleans()) else prefix
-    template += draw(st.sampled_from(("", "", "", *LITERALS)))
+    cut = draw(st.integers(0, len(prefix)))
+    template = prefix[:cut] if cut < len(prefix) else prefix + draw(st.sampled_from(("", "", "", *LITERALS)))
     key_columns = [draw(key_column(next(names), KEY_TYPES[kind])) for _ in range(draw(st.integers(1, 3)))]
     template += f"{{{key_columns[0]['column']}}}"
     for column in key_columns[1:]:

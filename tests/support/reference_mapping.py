@@ -55,16 +55,25 @@ def _outcome(document: Document, name: str, record: Mapping[str, Any]) -> Outcom
     entity, body = document["entities"][name], record["dynamodb"]
     if not _key_matches(document, entity, body["Keys"]):
         return None
-    try:
-        if record["eventName"] != "REMOVE" and _attribute_matches(entity, body["NewImage"]):
+    if record["eventName"] != "REMOVE" and _attribute_matches(entity, body["NewImage"]):
+        try:
             key = _key(document, entity, body["Keys"])
             return Live(name, key, _row(document, entity, key, body["NewImage"]))
-        if record["eventName"] == "INSERT" or _known_to_be_another(entity, body):
-            return None
-        mark = _mark(document, record) if record["eventName"] == "REMOVE" else "DELETED"
-        return Gone(name, _key(document, entity, body["Keys"]), mark)
+        except Unfit as error:
+            return Quarantined(name, str(error))
+    if record["eventName"] == "INSERT" or _known_to_be_another(entity, body):
+        return None
+    return _gone(document, name, record)
+
+
+def _gone(document: Document, name: str, record: Mapping[str, Any]) -> Outcome | None:
+    entity = document["entities"][name]
+    mark = _mark(document, record) if record["eventName"] == "REMOVE" else "DELETED"
+    try:
+        return Gone(name, _key(document, entity, record["dynamodb"]["Keys"]), mark)
     except Unfit as error:
-        return Quarantined(name, str(error))
+        # Nothing says that the item was of this entity, and no row can have such a key.
+        return None if "attribute" in entity.get("when", {}) else Quarantined(name, str(error))
 
 
 # Which items are of the entity

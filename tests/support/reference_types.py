@@ -43,7 +43,7 @@ def natural(value: Any, column: Declared) -> Any:
     """The value in SQL of a constant or a default of the mapping file. Raises Unfit."""
     plain = {name: option for name, option in column.items() if name != "as"}
     if column["type"] == "json":
-        return Json(value)
+        return Json(_with_strings(value) if column.get("numbers") == "string" else value)
     if column["type"] == "binary":
         return convert({"B": value}, plain)
     if isinstance(value, bool):
@@ -51,6 +51,15 @@ def natural(value: Any, column: Declared) -> Any:
     if isinstance(value, str):
         return convert({"S": value}, plain | ({"as": "string"} if column["type"] == "decimal" else {}))
     return convert({"N": str(value)}, plain)
+
+
+def _with_strings(value: Any) -> Any:
+    """A JSON value of the mapping file, with a string for each number."""
+    if isinstance(value, dict):
+        return {name: _with_strings(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_strings(inner) for inner in value]
+    return plain_text(Decimal(value)) if type(value) in (int, Decimal) else value
 
 
 def captured(text: str, column: Declared) -> Any:
@@ -313,6 +322,13 @@ def json_of_text(text: str) -> Json:
     if written(json.loads(text, parse_int=Number, parse_float=Number)) != text:
         raise ValueError("the text is not canonical JSON")
     return Json(json.loads(text, parse_int=Decimal, parse_float=Decimal))
+
+
+def is_same(expected: Any, actual: Any) -> bool:
+    """Whether a value is the one that the reference expects. The type counts; a JSON text must be canonical."""
+    if isinstance(expected, Json):
+        return isinstance(actual, str) and json_of_text(actual) == expected
+    return type(expected) is type(actual) and expected == actual
 
 
 CONVERSIONS: dict[str, Callable[[Attribute, Declared], Any]] = {

@@ -19,7 +19,7 @@ from common.keys import entity_and_tail
 from common.records import classifier
 from tests.support.mapping_strategies import mappings, records
 from tests.support.reference_mapping import Gone, Live, Outcome, Quarantined, outcomes
-from tests.support.reference_types import Json, json_of_text
+from tests.support.reference_types import is_same
 
 _numbers = count()
 
@@ -69,13 +69,7 @@ def agree(expected: Outcome, actual: Outcome) -> bool:
 
 
 def _all_agree(expected: Iterable[Any], actual: Iterable[Any]) -> bool:
-    return all(_values_agree(one, other) for one, other in zip(expected, actual, strict=True))
-
-
-def _values_agree(expected: Any, actual: Any) -> bool:
-    if isinstance(expected, Json):
-        return isinstance(actual, str) and json_of_text(actual) == expected
-    return type(expected) is type(actual) and expected == actual
+    return all(is_same(one, other) for one, other in zip(expected, actual, strict=True))
 
 
 @settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
