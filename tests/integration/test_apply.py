@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from common.changes import Change
 from common.database import Outcome
 from common.histories import CLOCK_REASON
 from common.mysql.apply import apply
 from common.versions import LOWEST_VERSION
-from tests.support.records import ARN, START, record, remove
+from tests.support.records import ARN, START, order_id, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import Applier, WriteLog, changes_of
 
@@ -108,7 +107,7 @@ class TestNewerWins:
         assert outcome == (done(redelivered=1, upserted=1) if others else done(redelivered=1))
         assert [row for row in log.rows() if row[1] == "a"] == []
         assert [row for row in tables.orders() if row[0] == "a"] == [row for row in before[0] if row[0] == "a"]
-        assert [row for row in tables.whole_sidecar() if row[0] == "a"] == before[1]
+        assert [row for row in tables.whole_sidecar() if row[1] == "a"] == before[1]
 
     def test_a_whole_batch_again_writes_nothing(self, writer: Applier, tables: Tables, log: WriteLog):
         batch = [record("a", 1), record("b", 1), remove("b", 2), record("c", 1), record("a", 2, status="PAID")]
@@ -181,8 +180,8 @@ class TestNewerWins:
             for change in changes_of(record("live", 0), record("gone", 0), record("quiet", 0))
         ]
 
-        assert apply(writer.connection, writer.target, loaded) == done(stale=2, upserted=1)
-        assert apply(writer.connection, writer.target, loaded) == done(stale=2, redelivered=1)
+        assert apply(writer.connection, writer.targets, loaded) == done(stale=2, upserted=1)
+        assert apply(writer.connection, writer.targets, loaded) == done(stale=2, redelivered=1)
         assert tables.orders() == [order("live", status="PAID"), order("quiet")]
 
         assert writer(record("quiet", 1, status="PAID")) == done(upserted=1)
@@ -247,7 +246,7 @@ class TestTripwire:
             writer(newer)
             outcome = writer(older, every_change=every_change)
 
-        assert [(parked.key, parked.reason, parked.errno, parked.record) for parked in outcome.parked] == (
+        assert [(order_id(parked.key), parked.reason, parked.errno, parked.record) for parked in outcome.parked] == (
             [("a", CLOCK_REASON, None, older)] if trips else []
         )
         assert tables.orders() == [order("a", status="PAID")]
@@ -280,13 +279,14 @@ class TestTripwire:
         outcome = writer(record("a", 4, time=START + 9), record("b", 6, status="PAID"), record("c", 1))
 
         assert outcome.counts == Counter(upserted=2)
-        assert [parked.key for parked in outcome.parked] == ["a"]
+        assert [order_id(parked.key) for parked in outcome.parked] == ["a"]
         assert tables.orders() == [order("a"), order("b", status="PAID"), order("c")]
 
 
 def test_changes_need_no_record(writer: Applier, tables: Tables):
     """A backfill has items, not records."""
-    change = Change("a", LOWEST_VERSION, order("a"), 0, {})
+    [change] = changes_of(record("a", 1))
+    change = change._replace(version=LOWEST_VERSION, source_time=0, record={})
 
-    assert apply(writer.connection, writer.target, iter([change])) == done(upserted=1)
+    assert apply(writer.connection, writer.targets, iter([change])) == done(upserted=1)
     assert tables.orders() == [order("a")]

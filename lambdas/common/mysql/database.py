@@ -13,14 +13,14 @@ from pymysql.constants import CR, ER
 
 from common.changes import Change, Row
 from common.database import ApplyOptions, Outcome, SchemaMismatchError, StopError, StoredVersion
-from common.mapping import Table
+from common.mapping import Mapping
 from common.mysql import errors, registry, schema
 from common.mysql.apply import apply
 from common.mysql.connection import abandon, connect, is_quiet
 from common.mysql.settings import MySQLSettings, Parameters
 from common.mysql.sidecar import SIDECAR, stored_versions
-from common.mysql.target import Target
-from common.mysql.writer import read_rows
+from common.mysql.table_writer import read_rows
+from common.mysql.target import Targets
 from common.source import Source
 
 T = TypeVar("T")
@@ -36,62 +36,70 @@ INSPECTION_SECONDS = 10.0
 @dataclass(frozen=True)
 class _Session:
     connection: Connection[Any]
-    target: Target
+    targets: Targets
     since: float
     inspected: float
 
 
 class MySQLDatabase:
-    """A `common.database.Database`. Every connection checks that `source` is registered; None asks for no source."""
+    """A `common.database.Database`. Every connection checks that `source` is registered; None asks for no source.
 
-    def __init__(
+    `statement_bytes` bounds the text of a statement; None leaves it to the database.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an execution environment has
         self,
         settings: MySQLSettings,
         parameters: Parameters,
-        table: Table,
+        mapping: Mapping,
+        *,
         clock: Callable[[], float] = time.monotonic,
         source: Source | None = None,
+        statement_bytes: int | None = None,
     ) -> None:
-        self._settings, self._parameters, self._table, self._clock = settings, parameters, table, clock
-        self._source = source
+        self._settings, self._parameters, self._mapping, self._clock = settings, parameters, mapping, clock
+        self._source, self._statement_bytes = source, statement_bytes
         self._session: _Session | None = None
 
     # The interface
 
     def apply(self, changes: Sequence[Change], options: ApplyOptions, *, purpose: str = "applying") -> Outcome:
         return self.execute(
-            f"{purpose} {len(changes)} changes to {self._table.name}, the first of key {changes[0].key}",
-            lambda connection, target: apply(connection, target, changes, options),
+            f"{purpose} {len(changes)} changes of mapping {self._mapping.name}, the first of key {changes[0].key}",
+            lambda connection, targets: apply(connection, targets, changes, options, self._statement_bytes),
         )
 
-    def versions(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, StoredVersion]:
+    def versions(self, keys: Iterable[str]) -> dict[str, StoredVersion]:
         wanted = _possible(keys)
 
-        def read(connection: Connection[Any], target: Target) -> dict[str, StoredVersion]:
-            found = stored_versions(connection, wanted, target.statement_limit(statement_bytes))
+        def read(connection: Connection[Any], targets: Targets) -> dict[str, StoredVersion]:
+            limit = targets.statement_limit(self._statement_bytes)
+            found = stored_versions(connection, self._mapping.name, wanted, limit)
             connection.rollback()
             return found
 
         return self.execute(f"reading the versions of {len(wanted)} keys from {SIDECAR}", read)
 
-    def rows(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, Row]:
-        wanted = _possible(keys)
+    def rows(self, entity: int, keys: Iterable[Row]) -> dict[Row, Row]:
+        wanted = list(keys)
 
-        def read(connection: Connection[Any], target: Target) -> dict[str, Row]:
-            columns = [column.name for column in self._table.columns]
-            found = read_rows(connection, target, wanted, columns, target.statement_limit(statement_bytes))
+        def read(connection: Connection[Any], targets: Targets) -> dict[Row, Row]:
+            limit = targets.statement_limit(self._statement_bytes)
+            target = targets.tables[entity]
+            found = read_rows(connection, target, wanted, [column.name for column in target.entity.columns], limit)
             connection.rollback()
-            return found
+            return {wanted[i]: row for i, row in found.items()}
 
-        return self.execute(f"reading {len(wanted)} rows of {self._table.name}", read)
+        return self.execute(f"reading {len(wanted)} rows of {self._mapping.entities[entity].table}", read)
 
     def prepare(self, stream_label: str) -> dict[str, str]:
         return self.execute_unchecked(
-            f"creating and checking {self._table.name}", lambda connection: self._prepare(connection, stream_label)
+            f"creating and checking the tables of mapping {self._mapping.name}",
+            lambda connection: self._prepare(connection, stream_label),
         )
 
     def ping(self) -> None:
-        def ask(connection: Connection[Any], _: Target) -> None:
+        def ask(connection: Connection[Any], _: Targets) -> None:
             connection.query("SELECT 1")
             connection.rollback()  # RDS Proxy keeps its connection to the server until the transaction ends
 
@@ -99,8 +107,8 @@ class MySQLDatabase:
 
     # The connection
 
-    def execute(self, operation: str, work: Callable[[Connection[Any], Target], T]) -> T:
-        """`work(connection, target)` on the environment's connection, made or made again where needed.
+    def execute(self, operation: str, work: Callable[[Connection[Any], Targets], T]) -> T:
+        """`work(connection, targets)` on the environment's connection, made or made again where needed.
 
         A lock conflict is tried again at once, a few times, as a whole; a reused connection that turns out to be
         dead is replaced once. `work` must be safe to run again.
@@ -112,7 +120,7 @@ class MySQLDatabase:
             reused = self._session is not None
             try:
                 session = self._live_session()
-                return work(session.connection, session.target)
+                return work(session.connection, session.targets)
             except SchemaMismatchError as error:
                 self.drop()
                 raise _mismatch(operation, error) from None
@@ -157,41 +165,41 @@ class MySQLDatabase:
         self._session = None
 
     def _prepare(self, connection: Connection[Any], label: str) -> dict[str, str]:
-        answer = schema.create_missing(connection, self._table)
+        answer = schema.create_missing(connection, self._mapping)
         if self._source is None:
             return answer
-        return answer | {"source": registry.register(connection, self._source, label)}
+        return answer | {"source": registry.register(connection, self._mapping, self._source, label)}
 
     def _live_session(self) -> _Session:
         if self._session and not self._is_fit(self._session):
             self.drop()
         if self._session and self._clock() - self._session.inspected >= INSPECTION_SECONDS:
-            target = self._inspect(self._session.connection)
-            self._session = replace(self._session, target=target, inspected=self._clock())
+            targets = self._inspect(self._session.connection)
+            self._session = replace(self._session, targets=targets, inspected=self._clock())
         if not self._session:
             connection = self.connect()
             try:
-                target = self._inspect(connection)
-                if not registry.check(connection, self._source):
+                targets = self._inspect(connection)
+                if not registry.check(connection, self._mapping, self._source):
                     schema.require_true_counts(connection)
             except BaseException:
                 abandon(connection)
                 raise
-            self._session = _Session(connection, target, since=self._clock(), inspected=self._clock())
+            self._session = _Session(connection, targets, since=self._clock(), inspected=self._clock())
         return self._session
 
-    def _inspect(self, connection: Connection[Any]) -> Target:
-        target = schema.inspect(connection, self._table)
+    def _inspect(self, connection: Connection[Any]) -> Targets:
+        targets = schema.inspect(connection, self._mapping)
         connection.rollback()  # ends the read view that inspecting opened
-        return target
+        return targets
 
     def _is_fit(self, session: _Session) -> bool:
         return self._clock() - session.since < CONNECTION_SECONDS and is_quiet(session.connection)
 
 
 def _possible(keys: Iterable[str]) -> list[str]:
-    """Those that a row can have, sorted. The server refuses to compare an ascii column with any other text."""
-    return sorted(key for key in keys if key.isascii())
+    """Those that the sidecar can have, sorted. The server refuses to compare an ascii column with any other text."""
+    return sorted(key for key in keys if key.isascii() and "/" in key)
 
 
 def _mismatch(operation: str, error: SchemaMismatchError) -> StopError:

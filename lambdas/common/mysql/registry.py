@@ -1,7 +1,11 @@
-"""Whose versions the sidecar holds: one row of `replication_sources` for each generation.
+"""Whose versions the sidecar holds, and which entity writes a table.
 
-Versions of two DynamoDB tables cannot be compared: newer changes would count as stale and be lost. So the schema step
-registers its source or refuses it, and every connection checks that its source is registered.
+`replication_sources` has one row for each generation of a mapping. Versions of two DynamoDB tables cannot be compared:
+newer changes would count as stale and be lost. So the schema step registers its source or refuses it, and every
+connection checks that its source is registered.
+
+`replication_entities` has one row for each entity. Two entities that wrote one table would change each other's rows, so
+the schema step registers the table of each entity or refuses it.
 """
 
 from __future__ import annotations
@@ -13,21 +17,47 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 
 from common.database import SchemaMismatchError
+from common.mapping import DEFAULT, Mapping
 from common.mysql import answers, errors
+from common.mysql.own_table import OwnTable
 from common.mysql.sidecar import SIDECAR
 from common.mysql.sql import literal
 from common.source import Source
 
 SOURCES = "replication_sources"
 SOURCES_DDL = f"""CREATE TABLE IF NOT EXISTS {SOURCES} (
+  mapping VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'name of the mapping',
   generation INT NOT NULL COMMENT 'stream_generation of the deployment',
   table_arn VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'DynamoDB table of the changes',
   stream_label VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'its stream that was deployed last',
   registered_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  PRIMARY KEY (generation)
+  PRIMARY KEY (mapping, generation)
 ) ENGINE=InnoDB COMMENT='Backstream: where the versions come from'"""
-SOURCES_COLUMNS = ("generation", "table_arn", "stream_label", "registered_at")
-SOURCES_TEXTS = {"table_arn": 512, "stream_label": 32}
+SOURCES_TABLE = OwnTable(
+    SOURCES,
+    SOURCES_DDL,
+    columns=("mapping", "generation", "table_arn", "stream_label", "registered_at"),
+    texts={"mapping": 32, "table_arn": 512, "stream_label": 32},
+    key=("mapping", "generation"),
+    migration=(
+        f"ALTER TABLE {SOURCES} ADD COLUMN mapping VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
+        f" DEFAULT '{DEFAULT}' FIRST, DROP PRIMARY KEY, ADD PRIMARY KEY (mapping, generation)"
+    ),
+)
+
+ENTITIES = "replication_entities"
+ENTITIES_TABLE = OwnTable(
+    ENTITIES,
+    f"""CREATE TABLE IF NOT EXISTS {ENTITIES} (
+  entity VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'mapping.entity',
+  target_table VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'the table that it writes',
+  PRIMARY KEY (entity),
+  UNIQUE KEY target_table (target_table)
+) ENGINE=InnoDB COMMENT='Backstream: which entity writes which table'""",
+    columns=("entity", "target_table"),
+    texts={"entity": 64, "target_table": 64},
+    key=("entity",),
+)
 
 _TRIES = 5
 _LOST_RACE = (ER.LOCK_DEADLOCK, ER.DUP_ENTRY)
@@ -45,17 +75,19 @@ class SourceError(SchemaMismatchError):
         self.args = (problem,)
 
 
-def register(connection: Connection[Any], source: Source, label: str) -> str:
-    """Register `source` with the label of its stream: "registered", "renewed" for a later label, or "known".
+def register(connection: Connection[Any], mapping: Mapping, source: Source, label: str) -> str:
+    """Register `source` with the label of its stream, and the table of every entity of `mapping`.
 
-    Raises SourceError, with nothing changed, when versions of this stream could be lower than those applied.
+    Answers "registered", "renewed" for a later label, or "known". With nothing changed, raises SourceError when
+    versions of this stream could be lower than those applied, SchemaMismatchError when another entity writes a table.
     """
     for tries_left in reversed(range(_TRIES)):
         try:
             connection.begin()
-            answer = _register(connection, source, label)
+            answer = _register(connection, mapping.name, source, label)
+            _register_entities(connection, mapping)
             connection.commit()
-        except SourceError:
+        except SchemaMismatchError:
             connection.rollback()
             raise
         except pymysql.MySQLError as error:
@@ -67,14 +99,16 @@ def register(connection: Connection[Any], source: Source, label: str) -> str:
     raise AssertionError("the last try answers or raises")
 
 
-def check(connection: Connection[Any], source: Source | None) -> bool:
+def check(connection: Connection[Any], mapping: Mapping, source: Source | None) -> bool:
     """Whether the server reports matched rows, tested on a row that does not change. If not, the caller must probe.
 
     The statement commits by itself. A lock on this row that outlived its client would stop every new connection.
 
     Raises SchemaMismatchError when `source` is not registered, or when an unchanged row counts as written.
     """
-    condition = f"generation = {source.generation} AND table_arn = {literal(source.table_arn)}" if source else "TRUE"
+    condition = f"mapping = {literal(mapping.name)}"
+    if source:
+        condition += f" AND generation = {source.generation} AND table_arn = {literal(source.table_arn)}"
     connection.autocommit(True)
     affected = connection.query(f"UPDATE {SOURCES} SET table_arn = table_arn WHERE {condition}")
     matched = answers.rows_matched(connection)
@@ -85,36 +119,75 @@ def check(connection: Connection[Any], source: Source | None) -> bool:
         )
     if source and not (_is_there(connection, condition) if matched is None else matched):
         raise SourceError(
-            f"{SOURCES} does not know {source.table_arn} as generation {source.generation}; run the schema step"
+            f"{SOURCES} does not know {source.table_arn} as generation {source.generation} of mapping {mapping.name};"
+            " run the schema step"
         )
     return bool(matched)
 
 
-def _register(connection: Connection[Any], source: Source, label: str) -> str:
-    known = _registered(connection)
-    problem = _problem(known, source, label) if known else _unregistered_problem(connection, source, label)
+def _register(connection: Connection[Any], mapping: str, source: Source, label: str) -> str:
+    known = _registered(connection, mapping)
+    problem = _problem(known, source, label) if known else _unregistered_problem(connection, mapping, source, label)
     if problem:
         raise SourceError(problem)
     with connection.cursor() as cursor:
         if source.generation not in known:
             cursor.execute(
-                f"INSERT INTO {SOURCES} (generation, table_arn, stream_label) VALUES (%s, %s, %s)",
-                (source.generation, source.table_arn, label),
+                f"INSERT INTO {SOURCES} (mapping, generation, table_arn, stream_label) VALUES (%s, %s, %s, %s)",
+                (mapping, source.generation, source.table_arn, label),
             )
             return "registered"
         if known[source.generation][1] == label:
             return "known"
         cursor.execute(
-            f"UPDATE {SOURCES} SET stream_label = %s, registered_at = CURRENT_TIMESTAMP WHERE generation = %s",
-            (label, source.generation),
+            f"UPDATE {SOURCES} SET stream_label = %s, registered_at = CURRENT_TIMESTAMP"
+            " WHERE mapping = %s AND generation = %s",
+            (label, mapping, source.generation),
         )
     return "renewed"
 
 
-def _registered(connection: Connection[Any]) -> Registered:
-    """Every row, locked, so that schema steps register one after the other."""
+def _register_entities(connection: Connection[Any], mapping: Mapping) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT generation, table_arn, stream_label FROM {SOURCES} ORDER BY generation FOR UPDATE")
+        cursor.execute("SELECT @@lower_case_table_names")
+        folds = bool(cursor.fetchall()[0][0])
+        cursor.execute(f"SELECT entity, target_table FROM {ENTITIES} FOR UPDATE")
+        table_of = {str(entity): str(table) for entity, table in cursor.fetchall()}
+        writer_of = {table: entity for entity, table in table_of.items()}
+        for i, declared in enumerate(mapping.entities):
+            entity, table = mapping.scope(i), declared.table.lower() if folds else declared.table
+            if table_of.get(entity) == table:
+                continue
+            if entity in table_of:
+                raise SchemaMismatchError(declared.table, [_moved_problem(entity, table_of[entity], table)])
+            if table in writer_of:
+                raise SchemaMismatchError(declared.table, [_taken_problem(entity, writer_of[table])])
+            cursor.execute(f"INSERT INTO {ENTITIES} (entity, target_table) VALUES (%s, %s)", (entity, table))
+
+
+def _moved_problem(entity: str, before: str, now: str) -> str:
+    return (
+        f"entity {entity} wrote the table {before} until now, and its stored versions are those of its rows there. If"
+        f" that table was renamed, run: UPDATE {ENTITIES} SET target_table = '{now}' WHERE entity = '{entity}'."
+        " Otherwise give the entity another name"
+    )
+
+
+def _taken_problem(entity: str, writer: str) -> str:
+    return (
+        f"entity {writer} writes it already, and {entity} would change its rows: map {entity} to a table of its own. If"
+        f" no deployment has the entity {writer} any more, run: DELETE FROM {ENTITIES} WHERE entity = '{writer}'"
+    )
+
+
+def _registered(connection: Connection[Any], mapping: str) -> Registered:
+    """Every row of `mapping`, locked, so that schema steps register one after the other."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT generation, table_arn, stream_label FROM {SOURCES} WHERE mapping = %s ORDER BY generation"
+            " FOR UPDATE",
+            (mapping,),
+        )
         return {generation: (table_arn, label) for generation, table_arn, label in cursor.fetchall()}
 
 
@@ -142,10 +215,13 @@ def _problem(known: Registered, source: Source, label: str) -> str | None:
     return None
 
 
-def _unregistered_problem(connection: Connection[Any], source: Source, label: str) -> str | None:
+def _unregistered_problem(connection: Connection[Any], mapping: str, source: Source, label: str) -> str | None:
     """No source is registered yet: only the sidecar's versions tell what was applied."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT MAX(version) FROM {SIDECAR}")
+        # A slash follows the point, so these are all entities of the mapping.
+        cursor.execute(
+            f"SELECT MAX(version) FROM {SIDECAR} WHERE entity > %s AND entity < %s", (f"{mapping}.", f"{mapping}/")
+        )
         highest = str(cursor.fetchall()[0][0] or "")
     begin = f"{source.prefix}{label}_"
     if highest[: len(begin)] <= begin:
