@@ -14,7 +14,7 @@ import pymysql
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymysql.constants import ER, FIELD_TYPE
+from pymysql.constants import ER
 
 from common import mapping as declared
 from common import mapping_file
@@ -28,13 +28,13 @@ from tests.support.mapping_strategies import mappings, records
 from tests.support.records import SOURCE, START, STREAM
 from tests.support.reference_mapping import Gone, Live, Quarantined, outcomes
 from tests.support.reference_types import Json, plain_text
+from tests.support.server_texts import keep_texts
 from tests.support.tables import Tables
 
 Key = tuple[Any, ...]
 Row = dict[str, Any]
 # What only the server can refuse: two keys that are one in a collation.
 _REFUSALS = (ER.DUP_ENTRY,)
-_AS_TEXT = (FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIME)
 
 
 class Model:
@@ -95,7 +95,7 @@ class Stored:
 def admin(server: MariaDB) -> Iterator[pymysql.Connection[Any]]:
     """An administrator who reads dates and times as the server prints them."""
     admin = server.connect(autocommit=True)
-    admin.decoders = {kind: decode for kind, decode in admin.decoders.items() if kind not in _AS_TEXT}
+    keep_texts(admin)
     yield admin
     admin.close()
 

@@ -15,6 +15,7 @@ from common.mysql.apply import apply
 from common.records import parse_records
 from tests.support import examples
 from tests.support.records import SOURCE, START, STREAM
+from tests.support.server_texts import keep_texts
 from tests.support.tables import Tables
 
 SHOWN_TIME = f"{datetime.fromtimestamp(START, UTC):%Y-%m-%d %H:%M:%S}"
@@ -47,6 +48,7 @@ class Example:
 @pytest.fixture
 def nothing(tables: Tables) -> Tables:
     tables.drop_all()
+    keep_texts(tables.admin)
     return tables
 
 
