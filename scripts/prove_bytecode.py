@@ -103,7 +103,7 @@ def load_mappings(names: list[str]) -> None:
 
 def import_function(tree: Path, package: str) -> None:
     mappings = sorted(file.stem for file in tree.glob("mappings/*.json"))
-    os.environ.update(ENVIRONMENT | {"MAPPING": name for name in mappings[:1]})
+    os.environ.update(ENVIRONMENT | ({"MAPPING": mappings[0]} if mappings else {}))
     forbid_compiling(tree)
     loaded = next(iter(importlib.import_module(package).__path__))
     if tree not in Path(loaded).parents:

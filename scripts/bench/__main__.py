@@ -29,6 +29,7 @@ PARTS = {
     "stale-batches": "writer:rows_of_stale_batches",
     "legacy": "legacy:rows",
     "two-writers": "two_writers:rows",
+    "entities": "entities:rows",
     "decoding": "decoding:rows",
     "post": "post:rows",
     "cold-start": "cold_start:rows",
