@@ -63,15 +63,13 @@ class SchemaMismatchError(Exception):
 class ApplyOptions:
     """How changes are applied. Consumer and replayer differ only in the three functions.
 
-    `statement_bytes` bounds the text of a statement; None leaves it to the database. `every_change` writes each change
-    of a key, not only the newest.
+    `every_change` writes each change of a key, not only the newest.
 
     The functions are called only where rows are refused. `out_of_time()` is called after each statement.
     `parked_before()` returns (key, version) of changes that an earlier call parked: they are skipped.
     `was_parked(change)` tells whether the change is a parked record, so that an unknown error is known to be its own.
     """
 
-    statement_bytes: int | None = None
     every_change: bool = False
     out_of_time: Callable[[], bool] = lambda: False
     parked_before: Callable[[], Container[tuple[str, str]]] = frozenset
@@ -106,20 +104,26 @@ class StoredVersion(NamedTuple):
 class Database(Protocol):
     """A target table with its sidecar. Every method raises HoldError or StopError, with nothing written.
 
-    A method may run its work twice, after a lock conflict or on a new connection. `statement_bytes` is that of
-    `ApplyOptions`. A key may be any text: one that is no item's key has no version and no row.
+    A method may run its work twice, after a lock conflict or on a new connection. A key may be any text: one that is no
+    item's key has no version.
     """
 
     def apply(self, changes: Sequence[Change], options: ApplyOptions, *, purpose: str = "applying") -> Outcome:
         """Write `changes` in one transaction. `purpose` is the first word of an error message."""
         ...
 
-    def versions(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, StoredVersion]:
-        """The version that was applied last to each of `keys`, where any was. Locks nothing."""
+    def versions(self, keys: Iterable[str]) -> dict[str, StoredVersion]:
+        """The version that was applied last to each of `keys`, where any was. Locks nothing.
+
+        `keys` are texts, see `common.keys`.
+        """
         ...
 
-    def rows(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, Row]:
-        """The row of each of `keys` that has one, its columns in mapping order. Locks nothing."""
+    def rows(self, entity: int, keys: Iterable[Row]) -> dict[Row, Row]:
+        """The row of each of `keys` that has one, its columns in mapping order. Locks nothing.
+
+        `keys` are values of the key columns of one entity, which is given by its index in the mapping.
+        """
         ...
 
     def prepare(self, stream_label: str) -> dict[str, str]:

@@ -41,4 +41,4 @@ class PipelineSettings(SourceSettings):
 
     @property
     def apply_options(self) -> ApplyOptions:
-        return ApplyOptions(statement_bytes=self.statement_bytes, every_change=self.every_change)
+        return ApplyOptions(every_change=self.every_change)

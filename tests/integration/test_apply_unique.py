@@ -9,11 +9,11 @@ import pytest
 
 from common.changes import Kind
 from common.database import Outcome
-from tests.support.records import record, remove
+from tests.support.records import order_id, record, remove
 from tests.support.tables import Tables, order
-from tests.support.writes import TABLE, Applier
+from tests.support.writes import ORDER, Applier
 
-COLUMNS = ", ".join(column.name for column in TABLE.columns)
+COLUMNS = ", ".join(column.name for column in ORDER.columns)
 LEGACY = """CREATE TABLE tbl_orders (
   {first}
   merchant_id VARCHAR(64) NOT NULL, amount DECIMAL(19,4) NOT NULL, currency VARCHAR(3) NOT NULL,
@@ -54,7 +54,7 @@ def test_a_new_row_never_takes_the_row_of_another_key(unique_status: Applier, ta
 
     outcome = unique_status(clash, record("c", 1, status="TWO"), every_change=every_change)
 
-    assert [(p.key, p.record) for p in outcome.parked] == [("b", clash)]
+    assert [(order_id(p.key), p.record) for p in outcome.parked] == [("b", clash)]
     assert outcome.counts == Counter(upserted=1)
     assert orders(tables) == [order("a", status="ONE"), order("c", status="TWO")]
     assert tables.sidecar() == [("a", 1, 0), ("c", 1, 0)]
@@ -66,7 +66,7 @@ def test_a_changed_row_never_takes_the_value_of_another(unique_status: Applier, 
 
     outcome = unique_status(record("b", 2, status="ONE"), every_change=every_change)
 
-    assert [p.key for p in outcome.parked] == ["b"]
+    assert [order_id(p.key) for p in outcome.parked] == ["b"]
     assert orders(tables) == [order("a", status="ONE"), order("b", status="TWO")]
     assert tables.sidecar() == [("a", 1, 0), ("b", 1, 0)]
 
@@ -86,7 +86,7 @@ def test_the_reason_names_the_clash_and_no_value(unique_status: Applier, *, exis
 def test_two_rows_of_a_batch_with_the_same_value_park_the_second(unique_status: Applier, tables: Tables):
     outcome = unique_status(record("a", 1, status="ONE"), record("b", 1, status="ONE"))
 
-    assert [p.key for p in outcome.parked] == ["b"]
+    assert [order_id(p.key) for p in outcome.parked] == ["b"]
     assert orders(tables) == [order("a", status="ONE")]
 
 
@@ -234,5 +234,5 @@ def test_a_nullable_key_column_fits(tables: Tables, connect: Any, collation: str
 
     outcome = writer(record("b", 1, status="ONE"))
 
-    assert [(p.key, p.kind) for p in outcome.parked] == [("b", Kind.DEFERRED)]
+    assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("b", Kind.DEFERRED)]
     assert orders(tables) == [order("a", status="ONE")]

@@ -27,7 +27,7 @@ from tests.support.convergence import (
 )
 from tests.support.histories import DELETE, POISON, UPSERT, Delivery, DeliveryPlan, plans
 from tests.support.tables import Tables
-from tests.support.writes import TABLE, Applier, WriteLog, changes_of
+from tests.support.writes import ORDER, Applier, WriteLog, changes_of
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def world(tables: Tables, log: WriteLog, connect: Any) -> World:
 def unguarded(writer: Applier, delivery: Delivery) -> Outcome:
     """The naive writer: the last change of each key in the batch, one upsert, one delete, COMMIT."""
     changes = changes_of(*(step.record() for step in delivery.steps))
-    newest = {change.key: change for change in sorted(changes, key=lambda change: change[:2])}
-    table, columns = TABLE.name, ", ".join(column.name for column in TABLE.columns)
-    changed = ", ".join(f"{column.name} = VALUES({column.name})" for column in TABLE.columns)
+    newest = {order_id(change.key): change for change in sorted(changes, key=lambda change: change[:2])}
+    table, columns = ORDER.table, ", ".join(column.name for column in ORDER.columns)
+    changed = ", ".join(f"{column.name} = VALUES({column.name})" for column in ORDER.columns)
     rows = [f"({','.join(map(literal, change.row))})" for change in newest.values() if change.row is not None]
     gone = [literal(change.key) for change in newest.values() if change.row is None]
     try:
@@ -49,7 +49,7 @@ def unguarded(writer: Applier, delivery: Delivery) -> Outcome:
             into = f"INSERT INTO {table} ({columns}) VALUES {','.join(rows)}"
             writer.connection.query(f"{into} ON DUPLICATE KEY UPDATE {changed}")
         if gone:
-            writer.connection.query(f"DELETE FROM {table} WHERE {TABLE.key.name} IN ({','.join(gone)})")
+            writer.connection.query(f"DELETE FROM {table} WHERE {ORDER.key[0].name} IN ({','.join(gone)})")
         writer.connection.commit()
     except BaseException:
         writer.connection.rollback()

@@ -11,7 +11,7 @@ import pytest
 from common.changes import Kind
 from common.database import Outcome, SchemaMismatchError
 from tests.support.legacy import KEY_CHARSETS, mapped_orders, orders_table, trigger
-from tests.support.records import START, record, remove
+from tests.support.records import START, order_id, record, remove
 from tests.support.tables import Rows, Tables, order
 from tests.support.writes import Applier
 
@@ -49,7 +49,9 @@ def assert_refused(tables: Tables, writer: Applier, *records: dict[str, Any], ro
     assert mapped_orders(tables) == rows
     assert tables.sidecar() == sidecar
     if outcome is not None:
-        assert sorted(p.key for p in outcome.parked) == sorted(r["dynamodb"]["Keys"]["p_key"]["S"] for r in records)
+        assert sorted(order_id(p.key) for p in outcome.parked) == sorted(
+            r["dynamodb"]["Keys"]["p_key"]["S"] for r in records
+        )
         assert outcome.counts == Counter()
 
 
@@ -65,7 +67,7 @@ class TestAlteredUnderAnOpenConnection:
 
         outcome = writer(record("c", 3, status="ONE", amount="999"), *others)
 
-        assert [(p.key, p.kind) for p in outcome.parked] == [("c", Kind.DEFERRED)]
+        assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("c", Kind.DEFERRED)]
         written = [order(f"d{i}", status=f"D{i}") for i in range(1, batch)]
         assert mapped_orders(tables) == [A, B, *written]
         assert [row[0] for row in tables.sidecar()] == ["a", "b", *(row[0] for row in written)]
@@ -77,7 +79,7 @@ class TestAlteredUnderAnOpenConnection:
 
         outcome = writer(record("c", 3, status="ONE", amount="999"))
 
-        assert [p.key for p in outcome.parked] == ["c"]
+        assert [order_id(p.key) for p in outcome.parked] == ["c"]
         assert mapped_orders(tables) == [A, B]
 
     def test_an_update_to_a_taken_value_is_refused(self, tables: Tables, connect: Any):
@@ -87,7 +89,7 @@ class TestAlteredUnderAnOpenConnection:
 
         outcome = writer(record("b", 3, status="ONE", amount="999"))
 
-        assert [p.key for p in outcome.parked] == ["b"]
+        assert [order_id(p.key) for p in outcome.parked] == ["b"]
         assert mapped_orders(tables) == [A, B]
 
     def test_a_new_trigger_that_changes_keys_hits_no_other_row(self, tables: Tables, connect: Any):
@@ -121,7 +123,7 @@ class TestAlteredUnderAnOpenConnection:
 
         outcome = writer(record("A", 3, status="THREE", amount="999"), remove("B", 4))
 
-        assert [p.key for p in outcome.parked] == ["A"]
+        assert [order_id(p.key) for p in outcome.parked] == ["A"]
         assert mapped_orders(tables) == [A]
 
 
@@ -135,7 +137,7 @@ class TestTriggersOnTheKey:
 
         outcome = writer(record("c", 3, status="ONE", amount="999"))
 
-        assert [p.key for p in outcome.parked] == ["c"]
+        assert [order_id(p.key) for p in outcome.parked] == ["c"]
         assert mapped_orders(tables) == [A, B]
         assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0)]
 
@@ -195,7 +197,7 @@ class TestNumberedRows:
 
         outcome = Applier(writer.connection)(record("c", 3, amount="999"))
 
-        assert [p.key for p in outcome.parked] == ["c"]
+        assert [order_id(p.key) for p in outcome.parked] == ["c"]
         assert mapped_orders(tables) == [A]
         assert tables.sidecar() == [("a", 1, 0)]
 
@@ -292,7 +294,7 @@ class TestKeyCharacterSets:
 
         new = [] if outcome.parked else [order("B", status="FOUR")]
         assert mapped_orders(tables) == [*new, A, B]
-        assert [p.key for p in outcome.parked] == ([] if new else ["B"])
+        assert [order_id(p.key) for p in outcome.parked] == ([] if new else ["B"])
 
 
 class TestTrailingBlank:
@@ -316,7 +318,7 @@ class TestTrailingBlank:
     def test_an_update_parks_as_a_clash(self, writer: Applier, tables: Tables):
         outcome = writer(record("a", 1, status="ONE", amount="999"), record("b", 2, status="TWO"))
 
-        assert [p.key for p in outcome.parked] == ["a"]
+        assert [order_id(p.key) for p in outcome.parked] == ["a"]
         assert outcome.parked[0].reason.startswith("another row holds the same value of ")
         assert mapped_orders(tables) == [self.LEGACY, B]
         assert tables.sidecar() == [("b", 2, 0)]
@@ -337,7 +339,7 @@ class TestStoredIsSent:
 
         outcome = writer(poison, record("b", 2, status="PAID"), record("c", 3, status="NEW"))
 
-        assert [(p.key, p.kind, p.record) for p in outcome.parked] == [("a", Kind.POISON, poison)]
+        assert [(order_id(p.key), p.kind, p.record) for p in outcome.parked] == [("a", Kind.POISON, poison)]
         assert "status" in outcome.parked[0].reason
         assert mapped_orders(tables) == [order("b", status="PAID"), order("c", status="NEW")]
         assert tables.sidecar() == [("b", 2, 0), ("c", 3, 0)]
@@ -354,7 +356,7 @@ class TestStoredIsSent:
 
         outcome = writer(record("a", 1, status=value), record("b", 2, status="TWO"))
 
-        assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.POISON)]
+        assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("a", Kind.POISON)]
         assert "status" in outcome.parked[0].reason
         assert mapped_orders(tables) == [B]
 
@@ -370,7 +372,7 @@ class TestStoredIsSent:
 
         outcome = writer(record("a", 1, created_at=2**31), record("b", 2, status="TWO", created_at=2**31 - 1))
 
-        assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.POISON)]
+        assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("a", Kind.POISON)]
         assert "created_at" in outcome.parked[0].reason
         assert mapped_orders(tables) == [order("b", status="TWO", created_at=2**31 - 1)]
 

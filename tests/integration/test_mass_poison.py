@@ -15,7 +15,7 @@ from common.changes import Change, Kind
 from common.database import ApplyOptions, Outcome
 from common.mysql.apply import apply
 from tests.support.legacy import MERCHANT_KEY, MERCHANTS, signal, trigger
-from tests.support.records import record
+from tests.support.records import order_id, record
 from tests.support.tables import Tables, order
 from tests.support.writes import Applier, changes_of, round_trips
 
@@ -72,14 +72,14 @@ def test_a_proxy_may_take_one_statement_at_a_time(tables: Tables, connect: Any):
 
     outcome = writer(*batch)
 
-    assert sorted(p.key for p in outcome.parked) == [f"k{i:03}" for i in range(100) if i % 20 == 7]
+    assert sorted(order_id(p.key) for p in outcome.parked) == [f"k{i:03}" for i in range(100) if i % 20 == 7]
     assert outcome.counts == Counter(upserted=95)
     assert tables.orders() == [order(f"k{i:03}", amount="1") for i in range(100) if i % 20 != 7]
 
 
 def assert_parked(outcome: Outcome, poison: list[dict[str, Any]], kind: Kind) -> None:
     """Exactly `poison` is parked, whole, once each."""
-    numbers = [(p.key, p.version) for p in outcome.parked]
+    numbers = [(order_id(p.key), p.version) for p in outcome.parked]
     assert len(numbers) == len(set(numbers)) == len(poison)
     assert all(p.record in poison for p in outcome.parked)
     assert {p.kind for p in outcome.parked} == ({kind} if poison else set())
@@ -95,7 +95,7 @@ def test_a_batch_of_poison_costs_a_few_trips_a_record(
     outcome = writer(*poison, statement_bytes=statement_bytes)
 
     assert len(sent) <= 4 * 1000
-    assert sorted(p.key for p in outcome.parked) == [f"k{i:04}" for i in range(1000)]
+    assert sorted(order_id(p.key) for p in outcome.parked) == [f"k{i:04}" for i in range(1000)]
     assert {p.kind for p in outcome.parked} == {refusal.kind}
     assert outcome.counts == Counter()
     assert (tables.orders(), tables.whole_sidecar()) == ([], [])
@@ -148,12 +148,12 @@ def fuse(calls: int) -> Callable[[], bool]:
 
 def assert_left_is_the_last_keys(given: list[Change], outcome: Outcome) -> set[str]:
     """Checks that `left` holds every change of the last keys, in key order. Returns the keys that are done."""
-    left = {change.key for change in outcome.left}
-    done = {change.key for change in given} - left
-    assert [change.key for change in outcome.left] == sorted(change.key for change in outcome.left)
-    assert sorted(c[:2] for c in outcome.left) == sorted(c[:2] for c in given if c.key in left)
+    left = {order_id(change.key) for change in outcome.left}
+    done = {order_id(change.key) for change in given} - left
+    assert [order_id(change.key) for change in outcome.left] == sorted(order_id(change.key) for change in outcome.left)
+    assert sorted(c[:2] for c in outcome.left) == sorted(c[:2] for c in given if order_id(c.key) in left)
     assert not left or not done or max(done) < min(left)
-    assert {p.key for p in outcome.parked} <= done
+    assert {order_id(p.key) for p in outcome.parked} <= done
     assert outcome.counts.total() + len(outcome.parked) + len(outcome.left) == len(given)
     return done
 
@@ -176,7 +176,7 @@ def test_changes_left_when_time_runs_out_are_written_next(
         done = assert_left_is_the_last_keys(given, outcome)
         written = {row[0] for row in tables.orders()}
         assert done <= written, "what is not left is committed"
-        assert not written & {change.key for change in outcome.left}, "what is left is not"
+        assert not written & {order_id(change.key) for change in outcome.left}, "what is left is not"
         total.add(outcome)
         left = outcome.left
         if not left:

@@ -23,7 +23,7 @@ from tests.support.records import SOURCE, START, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import changes_of, round_trips
 
-TABLE = mapping.load()
+MAPPING = mapping.load()
 NEVER = "an-order-that-was-never-written"
 
 
@@ -32,7 +32,7 @@ def database(server: MariaDB, tables: Tables) -> Iterator[MySQLDatabase]:
     endpoint = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
     parameters = FakeParameters(**endpoint, username=server.app.user, password=server.app.password)
     settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
-    database = MySQLDatabase(settings, parameters, TABLE, source=SOURCE)
+    database = MySQLDatabase(settings, parameters, MAPPING, source=SOURCE)
     yield database
     database.drop()
 
@@ -47,7 +47,7 @@ def test_the_mysql_database_is_a_database(database: MySQLDatabase):
 
 def test_rows_are_read_in_mapping_order(database: MySQLDatabase, tables: Tables):
     batch = parse_records(
-        [record("a", 1, amount="12.5"), record("b", 2), record("c", 3), remove("c", 4)], TABLE, source=SOURCE
+        [record("a", 1, amount="12.5"), record("b", 2), record("c", 3), remove("c", 4)], MAPPING, source=SOURCE
     )
     database.apply(batch.changes, ApplyOptions())
 
@@ -68,7 +68,7 @@ def test_rows_are_exactly_those_of_the_keys(database: MySQLDatabase, tables: Tab
 
 
 def test_versions_of_rows_and_tombstones_are_read(database: MySQLDatabase, tables: Tables):
-    changes = parse_records([record("a", 1), record("b", 2), remove("b", 3)], TABLE, source=SOURCE).changes
+    changes = parse_records([record("a", 1), record("b", 2), remove("b", 3)], MAPPING, source=SOURCE).changes
     database.apply(changes, ApplyOptions())
 
     assert database.versions(iter(["b", "a", NEVER])) == {
@@ -110,7 +110,7 @@ def test_behind_an_rds_proxy_statements_are_small(connect: Callable[..., Any], t
     packet_bytes = tables.run("SELECT @@max_allowed_packet")[0][0]
     connection.host = host
 
-    target = schema.inspect(connection, TABLE)
+    target = schema.inspect(connection, MAPPING)
 
     assert target.statement_bytes == (15_000 if ".proxy-" in host else packet_bytes // 4)
     assert Writer(connection, target, None).limit == target.statement_bytes
@@ -121,7 +121,7 @@ def test_the_largest_packet_makes_no_huge_statement(connect: Callable[..., Any],
     before = tables.run("SELECT @@GLOBAL.max_allowed_packet")[0][0]
     tables.run("SET GLOBAL max_allowed_packet = 1073741824")
     try:
-        assert schema.inspect(connect(), TABLE).statement_bytes == 16_000_000
+        assert schema.inspect(connect(), MAPPING).statement_bytes == 16_000_000
     finally:
         tables.run(f"SET GLOBAL max_allowed_packet = {before}")
 
@@ -129,7 +129,7 @@ def test_the_largest_packet_makes_no_huge_statement(connect: Callable[..., Any],
 def test_the_operator_may_set_the_statement_size(connect: Callable[..., Any], tables: Tables):
     connection = connect()
 
-    assert Writer(connection, schema.inspect(connection, TABLE), 2_000).limit == 2_000
+    assert Writer(connection, schema.inspect(connection, MAPPING), 2_000).limit == 2_000
 
 
 @pytest.mark.parametrize("key", ["\u00e9", "\ud800", "'", "a\\'\"", "%s", "", "x" * 300])
@@ -169,7 +169,7 @@ def test_reads_behind_a_proxy_fit_into_a_small_packet(database: MySQLDatabase, m
 def statements(connection: pymysql.Connection[Any], host: str, batch: list[Any]) -> int:
     """How many statements insert the rows of `batch` behind `host`."""
     connection.host = host
-    target = schema.inspect(connection, TABLE)
+    target = schema.inspect(connection, MAPPING)
     connection.rollback()
     sent = round_trips(connection)
     Writer(connection, target, None).write(batch)

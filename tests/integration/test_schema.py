@@ -16,7 +16,7 @@ from common.mysql.columns import enum_values
 from common.mysql.sql import literal
 from common.mysql.target import Target, UniqueKey
 from tests.support.tables import Tables, without_width
-from tests.support.writes import TABLE
+from tests.support.writes import MAPPING
 
 VACANT = (("merchant_id", "text"), ("status", "text"))
 CREATED, FITS = "created", "fits"
@@ -40,7 +40,7 @@ def nothing(tables: Tables) -> Tables:
 @pytest.fixture
 def step(connect: Any, nothing: Tables) -> Callable[[], dict[str, str]]:
     """As the function does it, with an account that may not alter or drop."""
-    return lambda: schema.create_missing(connect(), TABLE)
+    return lambda: schema.create_missing(connect(), MAPPING)
 
 
 def ddl(tables: Tables) -> list[tuple[Any, ...]]:
@@ -103,7 +103,7 @@ def test_two_deployments_at_once_do_no_harm(connect: Any, nothing: Tables):
     connections = [connect() for _ in range(4)]
 
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda connection: schema.create_missing(connection, TABLE), connections))
+        answers = list(pool.map(lambda connection: schema.create_missing(connection, MAPPING), connections))
 
     assert len(ddl(nothing)) == 3
     assert {answer["target"] for answer in answers} <= {CREATED, FITS}
@@ -262,14 +262,14 @@ def test_the_consumer_stops_where_a_table_is_missing(step: Any, nothing: Tables,
     nothing.run(f"DROP TABLE {missing}")
 
     with pytest.raises(SchemaMismatchError, match=f"table {missing} .* it does not exist; run the schema step"):
-        schema.inspect(connect(), TABLE)
+        schema.inspect(connect(), MAPPING)
 
 
 def test_wrong_row_counts_are_refused_and_nothing_is_left(connect: Any, nothing: Tables):
     """A proxy may set the flag on its own connections. The writer finds its winners by these counts."""
     lying = connect(client_flag=CLIENT.FOUND_ROWS)
     with pytest.raises(SchemaMismatchError, match="CLIENT_FOUND_ROWS"):
-        schema.create_missing(lying, TABLE)
+        schema.create_missing(lying, MAPPING)
     assert nothing.sidecar() == []
 
 
@@ -312,8 +312,8 @@ def test_what_the_writer_must_know_of_a_table_is_found(
 
     [(packet_bytes, version)] = nothing.run("SELECT @@GLOBAL.max_allowed_packet, @@version")
     row_word = "" if "MariaDB" in version else "ROW"
-    expected = Target(TABLE, packet_bytes=packet_bytes, row_word=row_word, vacant=VACANT)
-    assert schema.inspect(connect(), TABLE) == replace(expected, **found)
+    expected = Target(MAPPING, packet_bytes=packet_bytes, row_word=row_word, vacant=VACANT)
+    assert schema.inspect(connect(), MAPPING) == replace(expected, **found)
 
 
 def test_a_generated_column_in_the_mapping_is_a_mismatch(step: Any, nothing: Tables, connect: Any):
@@ -341,6 +341,6 @@ def test_the_values_of_an_enum_are_those_that_the_server_has(nothing: Tables, st
     nothing.run(ORDERS, f"ALTER TABLE tbl_orders MODIFY status ENUM({listed}) NOT NULL")
     step()
 
-    [check] = schema.inspect(connect(), TABLE).checks
+    [check] = schema.inspect(connect(), MAPPING).checks
 
     assert [value for value in [*values, "A", "1", "", "it''s"] if check.fits(value)] == values

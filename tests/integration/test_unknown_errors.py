@@ -12,7 +12,7 @@ from common.changes import Kind
 from common.database import Outcome
 from common.mysql import errors
 from tests.support.legacy import MERCHANT_KEY, MERCHANTS, signal, trigger
-from tests.support.records import record, remove
+from tests.support.records import order_id, record, remove
 from tests.support.tables import Tables, order
 from tests.support.writes import Applier
 
@@ -36,7 +36,7 @@ def test_rows_with_an_unknown_error_park_alone(odd: Applier, tables: Tables, bad
     outcome = odd(*batch, every_change=every_change)
 
     assert outcome.counts == Counter(upserted=40 - len(bad))
-    assert sorted((p.key, p.kind, p.errno) for p in outcome.parked) == [
+    assert sorted((order_id(p.key), p.kind, p.errno) for p in outcome.parked) == [
         (f"k{i:02}", Kind.UNKNOWN, 31001) for i in sorted(bad)
     ]
     assert all("unknown error" in p.reason and "31001" in p.reason for p in outcome.parked)
@@ -51,7 +51,7 @@ def test_an_update_with_an_unknown_error_leaves_its_row(odd: Applier, tables: Ta
 
     outcome = odd(record("a", 2, status="ODD"), record("b", 2, status="PAID"))
 
-    assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.UNKNOWN)]
+    assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("a", Kind.UNKNOWN)]
     assert tables.orders() == [order("a"), order("b", status="PAID")]
     assert tables.whole_sidecar()[:1] == before
 
@@ -87,7 +87,7 @@ def test_poison_beside_it_is_no_evidence(odd: Applier, tables: Tables):
 def test_each_kind_of_refusal_has_its_own_kind(odd: Applier, tables: Tables):
     outcome = odd(record("a", 1, status="BAD"), record("b", 1, status="ODD"), record("c", 1))
 
-    assert sorted((p.key, p.kind) for p in outcome.parked) == [("a", Kind.POISON), ("b", Kind.UNKNOWN)]
+    assert sorted((order_id(p.key), p.kind) for p in outcome.parked) == [("a", Kind.POISON), ("b", Kind.UNKNOWN)]
     assert tables.orders() == [order("c")]
 
 
@@ -99,7 +99,7 @@ class TestDeferred:
 
         outcome = writer(record("a", 1, merchant_id="nobody"), record("b", 1))
 
-        assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.DEFERRED)]
+        assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("a", Kind.DEFERRED)]
         assert tables.orders() == [order("b")]
 
     def test_a_parent_that_is_still_referred_to(self, writer: Applier, tables: Tables):
@@ -112,7 +112,7 @@ class TestDeferred:
 
         outcome = writer(remove("a", 2), remove("b", 2))
 
-        assert [(p.key, p.kind) for p in outcome.parked] == [("a", Kind.DEFERRED)]
+        assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("a", Kind.DEFERRED)]
         assert tables.sidecar() == [("a", 1, 0), ("b", 2, 1)]
 
     @pytest.mark.parametrize("exists", [False, True], ids=["new row", "changed row"])
@@ -123,7 +123,7 @@ class TestDeferred:
 
         outcome = writer(record("b", 2, status="ONE"), record("c", 1, status="THREE"))
 
-        assert [(p.key, p.kind) for p in outcome.parked] == [("b", Kind.DEFERRED)]
+        assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("b", Kind.DEFERRED)]
 
 
 @pytest.mark.parametrize("number", [1365, 167, 1118, 1467, 1216, 1217, 3141, 1906, 3105])

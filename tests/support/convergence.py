@@ -83,7 +83,8 @@ def guarded(writer: Applier, delivery: Delivery) -> Outcome:
         writer.connection,
         writer.target,
         changes_of(*(step.record() for step in delivery.steps)),
-        ApplyOptions(statement_bytes=delivery.statement_bytes, every_change=delivery.every_change),
+        ApplyOptions(every_change=delivery.every_change),
+        delivery.statement_bytes,
     )
 
 

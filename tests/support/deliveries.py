@@ -70,18 +70,18 @@ class Consumer:
         """`settings` are those of `MySQLSettings`."""
         given = {"param_name": "/orders/rds", "secret_arn": "arn:secret", "connect_timeout": 2, "read_timeout": 10}
         self.parameters = parameters
-        self.table = mapping.load()
+        self.mapping = mapping.load()
         self.settings = MySQLSettings(**given | settings)
-        self.database = MySQLDatabase(self.settings, parameters, self.table, clock, SOURCE)
+        self.database = MySQLDatabase(self.settings, parameters, self.mapping, clock, SOURCE, statement_bytes)
         self.quarantine = Quarantine(s3, BUCKET)
-        self.options = ApplyOptions(statement_bytes=statement_bytes)
+        self.options = ApplyOptions()
 
     def deliver(self, *records: dict[str, Any]) -> dict[str, int]:
         """Returns what became of the records. An error tells neither a password nor a value of a row."""
         try:
             counts = consume(
                 records,
-                parse=partial(parse_records, table=self.table, source=SOURCE),
+                parse=partial(parse_records, mapping=self.mapping, source=SOURCE),
                 database=self.database,
                 quarantine=self.quarantine,
                 unfinished=Unfinished(self.quarantine.s3, BUCKET),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scripts.local_stack.database import Account
 from tests.support.tables import Rows, Tables
-from tests.support.writes import TABLE
+from tests.support.writes import ORDER
 
-MAPPED = ", ".join(column.name for column in TABLE.columns)
+MAPPED = ", ".join(column.name for column in ORDER.columns)
 
 _COLUMNS = {
     "merchant_id": "VARCHAR(64) NOT NULL",

@@ -69,3 +69,10 @@ def record(
 
 def remove(key: str, sequence: int, **options: Any) -> dict[str, Any]:
     return record(key, sequence, "REMOVE", **options)
+
+
+def order_id(key: str | None) -> str:
+    """The id of an order by the key of its changes."""
+    entity, _, tail = str(key).partition("/")
+    assert entity == "order"
+    return tail

@@ -58,7 +58,7 @@ class Tables:
     def create(self) -> None:
         """What the schema step makes and registers."""
         schema.create_missing(self.admin, mapping.load())
-        registry.register(self.admin, SOURCE, STREAM.label)
+        registry.register(self.admin, mapping.load(), SOURCE, STREAM.label)
 
     def replace_target(self, ddl: str) -> None:
         """A legacy table replaces the one that the schema step makes."""
@@ -71,7 +71,7 @@ class Tables:
         return self.run("SELECT * FROM tbl_orders ORDER BY order_id")
 
     def sidecar(self) -> Rows:
-        """(key, last digits of the sequence number as a number, deleted)"""
+        """(key's text without its entity, last digits of the sequence number as a number, deleted)"""
         rows = self.run("SELECT item_key, version, deleted FROM replication_versions ORDER BY item_key")
         return [(key, int(version.rpartition("_")[2]) % 10**20, deleted) for key, version, deleted in rows]
 

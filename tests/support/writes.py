@@ -14,13 +14,14 @@ from common.mysql.apply import apply
 from common.records import parse_records
 from tests.support.tables import Rows, Tables
 
-TABLE = mapping.load()
+MAPPING = mapping.load()
+ORDER = MAPPING.entities[0]
 
 _LOG = "INSERT INTO write_log (event, order_id, updated_at) VALUES"
 
 
 def changes_of(*records: dict[str, Any]) -> list[Change]:
-    batch = parse_records(records, TABLE)
+    batch = parse_records(records, MAPPING)
     assert not batch.parked
     assert not batch.skipped
     return batch.changes
@@ -31,11 +32,12 @@ class Applier:
 
     def __init__(self, connection: pymysql.Connection[Any]) -> None:
         self.connection = connection
-        self.target = schema.inspect(connection, TABLE)
+        self.target = schema.inspect(connection, MAPPING)
         connection.rollback()
 
-    def __call__(self, *records: dict[str, Any], **options: Any) -> Outcome:
-        return apply(self.connection, self.target, changes_of(*records), ApplyOptions(**options))
+    def __call__(self, *records: dict[str, Any], statement_bytes: int | None = None, **options: Any) -> Outcome:
+        changes = changes_of(*records)
+        return apply(self.connection, self.target, changes, ApplyOptions(**options), statement_bytes)
 
 
 class WriteLog:

@@ -44,12 +44,14 @@ def apply(
     target: Target,
     changes: Iterable[Change],
     options: ApplyOptions = ApplyOptions(),  # noqa: B008 - frozen
+    statement_bytes: int | None = None,
 ) -> Outcome:
     """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
 
     Changes of one key take effect in the order of their versions. A change that cannot be written is returned in
     `parked`, the last good one before it is written in its place, and the rest is committed. Changes that are not
-    written when `options.out_of_time` returns true are returned in `left`.
+    written when `options.out_of_time` returns true are returned in `left`. `statement_bytes` bounds the text of a
+    statement; None leaves it to the database.
 
     Raises pymysql.MySQLError, SchemaMismatchError or OSError for anything that is not about single rows, with nothing
     written.
@@ -58,13 +60,13 @@ def apply(
     histories, repeats, contradicted = coalesce(changes)
     try:
         try:
-            outcome = _write_all(Writer(connection, target, options.statement_bytes), histories, options)
+            outcome = _write_all(Writer(connection, target, statement_bytes), histories, options)
         except (RefusedError, pymysql.MySQLError) as error:
             connection.rollback()
             target = _as_it_is(connection, target, error)
             known = options.parked_before()
             left = _without(histories, known)
-            outcome = isolate.write(Writer(connection, target, options.statement_bytes), left, options)
+            outcome = isolate.write(Writer(connection, target, statement_bytes), left, options)
             contradicted = _leave(outcome, [one for one in contradicted if (one.key, one.version) not in known])
         connection.commit()
         outcome.parked += map(tripped, contradicted)
@@ -84,7 +86,7 @@ def _as_it_is(connection: Connection[Any], target: Target, error: Exception) -> 
     if isinstance(error, pymysql.MySQLError) and errors.rule(error).verdict is not Verdict.STOP:
         raise error
     try:
-        found = schema.describe(connection, target.table)
+        found = schema.describe(connection, target.mapping)
     except KeyError:  # without its key column, or itself
         raise error from None
     connection.rollback()

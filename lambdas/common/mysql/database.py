@@ -13,7 +13,7 @@ from pymysql.constants import CR, ER
 
 from common.changes import Change, Row
 from common.database import ApplyOptions, Outcome, SchemaMismatchError, StopError, StoredVersion
-from common.mapping import Table
+from common.mapping import Mapping
 from common.mysql import errors, registry, schema
 from common.mysql.apply import apply
 from common.mysql.connection import abandon, connect, is_quiet
@@ -42,52 +42,58 @@ class _Session:
 
 
 class MySQLDatabase:
-    """A `common.database.Database`. Every connection checks that `source` is registered; None asks for no source."""
+    """A `common.database.Database`. Every connection checks that `source` is registered; None asks for no source.
+
+    `statement_bytes` bounds the text of a statement; None leaves it to the database.
+    """
 
     def __init__(
         self,
         settings: MySQLSettings,
         parameters: Parameters,
-        table: Table,
+        mapping: Mapping,
         clock: Callable[[], float] = time.monotonic,
         source: Source | None = None,
+        statement_bytes: int | None = None,
     ) -> None:
-        self._settings, self._parameters, self._table, self._clock = settings, parameters, table, clock
-        self._source = source
+        self._settings, self._parameters, self._mapping, self._clock = settings, parameters, mapping, clock
+        self._source, self._statement_bytes = source, statement_bytes
         self._session: _Session | None = None
 
     # The interface
 
     def apply(self, changes: Sequence[Change], options: ApplyOptions, *, purpose: str = "applying") -> Outcome:
         return self.execute(
-            f"{purpose} {len(changes)} changes to {self._table.name}, the first of key {changes[0].key}",
-            lambda connection, target: apply(connection, target, changes, options),
+            f"{purpose} {len(changes)} changes of mapping {self._mapping.name}, the first of key {changes[0].key}",
+            lambda connection, target: apply(connection, target, changes, options, self._statement_bytes),
         )
 
-    def versions(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, StoredVersion]:
+    def versions(self, keys: Iterable[str]) -> dict[str, StoredVersion]:
         wanted = _possible(keys)
 
         def read(connection: Connection[Any], target: Target) -> dict[str, StoredVersion]:
-            found = stored_versions(connection, wanted, target.statement_limit(statement_bytes))
+            limit = target.statement_limit(self._statement_bytes)
+            found = stored_versions(connection, self._mapping.name, wanted, limit)
             connection.rollback()
             return found
 
         return self.execute(f"reading the versions of {len(wanted)} keys from {SIDECAR}", read)
 
-    def rows(self, keys: Iterable[str], statement_bytes: int | None = None) -> dict[str, Row]:
-        wanted = _possible(keys)
+    def rows(self, entity: int, keys: Iterable[Row]) -> dict[Row, Row]:
+        wanted = list(keys)
 
-        def read(connection: Connection[Any], target: Target) -> dict[str, Row]:
-            columns = [column.name for column in self._table.columns]
-            found = read_rows(connection, target, wanted, columns, target.statement_limit(statement_bytes))
+        def read(connection: Connection[Any], target: Target) -> dict[Row, Row]:
+            columns = [column.name for column in target.entity.columns]
+            found = read_rows(connection, target, wanted, columns, target.statement_limit(self._statement_bytes))
             connection.rollback()
             return found
 
-        return self.execute(f"reading {len(wanted)} rows of {self._table.name}", read)
+        return self.execute(f"reading {len(wanted)} rows of {self._mapping.entities[entity].table}", read)
 
     def prepare(self, stream_label: str) -> dict[str, str]:
         return self.execute_unchecked(
-            f"creating and checking {self._table.name}", lambda connection: self._prepare(connection, stream_label)
+            f"creating and checking the tables of mapping {self._mapping.name}",
+            lambda connection: self._prepare(connection, stream_label),
         )
 
     def ping(self) -> None:
@@ -157,10 +163,10 @@ class MySQLDatabase:
         self._session = None
 
     def _prepare(self, connection: Connection[Any], label: str) -> dict[str, str]:
-        answer = schema.create_missing(connection, self._table)
+        answer = schema.create_missing(connection, self._mapping)
         if self._source is None:
             return answer
-        return answer | {"source": registry.register(connection, self._source, label)}
+        return answer | {"source": registry.register(connection, self._mapping, self._source, label)}
 
     def _live_session(self) -> _Session:
         if self._session and not self._is_fit(self._session):
@@ -172,7 +178,7 @@ class MySQLDatabase:
             connection = self.connect()
             try:
                 target = self._inspect(connection)
-                if not registry.check(connection, self._source):
+                if not registry.check(connection, self._mapping, self._source):
                     schema.require_true_counts(connection)
             except BaseException:
                 abandon(connection)
@@ -181,7 +187,7 @@ class MySQLDatabase:
         return self._session
 
     def _inspect(self, connection: Connection[Any]) -> Target:
-        target = schema.inspect(connection, self._table)
+        target = schema.inspect(connection, self._mapping)
         connection.rollback()  # ends the read view that inspecting opened
         return target
 
@@ -190,8 +196,8 @@ class MySQLDatabase:
 
 
 def _possible(keys: Iterable[str]) -> list[str]:
-    """Those that a row can have, sorted. The server refuses to compare an ascii column with any other text."""
-    return sorted(key for key in keys if key.isascii())
+    """Those that the sidecar can have, sorted. The server refuses to compare an ascii column with any other text."""
+    return sorted(key for key in keys if key.isascii() and "/" in key)
 
 
 def _mismatch(operation: str, error: SchemaMismatchError) -> StopError:

@@ -80,7 +80,7 @@ def _write(isolation: _Isolation, histories: list[History], *, every_change: boo
     newest = [isolation.written[key][-1] for key in sorted(isolation.written)]
     of_a_load = {change.key for change in newest if change.version == LOWEST_VERSION}
     writer.sidecar.forget(
-        [key for key in stored if stored[key].new and (key in of_a_load or key not in isolation.written)]
+        sorted(key for key in stored if stored[key].new and (key in of_a_load or key not in isolation.written))
     )
     writer.sidecar.claim(newest)
     return isolation.outcome(histories[:done], histories[done:], every_change=every_change)
@@ -277,7 +277,7 @@ class _Isolation:
         self, changes: dict[str, Change], there: dict[str, tuple[Any, ...]], columns: list[str]
     ) -> list[unique.RowMove]:
         target = self.writer.target
-        places = {column.name: i for i, column in enumerate(target.table.columns)}
+        places = {column.name: i for i, column in enumerate(target.entity.columns)}
         moves = []
         for key, change in changes.items():
             held = dict(zip(columns, there[key], strict=True))
@@ -305,7 +305,10 @@ class _Isolation:
         connection = self.writer.connection
         connection.query("SAVEPOINT cycle")
         try:
-            self.writer.patch([name for name, _ in columns], [(key, *map(_filler, columns)) for key in cycle.vacate])
+            self.writer.patch(
+                [name for name, _ in columns],
+                [(*by_key[key].key_values, *map(_filler, columns)) for key in cycle.vacate],
+            )
             result = self._isolate(self.writer.updates([by_key[key] for key in cycle.order]))
         except pymysql.MySQLError as error:
             self._rejection(error)

@@ -1,4 +1,4 @@
-"""Whose versions the sidecar holds: one row of `replication_sources` for each generation.
+"""Whose versions the sidecar holds: one row of `replication_sources` for each generation of a mapping.
 
 Versions of two DynamoDB tables cannot be compared: newer changes would count as stale and be lost. So the schema step
 registers its source or refuses it, and every connection checks that its source is registered.
@@ -13,6 +13,7 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 
 from common.database import SchemaMismatchError
+from common.mapping import Mapping
 from common.mysql import answers, errors
 from common.mysql.sidecar import SIDECAR
 from common.mysql.sql import literal
@@ -20,14 +21,15 @@ from common.source import Source
 
 SOURCES = "replication_sources"
 SOURCES_DDL = f"""CREATE TABLE IF NOT EXISTS {SOURCES} (
+  mapping VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'name of the mapping',
   generation INT NOT NULL COMMENT 'stream_generation of the deployment',
   table_arn VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'DynamoDB table of the changes',
   stream_label VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'its stream that was deployed last',
   registered_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  PRIMARY KEY (generation)
+  PRIMARY KEY (mapping, generation)
 ) ENGINE=InnoDB COMMENT='Backstream: where the versions come from'"""
-SOURCES_COLUMNS = ("generation", "table_arn", "stream_label", "registered_at")
-SOURCES_TEXTS = {"table_arn": 512, "stream_label": 32}
+SOURCES_COLUMNS = ("mapping", "generation", "table_arn", "stream_label", "registered_at")
+SOURCES_TEXTS = {"mapping": 32, "table_arn": 512, "stream_label": 32}
 
 _TRIES = 5
 _LOST_RACE = (ER.LOCK_DEADLOCK, ER.DUP_ENTRY)
@@ -45,15 +47,15 @@ class SourceError(SchemaMismatchError):
         self.args = (problem,)
 
 
-def register(connection: Connection[Any], source: Source, label: str) -> str:
-    """Register `source` with the label of its stream: "registered", "renewed" for a later label, or "known".
+def register(connection: Connection[Any], mapping: Mapping, source: Source, label: str) -> str:
+    """Register `source` for `mapping` with the label of its stream: "registered", "renewed" for a later label, or "known".
 
     Raises SourceError, with nothing changed, when versions of this stream could be lower than those applied.
     """
     for tries_left in reversed(range(_TRIES)):
         try:
             connection.begin()
-            answer = _register(connection, source, label)
+            answer = _register(connection, mapping.name, source, label)
             connection.commit()
         except SourceError:
             connection.rollback()
@@ -67,14 +69,16 @@ def register(connection: Connection[Any], source: Source, label: str) -> str:
     raise AssertionError("the last try answers or raises")
 
 
-def check(connection: Connection[Any], source: Source | None) -> bool:
+def check(connection: Connection[Any], mapping: Mapping, source: Source | None) -> bool:
     """Whether the server reports matched rows, tested on a row that does not change. If not, the caller must probe.
 
     The statement commits by itself. A lock on this row that outlived its client would stop every new connection.
 
     Raises SchemaMismatchError when `source` is not registered, or when an unchanged row counts as written.
     """
-    condition = f"generation = {source.generation} AND table_arn = {literal(source.table_arn)}" if source else "TRUE"
+    condition = f"mapping = {literal(mapping.name)}"
+    if source:
+        condition += f" AND generation = {source.generation} AND table_arn = {literal(source.table_arn)}"
     connection.autocommit(True)
     affected = connection.query(f"UPDATE {SOURCES} SET table_arn = table_arn WHERE {condition}")
     matched = answers.rows_matched(connection)
@@ -85,36 +89,42 @@ def check(connection: Connection[Any], source: Source | None) -> bool:
         )
     if source and not (_is_there(connection, condition) if matched is None else matched):
         raise SourceError(
-            f"{SOURCES} does not know {source.table_arn} as generation {source.generation}; run the schema step"
+            f"{SOURCES} does not know {source.table_arn} as generation {source.generation} of mapping {mapping.name};"
+            " run the schema step"
         )
     return bool(matched)
 
 
-def _register(connection: Connection[Any], source: Source, label: str) -> str:
-    known = _registered(connection)
-    problem = _problem(known, source, label) if known else _unregistered_problem(connection, source, label)
+def _register(connection: Connection[Any], mapping: str, source: Source, label: str) -> str:
+    known = _registered(connection, mapping)
+    problem = _problem(known, source, label) if known else _unregistered_problem(connection, mapping, source, label)
     if problem:
         raise SourceError(problem)
     with connection.cursor() as cursor:
         if source.generation not in known:
             cursor.execute(
-                f"INSERT INTO {SOURCES} (generation, table_arn, stream_label) VALUES (%s, %s, %s)",
-                (source.generation, source.table_arn, label),
+                f"INSERT INTO {SOURCES} (mapping, generation, table_arn, stream_label) VALUES (%s, %s, %s, %s)",
+                (mapping, source.generation, source.table_arn, label),
             )
             return "registered"
         if known[source.generation][1] == label:
             return "known"
         cursor.execute(
-            f"UPDATE {SOURCES} SET stream_label = %s, registered_at = CURRENT_TIMESTAMP WHERE generation = %s",
-            (label, source.generation),
+            f"UPDATE {SOURCES} SET stream_label = %s, registered_at = CURRENT_TIMESTAMP"
+            " WHERE mapping = %s AND generation = %s",
+            (label, mapping, source.generation),
         )
     return "renewed"
 
 
-def _registered(connection: Connection[Any]) -> Registered:
-    """Every row, locked, so that schema steps register one after the other."""
+def _registered(connection: Connection[Any], mapping: str) -> Registered:
+    """Every row of `mapping`, locked, so that schema steps register one after the other."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT generation, table_arn, stream_label FROM {SOURCES} ORDER BY generation FOR UPDATE")
+        cursor.execute(
+            f"SELECT generation, table_arn, stream_label FROM {SOURCES} WHERE mapping = %s ORDER BY generation"
+            " FOR UPDATE",
+            (mapping,),
+        )
         return {generation: (table_arn, label) for generation, table_arn, label in cursor.fetchall()}
 
 
@@ -142,10 +152,13 @@ def _problem(known: Registered, source: Source, label: str) -> str | None:
     return None
 
 
-def _unregistered_problem(connection: Connection[Any], source: Source, label: str) -> str | None:
+def _unregistered_problem(connection: Connection[Any], mapping: str, source: Source, label: str) -> str | None:
     """No source is registered yet: only the sidecar's versions tell what was applied."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT MAX(version) FROM {SIDECAR}")
+        # A slash follows the point, so these are all entities of the mapping.
+        cursor.execute(
+            f"SELECT MAX(version) FROM {SIDECAR} WHERE entity > %s AND entity < %s", (f"{mapping}.", f"{mapping}/")
+        )
         highest = str(cursor.fetchall()[0][0] or "")
     begin = f"{source.prefix}{label}_"
     if highest[: len(begin)] <= begin:

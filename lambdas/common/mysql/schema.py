@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pymysql.connections import Connection
 
 from common.database import SchemaMismatchError
-from common.mapping import Column, Table
+from common.mapping import Column, Entity, Mapping
 from common.mysql import sidecar
 from common.mysql.columns import TEXT_TYPES, ActualColumn, ColumnCheck, holds_null
 from common.mysql.registry import SOURCES, SOURCES_COLUMNS, SOURCES_DDL, SOURCES_TEXTS
@@ -30,43 +30,47 @@ class _Part(NamedTuple):
     length: int | None
 
 
-def create_missing(connection: Connection[Any], table: Table) -> dict[str, str]:
+def create_missing(connection: Connection[Any], mapping: Mapping) -> dict[str, str]:
     """Create the target, the sidecar and the table of sources where absent. An existing table is not changed.
 
     Answers `{"target": "created" | "fits", "sidecar": "created" | "fits"}`.
     Raises SchemaMismatchError naming every reason why an existing table does not fit, before anything is created.
     """
-    absent = [name for name in (table.name, SIDECAR, SOURCES) if not _columns(connection, name)]
+    [table] = mapping.entities
+    absent = [name for name in (table.table, SIDECAR, SOURCES) if not _columns(connection, name)]
     _require_fit(connection, table, absent)
     with connection.cursor() as cursor:
-        if table.name in absent:
+        if table.table in absent:
             cursor.execute(_target_ddl(table))
         if SIDECAR in absent:
             cursor.execute(sidecar.DDL)
         if SOURCES in absent:
             cursor.execute(SOURCES_DDL)
-    inspect(connection, table)
+    inspect(connection, mapping)
     require_true_counts(connection)
     return {
-        name: "created" if which in absent else "fits" for name, which in (("target", table.name), ("sidecar", SIDECAR))
+        name: "created" if which in absent else "fits"
+        for name, which in (("target", table.table), ("sidecar", SIDECAR))
     }
 
 
-def inspect(connection: Connection[Any], table: Table) -> Target:
+def inspect(connection: Connection[Any], mapping: Mapping) -> Target:
     """The target as the server has it. Read-only. Raises SchemaMismatchError, which names every mismatch."""
-    _require_fit(connection, table, absent=[])
-    return describe(connection, table)
+    _require_fit(connection, mapping.entities[0], absent=[])
+    return describe(connection, mapping)
 
 
-def describe(connection: Connection[Any], table: Table) -> Target:
+def describe(connection: Connection[Any], mapping: Mapping) -> Target:
     """The target as the server has it, without a check. Raises KeyError where the key column is gone."""
-    columns = _columns(connection, table.name)
-    key, keys = columns[table.key.name], _unique_keys(connection, table.name)
+    [table] = mapping.entities
+    columns = _columns(connection, table.table)
+    key, keys = columns[table.key[0].name], _unique_keys(connection, table.table)
     numbered = {name for name, column in columns.items() if column.numbered}
-    own = [name for name, parts in keys.items() if [part.column for part in parts] == [table.key.name]]
+    own = [name for name, parts in keys.items() if [part.column for part in parts] == [table.key[0].name]]
     counted = [name for name, parts in keys.items() if parts[0].column in numbered and len(parts) == 1]
     packet_bytes, version = _server(connection)
     return Target(
+        mapping,
         table,
         charset=key.charset,
         collation=key.collation,
@@ -82,7 +86,7 @@ def describe(connection: Connection[Any], table: Table) -> Target:
         vacant=tuple(
             (column.name, how)
             for column in table.columns
-            if column.name in columns and column is not table.key and (how := _vacancy(columns[column.name]))
+            if column.name in columns and column is not table.key[0] and (how := _vacancy(columns[column.name]))
         ),
         packet_bytes=packet_bytes,
         statement_bytes=_statement_bytes(connection.host, packet_bytes),
@@ -90,7 +94,7 @@ def describe(connection: Connection[Any], table: Table) -> Target:
         is_plain=columns.keys() <= {column.name for column in table.columns}
         and own == list(keys) == ["PRIMARY"]
         and key.collation.endswith("_bin")
-        and not _has_triggers(connection, table.name),
+        and not _has_triggers(connection, table.table),
     )
 
 
@@ -98,8 +102,8 @@ def _statement_bytes(host: str, packet_bytes: int) -> int:
     return _PROXY_STATEMENT_BYTES if _PROXY in host else min(packet_bytes // 4, _MOST_STATEMENT_BYTES)
 
 
-def _require_fit(connection: Connection[Any], table: Table, absent: list[str]) -> None:
-    checks = ((table.name, _target_mismatches), (SIDECAR, _sidecar_mismatches), (SOURCES, _sources_mismatches))
+def _require_fit(connection: Connection[Any], table: Entity, absent: list[str]) -> None:
+    checks = ((table.table, _target_mismatches), (SIDECAR, _sidecar_mismatches), (SOURCES, _sources_mismatches))
     for name, mismatches in checks:
         if name not in absent and (problems := list(mismatches(connection, table))):
             raise SchemaMismatchError(name, problems)
@@ -112,7 +116,7 @@ def require_true_counts(connection: Connection[Any]) -> None:
 
     Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-affected-rows.html
     """
-    probe = f"{CLAIM_HEAD} ('?{secrets.token_hex(8)}', 0, 0, 0, '') ON DUPLICATE KEY UPDATE token = token"
+    probe = f"{CLAIM_HEAD} ('?', '{secrets.token_hex(8)}', 0, 0, 0, '') ON DUPLICATE KEY UPDATE token = token"
     connection.begin()
     with connection.cursor() as cursor:
         counts = [cursor.execute(probe), cursor.execute(probe)]
@@ -122,12 +126,12 @@ def require_true_counts(connection: Connection[Any]) -> None:
         raise SchemaMismatchError(SIDECAR, [problem])
 
 
-def _target_mismatches(connection: Connection[Any], table: Table) -> Iterator[str]:
-    columns = _columns(connection, table.name)
+def _target_mismatches(connection: Connection[Any], table: Entity) -> Iterator[str]:
+    columns = _columns(connection, table.table)
     if not columns:
         yield "it does not exist; run the schema step"
         return
-    yield from _engine_mismatches(connection, table.name)
+    yield from _engine_mismatches(connection, table.table)
     for column in table.columns:
         if column.name not in columns:
             yield f"column {column.name} is missing"
@@ -137,22 +141,22 @@ def _target_mismatches(connection: Connection[Any], table: Table) -> Iterator[st
     for actual in columns.values():
         if actual.name not in mapped and not actual.optional:
             yield f"column {actual.name} is NOT NULL without a default, and the mapping does not fill it"
-    if table.key.name in columns and not _is_unique(_unique_keys(connection, table.name), table.key.name):
-        yield f"column {table.key.name} is neither the primary key nor a unique key by itself"
+    if table.key[0].name in columns and not _is_unique(_unique_keys(connection, table.table), [table.key[0].name]):
+        yield f"column {table.key[0].name} is neither the primary key nor a unique key by itself"
 
 
-def _sidecar_mismatches(connection: Connection[Any], _: Table) -> Iterator[str]:
+def _sidecar_mismatches(connection: Connection[Any], _: Entity) -> Iterator[str]:
     return _own_mismatches(connection, SIDECAR, sidecar.COLUMNS, sidecar.TEXTS)
 
 
-def _sources_mismatches(connection: Connection[Any], _: Table) -> Iterator[str]:
+def _sources_mismatches(connection: Connection[Any], _: Entity) -> Iterator[str]:
     return _own_mismatches(connection, SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS)
 
 
 def _own_mismatches(
     connection: Connection[Any], table: str, needed: tuple[str, ...], texts: dict[str, int]
 ) -> Iterator[str]:
-    """The mismatches of Backstream's own table. Its key is the first of the `needed` columns."""
+    """The mismatches of Backstream's own table. Its key is the first two of the `needed` columns."""
     columns = _columns(connection, table)
     if not columns:
         yield "it does not exist; run the schema step"
@@ -164,8 +168,8 @@ def _own_mismatches(
             yield f"column {name} must have the collation ascii_bin"
         if name in columns and (columns[name].length or 0) < length:
             yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
-    if not _is_unique(_unique_keys(connection, table), needed[0]):
-        yield f"{needed[0]} is not its primary key"
+    if not _is_unique(_unique_keys(connection, table), list(needed[:2])):
+        yield f"{needed[0]}, {needed[1]} is not its primary key"
 
 
 def _engine_mismatches(connection: Connection[Any], table: str) -> Iterator[str]:
@@ -213,8 +217,8 @@ def _unique_keys(connection: Connection[Any], table: str) -> dict[str, list[_Par
     return keys
 
 
-def _is_unique(keys: dict[str, list[_Part]], column: str) -> bool:
-    return [_Part(column, None)] in keys.values()
+def _is_unique(keys: dict[str, list[_Part]], columns: list[str]) -> bool:
+    return [_Part(column, None) for column in columns] in keys.values()
 
 
 def _server(connection: Connection[Any]) -> tuple[int, str]:
@@ -226,7 +230,7 @@ def _server(connection: Connection[Any]) -> tuple[int, str]:
 
 
 def _value_checks(
-    table: Table, columns: dict[str, ActualColumn], checks_of: Callable[[Column, ActualColumn], Iterator[ColumnCheck]]
+    table: Entity, columns: dict[str, ActualColumn], checks_of: Callable[[Column, ActualColumn], Iterator[ColumnCheck]]
 ) -> Iterator[ValueCheck]:
     for index, column in enumerate(table.columns):
         if column.name in columns:
@@ -273,7 +277,7 @@ def _query(connection: Connection[Any], select: str, table: str, tail: str = "")
         return tuple(cursor.fetchall())
 
 
-def _target_ddl(table: Table) -> str:
+def _target_ddl(table: Entity) -> str:
     columns = [f"  `{c.name}` {c.type.mysql.ddl} {'NULL' if c.nullable else 'NOT NULL'}" for c in table.columns]
-    body = ",\n".join([*columns, f"  PRIMARY KEY (`{table.key.name}`)"])
-    return f"CREATE TABLE IF NOT EXISTS `{table.name}` (\n{body}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+    body = ",\n".join([*columns, f"  PRIMARY KEY ({', '.join(f'`{name}`' for name in table.key_names)})"])
+    return f"CREATE TABLE IF NOT EXISTS `{table.table}` (\n{body}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"

@@ -17,7 +17,7 @@ from pymysql.constants import ER
 
 from common.changes import Kind, Row
 from common.database import Verdict
-from common.mapping import Table
+from common.mapping import Entity, Mapping
 from common.mysql import errors, unique
 from common.mysql.columns import Check
 
@@ -86,7 +86,8 @@ class Target:
       no trigger. On any other table, the keys of written rows are checked, because a trigger may change them.
     """
 
-    table: Table
+    mapping: Mapping
+    entity: Entity
     charset: str = "ascii"
     collation: str = "ascii_bin"
     other_unique_keys: tuple[UniqueKey, ...] = ()
@@ -111,7 +112,7 @@ class Target:
 
     @cached_property
     def insert_head(self) -> str:
-        return f"INSERT INTO `{self.table.name}` ({', '.join(f'`{c.name}`' for c in self.table.columns)}) VALUES "
+        return f"INSERT INTO `{self.entity.table}` ({', '.join(f'`{c.name}`' for c in self.entity.columns)}) VALUES "
 
     @property
     def insert_tail(self) -> str:
@@ -119,22 +120,22 @@ class Target:
 
     @cached_property
     def update_head(self) -> str:
-        return f"UPDATE {self._rows([c.name for c in self.table.columns])}"
+        return f"UPDATE {self._rows([c.name for c in self.entity.columns])}"
 
     @cached_property
     def update_tail(self) -> str:
-        names = [c.name for c in self.table.columns]
-        sets = [f"t.`{name}` = n.c{i}" for i, name in enumerate(names) if name != self.table.key.name]
-        return f"{self._join(names.index(self.table.key.name))} SET {', '.join(sets)}"
+        names = [c.name for c in self.entity.columns]
+        sets = [f"t.`{name}` = n.c{i}" for i, name in enumerate(names) if name != self.entity.key[0].name]
+        return f"{self._join(names.index(self.entity.key[0].name))} SET {', '.join(sets)}"
 
     def patch(self, columns: list[str]) -> tuple[str, str]:
         """Head and tail of a statement that changes `columns` alone; its rows are the key and their values."""
         sets = ", ".join(f"t.`{name}` = n.c{i}" for i, name in enumerate(columns, 1))
-        return f"UPDATE {self._rows([self.table.key.name, *columns])}", f"{self._join(0)} SET {sets}"
+        return f"UPDATE {self._rows([self.entity.key[0].name, *columns])}", f"{self._join(0)} SET {sets}"
 
     @cached_property
     def delete_head(self) -> str:
-        return f"DELETE t FROM {self._rows([self.table.key.name])}"
+        return f"DELETE t FROM {self._rows([self.entity.key[0].name])}"
 
     @cached_property
     def delete_tail(self) -> str:
@@ -145,9 +146,9 @@ class Target:
         return f"(WITH n ({', '.join(f'c{i}' for i in range(len(columns)))}) AS (VALUES "
 
     def _join(self, key: int) -> str:
-        column = f"t.`{self.table.key.name}`"
+        column = f"t.`{self.entity.key[0].name}`"
         return (
-            f") SELECT * FROM n) n STRAIGHT_JOIN `{self.table.name}` t"
+            f") SELECT * FROM n) n STRAIGHT_JOIN `{self.entity.table}` t"
             # By the column's own collation, so that its index is used.
             f" ON {column} = CONVERT(n.c{key} USING {self.charset}) COLLATE {self.collation}"
             f" AND {self._is_exact(column, f'n.c{key}')}"
@@ -163,7 +164,7 @@ class Target:
     @cached_property
     def plain_keys(self) -> list[UniqueKey]:
         """The unique keys over which rows of different keys can clash and whose values can be read."""
-        return [key for key in self.other_unique_keys if key.is_plain and self.table.key.name not in key.columns]
+        return [key for key in self.other_unique_keys if key.is_plain and self.entity.key[0].name not in key.columns]
 
     @cached_property
     def vacating(self) -> list[tuple[str, str]]:
@@ -174,15 +175,15 @@ class Target:
 
     def found(self, columns: list[str]) -> tuple[str, str]:
         """Head and tail of a statement that reads the key and `columns` of rows. Locks nothing."""
-        names = ", ".join(f"`{name}`" for name in [self.table.key.name, *columns])
-        return f"SELECT {names} FROM `{self.table.name}` WHERE `{self.table.key.name}` IN (", ")"
+        names = ", ".join(f"`{name}`" for name in [self.entity.key[0].name, *columns])
+        return f"SELECT {names} FROM `{self.entity.table}` WHERE `{self.entity.key[0].name}` IN (", ")"
 
     @cached_property
     def digest(self) -> tuple[str, str]:
         """Head and tail of a statement that counts the rows of keys and makes a checksum of the keys."""
-        key = f"`{self.table.key.name}`"
+        key = f"`{self.entity.key[0].name}`"
         return (
-            f"SELECT COUNT(*), BIT_XOR(CRC32(CONVERT({key} USING utf8mb4))) FROM `{self.table.name}` WHERE {key} IN (",
+            f"SELECT COUNT(*), BIT_XOR(CRC32(CONVERT({key} USING utf8mb4))) FROM `{self.entity.table}` WHERE {key} IN (",
             ")",
         )
 
@@ -209,7 +210,7 @@ class Target:
             return Rejection(reason, rule.hint, errno, Kind.UNKNOWN)
         if rule.verdict not in errors.OF_A_ROW:
             return None
-        columns = [column.name for column in self.table.columns if re.search(rf"\b{column.name}['`]", message)]
+        columns = [column.name for column in self.entity.columns if re.search(rf"\b{column.name}['`]", message)]
         on = f" on column {', '.join(columns)}" if columns else ""
         kind = Kind.DEFERRED if rule.verdict is Verdict.DEFER else Kind.POISON
         return Rejection(f"MySQL error {errno} ({_NAMES.get(errno or 0, 'unknown')}){on}", rule.hint, errno, kind)

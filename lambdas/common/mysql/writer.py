@@ -13,7 +13,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT, ER
 
-from common.changes import Change
+from common.changes import Change, Row
 from common.database import Outcome, SchemaMismatchError, Verdict
 from common.mysql import answers, errors, schema
 from common.mysql.sidecar import Sidecar, changed_meanwhile
@@ -56,7 +56,7 @@ class Writer:
     def __init__(self, connection: Connection[Any], target: Target, statement_bytes: int | None) -> None:
         self.connection, self.target = connection, target
         self.limit = target.statement_limit(statement_bytes)
-        self.sidecar = Sidecar(connection, self.limit)
+        self.sidecar = Sidecar(connection, target.mapping.name, self.limit)
         self._inspected = False
         # How many statements may go in one round trip.
         self.at_once = _AT_ONCE if connection.client_flag & CLIENT.MULTI_STATEMENTS else 1
@@ -102,7 +102,7 @@ class Writer:
     # The target
 
     def delete(self, changes: Sequence[Change]) -> None:
-        keys = [f"{self.target.row_word}({literal(change.key)})" for change in changes]
+        keys = [f"{self.target.row_word}({literal(change.key_values[0])})" for change in changes]
         for statement, _ in chunks(self.target.delete_head, keys, self.target.delete_tail, self.limit):
             self._send(statement)
 
@@ -134,7 +134,7 @@ class Writer:
     # The same for isolate.py, which knows the existing rows: nothing is corrected.
 
     def deletes(self, changes: Sequence[Change]) -> Statement:
-        texts = [f"{self.target.row_word}({literal(change.key)})" for change in changes]
+        texts = [f"{self.target.row_word}({literal(change.key_values[0])})" for change in changes]
         return self._statement(changes, texts, self.target.delete_head, self.target.delete_tail)
 
     def updates(self, changes: Sequence[Change]) -> Statement:
@@ -178,7 +178,7 @@ class Writer:
         except pymysql.MySQLError as error:
             raise PartError(len(matched), error) from None
         if warned and not self._inspected:
-            schema.inspect(self.connection, self.target.table)
+            schema.inspect(self.connection, self.target.mapping)
             self._inspected = True
         return matched
 
@@ -192,9 +192,14 @@ class Writer:
         """Whether the rows of all keys exist, by their number and a checksum of their keys."""
         head, tail = self.target.digest
         with self.connection.cursor() as cursor:
-            for statement, part in chunks(head, [literal(change.key) for change in changes], tail, self.limit):
+            for statement, part in chunks(
+                head, [literal(change.key_values[0]) for change in changes], tail, self.limit
+            ):
                 cursor.execute(statement)
-                expected = (len(changes[part]), reduce(xor, (crc32(change.key.encode()) for change in changes[part])))
+                expected = (
+                    len(changes[part]),
+                    reduce(xor, (crc32(str(change.key_values[0]).encode()) for change in changes[part])),
+                )
                 if cursor.fetchall() != (expected,):
                     return False
         return True
@@ -206,8 +211,9 @@ class Writer:
 
     def found(self, changes: Sequence[Change], columns: Sequence[str] = ()) -> dict[str, tuple[Any, ...]]:
         """Those of the keys that have a row, exactly theirs, with the values of `columns`."""
-        keys = [change.key for change in changes]
-        return read_rows(self.connection, self.target, keys, columns, self.limit)
+        keys = {change.key_values: change.key for change in changes}
+        found = read_rows(self.connection, self.target, list(keys), columns, self.limit)
+        return {keys[values]: row for values, row in found.items()}
 
     def patch(self, columns: list[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Set `columns` of existing rows. Each of `rows` is a key and their values."""
@@ -221,7 +227,7 @@ class Writer:
         found = self.found(changes)
         missing = [change for change in changes if change.key not in found]
         if matched is not None and matched > len(changes):
-            raise SchemaMismatchError(self.target.table.name, ["several of its rows have the same key"])
+            raise SchemaMismatchError(self.target.entity.table, ["several of its rows have the same key"])
         if matched is not None and matched != len(changes) - len(missing):
             raise changed_meanwhile()
         return missing
@@ -243,7 +249,7 @@ class Writer:
             cursor.execute("SHOW WARNINGS")
             codes = {code for _, code, _ in cursor.fetchall()}
         if any(errors.RULES.get(code, errors.UNKNOWN).verdict is Verdict.POISON for code in codes):
-            schema.inspect(self.connection, self.target.table)
+            schema.inspect(self.connection, self.target.mapping)
             self._inspected = True
 
     def _require_packet_room(self, statement: str) -> None:
@@ -266,17 +272,17 @@ class Writer:
 
 
 def read_rows(
-    connection: Connection[Any], target: Target, keys: Sequence[str], columns: Sequence[str], limit: int
-) -> dict[str, tuple[Any, ...]]:
+    connection: Connection[Any], target: Target, keys: Sequence[Row], columns: Sequence[str], limit: int
+) -> dict[Row, tuple[Any, ...]]:
     """The values of `columns` of those of `keys` that have a row, exactly theirs. Locks nothing.
 
     `limit` bounds a statement, in bytes.
     """
     head, tail = target.found(list(columns))
-    found: dict[str, tuple[Any, ...]] = {}
+    found: dict[Row, tuple[Any, ...]] = {}
     asked = set(keys)
     with connection.cursor() as cursor:
-        for statement, _ in chunks(head, list(map(literal, keys)), tail, limit):
+        for statement, _ in chunks(head, [literal(key) for (key,) in keys], tail, limit):
             cursor.execute(statement)
-            found.update((key, tuple(values)) for key, *values in cursor.fetchall() if key in asked)
+            found.update(((key,), tuple(values)) for key, *values in cursor.fetchall() if (key,) in asked)
     return found
