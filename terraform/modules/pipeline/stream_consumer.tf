@@ -3,18 +3,19 @@ data "aws_iam_policy_document" "stream_consumer" {
     data.aws_iam_policy_document.telemetry["stream_consumer"].json,
     data.aws_iam_policy_document.vpc_access["stream_consumer"].json,
     data.aws_iam_policy_document.database_access.json,
+    data.aws_iam_policy_document.keys["stream_consumer"].json,
   ]
 
   statement {
     sid       = "ReadStream"
     actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
-    resources = [aws_dynamodb_table.orders.stream_arn]
+    resources = [local.stream_arn]
   }
 
   statement {
     sid       = "ListStreams"
     actions   = ["dynamodb:ListStreams"]
-    resources = ["${local.orders_arn}/stream/*"] # it lists all streams of a table
+    resources = ["${local.table_arn}/stream/*"] # it lists all streams of a table
   }
 
   # The event source mapping writes failed batches with the role of the function, under keys that Lambda chooses.
@@ -76,10 +77,12 @@ resource "aws_iam_role_policy" "stream_consumer" {
 
 resource "aws_lambda_function" "stream_consumer" {
   function_name = local.function_names.stream_consumer
-  description   = "Writes the orders table's changes to MySQL"
+  description   = "Writes the ${var.mapping} table's changes to MySQL"
   role          = aws_iam_role.function["stream_consumer"].arn
 
   filename         = local.zips.stream_consumer.path
+  s3_bucket        = var.lambda_zips.bucket
+  s3_key           = local.zips.stream_consumer.key
   source_code_hash = local.zips.stream_consumer.hash
   handler          = "stream_consumer.handler.handler"
   runtime          = local.runtime
@@ -105,10 +108,12 @@ resource "aws_lambda_function" "stream_consumer" {
     mode = local.tracing_mode
   }
 
+  tags = local.tags
+
   lifecycle {
     precondition {
-      condition     = local.zips.stream_consumer.built
-      error_message = local.build_missing
+      condition     = local.zips.stream_consumer.found
+      error_message = local.zip_missing
     }
 
     precondition {
@@ -131,8 +136,8 @@ resource "aws_lambda_alias" "stream_consumer" {
   depends_on = [aws_lambda_invocation.schema]
 }
 
-resource "aws_lambda_event_source_mapping" "orders" {
-  event_source_arn = aws_dynamodb_table.orders.stream_arn
+resource "aws_lambda_event_source_mapping" "stream" {
+  event_source_arn = local.stream_arn
   function_name    = aws_lambda_alias.stream_consumer.arn
 
   # LATEST would miss changes written while the mapping is created or changed.
@@ -161,6 +166,8 @@ resource "aws_lambda_event_source_mapping" "orders" {
       destination_arn = var.failure_destination == "sqs" ? aws_sqs_queue.failures["failures"].arn : aws_s3_bucket.failures.arn
     }
   }
+
+  tags = local.tags
 
   lifecycle {
     precondition {

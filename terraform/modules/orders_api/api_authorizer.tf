@@ -16,6 +16,22 @@ data "aws_iam_policy_document" "api_authorizer" {
     actions   = ["secretsmanager:GetSecretValue"]
     resources = [each.value.arn]
   }
+
+  dynamic "statement" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      sid       = "DecryptApiSecret"
+      actions   = ["kms:Decrypt"]
+      resources = [var.kms_key_arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${local.region}.amazonaws.com"]
+      }
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "api_authorizer" {
@@ -34,6 +50,8 @@ resource "aws_lambda_function" "api_authorizer" {
   role          = aws_iam_role.function["api_authorizer"].arn
 
   filename         = local.zips.api.path
+  s3_bucket        = var.lambda_zips.bucket
+  s3_key           = local.zips.api.key
   source_code_hash = local.zips.api.hash
   handler          = "api.authorizer.handler"
   runtime          = local.runtime
@@ -51,10 +69,12 @@ resource "aws_lambda_function" "api_authorizer" {
     mode = local.tracing_mode
   }
 
+  tags = local.tags
+
   lifecycle {
     precondition {
-      condition     = local.zips.api.built
-      error_message = local.build_missing
+      condition     = local.zips.api.found
+      error_message = local.zip_missing
     }
   }
 

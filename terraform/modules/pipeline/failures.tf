@@ -3,22 +3,24 @@
 # did not fit into one invocation (unfinished/...).
 
 locals {
-  failures_bucket     = "${local.prefix}-failures-${local.account_id}-${var.aws_region}"
+  failures_bucket     = "${local.prefix}-failures-${local.account_id}-${local.region}"
   failures_bucket_arn = "arn:${local.partition}:s3:::${local.failures_bucket}"
   # S3 mode has no queue.
   failures_queues    = var.failure_destination == "sqs" ? { failures = "${local.prefix}-failures" } : {}
-  failures_queue_arn = "arn:${local.partition}:sqs:${var.aws_region}:${local.account_id}:${local.prefix}-failures"
-  failures_queue_url = "https://sqs.${var.aws_region}.${data.aws_partition.current.dns_suffix}/${local.account_id}/${local.prefix}-failures"
+  failures_queue_arn = "arn:${local.partition}:sqs:${local.region}:${local.account_id}:${local.prefix}-failures"
+  failures_queue_url = "https://sqs.${local.region}.${data.aws_partition.current.dns_suffix}/${local.account_id}/${local.prefix}-failures"
 }
 
 resource "aws_s3_bucket" "failures" {
   bucket        = local.failures_bucket
   force_destroy = var.failures_bucket_force_destroy
 
+  tags = local.tags
+
   lifecycle {
     precondition {
       condition     = length(local.failures_bucket) <= 63
-      error_message = "The name of the failures bucket, ${local.failures_bucket}, exceeds the 63 characters that S3 allows. Shorten name or env."
+      error_message = "The name of the failures bucket, ${local.failures_bucket}, exceeds the 63 characters that S3 allows. Shorten name, env or pipeline."
     }
   }
 }
@@ -37,8 +39,11 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "failures" {
 
   rule {
     apply_server_side_encryption_by_default {
-      sse_algorithm = "AES256"
+      sse_algorithm     = local.uses_kms_key ? "aws:kms" : "AES256"
+      kms_master_key_id = var.kms_key_arn
     }
+
+    bucket_key_enabled = local.uses_kms_key ? true : null # one call to KMS for many objects
   }
 }
 
@@ -154,5 +159,8 @@ resource "aws_sqs_queue" "failures" {
 
   name                      = each.value
   message_retention_seconds = 1209600 # 14 days, the maximum; an expired pointer still tells which range is missing
-  sqs_managed_sse_enabled   = true
+  sqs_managed_sse_enabled   = local.uses_kms_key ? null : true
+  kms_master_key_id         = var.kms_key_arn
+
+  tags = local.tags
 }

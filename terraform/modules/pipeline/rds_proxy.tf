@@ -1,10 +1,12 @@
-# Created when a DB instance or cluster is named. Terraform then also writes the connection parameter.
+# Created with create_rds_proxy. Terraform then also writes the connection parameter.
 
 locals {
-  proxied       = compact([var.rds_instance_identifier, var.rds_cluster_identifier])
-  creates_proxy = length(local.proxied) > 0
   # Each resource here exists once or not at all.
-  proxy = local.creates_proxy ? { proxy = "${local.prefix}-mysql" } : {}
+  proxy = var.create_rds_proxy ? { proxy = "${local.prefix}-mysql" } : {}
+  # Of the functions. Keys are known at plan, ids may not be.
+  proxy_clients = var.create_rds_proxy ? (
+    var.create_security_group ? { for group in aws_security_group.consumer : "proxy" => group.id } : { for index, id in var.security_group_ids : tostring(index) => id }
+  ) : {}
 }
 
 data "aws_iam_policy_document" "proxy_trust" {
@@ -39,7 +41,7 @@ data "aws_iam_policy_document" "proxy" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["secretsmanager.${var.aws_region}.amazonaws.com"]
+        values   = ["secretsmanager.${local.region}.amazonaws.com"]
       }
     }
   }
@@ -48,8 +50,12 @@ data "aws_iam_policy_document" "proxy" {
 resource "aws_iam_role" "proxy" {
   for_each = local.proxy
 
-  name               = "${each.value}-${var.aws_region}"
-  assume_role_policy = data.aws_iam_policy_document.proxy_trust.json
+  name                 = "${each.value}-${local.region}"
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = data.aws_iam_policy_document.proxy_trust.json
+
+  tags = local.tags
 }
 
 resource "aws_iam_role_policy" "proxy" {
@@ -67,30 +73,32 @@ resource "aws_security_group" "proxy" {
   name        = each.value
   description = "Backstream RDS Proxy"
   vpc_id      = var.vpc_id
+
+  tags = local.tags
 }
 
 resource "aws_vpc_security_group_egress_rule" "consumer_proxy" {
-  for_each = aws_security_group.proxy
+  for_each = var.create_security_group ? aws_security_group.proxy : {}
 
-  security_group_id            = aws_security_group.consumer.id
+  security_group_id            = aws_security_group.consumer["consumer"].id
   ip_protocol                  = "tcp"
   from_port                    = 3306 # a proxy for MySQL listens only here
   to_port                      = 3306
   referenced_security_group_id = each.value.id
 
-  tags = { Name = "MySQL through RDS Proxy" }
+  tags = merge(var.tags, { Name = "MySQL through RDS Proxy" })
 }
 
 resource "aws_vpc_security_group_ingress_rule" "proxy_consumer" {
-  for_each = aws_security_group.proxy
+  for_each = local.proxy_clients
 
-  security_group_id            = each.value.id
+  security_group_id            = aws_security_group.proxy["proxy"].id
   ip_protocol                  = "tcp"
   from_port                    = 3306
   to_port                      = 3306
-  referenced_security_group_id = aws_security_group.consumer.id
+  referenced_security_group_id = each.value
 
-  tags = { Name = "MySQL from ${local.function_names.stream_consumer}" }
+  tags = merge(var.tags, { Name = "MySQL from ${local.function_names.stream_consumer}" })
 }
 
 resource "aws_vpc_security_group_egress_rule" "proxy_database" {
@@ -102,7 +110,7 @@ resource "aws_vpc_security_group_egress_rule" "proxy_database" {
   to_port                      = var.mysql_port
   referenced_security_group_id = var.rds_sg_id
 
-  tags = { Name = "MySQL" }
+  tags = merge(var.tags, { Name = "MySQL" })
 }
 
 resource "aws_vpc_security_group_ingress_rule" "database_proxy" {
@@ -114,7 +122,7 @@ resource "aws_vpc_security_group_ingress_rule" "database_proxy" {
   to_port                      = var.mysql_port
   referenced_security_group_id = each.value.id
 
-  tags = { Name = "MySQL from ${each.value.name}" }
+  tags = merge(var.tags, { Name = "MySQL from ${each.value.name}" })
 }
 
 resource "aws_db_proxy" "mysql" {
@@ -124,7 +132,7 @@ resource "aws_db_proxy" "mysql" {
   engine_family          = "MYSQL"
   require_tls            = true
   role_arn               = aws_iam_role.proxy[each.key].arn
-  vpc_subnet_ids         = data.aws_subnets.private.ids
+  vpc_subnet_ids         = local.subnet_ids
   vpc_security_group_ids = [aws_security_group.proxy[each.key].id]
 
   auth {
@@ -133,19 +141,31 @@ resource "aws_db_proxy" "mysql" {
     secret_arn  = var.rds_secret_arn
   }
 
+  tags = local.tags
+
   lifecycle {
     # A new private subnet would replace the proxy. AWS drops subnets in zones without RDS Proxy, so every plan would
     # replace it: https://github.com/hashicorp/terraform-provider-aws/pull/40498
     ignore_changes = [vpc_subnet_ids]
 
     precondition {
-      condition     = length(local.proxied) == 1
-      error_message = "Give rds_instance_identifier or rds_cluster_identifier, not both. A proxy has one target."
+      condition     = (var.rds_instance_identifier == null) != (var.rds_cluster_identifier == null)
+      error_message = "Give rds_instance_identifier or rds_cluster_identifier, and not both. An RDS Proxy has one target."
     }
 
     precondition {
       condition     = var.rds_database != null
       error_message = "Give rds_database. Terraform needs it to write the connection parameter of the RDS Proxy."
+    }
+
+    precondition {
+      condition     = var.rds_sg_id != null
+      error_message = "Give rds_sg_id. The RDS Proxy needs a rule in the security group of the database."
+    }
+
+    precondition {
+      condition     = length(each.value) <= 63
+      error_message = "The name of the RDS Proxy ${each.value} exceeds the 63 characters that RDS allows. Shorten name, env or pipeline."
     }
   }
 
@@ -197,4 +217,6 @@ resource "aws_ssm_parameter" "rds_connection" {
     db       = var.rds_database
     driver   = "mysql"
   })
+
+  tags = local.tags
 }

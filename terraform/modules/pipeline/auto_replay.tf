@@ -39,6 +39,15 @@ resource "aws_cloudwatch_event_rule" "auto_replay" {
   description         = each.value.description
   schedule_expression = each.value.schedule
   event_pattern       = each.value.pattern
+
+  tags = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = length("${local.replay_name}-${each.key}") <= 64
+      error_message = "The name of the rule ${local.replay_name}-${each.key} exceeds the 64 characters that EventBridge allows. Shorten name, env or pipeline."
+    }
+  }
 }
 
 resource "aws_cloudwatch_event_target" "auto_replay" {
@@ -87,8 +96,12 @@ locals {
 resource "aws_iam_role" "auto_replay" {
   for_each = local.auto_replay_roles
 
-  name               = "${each.value}-${var.aws_region}"
-  assume_role_policy = data.aws_iam_policy_document.auto_replay_trust.json
+  name                 = "${each.value}-${local.region}"
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = data.aws_iam_policy_document.auto_replay_trust.json
+
+  tags = local.tags
 }
 
 resource "aws_iam_role_policy" "auto_replay" {

@@ -8,6 +8,8 @@ resource "aws_api_gateway_rest_api" "orders" {
   endpoint_configuration {
     types = ["REGIONAL"]
   }
+
+  tags = local.tags
 }
 
 resource "aws_api_gateway_resource" "v1" {
@@ -163,6 +165,8 @@ resource "aws_api_gateway_stage" "live" {
     }
   }
 
+  tags = local.tags
+
   depends_on = [aws_api_gateway_account.logs]
 }
 
@@ -188,6 +192,9 @@ resource "aws_cloudwatch_log_group" "api_access" {
 
   name              = each.value
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+
+  tags = local.tags
 }
 
 # One setting for the account and Region lets API Gateway write logs.
@@ -210,8 +217,12 @@ locals {
 resource "aws_iam_role" "api_gateway_logs" {
   for_each = local.api_gateway_accounts
 
-  name               = "${each.value}-${var.aws_region}"
-  assume_role_policy = data.aws_iam_policy_document.api_gateway_trust.json
+  name                 = "${each.value}-${local.region}"
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = data.aws_iam_policy_document.api_gateway_trust.json
+
+  tags = local.tags
 }
 
 # API Gateway refuses a role with fewer rights than this AWS-managed policy.

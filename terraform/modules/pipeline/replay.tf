@@ -2,10 +2,10 @@
 
 locals {
   replay_name           = "${local.prefix}-replay"
-  replay_arn            = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:stateMachine:${local.replay_name}"
-  replay_executions_arn = "arn:${local.partition}:states:${var.aws_region}:${local.account_id}:execution:${local.replay_name}"
-  replay_lock_arn       = "${local.table_arns}/${local.prefix}-replay-lock"
-  replayer_arn          = "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names.dlq_replayer}:${local.live}"
+  replay_arn            = "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${local.replay_name}"
+  replay_executions_arn = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${local.replay_name}"
+  replay_lock_arn       = "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${local.prefix}-replay-lock"
+  replayer_arn          = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${local.function_names.dlq_replayer}:${local.live}"
   # An automatic replay waits through a long outage. A replay that an operator started reports it sooner.
   replay_database_wait_seconds = coalesce(var.replay_database_wait_seconds, var.auto_replay ? 21600 : 3600)
 }
@@ -21,6 +21,17 @@ resource "aws_dynamodb_table" "replay_lock" {
     name = "p_key"
     type = "S"
   }
+
+  dynamic "server_side_encryption" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      enabled     = true
+      kms_key_arn = var.kms_key_arn
+    }
+  }
+
+  tags = local.tags
 }
 
 # The function
@@ -30,6 +41,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     data.aws_iam_policy_document.telemetry["dlq_replayer"].json,
     data.aws_iam_policy_document.vpc_access["dlq_replayer"].json,
     data.aws_iam_policy_document.database_access.json,
+    data.aws_iam_policy_document.keys["dlq_replayer"].json,
   ]
 
   # Without a condition on the prefix: with one, S3 answers 403 instead of 404 for a missing object.
@@ -139,7 +151,7 @@ data "aws_iam_policy_document" "dlq_replayer" {
     content {
       sid       = "ReadStream"
       actions   = ["dynamodb:GetRecords", "dynamodb:GetShardIterator"]
-      resources = ["${local.orders_arn}/stream/*"] # a pointer may refer to an earlier stream of the table
+      resources = ["${local.table_arn}/stream/*"] # a pointer may refer to an earlier stream of the table
     }
   }
 
@@ -168,6 +180,8 @@ resource "aws_lambda_function" "dlq_replayer" {
   role          = aws_iam_role.function["dlq_replayer"].arn
 
   filename         = local.zips.dlq_replayer.path
+  s3_bucket        = var.lambda_zips.bucket
+  s3_key           = local.zips.dlq_replayer.key
   source_code_hash = local.zips.dlq_replayer.hash
   handler          = "dlq_replayer.handler.handler"
   runtime          = local.runtime
@@ -185,7 +199,7 @@ resource "aws_lambda_function" "dlq_replayer" {
       REPLAY_CONCURRENCY           = tostring(var.replay_concurrency)
       REPLAY_DATABASE_WAIT_SECONDS = tostring(local.replay_database_wait_seconds)
       }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url
-    }, { for endpoint in aws_vpc_endpoint.streams : "AWS_ENDPOINT_URL_DYNAMODB_STREAMS" => "https://${endpoint.dns_entry[0].dns_name}" })
+    }, var.streams_endpoint_url == null ? {} : { AWS_ENDPOINT_URL_DYNAMODB_STREAMS = var.streams_endpoint_url })
   }
 
   vpc_config {
@@ -197,10 +211,12 @@ resource "aws_lambda_function" "dlq_replayer" {
     mode = local.tracing_mode
   }
 
+  tags = local.tags
+
   lifecycle {
     precondition {
-      condition     = local.zips.dlq_replayer.built
-      error_message = local.build_missing
+      condition     = local.zips.dlq_replayer.found
+      error_message = local.zip_missing
     }
 
     precondition {
@@ -243,8 +259,12 @@ data "aws_iam_policy_document" "replay_trust" {
 }
 
 resource "aws_iam_role" "replay" {
-  name               = "${local.replay_name}-${var.aws_region}"
-  assume_role_policy = data.aws_iam_policy_document.replay_trust.json
+  name                 = "${local.replay_name}-${local.region}"
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = data.aws_iam_policy_document.replay_trust.json
+
+  tags = local.tags
 }
 
 data "aws_iam_policy_document" "replay" {
@@ -315,6 +335,9 @@ resource "aws_iam_role_policy" "replay" {
 resource "aws_cloudwatch_log_group" "replay" {
   name              = "/aws/vendedlogs/states/${local.replay_name}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+
+  tags = local.tags
 }
 
 resource "aws_sfn_state_machine" "replay" {
@@ -322,7 +345,7 @@ resource "aws_sfn_state_machine" "replay" {
   type     = "STANDARD" # runs each step exactly once, and for days
   role_arn = aws_iam_role.replay.arn
 
-  definition = templatefile("${path.module}/../statemachines/replay.asl.json", {
+  definition = templatefile("${path.module}/../../../statemachines/replay.asl.json", {
     replayer_arn = local.replayer_arn
     wait_seconds = var.replay_check_interval_seconds
   })
@@ -336,6 +359,8 @@ resource "aws_sfn_state_machine" "replay" {
   tracing_configuration {
     enabled = var.xray_tracing
   }
+
+  tags = local.tags
 
   lifecycle {
     precondition {

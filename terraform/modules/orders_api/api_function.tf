@@ -15,7 +15,7 @@ data "aws_iam_policy_document" "api" {
   statement {
     sid       = "ListOrders"
     actions   = ["dynamodb:Query"]
-    resources = ["${local.orders_arn}/index/${local.merchant_index}"]
+    resources = ["${local.orders_arn}/index/${var.merchant_index_name}"]
   }
 
   statement {
@@ -33,6 +33,40 @@ data "aws_iam_policy_document" "api" {
       resources = [statement.value.arn]
     }
   }
+
+  dynamic "statement" {
+    for_each = local.uses_kms_key && length(local.api_secrets) > 0 ? ["on"] : []
+
+    content {
+      sid       = "DecryptApiSecret"
+      actions   = ["kms:Decrypt"]
+      resources = [var.kms_key_arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+
+  # DynamoDB decrypts a table with the rights of the caller:
+  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+  dynamic "statement" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      sid       = "UseEncryptedTables"
+      actions   = ["kms:Decrypt"]
+      resources = [var.kms_key_arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["dynamodb.${local.region}.amazonaws.com"]
+      }
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "api" {
@@ -47,6 +81,8 @@ resource "aws_lambda_function" "api" {
   role          = aws_iam_role.function["api"].arn
 
   filename         = local.zips.api.path
+  s3_bucket        = var.lambda_zips.bucket
+  s3_key           = local.zips.api.key
   source_code_hash = local.zips.api.hash
   handler          = "api.handler.handler"
   runtime          = local.runtime
@@ -57,8 +93,8 @@ resource "aws_lambda_function" "api" {
   environment {
     variables = merge(local.api_environment, {
       POWERTOOLS_SERVICE_NAME = local.function_names.api
-      TABLE_NAME              = aws_dynamodb_table.orders.name
-      MERCHANT_INDEX_NAME     = local.merchant_index
+      TABLE_NAME              = var.table_name
+      MERCHANT_INDEX_NAME     = var.merchant_index_name
       IDEMPOTENCY_TABLE_NAME  = aws_dynamodb_table.idempotency.name
       API_AUTH                = var.api_auth
       ORDER_TTL_DAYS          = tostring(var.order_ttl_days)
@@ -70,10 +106,12 @@ resource "aws_lambda_function" "api" {
     mode = local.tracing_mode
   }
 
+  tags = local.tags
+
   lifecycle {
     precondition {
-      condition     = local.zips.api.built
-      error_message = local.build_missing
+      condition     = local.zips.api.found
+      error_message = local.zip_missing
     }
   }
 
@@ -92,8 +130,11 @@ resource "aws_secretsmanager_secret" "api" {
 
   name        = each.value
   description = "Username and password of the orders API"
+  kms_key_id  = var.kms_key_arn
   # A recovery window would block the name for the next apply. The secret can be made again.
   recovery_window_in_days = 0
+
+  tags = local.tags
 }
 
 resource "aws_secretsmanager_secret_version" "api_generated" {

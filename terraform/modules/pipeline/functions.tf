@@ -2,8 +2,6 @@
 
 locals {
   function_names = {
-    api             = "${local.prefix}-api"
-    api_authorizer  = "${local.prefix}-api-authorizer"
     stream_consumer = "${local.prefix}-stream-consumer"
     schema          = "${local.prefix}-schema"
     dlq_replayer    = "${local.prefix}-dlq-replayer"
@@ -14,12 +12,9 @@ locals {
 
   # The functions that connect to MySQL run here.
   database_network = {
-    subnet_ids         = data.aws_subnets.private.ids
-    security_group_ids = [aws_security_group.consumer.id]
+    subnet_ids         = local.subnet_ids
+    security_group_ids = local.security_group_ids
   }
-
-  # API and authorizer
-  api_environment = merge(local.powertools, { for secret in aws_secretsmanager_secret.api : "API_SECRET_ARN" => secret.arn })
 
   # Consumer, replayer and schema step
   mysql_environment = merge(local.powertools, {
@@ -28,8 +23,9 @@ locals {
     MYSQL_TLS                 = var.mysql_tls
     MYSQL_CONNECT_TIMEOUT     = tostring(var.mysql_connect_timeout_seconds)
     MYSQL_READ_TIMEOUT        = tostring(var.mysql_read_timeout_seconds)
-    STREAM_ARN                = aws_dynamodb_table.orders.stream_arn
+    STREAM_ARN                = local.stream_arn
     STREAM_GENERATION         = tostring(var.stream_generation)
+    MAPPING                   = var.mapping
   }, var.mysql_ca_pem == null ? {} : { MYSQL_CA_PEM = var.mysql_ca_pem })
 
   # Consumer and replayer: both must write a change in the same way.
@@ -55,8 +51,19 @@ data "aws_iam_policy_document" "lambda_trust" {
 resource "aws_iam_role" "function" {
   for_each = local.function_names
 
-  name               = "${each.value}-${var.aws_region}"
-  assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
+  name                 = "${each.value}-${local.region}"
+  path                 = var.role_path
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = data.aws_iam_policy_document.lambda_trust.json
+
+  tags = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = length("${each.value}-${local.region}") <= 64
+      error_message = "The name of the role ${each.value}-${local.region} exceeds the 64 characters that IAM allows. Shorten name, env or pipeline."
+    }
+  }
 }
 
 resource "aws_cloudwatch_log_group" "function" {
@@ -64,6 +71,9 @@ resource "aws_cloudwatch_log_group" "function" {
 
   name              = "/aws/lambda/${each.value}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+
+  tags = local.tags
 }
 
 data "aws_iam_policy_document" "telemetry" {
@@ -73,7 +83,7 @@ data "aws_iam_policy_document" "telemetry" {
     sid     = "WriteOwnLogs"
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
     # All log streams of the function's own group.
-    resources = ["arn:${local.partition}:logs:${var.aws_region}:${local.account_id}:log-group:/aws/lambda/${each.value}:*"]
+    resources = ["arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:/aws/lambda/${each.value}:*"]
   }
 
   dynamic "statement" {
@@ -113,7 +123,7 @@ data "aws_iam_policy_document" "database_access" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["secretsmanager.${var.aws_region}.amazonaws.com"]
+        values   = ["secretsmanager.${local.region}.amazonaws.com"]
       }
     }
   }
@@ -131,14 +141,14 @@ data "aws_iam_policy_document" "database_access" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["ssm.${var.aws_region}.amazonaws.com"]
+        values   = ["ssm.${local.region}.amazonaws.com"]
       }
     }
   }
 }
 
 data "aws_iam_policy_document" "vpc_access" {
-  for_each = toset(["stream_consumer", "schema", "dlq_replayer"])
+  for_each = local.function_names
 
   statement {
     sid = "ManageNetworkInterfaces"
@@ -172,7 +182,7 @@ data "aws_iam_policy_document" "vpc_access" {
       test     = "ArnEquals"
       variable = "lambda:SourceFunctionArn"
       # AWS does not document whether a call through an alias carries a version.
-      values = [for suffix in ["", ":*"] : "arn:${local.partition}:lambda:${var.aws_region}:${local.account_id}:function:${local.function_names[each.value]}${suffix}"]
+      values = [for suffix in ["", ":*"] : "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${each.value}${suffix}"]
     }
   }
 }

@@ -1,9 +1,14 @@
-# Consumer, schema step and replayer run in the VPC of the database. The API function does not.
+# Endpoints for subnets without internet access. Lambda itself sends logs, traces and failed batches without them.
+# A VPC needs them once, however many pipelines it has.
+
+data "aws_region" "current" {}
 
 data "aws_subnets" "private" {
+  for_each = var.subnet_ids == null ? { vpc = var.vpc_id } : {}
+
   filter {
     name   = "vpc-id"
-    values = [var.vpc_id]
+    values = [each.value]
   }
 
   tags = {
@@ -11,73 +16,18 @@ data "aws_subnets" "private" {
   }
 }
 
-resource "aws_security_group" "consumer" {
-  name        = local.function_names.stream_consumer
-  description = "Backstream functions that talk to the database"
-  vpc_id      = var.vpc_id
-
-  lifecycle {
-    precondition {
-      condition     = length(data.aws_subnets.private.ids) > 0
-      error_message = "${var.vpc_id} has no subnet tagged Tier = Private. Tag the subnets that reach the database."
-    }
-  }
-
-  # Lambda uses the function's role to delete its network interfaces, up to 20 minutes after the function. The group
-  # can only be deleted after them, and the policies of the roles must outlive the group.
-  timeouts {
-    delete = "45m"
-  }
-
-  depends_on = [aws_iam_role_policy.dlq_replayer, aws_iam_role_policy.schema, aws_iam_role_policy.stream_consumer]
-}
-
-resource "aws_vpc_security_group_egress_rule" "consumer_https" {
-  security_group_id = aws_security_group.consumer.id
-  description       = "SSM, Secrets Manager and S3"
-  ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
-  cidr_ipv4         = "0.0.0.0/0" # addresses of AWS services and endpoints change without notice
-}
-
-# To the database, or to your own RDS Proxy. rds_proxy.tf has the rules for a proxy that Terraform creates.
-# Rules between groups have a Name tag instead of a description, which LocalStack does not keep.
-
-resource "aws_vpc_security_group_egress_rule" "consumer_mysql" {
-  for_each = local.creates_proxy ? {} : { database = var.rds_sg_id }
-
-  security_group_id            = aws_security_group.consumer.id
-  ip_protocol                  = "tcp"
-  from_port                    = var.mysql_port
-  to_port                      = var.mysql_port
-  referenced_security_group_id = each.value
-
-  tags = { Name = "MySQL" }
-}
-
-resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
-  for_each = local.creates_proxy ? {} : { database = var.rds_sg_id }
-
-  security_group_id            = each.value
-  ip_protocol                  = "tcp"
-  from_port                    = var.mysql_port
-  to_port                      = var.mysql_port
-  referenced_security_group_id = aws_security_group.consumer.id
-
-  tags = { Name = "MySQL from ${local.function_names.stream_consumer}" }
-}
-
-# Endpoints for subnets without internet access. Lambda itself sends logs, traces and failed batches without them.
-
 locals {
+  region     = data.aws_region.current.id # provider 6 deprecates name
+  subnet_ids = var.subnet_ids == null ? data.aws_subnets.private["vpc"].ids : var.subnet_ids
+
   # The replayer keeps its lock in DynamoDB, and asks Step Functions whether the holder is running.
-  interface_endpoints = setintersection(var.create_vpc_endpoints, ["secretsmanager", "sqs", "ssm", "states"])
-  gateway_endpoints   = setintersection(var.create_vpc_endpoints, ["dynamodb", "s3"])
-  streams_endpoints   = setintersection(var.create_vpc_endpoints, ["dynamodb-streams"])
+  interface_endpoints = setintersection(var.services, ["secretsmanager", "sqs", "ssm", "states"])
+  gateway_endpoints   = setintersection(var.services, ["dynamodb", "s3"])
+  streams_endpoints   = setintersection(var.services, ["dynamodb-streams"])
   # Shared by all endpoints of a kind: one or none.
-  endpoints = length(setunion(local.interface_endpoints, local.streams_endpoints)) > 0 ? { endpoints = "${local.prefix}-endpoints" } : {}
-  gateways  = length(local.gateway_endpoints) > 0 ? { gateways = var.vpc_id } : {}
+  endpoints = length(setunion(local.interface_endpoints, local.streams_endpoints)) > 0 ? { endpoints = "${var.name}-${var.env}-endpoints" } : {}
+  # Where the caller does not name the route tables.
+  gateways = length(local.gateway_endpoints) > 0 && var.route_table_ids == null ? { gateways = var.vpc_id } : {}
 
   # An endpoint accepts one subnet per zone, in zones that offer the service.
   subnet_of_zone = {
@@ -90,18 +40,22 @@ locals {
 
   # A subnet without its own route table uses the main one of the VPC.
   routed_subnets = flatten([for table in data.aws_route_table.private : table.associations[*].subnet_id])
-  main_tables    = length(setsubtract(data.aws_subnets.private.ids, local.routed_subnets)) > 0 ? [for table in data.aws_route_table.main : table.id] : []
-  route_tables   = distinct(concat([for table in data.aws_route_table.private : table.id], local.main_tables))
+  main_tables    = length(setsubtract(local.subnet_ids, local.routed_subnets)) > 0 ? [for table in data.aws_route_table.main : table.id] : []
+  route_tables   = var.route_table_ids == null ? distinct(concat([for table in data.aws_route_table.private : table.id], local.main_tables)) : var.route_table_ids
+
+  vpc_cidr_blocks = var.vpc_cidr_blocks == null ? flatten([for vpc in data.aws_vpc.endpoints : vpc.cidr_block_associations[*].cidr_block]) : var.vpc_cidr_blocks
+
+  tags = length(var.tags) > 0 ? var.tags : null # the provider takes an empty map for a change
 }
 
 data "aws_vpc" "endpoints" {
-  for_each = local.endpoints
+  for_each = { for name in keys(local.endpoints) : name => var.vpc_id if var.vpc_cidr_blocks == null }
 
-  id = var.vpc_id
+  id = each.value
 }
 
 data "aws_subnet" "private" {
-  for_each = length(local.endpoints) > 0 ? toset(data.aws_subnets.private.ids) : toset([])
+  for_each = length(local.endpoints) > 0 ? { for index, id in local.subnet_ids : index => id } : {}
 
   id = each.value
 }
@@ -109,7 +63,7 @@ data "aws_subnet" "private" {
 data "aws_vpc_endpoint_service" "interface" {
   for_each = setunion(local.interface_endpoints, local.streams_endpoints)
 
-  service_name = "com.amazonaws.${var.aws_region}.${each.value}"
+  service_name = "com.amazonaws.${local.region}.${each.value}"
   service_type = "Interface"
 }
 
@@ -120,7 +74,7 @@ data "aws_route_tables" "private" {
 
   filter {
     name   = "association.subnet-id" # finds no subnet that uses the main route table
-    values = data.aws_subnets.private.ids
+    values = local.subnet_ids
   }
 }
 
@@ -147,12 +101,14 @@ resource "aws_security_group" "endpoints" {
   name        = each.value
   description = "Backstream VPC endpoints"
   vpc_id      = var.vpc_id
+
+  tags = local.tags
 }
 
 # Private DNS sends the whole VPC to these endpoints, so all of it must be let in. Secret rotation is an example.
 # https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
-  for_each = toset(flatten([for vpc in data.aws_vpc.endpoints : vpc.cidr_block_associations[*].cidr_block]))
+  for_each = length(local.endpoints) > 0 ? toset(local.vpc_cidr_blocks) : toset([])
 
   security_group_id = aws_security_group.endpoints["endpoints"].id
   description       = "HTTPS from the VPC"
@@ -160,6 +116,8 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   from_port         = 443
   to_port           = 443
   cidr_ipv4         = each.value
+
+  tags = local.tags
 }
 
 resource "aws_vpc_endpoint" "interface" {
@@ -171,6 +129,8 @@ resource "aws_vpc_endpoint" "interface" {
   subnet_ids          = local.subnets_of_service[each.value]
   security_group_ids  = [for group in aws_security_group.endpoints : group.id]
   private_dns_enabled = true
+
+  tags = local.tags
 
   lifecycle {
     precondition {
@@ -191,6 +151,8 @@ resource "aws_vpc_endpoint" "streams" {
   subnet_ids         = local.subnets_of_service[each.value]
   security_group_ids = [for group in aws_security_group.endpoints : group.id]
 
+  tags = local.tags
+
   lifecycle {
     precondition {
       condition     = length(local.subnets_of_service[each.value]) > 0
@@ -203,7 +165,9 @@ resource "aws_vpc_endpoint" "gateway" {
   for_each = local.gateway_endpoints
 
   vpc_id            = var.vpc_id
-  service_name      = "com.amazonaws.${var.aws_region}.${each.value}"
+  service_name      = "com.amazonaws.${local.region}.${each.value}"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = local.route_tables
+
+  tags = local.tags
 }

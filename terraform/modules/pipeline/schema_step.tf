@@ -20,6 +20,8 @@ resource "aws_lambda_function" "schema" {
   role          = aws_iam_role.function["schema"].arn
 
   filename         = local.zips.stream_consumer.path
+  s3_bucket        = var.lambda_zips.bucket
+  s3_key           = local.zips.stream_consumer.key
   source_code_hash = local.zips.stream_consumer.hash
   handler          = "stream_consumer.schema_step.handler"
   runtime          = local.runtime
@@ -42,43 +44,44 @@ resource "aws_lambda_function" "schema" {
     mode = local.tracing_mode
   }
 
+  tags = local.tags
+
   lifecycle {
     precondition {
-      condition     = local.zips.stream_consumer.built
-      error_message = local.build_missing
+      condition     = local.zips.stream_consumer.found
+      error_message = local.zip_missing
     }
   }
 
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.schema]
 }
 
-# Runs on the first apply, and when the code, the connection or the stream changes. It fails the apply when a table does
+# Runs on the first apply, and when the code, the mapping, the connection or the stream changes. It fails the apply when a table does
 # not fit or the stream may not write there. The aliases then keep pointing at the old code.
 resource "aws_lambda_invocation" "schema" {
   function_name = aws_lambda_function.schema.function_name
   input         = jsonencode({})
 
-  triggers = {
-    code       = local.zips.stream_consumer.hash
+  triggers = merge({
+    code       = local.zips.stream_consumer.build
     connection = try(aws_ssm_parameter.rds_connection["proxy"].version, var.rds_connection_param_name)
     secret     = var.rds_secret_arn
-    stream     = aws_dynamodb_table.orders.stream_arn
+    stream     = local.stream_arn
     generation = tostring(var.stream_generation)
-  }
+    # Deployments from before there were mappings have no such trigger, and orders.
+  }, var.mapping == "orders" ? {} : { mapping = var.mapping })
 
   # The database is reachable only after these.
   depends_on = [
     aws_db_proxy_target.mysql,
     aws_ssm_parameter.rds_connection,
-    aws_vpc_endpoint.gateway,
-    aws_vpc_endpoint.interface,
     aws_vpc_security_group_egress_rule.consumer_https,
     aws_vpc_security_group_egress_rule.consumer_mysql,
     aws_vpc_security_group_egress_rule.consumer_proxy,
     aws_vpc_security_group_egress_rule.proxy_database,
     aws_vpc_security_group_ingress_rule.database_proxy,
-    aws_vpc_security_group_ingress_rule.endpoints,
     aws_vpc_security_group_ingress_rule.mysql_consumer,
     aws_vpc_security_group_ingress_rule.proxy_consumer,
+    var.schema_step_waits_for,
   ]
 }

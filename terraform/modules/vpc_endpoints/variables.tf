@@ -1,0 +1,49 @@
+variable "name" {
+  description = "First part of every resource name."
+  type        = string
+  default     = "backstream"
+}
+
+variable "env" {
+  description = "Name of the deployment, such as dev or prod. It is part of every resource name."
+  type        = string
+}
+
+variable "vpc_id" {
+  description = "VPC of the functions."
+  type        = string
+}
+
+variable "services" {
+  description = "Services to create VPC endpoints for. Private subnets without a NAT gateway need dynamodb, s3, secretsmanager, ssm and states. With failure_destination = sqs they also need dynamodb-streams and sqs. Leave out the endpoints that the VPC already has."
+  type        = set(string)
+
+  validation {
+    condition     = length(setsubtract(var.services, ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
+    error_message = "services may contain only dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states. The functions call no other service."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Subnets of the endpoints. Default: the subnets of the VPC that are tagged Tier = Private."
+  type        = list(string)
+  default     = null
+}
+
+variable "route_table_ids" {
+  description = "Route tables that get the routes to dynamodb and s3. Default: those of the subnets. Give them when the subnets are created in the same apply."
+  type        = list(string)
+  default     = null
+}
+
+variable "vpc_cidr_blocks" {
+  description = "IPv4 blocks that may use the endpoints. Default: all of the VPC. Give them when the VPC is created in the same apply."
+  type        = list(string)
+  default     = null
+}
+
+variable "tags" {
+  description = "Tags of all resources of the module, in addition to the default tags of the provider."
+  type        = map(string)
+  default     = {}
+}
