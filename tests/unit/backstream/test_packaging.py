@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_tool_and_common_only(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {"backstream", "common"}
-    assert {"backstream/commands/replay.py", "common/layout.py", "common/tables/orders.json"} <= set(names)
+    assert {"backstream/commands/replay.py", "common/layout.py"} <= set(names)
 
 
 @pytest.mark.parametrize(
