@@ -100,7 +100,7 @@ def test_a_poison_record_is_parked_in_its_own_pipeline(stack: Deployed, shop: Se
     shop.put(customer(customer_id), order(order_id, customer_id), poison, order_line(order_id, 2))
     assert arrives(shop, order_id)
     assert [row["line_no"] for row in lines_of(shop, order_id)] == [2]
-    prefix = f"quarantine/order_line/{order_id}/1/"
+    prefix = f"quarantine/order_line/{order_id}%2F1/"
     assert objects(stack, shop.outputs["failures_bucket"], prefix) == 1
     assert objects(stack, stack.outputs["failures_bucket"], "quarantine/order_line/") == 0
 
