@@ -24,6 +24,7 @@ Part = Callable[[Bench], Iterable[Row]]
 PARTS = {
     "writer": "writer:rows",
     "handler": "consumer:rows_of_handler",
+    "versions": "versions:rows",
     "reference": "consumer:rows_of_reference",
     "round-trips": "consumer:rows_of_round_trips",
     "stale-batches": "writer:rows_of_stale_batches",

@@ -36,9 +36,6 @@ Keys = Callable[[], list[str]]
 
 LIMIT_REPETITIONS = {100: 121, 1000: 41}
 LIMIT_GOALS = {(100, "new"): 0.42, (100, "known"): 0.42, (1000, "new"): 0.45, (1000, "known"): 0.40}
-# The ratios to the raw limit before mappings were declared in full, from docs/performance.md of that version.
-LIMIT_BEFORE = {(100, "new"): 0.47, (100, "known"): 0.46, (1000, "new"): 0.44, (1000, "known"): 0.42}
-BEFORE_GOAL = 0.95
 
 COUNT = 1000
 REFERENCE_REPETITIONS = 9
@@ -76,7 +73,6 @@ def rows_of_handler(bench: Bench) -> Iterator[Row]:
             ratio = seconds["limit"] / seconds["whole"]
             goal = LIMIT_GOALS[count, kind]
             yield at_least(f"handler against the raw limit, {count} {kind} keys", ratio, goal, note=rate)
-            yield at_least("  its rate, of the rate before declared mappings", ratio / LIMIT_BEFORE[count, kind], BEFORE_GOAL)
             ratio = seconds["limit"] / seconds["split"]
             yield information(f"  the same in statements of {SPLIT:,} bytes", f"{ratio:.2f}")
 

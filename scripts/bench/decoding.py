@@ -13,14 +13,12 @@ from common.mapping import Mapping
 from common.records import parse_records
 from scripts.bench.mappings import BOOKING, booking, declared, prepared
 from scripts.bench.orders import event, new_keys, stream_record, to_event
-from scripts.bench.results import Row, at_least, at_most, information
+from scripts.bench.results import Row, at_most, information
 from scripts.bench.server import MAPPING, Bench
 from scripts.bench.timing import Variant, interleaved
 
 COUNT = 1000
 REPETITIONS = 41
-# TypeDeserializer's time over ours before mappings were declared in full, from docs/performance.md of that version.
-BEFORE = 1 / 0.54
 
 Records = list[dict[str, Any]]
 _deserialize = TypeDeserializer().deserialize
@@ -29,7 +27,6 @@ _deserialize = TypeDeserializer().deserialize
 def rows(_: Bench) -> Iterator[Row]:
     ratio, note = _compare(MAPPING, _orders)
     yield at_most("decoding and validating, of TypeDeserializer's time", ratio, 0.85, note=note)
-    yield at_least("  its rate, of the rate before declared mappings", 1 / ratio / BEFORE, 0.95)
     ratio, note = _compare(declared("booking", BOOKING), _bookings)
     yield at_most("the same with 30 columns, nested, dates, JSON", ratio, 1.0, note=note)
     yield _prepare()
@@ -51,10 +48,10 @@ def _compare(mapping: Mapping, records: Callable[[], Records]) -> tuple[float, s
 
 def _prepare() -> Row:
     """What a prepare function adds that reads two attributes and writes one."""
-    with prepared() as (without, with_prepare):
+    with prepared() as mapping:
         variants: dict[str, Variant] = {
-            "without": lambda: partial(parse_records, _orders(), without),
-            "with": lambda: partial(parse_records, _orders(), with_prepare),
+            "without": lambda: partial(parse_records, _orders(), MAPPING),
+            "with": lambda: partial(parse_records, _orders(), mapping),
         }
         seconds = interleaved(variants, REPETITIONS, time.process_time)
     added = 1e6 * (seconds["with"] - seconds["without"]) / COUNT

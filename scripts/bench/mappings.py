@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from common.mapping import Mapping
+from common.mapping_file import read_file, read_text
 
 Declared = dict[str, Any]
 Image = dict[str, Any]
 
 THIRTY, WIDE, WIDE_COLUMNS = 30, "wide", 300
 
+ORDERS = Path(__file__).resolve().parents[2] / "mappings" / "orders.json"
+# The usual case: an attribute is made of two others.
+PREPARE = """
+def prepare(item):
+    item["status"] = f"{item['status']}-{item['currency']}"
+    return item
+"""
+
 _draw = random.Random()  # noqa: S311 - items, no secrets
+
+
+def declared(name: str, mapping: Declared) -> Mapping:
+    return read_text(name, json.dumps(mapping), ORDERS.parent)
+
+
+@contextmanager
+def prepared() -> Iterator[Mapping]:
+    """The mapping of orders with a prepare function."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "prepared.json")
+        file.with_suffix(".py").write_text(PREPARE)
+        file.write_text(json.dumps(json.loads(ORDERS.read_bytes()) | {"prepare": "prepared.py"}))
+        yield read_file(file)
 
 
 def _string(column: str, path: list[str | int], length: int = 80) -> Declared:
@@ -43,7 +73,14 @@ BOOKING: Declared = {
                 {"column": "net", "from": ["price", "net"], "type": "decimal", "precision": 19, "scale": 4},
                 {"column": "tax", "from": ["price", "tax"], "type": "decimal", "precision": 19, "scale": 4},
                 {"column": "gross", "from": ["price", "gross"], "type": "decimal", "precision": 19, "scale": 4},
-                {"column": "deposit", "from": ["deposit"], "type": "decimal", "precision": 12, "scale": 2, "null": "null"},
+                {
+                    "column": "deposit",
+                    "from": ["deposit"],
+                    "type": "decimal",
+                    "precision": 12,
+                    "scale": 2,
+                    "null": "null",
+                },
                 {"column": "nights", "from": ["nights"], "type": "smallint"},
                 {"column": "guests", "from": ["guests"], "type": "tinyint", "unsigned": True},
                 {"column": "rate_id", "from": ["rate_id"], "type": "int"},
@@ -145,7 +182,12 @@ def wide() -> Declared:
         {"type": "text"},
     ]
     columns = [
-        {"column": f"column_{number}", "from": ["facts", f"fact_{number}"], **types[number % len(types)], "absent": "null"}
+        {
+            "column": f"column_{number}",
+            "from": ["facts", f"fact_{number}"],
+            **types[number % len(types)],
+            "absent": "null",
+        }
         for number in range(WIDE_COLUMNS - 1)
     ]
     return {

@@ -51,9 +51,7 @@ def stepper(endpoint: Endpoint, s3: FolderBucket, statement_bytes: int) -> Step:
     drainer = replace(
         function.DRAINER,
         bucket=bucket,
-        database=MySQLDatabase(
-            function.SETTINGS, parameters, MAPPING, source=source, statement_bytes=statement_bytes
-        ),
+        database=MySQLDatabase(function.SETTINGS, parameters, MAPPING, source=source, statement_bytes=statement_bytes),
         quarantine=Quarantine(lambda: s3, bucket.name),
     )
 

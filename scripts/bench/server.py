@@ -97,13 +97,18 @@ class Server:
 
     def empty_database(self, name: str, mapping: Mapping = MAPPING) -> Endpoint:
         """Another database on the server, with the empty tables of `mapping`."""
+        endpoint = self.bare_database(name)
+        with endpoint.connect() as connection:
+            schema.create_missing(connection, mapping)
+            registry.register(connection, mapping, SOURCE, STREAM.label)
+        return endpoint
+
+    def bare_database(self, name: str) -> Endpoint:
+        """Another database on the server, without tables."""
         endpoint = replace(self.endpoint, database=name)
         with self._mariadb.connect(autocommit=True) as admin, admin.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{name}`")
             cursor.execute(f"GRANT ALL ON `{name}`.* TO %s@'%%'", (endpoint.user,))
-        with endpoint.connect() as connection:
-            schema.create_missing(connection, mapping)
-            registry.register(connection, mapping, SOURCE, STREAM.label)
         return endpoint
 
     def _account(self) -> Endpoint:

@@ -38,9 +38,7 @@ def _write(server: Server, keys: Callable[[], list[str]], repetitions: int) -> d
     with server.endpoint.connect() as ours, server.endpoint.connect() as theirs:
 
         def guarded(statement_bytes: int) -> Callable[[], object]:
-            return partial(
-                apply, ours, server.target, changes(MAPPING, keys()), statement_bytes=statement_bytes
-            )
+            return partial(apply, ours, server.target, changes(MAPPING, keys()), statement_bytes=statement_bytes)
 
         def unguarded() -> Callable[[], object]:
             given = sorted(changes(MAPPING, keys()))
