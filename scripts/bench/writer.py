@@ -14,7 +14,7 @@ from common.mysql.apply import apply
 from scripts.bench.baselines import sidecar_row, two_upserts
 from scripts.bench.orders import changes, new_keys
 from scripts.bench.results import Row, at_least, information
-from scripts.bench.server import SPLIT, MAPPING, UNSPLIT, Bench, Server
+from scripts.bench.server import MAPPING, SPLIT, UNSPLIT, Bench, Server
 from scripts.bench.timing import Variant, interleaved
 
 REPETITIONS = {100: 121, 1000: 41}

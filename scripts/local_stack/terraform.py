@@ -26,9 +26,8 @@ REGISTRY = "registry.terraform.io"
 NO_PROVIDER = f"""
 Terraform downloads its provider from {REGISTRY}. Without internet access set {MIRROR_VARIABLE} to a folder that
 `terraform providers mirror` wrote, or put the folder's content into ~/.terraform.d/plugins."""
-# The configuration refers to these folders by paths relative to its own.
-NEIGHBOURS = ("lambdas", "statemachines")
-MODULES = "modules"
+# A module refers to this folder by a path relative to its own.
+NEIGHBOURS = ("statemachines",)
 OVERRIDES = {
     "backend_override.tf": 'terraform {\n  backend "local" {}\n}\n',
     "provider_override.tf": f"""provider "aws" {{
@@ -40,7 +39,7 @@ OVERRIDES = {
 }}
 """,
     # The emulators do not store these settings: without this every plan would set them again.
-    f"{MODULES}/pipeline/drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
+    "modules/pipeline/drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
   lifecycle {
     ignore_changes = [tracing_configuration]
   }
@@ -115,7 +114,7 @@ class Terraform:
         """The addresses of all deployed resources."""
         state = json.loads((self.folder / "terraform.tfstate").read_text())
         return {
-            f"{resource.get('module', '')}.{resource['type']}.{resource['name']}[{instance.get('index_key', '')}]"
+            f"{resource.get('module', 'root')}.{resource['type']}.{resource['name']}[{instance.get('index_key', '')}]"
             for resource in state["resources"]
             if resource["mode"] == "managed"
             for instance in resource["instances"]
@@ -185,16 +184,14 @@ class Terraform:
 
 
 def copy_configuration(folder: Path) -> None:
-    """Copies the configuration, its modules and its lock file into `folder`, which Terraform may write to, unlike the
-    sources."""
+    """Copies the configuration and its lock file into `folder`, which Terraform may write to, unlike the sources."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.tf"):
+    for old in (*folder.glob("*.tf"), *folder.glob("modules/*/*.tf")):
         old.unlink()
-    shutil.rmtree(folder / MODULES, ignore_errors=True)
-    for source in (*SOURCE.glob("*.tf"), *SOURCE.glob(LOCK_FILE)):
-        shutil.copy(source, folder)
-    for module in SOURCE.glob(f"{MODULES}/*"):
-        shutil.copytree(module, folder / MODULES / module.name, ignore=shutil.ignore_patterns(".terraform*"))
+    for source in (*SOURCE.glob("*.tf"), *SOURCE.glob("modules/*/*.tf"), *SOURCE.glob(LOCK_FILE)):
+        copy = folder / source.relative_to(SOURCE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
     for neighbour in NEIGHBOURS:
         _link(folder.parent / neighbour, REPOSITORY / neighbour)
     link_mirror(folder)
