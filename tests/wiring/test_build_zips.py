@@ -165,7 +165,7 @@ def test_a_build_names_every_problem_of_every_mapping(own_mappings: Path, tmp_pa
         "shop.json: shop.py, line 1: import of os is not allowed",
         "shop.json: shop.py, line 3: open is not allowed",
         "alone.json: prepare: there is no file gone.py beside the mapping",
-        "outside.json: prepare: name a Python file beside the mapping",
+        "outside.json: prepare: must be the name of a file beside the mapping",
     ):
         assert problem in problems
     assert not (tmp_path / "out").exists(), "nothing was built"
