@@ -130,7 +130,7 @@ class Drainer:
         keys = {one.key for one in parked if one.key and one.version}
         if not keys:
             return parked
-        stored = self.database.versions(keys, self.options.statement_bytes)
+        stored = self.database.versions(keys)
         return [one for one in parked if not _is_superseded(one, stored.get(one.key or "", _NEVER_APPLIED))]
 
 

@@ -48,7 +48,11 @@ SQS = boto3.client("sqs", config=_AWS) if SETTINGS.failures_queue_url else None
 STREAMS = boto3.client("dynamodbstreams", config=_AWS) if SETTINGS.failures_queue_url else None
 BUCKET = Bucket(S3, SETTINGS.failures_bucket)
 DATABASE = MySQLDatabase(
-    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), MAPPING, source=SETTINGS.source
+    SETTINGS,
+    AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn),
+    MAPPING,
+    source=SETTINGS.source,
+    statement_bytes=SETTINGS.statement_bytes,
 )
 LOCK = Lock(boto3.client("dynamodb", config=_AWS), boto3.client("stepfunctions", config=_AWS), SETTINGS.lock_table_name)
 METER = CloudWatchMeter()

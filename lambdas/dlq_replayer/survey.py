@@ -27,6 +27,6 @@ def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
 def _compare(drainer: Drainer, newest: dict[str, str]) -> Counter[str]:
     if not newest:
         return Counter()
-    stored = drainer.database.versions(newest, drainer.options.statement_bytes)
+    stored = drainer.database.versions(newest)
     stale = sum(key in stored and stored[key].version >= version for key, version in newest.items())
     return Counter(keys=len(newest), stale=stale)

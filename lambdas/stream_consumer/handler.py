@@ -40,7 +40,11 @@ def _s3() -> Any:
 SETTINGS = config.load(ConsumerSettings)
 MAPPING = SETTINGS.load_mapping()
 DATABASE = MySQLDatabase(
-    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), MAPPING, source=SETTINGS.source
+    SETTINGS,
+    AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn),
+    MAPPING,
+    source=SETTINGS.source,
+    statement_bytes=SETTINGS.statement_bytes,
 )
 QUARANTINE = Quarantine(_s3, SETTINGS.failures_bucket)
 UNFINISHED = Unfinished(_s3, SETTINGS.failures_bucket)

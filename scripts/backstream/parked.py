@@ -50,7 +50,7 @@ class ParkedRecords:
         return list(dict.fromkeys(name for prefix in PARKED for name in self._names_of(key, prefix)))
 
     def _names_of(self, key: str, prefix: str) -> Iterator[str]:
-        """The names of the records of `key` under `prefix`. The folder of an entity, named like a key, holds folders."""
+        """The names of the records of `key` under `prefix`. An entity of that name has a folder of folders."""
         for folder in (folder_of(key, prefix), former_folder(key, prefix)):
             yield from (name for name in self._names_under(folder) if "/" not in name.removeprefix(folder))
 

@@ -40,7 +40,8 @@ def test_an_operator_may_set_each_of_them():
 
     assert (settings.stream, settings.source) == (Stream(*STREAM), Source(STREAM.table_arn, 3))
     assert settings.mirror_ttl_deletes
-    assert settings.apply_options == ApplyOptions(statement_bytes=2_000, every_change=True)
+    assert settings.apply_options == ApplyOptions(every_change=True)
+    assert settings.statement_bytes == 2_000
 
 
 def test_an_empty_statement_size_lets_the_database_decide():
