@@ -214,11 +214,23 @@ class _EntityParser:
         if self._takes_any_image:
             return self.changes(part)
         images = [self._image(record["eventName"], body, prepare) for record, body in zip(part.records, part.bodies)]
-        mine = [index for index, image in enumerate(images) if image is not _NOT_MINE]
+        mine = [
+            index
+            for index, (image, keys) in enumerate(zip(images, part.keys, strict=True))
+            if image is not _NOT_MINE and (image is not None or self._can_have_row(keys))
+        ]
         if not mine:
             return [None] * len(images)
-        changes = iter(self.changes(part.take(mine), [images[index] for index in mine]))
-        return [None if image is _NOT_MINE else next(changes) for image in images]
+        changes = dict(zip(mine, self.changes(part.take(mine), [images[index] for index in mine]), strict=True))
+        return [changes.get(index) for index in range(len(images))]
+
+    def _can_have_row(self, keys: Any) -> bool:
+        """Whether the key fits. An item that is gone may have been another entity's, with any key."""
+        try:
+            self._decode_keys([keys])
+        except PoisonError:
+            return False
+        return True
 
     def _image(self, event: str, body: Any, prepare: Any) -> Any:
         """The prepared image of an item of the entity; None where the item is one no more."""
