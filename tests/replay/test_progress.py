@@ -18,7 +18,7 @@ from dlq_replayer import collect, drain, progress
 from dlq_replayer.steps import Steps
 from tests.support.replay import Killed, LazyDatabase, ReplayExecution, ReplayHarness, change, last_states
 
-CALL_SECONDS, MARGIN_SECONDS = 300, 60  # as terraform/replay.tf and the handler have it
+CALL_SECONDS, MARGIN_SECONDS = 300, 60  # as modules/pipeline/replay.tf and the handler have it
 BAD = {"amount": "12345678901234567890"}
 
 
