@@ -60,6 +60,11 @@ variable "subnet_ids" {
   description = "Subnets of the endpoints. Default: the subnets of the VPC that are tagged Tier = Private."
   type        = list(string)
   default     = null
+
+  validation {
+    condition     = try(length(var.subnet_ids) > 0, var.subnet_ids == null)
+    error_message = "subnet_ids must name at least one subnet."
+  }
 }
 
 variable "route_table_ids" {
