@@ -20,7 +20,9 @@ from backstream.errors import UsageError
 DEFAULT_NAME = "backstream"
 _NEEDED = ("replay_state_machine_arn", "failures_bucket")
 _LOCAL = Path(".backstream", "outputs.json")
-_WAYS = "give --outputs FILE, or --env ENV (with --name, --pipeline and --region), or start the local stack with make up"
+_WAYS = (
+    "give --outputs FILE, or --env ENV (with --name, --pipeline and --region), or start the local stack with make up"
+)
 
 
 @dataclass(frozen=True)

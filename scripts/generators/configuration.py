@@ -104,7 +104,9 @@ def _environment() -> str:
         settings = settings_of(function.attributes["handler"])
         for name, expression in environment_of(function).items():
             functions.setdefault(name, []).append(function.labels[1])
-            sources[name] = ", ".join(f"[{variable}](#{variable})" for variable in variables_in(expression, function.folder)) or "-"
+            sources[name] = (
+                ", ".join(f"[{variable}](#{variable})" for variable in variables_in(expression, function.folder)) or "-"
+            )
             if name in settings:
                 read[name] = settings[name]
     rows = [
@@ -154,7 +156,9 @@ def _own_variables(expression: str, folder: Path) -> list[str]:
 
 def _arguments(folder: Path) -> dict[str, str]:
     """What the root gives to the module in `folder`, as expressions."""
-    (call,) = (block for block in blocks("module", folder=TERRAFORM) if Path(block.attributes["source"]).name == folder.name)
+    (call,) = (
+        block for block in blocks("module", folder=TERRAFORM) if Path(block.attributes["source"]).name == folder.name
+    )
     return {name: _entry_text(value) for name, value in call.attributes.items()}
 
 
@@ -184,7 +188,9 @@ def _plain(expression: Any) -> str:
 
 
 def _outputs() -> str:
-    return "".join(f"| `{block.labels[0]}` | {block.attributes['description']} |\n" for block in blocks("output", folder=TERRAFORM))
+    return "".join(
+        f"| `{block.labels[0]}` | {block.attributes['description']} |\n" for block in blocks("output", folder=TERRAFORM)
+    )
 
 
 if __name__ == "__main__":

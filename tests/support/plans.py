@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from scripts.local_stack.settings import REPOSITORY
 from scripts.generators.hcl import TERRAFORM, Block, blocks
+from scripts.local_stack.settings import REPOSITORY
 from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS, link_mirror
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ DATA = {
 # whole map from the plan.
 _SECRET = "arn:aws:secretsmanager:${local.region}:123456789012:secret:${local.prefix}-api-AbCdEf"
 _STREAM = "arn:aws:dynamodb:${local.region}:123456789012:table/${table.name}/stream/2026-11-25T12:34:56.789"
+_TABLES = "[for table in aws_dynamodb_table.source"
 _QUEUE = "https://sqs.${local.region}.amazonaws.com/123456789012/${local.prefix}-failures"
 _STREAMS_HOST = "vpce-0123456789abcdef0-01234567.streams.dynamodb.${local.region}.vpce.amazonaws.com"
 _URL = "https://abcdefghij.execute-api.${local.region}.amazonaws.com/${var.env}"
@@ -68,7 +69,7 @@ MADE_UP = {
     "[for secret in aws_secretsmanager_secret.api : secret.arn]": f'["{_SECRET}"]',
     "[for queue in aws_sqs_queue.failures : queue.url]": f'["{_QUEUE}"]',
     "aws_api_gateway_stage.live.invoke_url": f'"{_URL}"',
-    "[for table in aws_dynamodb_table.source : table.stream_arn]": f'[for table in aws_dynamodb_table.source : "{_STREAM}"]',
+    f"{_TABLES} : table.stream_arn]": f'{_TABLES} : "{_STREAM}"]',
     "aws_lambda_event_source_mapping.stream.uuid": '"01234567-89ab-cdef-0123-456789abcdef"',
     "aws_sfn_state_machine.replay.arn": "local.replay_arn",
     "https://${endpoint.dns_entry[0].dns_name}": f"https://{_STREAMS_HOST}",
@@ -76,6 +77,7 @@ MADE_UP = {
 }
 # Without this the provider asks Step Functions to validate the definition.
 RESOURCES = {"aws_sfn_state_machine.replay": {"arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:planned"}}
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -86,7 +88,7 @@ class Planned:
 
 
 def copy_configuration(home: Path) -> Path:
-    """A copy of terraform/ with its modules and examples for `plan`, so that Terraform writes nothing into the sources."""
+    """A copy of terraform/ for `plan`, so that Terraform writes nothing into the sources."""
     folder = home / "terraform"
     shutil.copytree(TERRAFORM / "tests" / "fixture", folder / "tests" / "fixture")
     shutil.copytree(TERRAFORM / "tests" / "fixture", home / "build")

@@ -52,7 +52,9 @@ def test_every_resource_is_planned_in_some_variant(planned: list[Planned]) -> No
 
 def test_every_number_is_planned_at_both_ends() -> None:
     """An error may appear only below or above some value."""
-    numbers = {block.labels[0] for block in blocks("variable", folder=TERRAFORM) if block.attributes["type"] == "number"}
+    numbers = {
+        block.labels[0] for block in blocks("variable", folder=TERRAFORM) if block.attributes["type"] == "number"
+    }
     assert set(SMALLEST) == numbers
     assert set(LARGEST) == numbers
 

@@ -272,7 +272,9 @@ def test_the_parameter_of_a_pipeline_has_the_roots_names() -> None:
     assert set(root) - set(pipeline) == {
         "api_url", "api_secret_arn", "api_function_name", "idempotency_table_name", "outputs_param_name",
     }  # fmt: skip
-    given = {block.labels[0]: block.attributes["value"] for block in blocks("output", folder=TERRAFORM / "modules/pipeline")}
+    given = {
+        block.labels[0]: block.attributes["value"] for block in blocks("output", folder=TERRAFORM / "modules/pipeline")
+    }
     assert {name: given[name] for name in pipeline} == {name: f"${{local.outputs.{name}}}" for name in pipeline}
 
 

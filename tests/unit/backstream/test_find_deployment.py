@@ -123,7 +123,10 @@ def test_a_removed_working_directory_is_wrong_usage(tmp_path: Path, monkeypatch:
         (["--pipeline", "customers"], "need --env"),
         (["--region", "eu-central-1"], "need --env"),
         (["--env", "dev"], "--region or set AWS_REGION"),
-        ([], "--outputs FILE, or --env ENV (with --name, --pipeline and --region), or start the local stack with make up"),
+        (
+            [],
+            "--env ENV (with --name, --pipeline and --region), or start the local stack with make up",
+        ),
     ],
 )
 def test_the_error_says_what_to_give(capsys: Any, arguments: list[str], message: str):
