@@ -29,7 +29,7 @@ State = dict[str, Any]
 Step = Callable[[str, State], State]
 
 DEFINITION = ROOT / "statemachines" / "replay.asl.json"
-TIMEOUT_SECONDS = 300  # as terraform/replay.tf has it
+TIMEOUT_SECONDS = 300  # as terraform/modules/pipeline/replay.tf has it
 
 
 class NoLock:

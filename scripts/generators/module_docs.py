@@ -1,6 +1,7 @@
 """Generates the tables of requirements, inputs and outputs in the README.md of each Terraform module.
 
-They have the format and the markers of `terraform-docs markdown table`. Run `python -m scripts.generators` to write them.
+They have the format and the markers of `terraform-docs markdown table`.
+Run `python -m scripts.generators` to write them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def tables(folder: Path) -> str:
     (providers,) = settings.attributes["required_providers"]
     versions = {"terraform": settings.attributes["required_version"], "aws": providers["aws"]["version"]}
     parts = [
-        _table("Requirements", ("Name", "Version"), [[name, html.escape(version)] for name, version in versions.items()]),
+        _table(
+            "Requirements", ("Name", "Version"), [[name, html.escape(version)] for name, version in versions.items()]
+        ),
         _table("Inputs", ("Name", "Description", "Type", "Default", "Required"), _inputs(folder)),
         _table("Outputs", ("Name", "Description"), _outputs(folder)),
     ]
@@ -55,7 +58,13 @@ def _inputs(folder: Path) -> list[list[str]]:
 def _input(block: Block, source: str) -> list[str]:
     (name,), given = block.labels, block.attributes
     default = _code(json.dumps(given["default"], indent=2)) if "default" in given else "n/a"
-    return [name, _cell(given["description"]), _code(_type(name, source)), default, "no" if "default" in given else "yes"]
+    return [
+        name,
+        _cell(given["description"]),
+        _code(_type(name, source)),
+        default,
+        "no" if "default" in given else "yes",
+    ]
 
 
 def _outputs(folder: Path) -> list[list[str]]:
@@ -64,8 +73,11 @@ def _outputs(folder: Path) -> list[list[str]]:
 
 def _type(name: str, source: str) -> str:
     """The type as the source has it: the parser changes the layout of objects."""
-    found = re.search(rf'^variable "{name}" {{\n.*?^  type += (.+?)\n(?=  \w|\n|}}\n)', source, re.MULTILINE | re.DOTALL)
-    assert found, name
+    found = re.search(
+        rf'^variable "{name}" {{\n.*?^  type += (.+?)\n(?=  \w|\n|}}\n)', source, re.MULTILINE | re.DOTALL
+    )
+    if found is None:
+        raise ValueError(f"no type of {name} in variables.tf")
     return found[1]
 
 
@@ -83,5 +95,3 @@ def _cell(text: str) -> str:
 def _table(title: str, names: tuple[str, ...], rows: list[list[str]]) -> str:
     lines = [names, [":---:" if name == "Required" else "---" for name in names], *rows]
     return f"## {title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-

@@ -122,7 +122,9 @@ def resources(name: str) -> set[str]:
 @pytest.mark.parametrize("name", STATE_NAMES)
 def test_nothing_is_created_replaced_or_destroyed(changes: dict[str, dict[str, Change]], name: str) -> None:
     others = {address: change for address, change in changes[name].items() if change["change"]["actions"] != ["no-op"]}
-    assert {address: c["change"]["actions"] for address, c in others.items() if c["change"]["actions"] != ["update"]} == {}
+    assert {
+        address: c["change"]["actions"] for address, c in others.items() if c["change"]["actions"] != ["update"]
+    } == {}
     assert set(others) - set(NOT_STORED) == UPDATED
 
 

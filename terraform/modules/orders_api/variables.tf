@@ -74,7 +74,7 @@ variable "lambda_zips" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key of the orders table, and of the log groups, the secret and the table that the module creates. The roles get what they need of it. The policy of the key must let IAM policies of the account decide, and allow logs.<Region>.amazonaws.com kms:Encrypt*, kms:Decrypt*, kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*. Default: keys that AWS owns or manages."
+  description = "KMS key of the orders table, and of the log groups, the secret and the table that the module creates. The roles get what they need of it. The policy of the key must let IAM policies of the account decide, and allow logs.REGION.amazonaws.com kms:Encrypt*, kms:Decrypt*, kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*. Default: keys that AWS owns or manages."
   type        = string
   default     = null
 

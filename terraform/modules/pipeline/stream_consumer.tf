@@ -117,6 +117,11 @@ resource "aws_lambda_function" "stream_consumer" {
     }
 
     precondition {
+      condition     = var.create_security_group || length(var.security_group_ids) > 0
+      error_message = "Give security_group_ids with create_security_group = false. A function in a VPC needs a security group."
+    }
+
+    precondition {
       condition     = var.consumer_timeout_seconds > var.mysql_connect_timeout_seconds + var.mysql_read_timeout_seconds
       error_message = "consumer_timeout_seconds must exceed mysql_connect_timeout_seconds plus mysql_read_timeout_seconds."
     }

@@ -91,8 +91,8 @@ variable "mapping" {
   default     = "orders"
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", var.mapping))
-    error_message = "mapping must be the name of a file in mappings/, without folder and without .json: 1 to 64 letters, digits, hyphens and underscores."
+    condition     = can(regex("^[a-z][a-z0-9_-]{0,30}$", var.mapping))
+    error_message = "mapping must be the name of a file in mappings/, without folder and without .json: at most 31 lower-case letters, digits, hyphens and underscores, starting with a letter."
   }
 }
 
@@ -114,7 +114,7 @@ variable "lambda_zips" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key of the bucket, the queue, the log groups and the tables that the module creates. The roles get what they need of it. The policy of the key must let IAM policies of the account decide, and allow logs.<Region>.amazonaws.com kms:Encrypt*, kms:Decrypt*, kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*. Default: keys that AWS owns. An existing table keeps its own key."
+  description = "KMS key of the bucket, the queue, the log groups and the tables that the module creates. The roles get what they need of it. The policy of the key must let IAM policies of the account decide, and allow logs.REGION.amazonaws.com kms:Encrypt*, kms:Decrypt*, kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*. Default: keys that AWS owns. An existing table keeps its own key."
   type        = string
   default     = null
 
@@ -242,7 +242,7 @@ variable "stream_arn" {
 
   validation {
     condition     = can(regex("^arn:[a-z-]+:dynamodb:[a-z0-9-]+:[0-9]{12}:table/[a-zA-Z0-9_.-]{3,255}/stream/[0-9T:.-]+$", coalesce(var.stream_arn, "arn:aws:dynamodb:none:000000000000:table/none/stream/0")))
-    error_message = "stream_arn must be the ARN of a stream (arn:aws:dynamodb:<Region>:<account>:table/<table>/stream/<label>)."
+    error_message = "stream_arn must be the ARN of a stream (arn:aws:dynamodb:...:table/.../stream/...)."
   }
 }
 

@@ -2,11 +2,43 @@ variable "name" {
   description = "First part of every resource name."
   type        = string
   default     = "backstream"
+
+  validation {
+    # The name of the failures bucket also holds env, account and Region. S3 allows 63 characters.
+    condition     = can(regex("^[a-z][a-z0-9-]{0,8}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 10 lower-case letters, digits and hyphens, starting with a letter."
+  }
+
+  validation {
+    condition     = !strcontains(var.name, "--")
+    error_message = "name must not contain two hyphens in a row. RDS Proxy refuses them."
+  }
+
+  validation {
+    condition     = !can(regex("^(amzn|sg|sthree)(-|$)", var.name))
+    error_message = "name must not be amzn, sg or sthree, nor begin with one of them and a hyphen. S3 and EC2 reserve these prefixes."
+  }
+
+  validation {
+    # The outputs parameter is /<name>-<env>/outputs.
+    condition     = !can(regex("^(aws|ssm)", var.name))
+    error_message = "name must not begin with aws or ssm. SSM reserves these prefixes."
+  }
 }
 
 variable "env" {
   description = "Name of the deployment, such as dev or prod. It is part of every resource name."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,13}[a-z0-9]$", var.env))
+    error_message = "env must be 2 to 15 lower-case letters, digits and hyphens, starting with a letter."
+  }
+
+  validation {
+    condition     = !strcontains(var.env, "--")
+    error_message = "env must not contain two hyphens in a row. RDS Proxy refuses them."
+  }
 }
 
 variable "vpc_id" {
@@ -28,6 +60,11 @@ variable "subnet_ids" {
   description = "Subnets of the endpoints. Default: the subnets of the VPC that are tagged Tier = Private."
   type        = list(string)
   default     = null
+
+  validation {
+    condition     = try(length(var.subnet_ids) > 0, var.subnet_ids == null)
+    error_message = "subnet_ids must name at least one subnet."
+  }
 }
 
 variable "route_table_ids" {

@@ -201,14 +201,12 @@ run "the_mapping_takes_its_settings_from_variables" {
 
 run "each_function_has_a_role_and_a_log_group_of_its_own" {
   assert {
-    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 5
+    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 3
     error_message = "One role for each function."
   }
 
   assert {
     condition = (
-      aws_lambda_function.api.role == aws_iam_role.function["api"].arn &&
-      aws_lambda_function.api_authorizer["api"].role == aws_iam_role.function["api_authorizer"].arn &&
       aws_lambda_function.stream_consumer.role == aws_iam_role.function["stream_consumer"].arn &&
       aws_lambda_function.schema.role == aws_iam_role.function["schema"].arn
     )
@@ -217,7 +215,7 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
 
   assert {
     condition = toset([for group in aws_cloudwatch_log_group.function : group.name]) == toset([
-      for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name, aws_lambda_function.dlq_replayer.function_name, aws_lambda_function.api_authorizer["api"].function_name] : "/aws/lambda/${name}"
+      for name in [aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name, aws_lambda_function.dlq_replayer.function_name] : "/aws/lambda/${name}"
     ])
     error_message = "Terraform must create the log group of each function."
   }
@@ -228,12 +226,7 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
   }
 }
 
-run "only_the_functions_at_the_database_are_in_the_vpc" {
-  assert {
-    condition     = length(aws_lambda_function.api.vpc_config) == 0
-    error_message = "The API function does not need the VPC."
-  }
-
+run "the_functions_at_the_database_are_in_the_vpc" {
   assert {
     condition = alltrue([
       for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema] :
@@ -257,7 +250,7 @@ run "the_group_waits_for_the_functions_interfaces" {
 
 run "runtime_and_architecture_come_with_the_zips" {
   assert {
-    condition     = alltrue([for function in [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema] : function.runtime == "python3.13" && function.architectures == tolist(["arm64"])])
+    condition     = alltrue([for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer] : function.runtime == "python3.13" && function.architectures == tolist(["arm64"])])
     error_message = "The manifest decides on runtime and architecture."
   }
 }
@@ -269,12 +262,12 @@ run "a_missing_build_says_what_to_run" {
     lambda_zips = { folder = "./tests" }
   }
 
-  expect_failures = [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer, aws_lambda_function.api_authorizer]
+  expect_failures = [aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer]
 }
 
 run "tables_are_protected" {
   assert {
-    condition     = aws_dynamodb_table.source["table"].deletion_protection_enabled && aws_dynamodb_table.idempotency.deletion_protection_enabled && aws_dynamodb_table.guard.deletion_protection_enabled
+    condition     = aws_dynamodb_table.source["table"].deletion_protection_enabled && aws_dynamodb_table.guard["guard"].deletion_protection_enabled
     error_message = "Tables are protected from deletion by default."
   }
 
@@ -289,7 +282,7 @@ run "tables_are_protected" {
   }
 
   assert {
-    condition     = alltrue([for table in [aws_dynamodb_table.source["table"], aws_dynamodb_table.idempotency] : table.ttl[0].enabled && table.ttl[0].attribute_name == "record_ttl"])
+    condition     = alltrue([for table in [aws_dynamodb_table.source["table"]] : table.ttl[0].enabled && table.ttl[0].attribute_name == "record_ttl"])
     error_message = "Items expire by record_ttl."
   }
 }
@@ -300,7 +293,7 @@ run "protection_can_be_lifted" {
   }
 
   assert {
-    condition     = !aws_dynamodb_table.source["table"].deletion_protection_enabled && !aws_dynamodb_table.idempotency.deletion_protection_enabled && !aws_dynamodb_table.guard.deletion_protection_enabled
+    condition     = !aws_dynamodb_table.source["table"].deletion_protection_enabled && !aws_dynamodb_table.guard["guard"].deletion_protection_enabled
     error_message = "deletion_protection must reach the tables."
   }
 }
@@ -545,4 +538,20 @@ run "a_statement_must_end_before_the_function_does" {
   }
 
   expect_failures = [aws_lambda_function.stream_consumer]
+}
+
+run "tracing_can_be_turned_off" {
+  variables {
+    xray_tracing = false
+  }
+
+  assert {
+    condition     = alltrue([for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer] : function.tracing_config[0].mode == "PassThrough"])
+    error_message = "xray_tracing must reach every function."
+  }
+
+  assert {
+    condition     = !contains(flatten([for document in data.aws_iam_policy_document.telemetry : document.statement[*].sid]), "SendTraces")
+    error_message = "Without tracing no function may send traces."
+  }
 }
