@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 
 from common.mapping import Column, Entity
-from common.mysql import schema, sidecar
+from common.mysql import sidecar
 from common.mysql.columns import TEXT_TYPES, ActualColumn
 from common.mysql.inspection import ActualTable
 from common.mysql.registry import SOURCES_DDL
+from common.mysql.schema import _target_ddl as target_ddl
 
 _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _CHARSET = re.compile(r" CHARACTER SET \w+( COLLATE \w+)?")
@@ -21,7 +22,7 @@ _CHARSET = re.compile(r" CHARACTER SET \w+( COLLATE \w+)?")
 
 def create(entity: Entity) -> str:
     """The statement for a table that is missing, as the schema step runs it."""
-    return f"{schema._target_ddl(entity)};"
+    return f"{target_ddl(entity)};"
 
 
 def create_own() -> list[str]:

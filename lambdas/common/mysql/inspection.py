@@ -13,10 +13,31 @@ from pymysql.connections import Connection
 
 from common.changes import Row
 from common.mapping import Entity
-from common.mysql import errors, schema, sidecar
+from common.mysql import errors, sidecar
 from common.mysql.columns import ActualColumn
 from common.mysql.connection import connect
 from common.mysql.registry import SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS
+from common.mysql.schema import (
+    _checks as silent_changes,
+)
+from common.mysql.schema import (
+    _columns as actual_columns,
+)
+from common.mysql.schema import (
+    _limits as refusals,
+)
+from common.mysql.schema import (
+    _own_mismatches as own_mismatches,
+)
+from common.mysql.schema import (
+    _target_mismatches as target_mismatches,
+)
+from common.mysql.schema import (
+    _unique_keys as unique_keys,
+)
+from common.mysql.schema import (
+    _value_checks as value_checks,
+)
 from common.mysql.settings import MySQLSettings, Parameters
 from common.mysql.sidecar import SIDECAR
 
@@ -77,7 +98,7 @@ class Inspector:
     def mismatches(self, entity: Entity) -> list[str]:
         """Why the existing table does not fit, as the schema step says it."""
         return self._ask(
-            f"checking the table {entity.table}", lambda connection: list(schema._target_mismatches(connection, entity))
+            f"checking the table {entity.table}", lambda connection: list(target_mismatches(connection, entity))
         )
 
     def own_mismatches(self) -> dict[str, list[str]]:
@@ -88,12 +109,8 @@ class Inspector:
         """How many of `rows` the existing table would not store as they are, by reason."""
 
         def count(connection: Connection[Any]) -> Counter[str]:
-            columns = schema._columns(connection, entity.table)
-            checks = [
-                check
-                for kind in (schema._checks, schema._limits)
-                for check in schema._value_checks(entity, columns, kind)
-            ]
+            columns = actual_columns(connection, entity.table)
+            checks = [check for kind in (silent_changes, refusals) for check in value_checks(entity, columns, kind)]
             return Counter(
                 check.rejection.reason for row in rows for check in checks if not check.fits(row[check.index])
             )
@@ -117,7 +134,7 @@ class Inspector:
 
 
 def _table(connection: Connection[Any], name: str) -> ActualTable | None:
-    columns = schema._columns(connection, name)
+    columns = actual_columns(connection, name)
     if not columns:
         return None
     ((engine,),) = _query(
@@ -130,7 +147,7 @@ def _table(connection: Connection[Any], name: str) -> ActualTable | None:
         engine or "",
         columns,
         _definitions(connection, name) if engine else {},
-        {key: [tuple(part) for part in parts] for key, parts in schema._unique_keys(connection, name).items()},
+        {key: [tuple(part) for part in parts] for key, parts in unique_keys(connection, name).items()},
         parents=_foreign_keys(connection, "TABLE_NAME", name),
         children=_foreign_keys(connection, "REFERENCED_TABLE_NAME", name),
         triggers=_triggers(connection, name) if _sees_triggers(connection, name) else None,
@@ -143,9 +160,9 @@ def _own_mismatches(connection: Connection[Any]) -> dict[str, list[str]]:
         (SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS),
     )
     return {
-        table: list(schema._own_mismatches(connection, table, columns, texts))
+        table: list(own_mismatches(connection, table, columns, texts))
         for table, columns, texts in own
-        if schema._columns(connection, table)
+        if actual_columns(connection, table)
     }
 
 

@@ -148,7 +148,7 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tls",
         choices=("verify", "require", "off"),
-        help="verify the server's certificate (default), encrypt only, or neither; default as the deployment's functions",
+        help="check the server's certificate, only encrypt, or neither; default as the functions have it, else verify",
     )
     _add_file(group, "--ca", "certificates (PEM) of a private authority; default: the public ones")
 

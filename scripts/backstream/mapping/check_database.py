@@ -59,7 +59,7 @@ def _column(entity: Entity, actual: ActualColumn, *, is_key: bool) -> Iterator[F
         yield warning(
             subject,
             f"its collation {actual.collation} takes different keys for equal, such as those that differ in case",
-            "of two such items only one gets a row, and the other is parked; a collation that ends in _bin tells them apart",
+            "of two such items one gets no row and is parked; a collation that ends in _bin tells them apart",
         )
 
 

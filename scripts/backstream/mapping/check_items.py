@@ -47,13 +47,12 @@ def check_items(mapping: Mapping, items: Sequence[Item], inspector: Inspector | 
 
 
 def _rows(mapping: Mapping, rows: dict[int, list[Row]], total: int) -> list[Finding]:
-    found = [
+    return [
         ok(entity.name, f"{len(rows[index])} of {total} items become rows of {entity.table}")
         if rows[index]
         else warning(entity.name, "no sampled item is of this entity", "check its when, or take a larger sample")
         for index, entity in enumerate(mapping.entities)
     ]
-    return found
 
 
 def _no_entity(count: int, total: int) -> list[Finding]:

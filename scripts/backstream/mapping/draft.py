@@ -14,7 +14,7 @@ from backstream.mapping.draft_key import KeyDraft, LegacyTable, TableKeys, draft
 from backstream.mapping.grouping import Kind, fold, kinds_of
 from backstream.mapping.inference import Attribute, Declared, Path, attribute_of, infer
 from backstream.mapping.items import Item
-from backstream.mapping.naming import entity_name, is_empty_key_name, snake_case, unused
+from backstream.mapping.naming import entity_name, is_empty_key_name, plural, snake_case, unused
 
 _TYPES = {"S": "string", "N": "number", "B": "binary"}
 _LONGEST_ENTITY = 31
@@ -36,7 +36,7 @@ def draft(keys: TableKeys, items: Sequence[Item], tables: Sequence[LegacyTable] 
         **{word: {"attribute": one.name, "type": _TYPES[one.type]} for word, one in keys.attributes},
         **({"ttl_attribute": keys.ttl_attribute} if keys.ttl_attribute else {}),
         "entities": {
-            name: _entity(keys, kind, name, owners.get(name), unused(name, taken))
+            name: _entity(keys, kind, name, owners.get(name), unused(plural(name), taken))
             for kind, name in zip(kinds, names, strict=True)
         },
     }

@@ -1,4 +1,4 @@
-"""What becomes of one item, column by column, or why it gets no row. Shows values: it is for the operator's terminal."""
+"""What becomes of one item, column by column, or why it gets no row. Shows values, to the operator only."""
 
 from __future__ import annotations
 

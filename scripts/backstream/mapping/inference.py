@@ -240,7 +240,7 @@ def _json(attribute: Attribute, comment: str = "") -> Declared:
 def _map(attribute: Attribute) -> Declared:
     names = sorted({name for inner in attribute.texts for name in inner})
     example = (*attribute.path, names[0]) if names else attribute.path
-    return _json(attribute, f'a map of {len(names)} names: a column of one of them has "from": {_quoted(example)}')
+    return _json(attribute, f'a map: a column of one of its names has "from": {_quoted(example)}')
 
 
 def _quoted(path: Path) -> str:

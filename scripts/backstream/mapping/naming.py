@@ -10,7 +10,7 @@ from backstream.mapping.grouping import SEPARATORS, Kind, fold
 _LONGEST_ENTITY = 31
 _LONGEST_IDENTIFIER = 64
 # Words of a sort key that say nothing about the kind of its item.
-_EMPTY_WORDS = {"metadata", "meta", "data", "info", "root", "item", "main", "details", "detail", "self"}
+_EMPTY_WORDS = {"metadata", "meta", "data", "info", "root", "item", "main", "details", "detail", "profile", "self"}
 # Names of key attributes that say nothing about what is in them.
 _EMPTY_KEYS = {"pk", "sk", "pkey", "skey", "partitionkey", "sortkey", "hashkey", "rangekey", "hash", "range", "key"}
 
@@ -36,6 +36,11 @@ def entity_name(kind: Kind, fallback: str) -> str:
 def is_empty_key_name(name: str) -> bool:
     """Whether the name of a key attribute says nothing, such as pk."""
     return re.sub(r"\d", "", fold(name)) in _EMPTY_KEYS
+
+
+def plural(name: str) -> str:
+    """For a table."""
+    return name if name.endswith("s") else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
 def unused(name: str, used: Container[str], longest: int = _LONGEST_IDENTIFIER) -> str:

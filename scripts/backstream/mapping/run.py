@@ -58,7 +58,8 @@ def draft(options: argparse.Namespace) -> int:
     else:
         print(text, end="")
     _say(
-        f"read {len(sample.items)} items of {table.name}, {sample.read_units:g} read units; {text.count(_COMMENT)} comments to decide"
+        f"read {len(sample.items)} items of {table.name}, {sample.read_units:g} read units;"
+        f" {text.count(_COMMENT)} comments to decide"
     )
     return ExitCode.DONE
 

@@ -10,7 +10,7 @@ from common.mysql.inspection import Inspector
 
 
 def statements(mapping: Mapping, inspector: Inspector | None) -> Iterator[str]:
-    """CREATE for each table that is missing, all without an `inspector`, and ALTER for what is missing or too narrow."""
+    """CREATE for each missing table, for all without an `inspector`; ALTER for what is missing or too narrow."""
     for entity in mapping.entities:
         table = inspector.table(entity.table) if inspector else None
         if table is None:
