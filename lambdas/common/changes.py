@@ -112,8 +112,13 @@ class Parked(NamedTuple):
 
 @dataclass
 class Batch:
-    """A list of records, classified: changes in stream order, records to park, and counts of skipped ones by reason."""
+    """A list of records, classified: changes in stream order, records to park, and counts of skipped ones by reason.
+
+    `unmapped_attributes` has, as `<entity>.<attribute>`, the attributes that no column takes and that the process sees
+    for the first time.
+    """
 
     changes: list[Change] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    unmapped_attributes: list[str] = field(default_factory=list)

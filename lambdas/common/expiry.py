@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from common.columns.bigint import BigintType
+from common.columns.integers import BigintType
 from common.poison import PoisonError
 from common.stream_clock import source_times
 
@@ -44,4 +44,4 @@ def _had_expired(record: Mapping[str, Any], ttl_attribute: str) -> bool:
     return removed_at - _OLDEST_EXPIRY_SECONDS <= expires_at <= removed_at
 
 
-_decode_time = BigintType(minimum=0, maximum=10**11 - 1).decoder("ttl")
+_decode_time = BigintType(minimum=0, maximum=10**11 - 1).decoder("attribute ttl")

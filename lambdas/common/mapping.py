@@ -5,21 +5,33 @@ The declaration is data, `mappings/<name>.json`; its shape is `mappings/mapping.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping as Json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from common.changes import Mark
-from common.columns import TYPES
+from common.changes import Mark, Value
 from common.columns.column_type import ColumnType
+from common.templates import Template
 
 # In a function's zip the folder is beside this package; in the repository it is at the top.
 _FOLDERS = tuple(Path(__file__).parents[up] / "mappings" for up in (1, 2))
 DEFAULT = "orders"
+
+AttributePath = tuple[str | int, ...]
+# The image of an item as plain Python values, to the image that is mapped instead; None where there is no such item.
+Prepare = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class MappingError(Exception):
+    """A mapping file is refused. `problems` names file, place and correction of each; the message has one a line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class Action(StrEnum):
@@ -41,6 +53,24 @@ class Removal:
     time: str | None = None
 
 
+class UnmappedAction(StrEnum):
+    """What becomes of the attributes of an item that no column takes."""
+
+    IGNORE = "ignore"
+    QUARANTINE = "quarantine"
+    COLUMN = "column"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """`column` names the JSON column that takes them; only with UnmappedAction.COLUMN. It is in the entity's
+    `columns`, behind the mapped ones.
+    """
+
+    action: UnmappedAction = UnmappedAction.IGNORE
+    column: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class KeyAttribute:
     """A key attribute of the DynamoDB table; `type` is S, N or B."""
@@ -49,14 +79,64 @@ class KeyAttribute:
     type: str
 
 
+class Instead(NamedTuple):
+    """The value of a column whose item has none; None is NULL."""
+
+    value: Value
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a row: its name, the path into the item that it is made of, and its type."""
+    """One column of a row: its name, the path into the item that it is made of, and its type.
+
+    `path` is empty for a key column and for a column that is not made of one attribute. `absent` and `null` say what
+    the column gets where the path ends early, and where it ends at a NULL; None refuses the item. `const` is the value
+    of a column that is the same in every row.
+    """
 
     name: str
-    path: tuple[str | int, ...]
+    path: AttributePath
     type: ColumnType
     nullable: bool = False
+    absent: Instead | None = None
+    null: Instead | None = None
+    const: Instead | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCondition:
+    """On one key attribute. With neither, every value meets it; never both."""
+
+    equals: str | Decimal | None = None
+    starts_with: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeCondition:
+    """On an attribute outside the key."""
+
+    path: AttributePath
+    equals: str | Decimal | bool
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which items an entity is about: those that meet all conditions.
+
+    A key attribute without a declared condition has the one of its template: the leading literal.
+    """
+
+    partition_key: KeyCondition = KeyCondition()
+    sort_key: KeyCondition = KeyCondition()
+    attribute: AttributeCondition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """How the key attributes hold the key columns; None for one that `when` fixes, or that the table lacks."""
+
+    partition_key: Template | None = None
+    sort_key: Template | None = None
 
 
 @dataclass(frozen=True)
@@ -64,17 +144,17 @@ class Entity:
     """One kind of item and its table.
 
     `columns` has all columns in writing order: the key columns first, which `key` holds too, then the mapped ones, then
-    those that `deletes` and `ttl` name. `deletes` says what becomes of a row when its item is deleted or stops
-    matching, `ttl` when it expires.
+    those that `unmapped`, `deletes` and `ttl` name. `deletes` says what becomes of a row when its item is deleted or
+    stops matching, `ttl` when it expires.
     """
 
     name: str
     table: str
     key: tuple[Column, ...]
     columns: tuple[Column, ...]
-    when: Json[str, Any]
-    templates: Json[str, str]
-    unmapped: str = "ignore"
+    when: When
+    templates: Templates
+    unmapped: Unmapped = Unmapped()
     deletes: Removal = Removal()
     ttl: Removal = Removal(Action.IGNORE)
 
@@ -101,6 +181,7 @@ class Mapping:
     sort_key: KeyAttribute | None
     entities: tuple[Entity, ...]
     ttl_attribute: str | None = None
+    prepare: Prepare | None = field(default=None, compare=False)
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -121,47 +202,22 @@ class Mapping:
 
 @cache
 def load(name: str = DEFAULT) -> Mapping:
-    """The declared mapping `name`. Read-only; raises KeyError or TypeError for a malformed declaration."""
-    declared = json.loads(_file(name).read_text(encoding="utf-8"))
-    entities = tuple(_entity(*item) for item in declared["entities"].items())
-    sort_key = declared.get("sort_key")
-    return Mapping(
-        name,
-        _key_attribute(declared["partition_key"]),
-        sort_key and _key_attribute(sort_key),
-        entities,
-        declared.get("ttl_attribute"),
-    )
+    """The declared mapping `name`. Read-only. Raises MappingError with every problem of its file."""
+    from common.mapping_file import read_file  # noqa: PLC0415 - it makes the classes of this module
+
+    files = [folder / f"{name}.json" for folder in _FOLDERS]
+    for file in files:
+        if file.is_file():
+            return read_file(file)
+    raise MappingError([f"{name}.json: is in neither {files[0].parent} nor {files[1].parent}; add it, or set MAPPING"])
 
 
-def _file(name: str) -> Path:
-    return next(folder / f"{name}.json" for folder in _FOLDERS if (folder / f"{name}.json").is_file())
+def check_file(path: Path) -> list[str]:
+    """The problems of a mapping file: what the published schema and the loader refuse. Needs jsonschema."""
+    from common.mapping_file import read_file, schema_problems  # noqa: PLC0415
 
-
-def _key_attribute(declared: Json[str, str]) -> KeyAttribute:
-    return KeyAttribute(declared["attribute"], {"string": "S", "number": "N", "binary": "B"}[declared["type"]])
-
-
-def _entity(name: str, declared: Json[str, Any]) -> Entity:
-    target = declared["target"]
-    key = tuple(_column(column | {"from": []}) for column in target["key_columns"])
-    columns = (*key, *map(_column, declared["columns"]))
-    return Entity(
-        name,
-        target["table"],
-        key,
-        columns,
-        declared.get("when", {}),
-        target["key"],
-        declared.get("unmapped", "ignore"),
-        Removal(Action(declared.get("deletes", "delete"))),
-        Removal(Action(declared.get("ttl", "ignore"))),
-    )
-
-
-def _column(declared: dict[str, Any]) -> Column:
-    common = {"column", "from", "type", "null", "absent"}
-    options = {name: value for name, value in declared.items() if name not in common}
-    type_with_options = TYPES[declared["type"]].with_options(options)
-    nullable = "null" in (declared.get("null"), declared.get("absent"))
-    return Column(declared["column"], tuple(declared["from"]), type_with_options, nullable)
+    try:
+        read_file(path)
+    except MappingError as error:
+        return error.problems
+    return schema_problems(path)

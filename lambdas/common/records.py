@@ -7,16 +7,20 @@ code then gives the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain, islice, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.changes import Batch, Change, Mark, Parked, Record, Row, Value
 from common.expiry import is_ttl_delete
-from common.keys import key_text, key_texts
-from common.mapping import Column, Mapping
+from common.key_decoder import KeyDecoder
+from common.keys import key_texts
+from common.mapping import Entity, Mapping, UnmappedAction
+from common.matching import image_test, key_tests
+from common.paths import ColumnsDecoder
 from common.poison import PoisonError
+from common.prepare import preparer
 from common.source import Source
 from common.stream_clock import source_times
 from common.versions import version, versions
@@ -25,7 +29,6 @@ from common.versions import version, versions
 Single = Change | Parked | str
 # A record that concerns several entities has an outcome of each: a delete of one row and an upsert of another.
 Outcome = Single | list[Single]
-Classifier = Callable[[Iterable[Record]], Iterator[Outcome]]
 
 UNMAPPED_ITEM = "unmapped_item"
 
@@ -33,12 +36,15 @@ UNMAPPED_ITEM = "unmapped_item"
 _SLICE = 64
 # A slice with poison is cut into so many pieces, and these again. Measured: halves take twice as long.
 _PIECES = 8
+# Names of unmapped attributes that a process remembers, of each entity. An item could bring new ones without end.
+_MOST_NAMES = 1_000
 
 
 def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source | None = None) -> Batch:
     """Sort the records of a stream event into changes, poison and skips. Every record becomes one or more of them."""
     batch = Batch()
-    for outcome in classifier(mapping, source=source)(records):
+    classify = classifier(mapping, source=source)
+    for outcome in classify(records):
         for one in outcome if type(outcome) is list else (outcome,):
             if isinstance(one, Change):
                 batch.changes.append(one)
@@ -46,139 +52,269 @@ def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source
                 batch.parked.append(one)
             else:
                 batch.skipped[one] += 1
+    batch.unmapped_attributes = classify.take_unmapped_attributes()
     return batch
 
 
 @cache
 def classifier(mapping: Mapping, *, source: Source | None = None) -> Classifier:
-    """A function from records to the outcome of each, in their order. It asks for records a slice at a time.
-
-    Records of another table than `source` are poison.
-    """
-    parser = _Parser(mapping, source)
-
-    def classify(records: Iterable[Record]) -> Iterator[Outcome]:
-        remaining = iter(records)
-        return chain.from_iterable(map(parser.outcomes, iter(lambda: list(islice(remaining, _SLICE)), [])))
-
-    return classify
+    """The classifier of a mapping's records. Records of another table than `source` are poison."""
+    return Classifier(mapping, source)
 
 
-class _Parser:
+class Classifier:
+    """A function from records to the outcome of each, in their order. It asks for records a slice at a time."""
+
     def __init__(self, mapping: Mapping, source: Source | None) -> None:
-        entity = mapping.entities[0]
-        self._mapping, self._entity, self._source = mapping, entity, source
-        self._sort_key = {"S": entity.when["sort_key"]["equals"]}
-        self._key = mapping.partition_key.attribute
-        self._decode_keys = entity.key[0].type.decoder(self._key)
-        self._columns = [_column_decoder(column) for column in entity.columns[1:]]
+        self._entities = [_EntityParser(mapping, index, source) for index in range(len(mapping.entities))]
+        self._latest = self._entities[0]
+        key = (mapping.partition_key, mapping.sort_key)
+        self._prepare = mapping.prepare and preparer(mapping.prepare, tuple(one.attribute for one in key if one))
 
-    def outcomes(self, records: Sequence[Record]) -> Sequence[Outcome]:
+    def __call__(self, records: Iterable[Record]) -> Iterator[Outcome]:
+        remaining = iter(records)
+        return chain.from_iterable(map(self._outcomes, iter(lambda: list(islice(remaining, _SLICE)), [])))
+
+    def take_unmapped_attributes(self) -> list[str]:
+        """`<entity>.<attribute>` of each attribute that no column takes, if it was not taken before."""
+        return [f"{entity.name}.{name}" for entity in self._entities for name in entity.take_unmapped()]
+
+    def _outcomes(self, records: Sequence[Record]) -> Sequence[Outcome]:
         """The outcome of each record, in their order."""
         try:
             return self._parse(records)
-        except KeyError as error:
-            poison = PoisonError(f"the record lacks {error.args[0]}")
-        except (TypeError, AttributeError):
-            poison = PoisonError("the record is not shaped like a DynamoDB stream record")
-        except PoisonError as error:
-            poison = error
+        except _MALFORMED as error:
+            poison = _reason(error)
         if len(records) == 1:
-            return [self._park(records[0], poison)]
+            return [self._alone(records[0], poison)]
         size = -(-len(records) // _PIECES)
         pieces = [records[start : start + size] for start in range(0, len(records), size)]
-        return list(chain.from_iterable(map(self.outcomes, pieces)))
-
-    # Each of these raises PoisonError, KeyError, TypeError or AttributeError if a record cannot be parsed.
-    # The first check that fails gives the reason, so the order of the checks matters.
+        return list(chain.from_iterable(map(self._outcomes, pieces)))
 
     def _parse(self, records: Sequence[Record]) -> Sequence[Outcome]:
+        """Raises one of `_MALFORMED` if a record cannot be parsed. The first check that fails gives the reason."""
         bodies = [record["dynamodb"] for record in records]
-        keys = [body["Keys"] for body in bodies]
-        sort_key = self._sort_key
-        sort_keys = [key.get("s_key", sort_key) for key in keys]
-        if sort_keys.count(sort_key) < len(records):
-            return _skip(records, [other != sort_key for other in sort_keys], UNMAPPED_ITEM, self._parse)
-        values = self._decode_keys([key[self._key] for key in keys])
-        arns = [record["eventSourceARN"] for record in records]
-        item_versions = versions(arns, [body["SequenceNumber"] for body in bodies], self._source)
-        times = source_times([body["ApproximateCreationDateTime"] for body in bodies])
-        events = [record["eventName"] for record in records]
-        rows = self._rows(bodies, events, values)
-        created = [event == "INSERT" for event in events]
-        item_keys = key_texts(self._entity.name, [values])
-        entity, key_values = repeat(0), zip(values, strict=True)
-        marks = self._marks(records, events)
-        changes = zip(item_keys, item_versions, rows, times, records, created, entity, key_values, marks)  # noqa: B905
-        return list(map(_change, changes))
+        part = _Part(records, bodies, [body["Keys"] for body in bodies])
+        if self._latest.takes_all(part.keys):
+            return self._latest.changes(part)
+        found: list[list[Single]] = [[] for _ in records]
+        for entity in self._entities:
+            hits = [index for index, is_hit in enumerate(entity.matches(part.keys)) if is_hit]
+            if hits:
+                self._latest = entity
+                mine = part if len(hits) == len(records) else part.take(hits)
+                for index, outcome in zip(hits, entity.outcomes(mine, self._prepare), strict=True):
+                    if outcome is not None:
+                        found[index].append(outcome)
+        return [_outcome(singles) for singles in found]
 
-    def _marks(self, records: Sequence[Record], events: list[Any]) -> Iterable[Mark]:
-        if "REMOVE" not in events:
-            return repeat(Mark.LIVE)
-        return [self._mark(record, event) for record, event in zip(records, events, strict=True)]
-
-    def _mark(self, record: Record, event: Any) -> Mark:
-        if event != "REMOVE":
-            return Mark.LIVE
-        return Mark.EXPIRED if is_ttl_delete(record, self._mapping.ttl_attribute) else Mark.DELETED
-
-    def _rows(self, bodies: list[Any], events: list[Any], keys: Sequence[Value]) -> Iterable[Row | None]:
-        removals = events.count("REMOVE")
-        if removals + events.count("INSERT") + events.count("MODIFY") < len(events):
-            raise PoisonError("eventName is not INSERT, MODIFY or REMOVE")
-        if not removals:
-            return self._decode_rows([body["NewImage"] for body in bodies], keys)
-        if removals == len(events):
-            return [None] * removals
-        written = [i for i, event in enumerate(events) if event != "REMOVE"]
-        rows = self._decode_rows([bodies[i]["NewImage"] for i in written], [keys[i] for i in written])
-        return [None if event == "REMOVE" else next(rows) for event in events]
-
-    def _decode_rows(self, images: list[Any], keys: Sequence[Value]) -> Iterator[Row]:
-        return zip(keys, *[decode(images) for decode in self._columns], strict=True)
-
-    def _park(self, record: Record, error: PoisonError) -> Parked:
-        """A parked record, with its key and version where they can be read, so that a person can find it."""
-        key = found = None
+    def _alone(self, record: Record, poison: PoisonError) -> Outcome:
+        """The outcome of a record that cannot be parsed for one of its entities."""
         try:
             body = record["dynamodb"]
-            key = key_text(self._entity.name, self._decode_keys([body["Keys"][self._key]]))
-            found = version(record["eventSourceARN"], body["SequenceNumber"], self._source)
-        except (KeyError, TypeError, AttributeError, PoisonError):
-            pass  # they only name the record, which is parked whole in any case
-        return Parked(key, found, str(error), error.hint, None, record)
+            part = _Part([record], [body], [body["Keys"]])
+            candidates = [entity for entity in self._entities if entity.matches(part.keys)[0]]
+        except _MALFORMED:
+            candidates = []
+        if len(candidates) <= 1:
+            return _park(record, poison, candidates[0] if candidates else None)
+        singles: list[Single] = []
+        for entity in candidates:
+            try:
+                singles += [one for one in entity.outcomes(part, self._prepare) if one is not None]
+            except _MALFORMED as error:
+                singles.append(_park(record, _reason(error), entity))
+        parked = [one for one in singles if isinstance(one, Parked)]
+        if len(parked) == len(singles) and len({one.reason for one in parked}) == 1:
+            return parked[0]  # what all entities need is malformed
+        return _outcome(singles)
 
 
-def _skip(
-    records: Sequence[Record], skipped: list[bool], reason: str, parse: Callable[[Sequence[Record]], Sequence[Outcome]]
-) -> Sequence[Outcome]:
-    """`reason` for the records that are `skipped`, what `parse` gives for the others."""
-    others = [record for record, skip in zip(records, skipped, strict=True) if not skip]
-    outcomes = iter(parse(others) if others else ())
-    return [reason if skip else next(outcomes) for skip in skipped]
+# What is raised for a record that cannot be parsed.
+_MALFORMED = (KeyError, TypeError, AttributeError, ValueError, PoisonError)
 
+
+def _reason(error: Exception) -> PoisonError:
+    if isinstance(error, PoisonError):
+        return error
+    if isinstance(error, KeyError):
+        return PoisonError(f"the record lacks {error.args[0]}")
+    return PoisonError("the record is not shaped like a DynamoDB stream record")
+
+
+def _park(record: Record, error: PoisonError, entity: _EntityParser | None) -> Parked:
+    """A parked record, with its key and version where they can be read, so that a person can find it."""
+    key = found = None
+    try:
+        body = record["dynamodb"]
+        if entity:
+            key = entity.key_text(body["Keys"])
+            found = version(record["eventSourceARN"], body["SequenceNumber"], entity.source)
+    except _MALFORMED:
+        pass  # they only name the record, which is parked whole in any case
+    return Parked(key, found, str(error), error.hint, None, record)
+
+
+def _outcome(singles: list[Single]) -> Outcome:
+    if len(singles) == 1:
+        return singles[0]
+    return singles or UNMAPPED_ITEM
+
+
+class _Part(NamedTuple):
+    """Records of a slice with their bodies and keys, side by side."""
+
+    records: Sequence[Record]
+    bodies: Sequence[Any]
+    keys: Sequence[Any]
+
+    def take(self, indices: Sequence[int]) -> _Part:
+        return _Part(*([values[index] for index in indices] for values in self))
+
+
+class _EntityParser:
+    """Parses records for one entity. Its functions raise one of `_MALFORMED` if a record cannot be parsed."""
+
+    def __init__(self, mapping: Mapping, index: int, source: Source | None) -> None:
+        entity = mapping.entities[index]
+        self.name, self.source = entity.name, source
+        self._index, self._ttl_attribute = index, mapping.ttl_attribute
+        self._tests = key_tests(mapping, entity)
+        self._attribute_test = entity.when.attribute and image_test(entity.when.attribute)
+        self._takes_any_image = mapping.prepare is None and self._attribute_test is None
+        self._decode_keys = KeyDecoder(mapping, entity)
+        self._mapped = _mapped(mapping, entity)
+        self._decode_columns = ColumnsDecoder(entity.columns[len(entity.key) :], self._mapped)
+        self._unmapped = entity.unmapped
+        self._seen: set[str] = set()
+        self._new: list[str] = []
+
+    def matches(self, keys: Sequence[Any]) -> Sequence[bool]:
+        """Whether the key of each record can be one of the entity's."""
+        if not self._tests:
+            return [True] * len(keys)
+        first, *others = [test(keys) for test in self._tests]
+        return list(map(all, zip(first, *others, strict=True))) if others else first
+
+    def takes_all(self, keys: Sequence[Any]) -> bool:
+        """Whether each of the records is the entity's and no other's, whatever its image."""
+        return self._takes_any_image and all(False not in test(keys) for test in self._tests)
+
+    def key_text(self, keys: Any) -> str:
+        return self._decode_keys.text(keys)
+
+    def take_unmapped(self) -> list[str]:
+        """The names of attributes that no column takes and that are new since the last call."""
+        names, self._new = self._new, []
+        return names
+
+    def outcomes(self, part: _Part, prepare: Any) -> Sequence[Change | None]:
+        """The change of each record whose key matches; None where the item is not the entity's, and was not before."""
+        if self._takes_any_image:
+            return self.changes(part)
+        images = [self._image(record["eventName"], body, prepare) for record, body in zip(part.records, part.bodies)]
+        mine = [index for index, image in enumerate(images) if image is not _NOT_MINE]
+        if not mine:
+            return [None] * len(images)
+        changes = iter(self.changes(part.take(mine), [images[index] for index in mine]))
+        return [None if image is _NOT_MINE else next(changes) for image in images]
+
+    def _image(self, event: str, body: Any, prepare: Any) -> Any:
+        """The prepared image of an item of the entity; None where the item is one no more."""
+        if event in ("INSERT", "MODIFY"):
+            image = body["NewImage"]
+            image = prepare(image) if prepare else image
+            if image is not None and (self._attribute_test is None or self._attribute_test(image)):
+                return image
+        elif event != "REMOVE":
+            raise PoisonError(_NO_EVENT)
+        return _NOT_MINE if event == "INSERT" or self._was_not_mine(body, prepare) else None
+
+    def _was_not_mine(self, body: Any, prepare: Any) -> bool:
+        """Whether the record's old image, which it may lack, says so. A delete too many would do no harm."""
+        old = body.get("OldImage")
+        if not old:
+            return False
+        try:
+            image = prepare(old) if prepare else old
+        except PoisonError:
+            return False
+        return image is None or not (self._attribute_test is None or self._attribute_test(image))
+
+    def changes(self, part: _Part, images: Sequence[Any] | None = None) -> Sequence[Change]:
+        """The change of each record; `images` has None for an item that is gone."""
+        records, bodies, keys = part
+        key_columns = self._decode_keys(keys)
+        arns = [record["eventSourceARN"] for record in records]
+        item_versions = versions(arns, [body["SequenceNumber"] for body in bodies], self.source)
+        times = source_times([body["ApproximateCreationDateTime"] for body in bodies])
+        events = [record["eventName"] for record in records]
+        if images is None:
+            images = _images(bodies, events)
+        marks: Iterable[Mark] = repeat(Mark.LIVE)
+        if None in images:
+            marks = [
+                Mark.LIVE if image is not None else self._removal(record, event)
+                for image, record, event in zip(images, records, events, strict=True)
+            ]
+        created = [event == "INSERT" for event in events]
+        changes = zip(
+            key_texts(self.name, key_columns), item_versions, self._rows(key_columns, images), times, records, created,
+            repeat(self._index), zip(*key_columns, strict=True), marks,
+        )  # fmt: skip  # noqa: B905
+        return list(map(_change, changes))
+
+    def _removal(self, record: Record, event: str) -> Mark:
+        expired = event == "REMOVE" and is_ttl_delete(record, self._ttl_attribute)
+        return Mark.EXPIRED if expired else Mark.DELETED
+
+    def _rows(self, keys: list[Sequence[Value]], images: Sequence[Any]) -> Iterable[Row | None]:
+        written = [image for image in images if image is not None]
+        if len(written) == len(images):
+            return self._live_rows(keys, written)
+        if not written:
+            return repeat(None)
+        live = [index for index, image in enumerate(images) if image is not None]
+        rows = self._live_rows([[column[index] for index in live] for column in keys], written)
+        return [None if image is None else next(rows) for image in images]
+
+    def _live_rows(self, keys: list[Sequence[Value]], images: list[Any]) -> Iterator[Row]:
+        columns = self._decode_columns(images)
+        if not self._mapped.issuperset(chain.from_iterable(images)):
+            self._note_unmapped(images)
+        return zip(*keys, *columns, strict=True)
+
+    def _note_unmapped(self, images: list[Any]) -> None:
+        names = sorted(set().union(*images) - self._mapped)
+        if self._unmapped.action is UnmappedAction.QUARANTINE:
+            raise PoisonError(f"attribute {', '.join(names)} is not mapped", _UNMAPPED_HINT)
+        if self._unmapped.action is UnmappedAction.IGNORE:
+            new = [name for name in names if name not in self._seen][: _MOST_NAMES - len(self._seen)]
+            self._seen.update(new)
+            self._new += new
+
+
+_NO_EVENT = "eventName is not INSERT, MODIFY or REMOVE"
+_NOT_MINE = object()  # in place of the image of an item that is not the entity's, and was not before
+_UNMAPPED_HINT = "map the attribute, or correct the item; its next version supersedes this one"
 
 _change = partial(tuple.__new__, Change)  # Change(*fields), in half the time
 
-_NULL = {"NULL": True}
+
+def _images(bodies: Sequence[Any], events: list[Any]) -> Sequence[Any]:
+    """The new image of each record; None for a removal."""
+    removals = events.count("REMOVE")
+    if removals + events.count("INSERT") + events.count("MODIFY") < len(events):
+        raise PoisonError(_NO_EVENT)
+    if not removals:
+        return [body["NewImage"] for body in bodies]
+    return [None if event == "REMOVE" else body["NewImage"] for event, body in zip(events, bodies, strict=True)]
 
 
-def _column_decoder(column: Column) -> Callable[[list[Any]], Sequence[Value]]:
-    """A function from images of items to their values of `column`."""
-    attribute = str(column.path[0])
-    decode = column.type.decoder(attribute)
-
-    def decode_present(images: list[Any]) -> Sequence[Value]:
-        try:
-            return decode([image[attribute] for image in images])
-        except KeyError:
-            missing = any(attribute not in image for image in images)
-            problem = "is missing" if missing else "has the wrong type"
-            raise PoisonError(f"attribute {attribute} {problem}") from None
-
-    def decode_nullable(images: list[Any]) -> Sequence[Value]:
-        present = [image for image in images if image.get(attribute, _NULL) != _NULL]
-        values = iter(decode_present(present) if present else ())
-        return [next(values) if image.get(attribute, _NULL) != _NULL else None for image in images]
-
-    return decode_nullable if column.nullable else decode_present
+def _mapped(mapping: Mapping, entity: Entity) -> frozenset[str]:
+    """The top-level attributes that something takes."""
+    paths = [column.path for column in entity.columns if column.path]
+    paths += [entity.when.attribute.path] if entity.when.attribute else []
+    names = {str(path[0]) for path in paths} | {mapping.partition_key.attribute}
+    names |= {mapping.sort_key.attribute} if mapping.sort_key else set()
+    return frozenset(names | ({mapping.ttl_attribute} if mapping.ttl_attribute else set()))

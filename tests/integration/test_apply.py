@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from common.changes import Change
 from common.database import Outcome
 from common.histories import CLOCK_REASON
 from common.mysql.apply import apply
@@ -108,7 +107,7 @@ class TestNewerWins:
         assert outcome == (done(redelivered=1, upserted=1) if others else done(redelivered=1))
         assert [row for row in log.rows() if row[1] == "a"] == []
         assert [row for row in tables.orders() if row[0] == "a"] == [row for row in before[0] if row[0] == "a"]
-        assert [row for row in tables.whole_sidecar() if row[0] == "a"] == before[1]
+        assert [row for row in tables.whole_sidecar() if row[1] == "a"] == before[1]
 
     def test_a_whole_batch_again_writes_nothing(self, writer: Applier, tables: Tables, log: WriteLog):
         batch = [record("a", 1), record("b", 1), remove("b", 2), record("c", 1), record("a", 2, status="PAID")]
@@ -181,8 +180,8 @@ class TestNewerWins:
             for change in changes_of(record("live", 0), record("gone", 0), record("quiet", 0))
         ]
 
-        assert apply(writer.connection, writer.target, loaded) == done(stale=2, upserted=1)
-        assert apply(writer.connection, writer.target, loaded) == done(stale=2, redelivered=1)
+        assert apply(writer.connection, writer.targets, loaded) == done(stale=2, upserted=1)
+        assert apply(writer.connection, writer.targets, loaded) == done(stale=2, redelivered=1)
         assert tables.orders() == [order("live", status="PAID"), order("quiet")]
 
         assert writer(record("quiet", 1, status="PAID")) == done(upserted=1)
@@ -286,7 +285,8 @@ class TestTripwire:
 
 def test_changes_need_no_record(writer: Applier, tables: Tables):
     """A backfill has items, not records."""
-    change = Change("a", LOWEST_VERSION, order("a"), 0, {})
+    [change] = changes_of(record("a", 1))
+    change = change._replace(version=LOWEST_VERSION, source_time=0, record={})
 
-    assert apply(writer.connection, writer.target, iter([change])) == done(upserted=1)
+    assert apply(writer.connection, writer.targets, iter([change])) == done(upserted=1)
     assert tables.orders() == [order("a")]

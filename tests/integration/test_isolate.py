@@ -45,7 +45,7 @@ def redeliver(writer: Applier, records: list[dict[str, Any]], calls: int = 0, li
         outcomes.append(
             apply(
                 writer.connection,
-                writer.target,
+                writer.targets,
                 changes_of(*records),
                 ApplyOptions(out_of_time=fuse(calls), parked_before=lambda: frozenset(known)),
             )
@@ -258,7 +258,7 @@ def test_a_second_try_that_time_undoes_claims_nothing(tables: Tables, connect: A
 
         apply(
             writer.connection,
-            writer.target,
+            writer.targets,
             changes_of(*batch),
             ApplyOptions(out_of_time=fuse(calls), every_change=True),
         )

@@ -112,7 +112,7 @@ def test_every_change_is_accounted_for(tables: Tables, connect: Any, monkeypatch
                 timer = itertools.count()
                 outcome = apply(
                     writer.connection,
-                    writer.target,
+                    writer.targets,
                     given_,
                     ApplyOptions(
                         statement_bytes=case.statement_bytes,

@@ -172,7 +172,7 @@ def test_changes_left_when_time_runs_out_are_written_next(
     for attempt in range(500):
         timer = fuse(calls) if attempt < 499 else (lambda: False)
         given = left
-        outcome = apply(writer.connection, writer.target, given, ApplyOptions(out_of_time=timer))
+        outcome = apply(writer.connection, writer.targets, given, ApplyOptions(out_of_time=timer))
         done = assert_left_is_the_last_keys(given, outcome)
         written = {row[0] for row in tables.orders()}
         assert done <= written, "what is not left is committed"
@@ -195,7 +195,7 @@ def test_changes_are_left_when_time_runs_out(tables: Tables, connect: Any):
     writer = Applier(connect())
     changes = changes_of(*(record(f"k{i:04}", 1, amount="-1") for i in range(1000)))
 
-    outcome = apply(writer.connection, writer.target, changes, ApplyOptions(out_of_time=fuse(3)))
+    outcome = apply(writer.connection, writer.targets, changes, ApplyOptions(out_of_time=fuse(3)))
 
     assert outcome.left
     assert_left_is_the_last_keys(changes, outcome)

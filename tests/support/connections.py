@@ -9,7 +9,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
-from common.mysql.connection import SQL_MODE
+from common.mysql.connection import CONVERSIONS, SQL_MODE
 from scripts.local_stack.mariadb import MariaDB
 
 
@@ -19,7 +19,7 @@ def connections(server: MariaDB, account: Any) -> Iterator[Callable[..., pymysql
     opened: list[pymysql.Connection[Any]] = []
 
     def connect(**options: Any) -> pymysql.Connection[Any]:
-        given = {"sql_mode": SQL_MODE, "client_flag": CLIENT.MULTI_STATEMENTS} | options
+        given = {"sql_mode": SQL_MODE, "conv": CONVERSIONS, "client_flag": CLIENT.MULTI_STATEMENTS} | options
         opened.append(server.connect(account, **given))
         return opened[-1]
 

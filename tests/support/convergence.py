@@ -81,7 +81,7 @@ def until_unlocked(work: Callable[[], Outcome]) -> Outcome:
 def guarded(writer: Applier, delivery: Delivery) -> Outcome:
     return apply(
         writer.connection,
-        writer.target,
+        writer.targets,
         changes_of(*(step.record() for step in delivery.steps)),
         ApplyOptions(every_change=delivery.every_change),
         delivery.statement_bytes,

@@ -72,7 +72,9 @@ class Consumer:
         self.parameters = parameters
         self.mapping = mapping.load()
         self.settings = MySQLSettings(**given | settings)
-        self.database = MySQLDatabase(self.settings, parameters, self.mapping, clock, SOURCE, statement_bytes)
+        self.database = MySQLDatabase(
+            self.settings, parameters, self.mapping, clock=clock, source=SOURCE, statement_bytes=statement_bytes
+        )
         self.quarantine = Quarantine(s3, BUCKET)
         self.options = ApplyOptions()
 

@@ -32,12 +32,12 @@ class Applier:
 
     def __init__(self, connection: pymysql.Connection[Any]) -> None:
         self.connection = connection
-        self.target = schema.inspect(connection, MAPPING)
+        self.targets = schema.inspect(connection, MAPPING)
         connection.rollback()
 
     def __call__(self, *records: dict[str, Any], statement_bytes: int | None = None, **options: Any) -> Outcome:
         changes = changes_of(*records)
-        return apply(self.connection, self.target, changes, ApplyOptions(**options), statement_bytes)
+        return apply(self.connection, self.targets, changes, ApplyOptions(**options), statement_bytes)
 
 
 class WriteLog:

@@ -1,46 +1,54 @@
-"""The base class of the column types. Each other module of this package defines one."""
+"""The base class of the column types. The other modules of this package define them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import fields
 from typing import Any, ClassVar, Self, TypeVar
 
 from common.changes import Value
+from common.columns.option import Option, OptionError
 from common.mysql.columns import ColumnRules
 
 AttributeValue = Mapping[str, Any]  # such as {"S": "NEW"}
 V = TypeVar("V", bound=Value)
 Decoder = Callable[[Sequence[AttributeValue]], Sequence[V]]
+# The same for the content of attribute values, such as "NEW".
+ContentDecoder = Callable[[Sequence[Any]], Sequence[V]]
 
 
 class ColumnType(ABC):
     """A type of column. A subclass is a frozen dataclass: its fields are the type's options in a mapping.
 
     `name` is the type's name in a mapping. `python` is the type of its values, also for `msgspec` in the replay's
-    files. `may_be_null` says whether a mapping may declare a column of the type nullable.
+    files. `kind` is the DynamoDB type that it is made of: S, N, B or BOOL; empty where any will do.
     """
 
     name: ClassVar[str]
-    python: ClassVar[type]
-    may_be_null: ClassVar[bool]
 
-    def __init_subclass__(cls, *, name: str, python: type, may_be_null: bool = True) -> None:
-        super().__init_subclass__()
-        cls.name, cls.python, cls.may_be_null = name, python, may_be_null
+    def __init_subclass__(cls, *, name: str = "", **options: Any) -> None:
+        """A class without a name is the base of others."""
+        super().__init_subclass__(**options)
+        if name:
+            cls.name = name
 
-    @classmethod
-    def with_options(cls, options: Mapping[str, Any]) -> Self:
-        """Raises TypeError for an option that is missing or that the type does not have."""
-        return cls(**options)
+    @property
+    @abstractmethod
+    def python(self) -> type:
+        """The type of the column's values."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """See the class."""
 
     @abstractmethod
-    def decoder(self, attribute: str) -> Decoder[Value]:
-        """A function from the values of `attribute` in one or more items to a column of Python values.
+    def content_decoder(self, subject: str) -> ContentDecoder[Value]:
+        """A function from contents of `kind` to a column of Python values.
 
-        The function raises PoisonError for a value that the column cannot hold exactly, and names `attribute` in it;
-        KeyError for an attribute of another DynamoDB type; TypeError or AttributeError for what DynamoDB never sends.
+        The function raises PoisonError for a value that the column cannot hold exactly, and says so of `subject`, such
+        as "attribute amount"; TypeError or AttributeError for what DynamoDB never sends.
         """
 
     @property
@@ -48,12 +56,67 @@ class ColumnType(ABC):
     def mysql(self) -> ColumnRules:
         """The type's column in MySQL."""
 
+    @abstractmethod
+    def literal(self, value: Any) -> Value:
+        """The column's value for a constant or default in a mapping, written in the type's natural form.
 
-def option(minimum: int, maximum: int, **default: Any) -> Any:
-    """A dataclass field: an option of a type, a whole number within bounds. Without a `default` it is required."""
-    return field(metadata={"type": "integer", "minimum": minimum, "maximum": maximum}, **default)
+        Raises ValueError, PoisonError or TypeError for one that does not fit.
+        """
+
+    def decoder(self, subject: str) -> Decoder[Value]:
+        """A function from the attribute values of one or more items: see `content_decoder`.
+
+        It raises KeyError for an attribute of another DynamoDB type.
+        """
+        decode, kind = self.content_decoder(subject), self.kind
+        return lambda values: decode([value[kind] for value in values])
+
+    # Key columns
+
+    @property
+    def key_bytes(self) -> int | None:
+        """What the column takes in an index; None where it cannot be a key column."""
+        return None
+
+    def in_key(self) -> Self:
+        """The type of a key column with the same options."""
+        return self
+
+    def key_decoder(self, subject: str) -> ContentDecoder[Value]:
+        """A function from texts of a string key: see `content_decoder`. Each value has one text; others are poison."""
+        return self.content_decoder(subject)
+
+    # Options
+
+    @classmethod
+    def options(cls) -> dict[str, Option]:
+        """The options by their names in a mapping."""
+        return {option.name: option for option in _options(cls).values()}
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any]) -> Self:
+        """Raises OptionError, which names every problem."""
+        known = _options(cls)
+        by_name = cls.options()
+        what_there_is = f"; it has {', '.join(by_name)}" if by_name else "; it has none"
+        problems = [f"has no option {name}{what_there_is}" for name in options if name not in by_name]
+        for name, option in by_name.items():
+            if name not in options:
+                problems += [f"needs the option {name}, {option.what}"] * option.required
+            elif not option.accepts(options[name]):
+                problems.append(f"{name} must be {option.what}")
+        if not problems:
+            made = cls(**{field: options[option.name] for field, option in known.items() if option.name in options})
+            problems = list(made.conflicts())
+        if problems:
+            raise OptionError(problems)
+        return made
+
+    def conflicts(self) -> Sequence[str]:
+        """What is wrong with the options together."""
+        return ()
 
 
-def switch() -> Any:
-    """A dataclass field: an option of a type that is true or false, false by default."""
-    return field(default=False, metadata={"type": "boolean"})
+def _options(cls: type[ColumnType]) -> dict[str, Option]:
+    """The options by field."""
+    return {field.name: field.metadata["option"] for field in fields(cls) if field.metadata}  # type: ignore[arg-type]

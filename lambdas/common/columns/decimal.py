@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
+from functools import cache
 
-from common.columns.column_type import AttributeValue, ColumnType, Decoder, option
+from common.columns.column_type import ContentDecoder
+from common.columns.number import WIDE, NumberType, number
+from common.columns.option import choice, integer
 from common.mysql.columns import ColumnRules, decimal_need, fits_digits
 from common.poison import PoisonError
 
-_WIDE = Context(prec=80)  # DynamoDB has 38 digits, MySQL 65: nothing is rounded here
-
 
 @dataclass(frozen=True)
-class DecimalType(ColumnType, name="decimal", python=Decimal):
+class DecimalType(NumberType, name="decimal"):
     """`precision` counts all digits, `scale` those behind the point."""
 
-    precision: int = option(1, 38)
-    scale: int = option(0, 30)
+    precision: int = integer("precision", 1, 65, "all digits, before and behind the point")
+    scale: int = integer("scale", 0, 30, "the digits behind the point")
+    conversion: str | None = choice("as", ("string",), "the item has the number in a string")
 
-    def decoder(self, attribute: str) -> Decoder[Decimal]:
+    @property
+    def python(self) -> type:
+        return Decimal
+
+    def conflicts(self) -> Sequence[str]:
+        return ["scale must not be above precision"] if self.scale > self.precision else ()
+
+    def number_decoder(self, subject: str) -> ContentDecoder[Decimal]:
         digits, scale = self.precision - self.scale, self.scale
-        # Possessive quantifiers never backtrack, so that one match of a whole column is cheap.
-        fraction = rf"(?:\.\d{{1,{scale}}}+)?+" if scale else ""
-        whole = rf"\d{{1,{digits}}}+" if digits > 0 else "0"
-        number = f"-?+{whole}{fraction}"
-        fits = re.compile(number, re.ASCII).fullmatch
-        all_fit = re.compile(f"(?:{number},)*+", re.ASCII).fullmatch
+        fits, all_fit = _patterns(digits, scale)
         step, bound = Decimal(1).scaleb(-scale), Decimal(10) ** digits
 
-        def decode(values: Sequence[AttributeValue]) -> list[Decimal]:
-            texts = [value["N"] for value in values]
+        def decode(texts: Sequence[str]) -> list[Decimal]:
             try:
                 if all_fit(",".join([*texts, ""])):
                     return list(map(Decimal, texts))
@@ -43,16 +46,22 @@ class DecimalType(ColumnType, name="decimal", python=Decimal):
         def exact(text: str) -> Decimal:
             if fits(text):
                 return Decimal(text)
+            found = number(text)
             try:
-                number = Decimal(text)
-                plain = number.quantize(step, context=_WIDE)  # turns 2E+2 into 200: an exponent in SQL is a float
-            except (InvalidOperation, ValueError):
-                plain = number = Decimal("NaN")
-            if plain != number or plain.copy_abs() >= bound:  # abs() would round to 28 digits
-                raise PoisonError(f"attribute {attribute} does not fit DECIMAL({self.precision},{scale})")
+                # Turns 2E+2 into 200: an exponent in SQL is a float.
+                plain = found.quantize(step, context=WIDE) if found is not None else None
+            except InvalidOperation:
+                plain = None
+            if plain is None or plain != found or plain.copy_abs() >= bound:  # abs() would round to 28 digits
+                raise PoisonError(f"{subject} does not fit DECIMAL({self.precision},{scale})")
             return plain
 
         return decode
+
+    @property
+    def key_bytes(self) -> int:
+        """Source: https://dev.mysql.com/doc/refman/8.4/en/precision-math-decimal-characteristics.html"""
+        return sum(digits // 9 * 4 + (digits % 9 + 1) // 2 for digits in (self.precision - self.scale, self.scale))
 
     @property
     def mysql(self) -> ColumnRules:
@@ -62,3 +71,16 @@ class DecimalType(ColumnType, name="decimal", python=Decimal):
             checks=(),
             limits=(fits_digits,),
         )
+
+
+Match = Callable[[str], re.Match[str] | None]
+
+
+@cache
+def _patterns(digits: int, scale: int) -> tuple[Match, Match]:
+    """Of one text, and of a column of texts that each end with a comma."""
+    # Possessive quantifiers never backtrack, so that one match of a whole column is cheap.
+    fraction = rf"(?:\.\d{{1,{scale}}}+)?+" if scale else ""
+    whole = rf"\d{{1,{digits}}}+" if digits > 0 else "0"
+    text = f"-?+{whole}{fraction}"
+    return re.compile(text, re.ASCII).fullmatch, re.compile(f"(?:{text},)*+", re.ASCII).fullmatch

@@ -3,49 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from common.columns.column_type import AttributeValue, ColumnType, Decoder, option, switch
+from common.columns.column_type import ColumnType, ContentDecoder
+from common.columns.number import plain_text
+from common.columns.option import choice, integer, switch
 from common.mysql.columns import (
+    ActualColumn,
     ColumnRules,
     fits_character_set,
     fits_length,
+    folding_need,
     is_enum_value,
     keeps_trailing_blanks,
     text_need,
 )
 from common.poison import PoisonError
 
-_HINT = "a key cannot be changed: write the item again under a valid key, delete this item, then discard its records"
+_MOST_BYTES = 4  # of a character in utf8mb4
 
 
 @dataclass(frozen=True)
-class StringType(ColumnType, name="string", python=str):
-    """`length` is in characters. With `ascii`, the text is 1 or more printable ASCII characters without spaces.
+class StringType(ColumnType, name="string"):
+    """With `ascii`, the text is 1 or more printable ASCII characters without spaces.
 
     No collation treats two of such texts as equal, except for case.
     """
 
-    length: int = option(1, 16_383)
-    ascii: bool = switch()
+    length: int = integer("length", 1, 16_383, "the most characters")
+    ascii: bool = switch("ascii", "1 or more printable ASCII characters without spaces, rather than any text")
+    conversion: str | None = choice("as", ("number",), "the item has a number; the column gets its plain text")
+    is_key: bool = False
 
-    def decoder(self, attribute: str) -> Decoder[str]:
-        limit = self.length
+    @property
+    def python(self) -> type:
+        return str
 
-        def decode(values: Sequence[AttributeValue]) -> list[str]:
-            texts = [value["S"] for value in values]
+    @property
+    def kind(self) -> str:
+        return "N" if self.conversion else "S"
+
+    def content_decoder(self, subject: str) -> ContentDecoder[str]:
+        limit, is_key = self.length, self.is_key
+
+        def decode(texts: Sequence[str]) -> Sequence[str]:
             if len(max(texts, key=len)) > limit:
-                raise PoisonError(f"attribute {attribute} is longer than {limit} characters")
-            together = "".join(texts)
-            if not together.isascii():
-                try:
-                    together.encode()
-                except UnicodeEncodeError:
-                    raise PoisonError(f"attribute {attribute} is not valid Unicode") from None
+                raise PoisonError(f"{subject} is longer than {limit} characters")
+            require_unicode(texts, subject)
+            if is_key and any(text.endswith(" ") for text in texts):
+                raise PoisonError(f"{subject} ends with a blank, which MySQL ignores when it compares keys")
             return texts
 
-        def decode_ascii(values: Sequence[AttributeValue]) -> list[str]:
-            texts = [value["S"] for value in values]
+        def decode_ascii(texts: Sequence[str]) -> Sequence[str]:
             together = "".join(texts)
             if not (
                 together.isascii()
@@ -54,11 +64,25 @@ class StringType(ColumnType, name="string", python=str):
                 and "" not in texts
                 and len(max(texts, key=len)) <= limit
             ):
-                message = f"attribute {attribute} is not 1 to {limit} printable ASCII characters without spaces"
-                raise PoisonError(message, _HINT)
+                raise PoisonError(f"{subject} is not 1 to {limit} printable ASCII characters without spaces")
             return texts
 
-        return decode_ascii if self.ascii else decode
+        decode_text = decode_ascii if self.ascii else decode
+        if self.conversion:
+            return lambda texts: decode_text([plain_text(text, subject) for text in texts])
+        return decode_text
+
+    def literal(self, value: Any) -> str:
+        if type(value) is not str:
+            raise ValueError("must be a string")
+        return replace(self, conversion=None).content_decoder("the value")([value])[0]
+
+    @property
+    def key_bytes(self) -> int:
+        return self.length if self.ascii else self.length * _MOST_BYTES
+
+    def in_key(self) -> Self:
+        return replace(self, is_key=True)
 
     @property
     def mysql(self) -> ColumnRules:
@@ -69,9 +93,29 @@ class StringType(ColumnType, name="string", python=str):
                 checks=(),
                 limits=(),
             )
+        if self.is_key:
+            return ColumnRules(
+                ddl=f"VARCHAR({self.length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+                need=lambda actual: text_need(actual, self.length) or folding_need(actual),
+                checks=(),
+                limits=(fits_length, fits_character_set),
+            )
         return ColumnRules(
             ddl=f"VARCHAR({self.length})",
-            need=lambda actual: None if actual.type == "enum" else text_need(actual, self.length),
+            need=self._need,
             checks=(is_enum_value, keeps_trailing_blanks),
             limits=(fits_length, fits_character_set),
         )
+
+    def _need(self, actual: ActualColumn) -> str | None:
+        return None if actual.type == "enum" else text_need(actual, self.length)
+
+
+def require_unicode(texts: Sequence[str], subject: str) -> None:
+    """Raises PoisonError where a text cannot be written as UTF-8, TypeError for what is no text."""
+    together = "".join(texts)
+    if not together.isascii():
+        try:
+            together.encode()
+        except UnicodeEncodeError:
+            raise PoisonError(f"{subject} is not valid Unicode") from None

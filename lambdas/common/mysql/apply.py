@@ -7,9 +7,9 @@ It is correct for any order of the changes, and beside any other writer:
    (`SELECT ... FOR UPDATE` first would lock nothing for a key that does not exist yet.)
 2. The server's answer says whether every row won. Only if not, the rows are read back: the token tells a winner
    from a redelivery of the same version, the stored version a stale change.
-3. Winners only: one delete, one update of the existing rows, one insert of the new ones. The same answer tells them
-   apart: a key that the sidecar knew has its row, a new key has none. Where this is wrong, the update matches fewer
-   rows or the insert meets one, and the rows are looked up.
+3. Winners only: for each table one delete, one update of the existing rows, one insert of the new ones. The same
+   answer tells them apart: a key that the sidecar knew has its row, a new key has none. Where this is wrong, the
+   update matches fewer rows or the insert meets one, and the rows are looked up.
 4. Commit. A loser at step 1 was applied already, or a newer change superseded it.
 
 `INSERT ... ON DUPLICATE KEY UPDATE` of the target would be one statement for both, and it is wrong. It decides by
@@ -17,7 +17,9 @@ whatever unique key it meets, so it can change the row of another key. It takes 
 and fires insert triggers for it. Triggers are hidden from a user without the TRIGGER privilege, so no inspection can
 tell where it would be safe. https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html
 
-A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot bring it back. When the server refuses
+A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot bring it back. A removal that leaves
+the row in place, because the entity ignores or flags it, is noted beside the version: a late upsert still brings the row
+to what the item was last. Of entities that refer to each other, parents are written first and removed last. When the server refuses
 a row, isolate.py finds it and writes the rest.
 """
 
@@ -35,13 +37,13 @@ from common.changes import Change
 from common.database import ApplyOptions, Outcome, Verdict
 from common.histories import History, coalesce, layers, newest, tripped
 from common.mysql import errors, isolate, schema
-from common.mysql.target import Target
+from common.mysql.target import Targets
 from common.mysql.writer import RefusedError, Writer
 
 
 def apply(
     connection: Connection[Any],
-    target: Target,
+    targets: Targets,
     changes: Iterable[Change],
     options: ApplyOptions = ApplyOptions(),  # noqa: B008 - frozen
     statement_bytes: int | None = None,
@@ -57,17 +59,24 @@ def apply(
     written.
     """
     _require_plain_answers(connection)
+    changes = list(changes)
+    writer = Writer(connection, targets, statement_bytes)
+    removals = [change for change in changes if change.row is None and writer.leaves_row(change)]
+    if removals:
+        changes = [change for change in changes if change.row is not None or not writer.leaves_row(change)]
     histories, repeats, contradicted = coalesce(changes)
     try:
         try:
-            outcome = _write_all(Writer(connection, target, statement_bytes), histories, options)
+            outcome = _write_all(writer, histories, options)
+            if removals:
+                writer.keep(removals, outcome)
         except (RefusedError, pymysql.MySQLError) as error:
             connection.rollback()
-            target = _as_it_is(connection, target, error)
+            writer = Writer(connection, _as_they_are(connection, targets, error), statement_bytes)
             known = options.parked_before()
-            left = _without(histories, known)
-            outcome = isolate.write(Writer(connection, target, statement_bytes), left, options)
-            contradicted = _leave(outcome, [one for one in contradicted if (one.key, one.version) not in known])
+            removals = [change for change in removals if _id(change) not in known]
+            outcome = isolate.write(writer, _without(histories, known), removals, options)
+            contradicted = _leave(outcome, [change for change in contradicted if _id(change) not in known])
         connection.commit()
         outcome.parked += map(tripped, contradicted)
         outcome.counts["redelivered"] += repeats
@@ -78,26 +87,30 @@ def apply(
     return outcome
 
 
-def _as_it_is(connection: Connection[Any], target: Target, error: Exception) -> Target:
-    """The target inspected again: it may have been altered since the connection was made.
+def _as_they_are(connection: Connection[Any], targets: Targets, error: Exception) -> Targets:
+    """The targets inspected again: a table may have been altered since the connection was made.
 
-    Raises `error` where it is not about rows and the table is unchanged.
+    Raises `error` where it is not about rows and the tables are unchanged.
     """
     if isinstance(error, pymysql.MySQLError) and errors.rule(error).verdict is not Verdict.STOP:
         raise error
     try:
-        found = schema.describe(connection, target.mapping)
-    except KeyError:  # without its key column, or itself
+        found = schema.describe(connection, targets.mapping)
+    except KeyError:  # a table is gone, or its key column
         raise error from None
     connection.rollback()
-    if isinstance(error, pymysql.MySQLError) and found == target:
+    if isinstance(error, pymysql.MySQLError) and found == targets:
         raise error
     return found
 
 
 def _without(histories: list[History], parked: Container[tuple[str, str]]) -> list[History]:
-    left = ([change for change in history if (change.key, change.version) not in parked] for history in histories)
+    left = ([change for change in history if _id(change) not in parked] for history in histories)
     return [history for history in left if history]
+
+
+def _id(change: Change) -> tuple[str, str]:
+    return change.key, change.version
 
 
 def _leave(outcome: Outcome, contradicted: list[Change]) -> list[Change]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pymysql.constants import ER
 
@@ -95,6 +95,17 @@ def text_need(actual: ActualColumn, length: int) -> str | None:
     return None if fits else f"a text of at least {length} characters"
 
 
+def text_size_need(actual: ActualColumn, size: str, length: int) -> str | None:
+    """For `ColumnRules.need`, of a text of at most `length` bytes."""
+    fits = actual.type in TEXT_TYPES and (actual.length or 0) >= length
+    return None if fits else f"{size.upper()} or longer"
+
+
+def folding_need(actual: ActualColumn) -> str | None:
+    """For `ColumnRules.need`, of a text in a key: two different texts are two keys."""
+    return None if actual.collation.endswith("_bin") else "a collation that ends in _bin, or the option ascii"
+
+
 def is_enum_value(actual: ActualColumn) -> ColumnCheck | None:
     """An ENUM takes '2' for its second value, and 'paid' for PAID: https://dev.mysql.com/doc/refman/8.4/en/enum.html"""
     if actual.type != "enum":
@@ -160,17 +171,82 @@ def fits_digits(actual: ActualColumn) -> ColumnCheck | None:
     )
 
 
-def holds_integer(actual: ActualColumn, highest: int) -> ColumnCheck | None:
-    """None where the column holds every integer from 0 to `highest`, or is no integer of known size."""
-    if actual.type not in _INTEGER_BITS:
+def integer_need(actual: ActualColumn, least: int, most: int) -> str | None:
+    """For `ColumnRules.need`, of whole numbers from `least` to `most`."""
+    lowest, highest = _integer_range(actual)
+    return None if lowest <= least and most <= highest else f"a column of whole numbers from {least} to {most}"
+
+
+def holds_integers(actual: ActualColumn, least: int, most: int) -> ColumnCheck | None:
+    """None where the column holds every whole number from `least` to `most`."""
+    if integer_need(actual, least, most) is None:
         return None
-    bits = _INTEGER_BITS[actual.type]
-    last = int(2 ** (bits if actual.unsigned else bits - 1)) - 1
-    if last >= highest:
-        return None
+    lowest, highest = _integer_range(actual)
     return ColumnCheck(
-        lambda value: value is None or int(value) <= last, f"is {actual.full_type}, which ends at {last}"
+        lambda value: value is None or lowest <= int(value) <= highest,
+        f"is {actual.full_type}, which ends at {highest}",
     )
 
 
-_INTEGER_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32}
+def boolean_need(actual: ActualColumn) -> str | None:
+    return None if actual.type in (*_INTEGER_BITS, "bit") else "TINYINT(1) or another column of whole numbers"
+
+
+def _integer_range(actual: ActualColumn) -> tuple[int, int]:
+    """The lowest and the highest whole number of a column; (1, 0) for one that holds none."""
+    if actual.type in _INTEGER_BITS:
+        bits = _INTEGER_BITS[actual.type]
+        return (0, 2**bits - 1) if actual.unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if actual.type == "decimal":
+        highest = 10 ** ((actual.precision or 0) - (actual.scale or 0)) - 1
+        return (0 if actual.unsigned else -highest, highest)
+    return (1, 0)
+
+
+_INTEGER_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
+
+# Dates and times
+
+
+def temporal_need(actual: ActualColumn, kind: str, fraction: int) -> str | None:
+    """For `ColumnRules.need`, of a date, a time or a datetime. A TIMESTAMP depends on the session's time zone."""
+    found = re.search(r"\((\d)\)", actual.full_type)
+    fits = actual.type == kind and int(found[1] if found else 0) >= fraction
+    return None if fits else f"{kind.upper()}({fraction}) or wider" if fraction else kind.upper()
+
+
+# Bytes
+
+
+def bytes_need(actual: ActualColumn, length: int, *, padded: bool) -> str | None:
+    """For `ColumnRules.need`, of `length` bytes. A BINARY adds zeros to fewer bytes: only where `padded`."""
+    fits = actual.type in _BYTE_TYPES and (actual.length or 0) >= length
+    if actual.type == "binary" and not padded:
+        fits = actual.length == length
+    return None if fits else f"BINARY({length})" if not padded else f"a column of at least {length} bytes"
+
+
+def keeps_length(actual: ActualColumn) -> ColumnCheck | None:
+    """Source: https://dev.mysql.com/doc/refman/8.4/en/binary-varbinary.html"""
+    if actual.type != "binary":
+        return None
+    problem = "is a BINARY, which adds zeros to the end of this value"
+    return ColumnCheck(lambda value: value is None or len(cast(bytes, value)) == actual.length, problem)
+
+
+_BYTE_TYPES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+
+# Enums and documents
+
+
+def enum_need(actual: ActualColumn, values: frozenset[str]) -> str | None:
+    """For `ColumnRules.need`, of one of `values`."""
+    if actual.type == "enum":
+        fits = values <= enum_values(actual.full_type)
+        return None if fits else "an ENUM with all values of the mapping"
+    return text_need(actual, max(map(len, values)))
+
+
+def json_need(actual: ActualColumn) -> str | None:
+    """MariaDB's JSON is a LONGTEXT."""
+    return None if actual.type in ("json", "mediumtext", "longtext") else "JSON, or a MEDIUMTEXT or longer"

@@ -10,7 +10,8 @@ from typing import Any
 import certifi
 import pymysql
 from pymysql.connections import Connection
-from pymysql.constants import CLIENT, CR
+from pymysql.constants import CLIENT, CR, FIELD_TYPE
+from pymysql.converters import conversions
 
 from common.database import Verdict
 from common.mysql import errors
@@ -19,6 +20,14 @@ from common.mysql.settings import MySQLSettings, Parameters, read_credentials, r
 # Rounding and truncation must be errors, whatever the server's default. RDS Proxy tracks SQL_MODE, so setting it
 # pins nothing: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
+
+# Dates and times stay the text that the server prints, as in the rows of changes.
+CONVERSIONS = {
+    kind: convert
+    for kind, convert in conversions.items()
+    if kind not in (FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIME, FIELD_TYPE.TIMESTAMP)
+}
 
 
 def connect(settings: MySQLSettings, parameters: Parameters) -> Connection[Any]:
@@ -64,6 +73,7 @@ def _connect(settings: MySQLSettings, parameters: Parameters, *, fresh: bool) ->
         password=credentials["password"].encode(),  # else the driver takes it for Latin-1
         charset="utf8mb4",
         sql_mode=SQL_MODE,
+        conv=CONVERSIONS,
         # Rows that are refused are found in fewer round trips; every value is escaped, here as elsewhere.
         client_flag=CLIENT.MULTI_STATEMENTS,
         connect_timeout=settings.connect_timeout,

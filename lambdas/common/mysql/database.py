@@ -19,8 +19,8 @@ from common.mysql.apply import apply
 from common.mysql.connection import abandon, connect, is_quiet
 from common.mysql.settings import MySQLSettings, Parameters
 from common.mysql.sidecar import SIDECAR, stored_versions
-from common.mysql.target import Target
-from common.mysql.writer import read_rows
+from common.mysql.table_writer import read_rows
+from common.mysql.target import Targets
 from common.source import Source
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ INSPECTION_SECONDS = 10.0
 @dataclass(frozen=True)
 class _Session:
     connection: Connection[Any]
-    target: Target
+    targets: Targets
     since: float
     inspected: float
 
@@ -47,11 +47,12 @@ class MySQLDatabase:
     `statement_bytes` bounds the text of a statement; None leaves it to the database.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an execution environment has
         self,
         settings: MySQLSettings,
         parameters: Parameters,
         mapping: Mapping,
+        *,
         clock: Callable[[], float] = time.monotonic,
         source: Source | None = None,
         statement_bytes: int | None = None,
@@ -65,14 +66,14 @@ class MySQLDatabase:
     def apply(self, changes: Sequence[Change], options: ApplyOptions, *, purpose: str = "applying") -> Outcome:
         return self.execute(
             f"{purpose} {len(changes)} changes of mapping {self._mapping.name}, the first of key {changes[0].key}",
-            lambda connection, target: apply(connection, target, changes, options, self._statement_bytes),
+            lambda connection, targets: apply(connection, targets, changes, options, self._statement_bytes),
         )
 
     def versions(self, keys: Iterable[str]) -> dict[str, StoredVersion]:
         wanted = _possible(keys)
 
-        def read(connection: Connection[Any], target: Target) -> dict[str, StoredVersion]:
-            limit = target.statement_limit(self._statement_bytes)
+        def read(connection: Connection[Any], targets: Targets) -> dict[str, StoredVersion]:
+            limit = targets.statement_limit(self._statement_bytes)
             found = stored_versions(connection, self._mapping.name, wanted, limit)
             connection.rollback()
             return found
@@ -82,11 +83,12 @@ class MySQLDatabase:
     def rows(self, entity: int, keys: Iterable[Row]) -> dict[Row, Row]:
         wanted = list(keys)
 
-        def read(connection: Connection[Any], target: Target) -> dict[Row, Row]:
-            columns = [column.name for column in target.entity.columns]
-            found = read_rows(connection, target, wanted, columns, target.statement_limit(self._statement_bytes))
+        def read(connection: Connection[Any], targets: Targets) -> dict[Row, Row]:
+            limit = targets.statement_limit(self._statement_bytes)
+            target = targets.tables[entity]
+            found = read_rows(connection, target, wanted, [column.name for column in target.entity.columns], limit)
             connection.rollback()
-            return found
+            return {wanted[i]: row for i, row in found.items()}
 
         return self.execute(f"reading {len(wanted)} rows of {self._mapping.entities[entity].table}", read)
 
@@ -97,7 +99,7 @@ class MySQLDatabase:
         )
 
     def ping(self) -> None:
-        def ask(connection: Connection[Any], _: Target) -> None:
+        def ask(connection: Connection[Any], _: Targets) -> None:
             connection.query("SELECT 1")
             connection.rollback()  # RDS Proxy keeps its connection to the server until the transaction ends
 
@@ -105,8 +107,8 @@ class MySQLDatabase:
 
     # The connection
 
-    def execute(self, operation: str, work: Callable[[Connection[Any], Target], T]) -> T:
-        """`work(connection, target)` on the environment's connection, made or made again where needed.
+    def execute(self, operation: str, work: Callable[[Connection[Any], Targets], T]) -> T:
+        """`work(connection, targets)` on the environment's connection, made or made again where needed.
 
         A lock conflict is tried again at once, a few times, as a whole; a reused connection that turns out to be
         dead is replaced once. `work` must be safe to run again.
@@ -118,7 +120,7 @@ class MySQLDatabase:
             reused = self._session is not None
             try:
                 session = self._live_session()
-                return work(session.connection, session.target)
+                return work(session.connection, session.targets)
             except SchemaMismatchError as error:
                 self.drop()
                 raise _mismatch(operation, error) from None
@@ -172,24 +174,24 @@ class MySQLDatabase:
         if self._session and not self._is_fit(self._session):
             self.drop()
         if self._session and self._clock() - self._session.inspected >= INSPECTION_SECONDS:
-            target = self._inspect(self._session.connection)
-            self._session = replace(self._session, target=target, inspected=self._clock())
+            targets = self._inspect(self._session.connection)
+            self._session = replace(self._session, targets=targets, inspected=self._clock())
         if not self._session:
             connection = self.connect()
             try:
-                target = self._inspect(connection)
+                targets = self._inspect(connection)
                 if not registry.check(connection, self._mapping, self._source):
                     schema.require_true_counts(connection)
             except BaseException:
                 abandon(connection)
                 raise
-            self._session = _Session(connection, target, since=self._clock(), inspected=self._clock())
+            self._session = _Session(connection, targets, since=self._clock(), inspected=self._clock())
         return self._session
 
-    def _inspect(self, connection: Connection[Any]) -> Target:
-        target = schema.inspect(connection, self._mapping)
+    def _inspect(self, connection: Connection[Any]) -> Targets:
+        targets = schema.inspect(connection, self._mapping)
         connection.rollback()  # ends the read view that inspecting opened
-        return target
+        return targets
 
     def _is_fit(self, session: _Session) -> bool:
         return self._clock() - session.since < CONNECTION_SECONDS and is_quiet(session.connection)

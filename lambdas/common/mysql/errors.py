@@ -199,6 +199,12 @@ def rule(error: BaseException) -> Rule:
     return RULES.get(errno, UNKNOWN)
 
 
+def is_about_a_row(error: BaseException) -> bool:
+    """Whether the error may be about a single row, rather than about the database or the table."""
+    found = rule(error)
+    return found is UNKNOWN or found.verdict in OF_A_ROW
+
+
 def database_error(operation: str, error: BaseException) -> DatabaseError:
     """What `operation` raises for an exception raised while talking to MySQL.
 

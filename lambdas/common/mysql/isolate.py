@@ -30,23 +30,29 @@ from common.database import ApplyOptions, Outcome, StoredVersion
 from common.histories import History, count_loser, layers
 from common.mysql import errors, unique
 from common.mysql.search import Search, row_number
+from common.mysql.sender import PartError
 from common.mysql.sidecar import LockedVersion
+from common.mysql.table_writer import Statement, TableWriter
 from common.mysql.target import MOVED, Rejection
-from common.mysql.writer import PartError, Statement, Writer
+from common.mysql.writer import Writer
 from common.versions import LOWEST_VERSION
 
 # Keys with something new that are decided together. When time runs out, the slices before are done.
 _SLICE = 500
 # Keys that a call decides however short its time is.
 _LEAST = 10
+# How often changes that wait for each other are tried again.
+_ATTEMPTS = 6
 # Rows that are tried to find out whether an unknown error is the database's.
 _PROBES = 10
 
 Id = tuple[str, str]  # key and version
 
 
-def write(writer: Writer, histories: list[History], options: ApplyOptions) -> Outcome:
+def write(writer: Writer, histories: list[History], removals: list[Change], options: ApplyOptions) -> Outcome:
     """Write what can be written of `histories`, which are in key order. Does not commit.
+
+    `removals` leave their rows in place, and their rows may have to be flagged.
 
     Raises pymysql.MySQLError for anything that is not about single rows. An unknown error number counts as the
     database's, unless another row was written or `options.was_parked` knows the change.
@@ -54,18 +60,20 @@ def write(writer: Writer, histories: list[History], options: ApplyOptions) -> Ou
     moved: set[str] = set()
     while True:
         try:
-            return _write(_Isolation(writer, options, moved), histories, every_change=options.every_change)
+            isolation = _Isolation(writer, options, moved)
+            return _write(isolation, histories, removals, every_change=options.every_change)
         except _MovedError as error:
             writer.connection.rollback()
             moved |= error.keys
 
 
-def _write(isolation: _Isolation, histories: list[History], *, every_change: bool) -> Outcome:
+def _write(isolation: _Isolation, histories: list[History], removals: list[Change], *, every_change: bool) -> Outcome:
     """Raises _MovedError; the caller must roll back."""
-    if not histories:
+    if not histories and not removals:
         return Outcome()
     writer = isolation.writer
-    stored = writer.sidecar.lock([history[0].key for history in histories])
+    keys = {history[0].key for history in histories} | {change.key for change in removals}
+    isolation.stored = stored = writer.sidecar.lock(sorted(keys))
     turns_of = _each if every_change else _newest
     least, slices = _cuts(histories, stored)
     done = len(histories)
@@ -75,6 +83,13 @@ def _write(isolation: _Isolation, histories: list[History], *, every_change: boo
             break
     if done == len(histories):
         isolation.finish(isolation.deferred(in_slices=len(slices) > 1))
+        left = []
+    else:
+        first_left = histories[done][0].key
+        left = [change for change in removals if change.key >= first_left]
+        removals = [change for change in removals if change.key < first_left]
+    with isolation.without_time_limit():
+        removals = isolation.flag(removals)
     isolation.raise_unknown()
     isolation.check_keys()
     newest = [isolation.written[key][-1] for key in sorted(isolation.written)]
@@ -83,7 +98,11 @@ def _write(isolation: _Isolation, histories: list[History], *, every_change: boo
         sorted(key for key in stored if stored[key].new and (key in of_a_load or key not in isolation.written))
     )
     writer.sidecar.claim(newest)
-    return isolation.outcome(histories[:done], histories[done:], every_change=every_change)
+    outcome = isolation.outcome(histories[:done], histories[done:], every_change=every_change)
+    outcome.left = sorted([*outcome.left, *left], key=_id)
+    if removals:
+        writer.keep(removals, outcome, flagged=True)
+    return outcome
 
 
 def _cuts(histories: list[History], stored: dict[str, LockedVersion]) -> tuple[int, list[tuple[int, int]]]:
@@ -152,6 +171,8 @@ class _Isolation:
         self._rejected: dict[Id, tuple[Change, Rejection]] = {}
         self._unknown: pymysql.MySQLError | None = None
         self._any_accepted = False  # some row was, though it may have been rolled back since
+        self._flagged: list[Change] = []  # removals that left a row in place
+        self.stored: dict[str, LockedVersion] = {}
         self.written: dict[str, list[Change]] = {}  # of each key, its newest last
 
     def newer_than_stored(self, changes: Sequence[Change], stored: dict[str, LockedVersion]) -> list[Change]:
@@ -168,20 +189,44 @@ class _Isolation:
         refused = [(change, why) for change in changes if (why := self._refusal(change))]
         self._note(_Result([], refused))
         sound = [change for change in changes if _id(change) not in self._rejected]
-        self._write(self.writer.deletes([change for change in sound if change.row is None]))
-        upserts = [change for change in sound if change.row is not None]
-        if upserts:
-            self._upsert(upserts)
+        for table, deletes in self.writer.children_first([change for change in sound if change.row is None]):
+            self._write(table, table.deletes(deletes))
+        for table, upserts in self.writer.parents_first([change for change in sound if change.row is not None]):
+            self._upsert(table, [table.with_flag(change, self.stored[change.key].kept) for change in upserts])
 
     def _refusal(self, change: Change) -> Rejection | None:
         return (
             MOVED if change.key in self._moved and change.row is not None else self.writer.refusal(change, foresee=True)
         )
 
+    def flag(self, removals: list[Change]) -> list[Change]:
+        """Flag the rows of the newest removals that are newer than their rows. Returns the removals but the refused."""
+        newest = {change.key: change for change in sorted(removals, key=_id)}
+        due = [change for change in newest.values() if self.writer.flags_row(change) and self._is_gone(change)]
+        refused = [(change, MOVED) for change in due if change.key in self._moved]
+        self._rejected.update((_id(change), (change, why)) for change, why in refused)
+        for table, given in self.writer.children_first([change for change in due if change.key not in self._moved]):
+            there = table.to_flag(given)
+            for statement in table.flags(there):
+                result = self._isolate(table, statement)
+                self._rejected.update((_id(change), (change, why)) for change, why in result.rejected)
+                self._flagged += result.written
+        return [change for change in removals if _id(change) not in self._rejected]
+
+    def _is_gone(self, removal: Change) -> bool:
+        """Whether the removal is newer than the row, and than the removals before it."""
+        stored, written = self.stored[removal.key], self.written.get(removal.key)
+        row = written[-1].version if written else stored.version
+        return removal.version > max(row, stored.kept.version)
+
     def check_keys(self) -> None:
         """Raises _MovedError where a trigger has changed the key of a row."""
         newest = (changes[-1] for changes in self.written.values())
-        if moved := self.writer.moved([change for change in newest if change.row is not None]):
+        written = [change for change in newest if change.row is not None]
+        moved: set[str] = set()
+        for table, changes in self.writer.parents_first([*written, *self._flagged]):
+            moved |= table.moved(changes)
+        if moved:
             raise _MovedError(moved)
 
     def finish(self, turns: Iterable[list[Change]]) -> bool:
@@ -196,7 +241,7 @@ class _Isolation:
             query("ROLLBACK TO SAVEPOINT turns")
             self._rejected, self.written = before
             return False
-        self.writer.release("turns")
+        self.writer.sender.release("turns")
         return True
 
     @contextmanager
@@ -208,6 +253,21 @@ class _Isolation:
     def deferred(self, *, in_slices: bool) -> Iterator[list[Change]]:
         """The deferred changes once more: the row that was in the way may have changed since.
 
+        And again while that helps: a row may wait for another one that waits, as in a tree. Key order may be the wrong
+        one for these, so every second attempt reverses it.
+        """
+        for attempt in range(_ATTEMPTS):
+            waiting = self._waiting(in_slices=in_slices)
+            for change in waiting:
+                del self._rejected[_id(change)]
+            if waiting:
+                yield waiting[::-1] if attempt % 2 else waiting
+            if all(_id(change) in self._rejected for change in waiting):
+                return
+
+    def _waiting(self, *, in_slices: bool) -> list[Change]:
+        """The newest deferred change of each key, where it can be written now.
+
         Where nothing was written, only rows of different slices can still free each other's values.
         """
         waiting: dict[str, Change] = {}
@@ -217,10 +277,7 @@ class _Isolation:
                 waiting[change.key] = change
         if not self.written:
             waiting = {key: change for key, change in waiting.items() if in_slices and self._clashes(change)}
-        if waiting:
-            for change in waiting.values():
-                del self._rejected[_id(change)]
-            yield [waiting[key] for key in sorted(waiting)]
+        return [waiting[key] for key in sorted(waiting)]
 
     def _clashes(self, change: Change) -> bool:
         return self._rejected[_id(change)][1].errno == ER.DUP_ENTRY
@@ -239,9 +296,10 @@ class _Isolation:
         for change in redelivered[:_PROBES]:
             self.writer.connection.query("SAVEPOINT probe")
             try:
-                self.writer.delete([change]) if change.row is None else self.writer.update([change])
+                table = self.writer.table_of(change)
+                table.delete([change]) if change.row is None else table.update([change])
             except pymysql.MySQLError as error:
-                self._rejection(error)
+                self._rejection(table, error)
                 continue
             self.writer.connection.query("ROLLBACK TO SAVEPOINT probe")
             return True
@@ -263,20 +321,20 @@ class _Isolation:
 
     # Existing rows first, in the order in which their unique values become free, then new rows.
 
-    def _upsert(self, changes: list[Change]) -> None:
-        columns = sorted(set(chain.from_iterable(key.columns for key in self.writer.target.plain_keys)))
-        there = self.writer.found(changes, columns)
+    def _upsert(self, table: TableWriter, changes: list[Change]) -> None:
+        columns = sorted(set(chain.from_iterable(key.columns for key in table.target.plain_keys)))
+        there = table.found(changes, columns)
         by_key = {change.key: change for change in changes if change.key in there}
-        plan = unique.plan(self._moves(by_key, there, columns))
-        self._write(self.writer.updates([by_key[key] for key in plan.free]))
+        plan = unique.plan(self._moves(table, by_key, there, columns))
+        self._write(table, table.updates([by_key[key] for key in plan.free]))
         if plan.cycles:
-            self._break(plan.cycles, by_key)
-        self._write(self.writer.inserts([change for change in changes if change.key not in there]))
+            self._break(table, plan.cycles, by_key)
+        self._write(table, table.inserts([change for change in changes if change.key not in there]))
 
     def _moves(
-        self, changes: dict[str, Change], there: dict[str, tuple[Any, ...]], columns: list[str]
+        self, table: TableWriter, changes: dict[str, Change], there: dict[str, tuple[Any, ...]], columns: list[str]
     ) -> list[unique.RowMove]:
-        target = self.writer.target
+        target = table.target
         places = {column.name: i for i, column in enumerate(target.entity.columns)}
         moves = []
         for key, change in changes.items():
@@ -288,30 +346,30 @@ class _Isolation:
             )
         return moves
 
-    def _break(self, cycles: list[unique.Cycle], by_key: dict[str, Change]) -> None:
+    def _break(self, table: TableWriter, cycles: list[unique.Cycle], by_key: dict[str, Change]) -> None:
         """All cycles together, then one by one. The rows of a cycle that cannot be broken are tried one by one."""
         vacate, order = (list(chain.from_iterable(parts)) for parts in zip(*map(_parts, cycles), strict=True))
-        if self._try_cycle(unique.Cycle(vacate, order), by_key):
+        if self._try_cycle(table, unique.Cycle(vacate, order), by_key):
             return
         for cycle in cycles:
-            if len(cycles) == 1 or not self._try_cycle(cycle, by_key):
-                self._write(self.writer.updates([by_key[key] for key in cycle.order]))
+            if len(cycles) == 1 or not self._try_cycle(table, cycle, by_key):
+                self._write(table, table.updates([by_key[key] for key in cycle.order]))
 
-    def _try_cycle(self, cycle: unique.Cycle, by_key: dict[str, Change]) -> bool:
+    def _try_cycle(self, table: TableWriter, cycle: unique.Cycle, by_key: dict[str, Change]) -> bool:
         """False, with nothing done, where a row that gave up its value cannot get its new one."""
-        columns = self.writer.target.vacating
+        columns = table.target.vacating
         if not columns:
             return False
         connection = self.writer.connection
         connection.query("SAVEPOINT cycle")
         try:
-            self.writer.patch(
+            table.patch(
                 [name for name, _ in columns],
                 [(*by_key[key].key_values, *map(_filler, columns)) for key in cycle.vacate],
             )
-            result = self._isolate(self.writer.updates([by_key[key] for key in cycle.order]))
+            result = self._isolate(table, table.updates([by_key[key] for key in cycle.order]))
         except pymysql.MySQLError as error:
-            self._rejection(error)
+            self._rejection(table, error)
             connection.query("ROLLBACK TO SAVEPOINT cycle")
             return False
         except _TimeUpError:
@@ -325,9 +383,9 @@ class _Isolation:
 
     # The statements
 
-    def _write(self, statement: Statement) -> None:
+    def _write(self, table: TableWriter, statement: Statement) -> None:
         try:
-            self._note(self._isolate(statement))
+            self._note(self._isolate(table, statement))
         except _TimeUpError as error:
             self._note(error.result)
             raise
@@ -337,9 +395,9 @@ class _Isolation:
             self.written.setdefault(change.key, []).append(change)
         self._rejected.update((_id(change), (change, why)) for change, why in result.rejected)
 
-    def _isolate(self, statement: Statement) -> _Result:
+    def _isolate(self, table: TableWriter, statement: Statement) -> _Result:
         """Write all rows except those that are refused alone. Raises _TimeUpError."""
-        result, search = _Result(), Search(statement, self.writer.at_once)
+        result, search = _Result(), Search(statement, self.writer.sender.at_once)
         while parts := search.parts():
             refused: Sequence[Change] = ()
             row = None
@@ -347,9 +405,9 @@ class _Isolation:
                 statement.send(parts)
             except PartError as error:
                 if self._must_send_singly(parts, error):
-                    search = Search(statement, self.writer.at_once, done=search.start)
+                    search = Search(statement, self.writer.sender.at_once, done=search.start)
                     continue
-                why, row = self._rejection(error.cause), row_number(error.cause)
+                why, row = self._rejection(table, error.cause), row_number(error.cause)
                 parts, refused = parts[: error.done], parts[error.done]
                 if len(refused) == 1:
                     result.rejected.append((refused[0], why))
@@ -364,11 +422,11 @@ class _Isolation:
         """A proxy may refuse several statements in one round trip, whatever the connection asks for."""
         refused = len(parts) > 1 and error.done == 0 and errors.number(error.cause) == ER.PARSE_ERROR
         if refused:
-            self.writer.at_once = 1
+            self.writer.sender.at_once = 1
         return refused
 
-    def _rejection(self, error: pymysql.MySQLError) -> Rejection:
-        why = self.writer.target.rejection(error)
+    def _rejection(self, table: TableWriter, error: pymysql.MySQLError) -> Rejection:
+        why = table.target.rejection(error)
         if why is None:
             raise error
         if why.kind is Kind.UNKNOWN:

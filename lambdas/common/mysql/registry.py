@@ -1,7 +1,11 @@
-"""Whose versions the sidecar holds: one row of `replication_sources` for each generation of a mapping.
+"""Whose versions the sidecar holds, and which entity writes a table.
 
-Versions of two DynamoDB tables cannot be compared: newer changes would count as stale and be lost. So the schema step
-registers its source or refuses it, and every connection checks that its source is registered.
+`replication_sources` has one row for each generation of a mapping. Versions of two DynamoDB tables cannot be compared:
+newer changes would count as stale and be lost. So the schema step registers its source or refuses it, and every
+connection checks that its source is registered.
+
+`replication_entities` has one row for each entity. Two entities that wrote one table would change each other's rows, so
+the schema step registers the table of each entity or refuses it.
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 
 from common.database import SchemaMismatchError
-from common.mapping import Mapping
+from common.mapping import DEFAULT, Mapping
 from common.mysql import answers, errors
+from common.mysql.own_table import OwnTable
 from common.mysql.sidecar import SIDECAR
 from common.mysql.sql import literal
 from common.source import Source
@@ -28,8 +33,31 @@ SOURCES_DDL = f"""CREATE TABLE IF NOT EXISTS {SOURCES} (
   registered_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
   PRIMARY KEY (mapping, generation)
 ) ENGINE=InnoDB COMMENT='Backstream: where the versions come from'"""
-SOURCES_COLUMNS = ("mapping", "generation", "table_arn", "stream_label", "registered_at")
-SOURCES_TEXTS = {"mapping": 32, "table_arn": 512, "stream_label": 32}
+SOURCES_TABLE = OwnTable(
+    SOURCES,
+    SOURCES_DDL,
+    columns=("mapping", "generation", "table_arn", "stream_label", "registered_at"),
+    texts={"mapping": 32, "table_arn": 512, "stream_label": 32},
+    key=("mapping", "generation"),
+    migration=(
+        f"ALTER TABLE {SOURCES} ADD COLUMN mapping VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
+        f" DEFAULT '{DEFAULT}' FIRST, DROP PRIMARY KEY, ADD PRIMARY KEY (mapping, generation)"
+    ),
+)
+
+ENTITIES = "replication_entities"
+ENTITIES_TABLE = OwnTable(
+    ENTITIES,
+    f"""CREATE TABLE IF NOT EXISTS {ENTITIES} (
+  entity VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'mapping.entity',
+  target_table VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'the table that it writes',
+  PRIMARY KEY (entity),
+  UNIQUE KEY target_table (target_table)
+) ENGINE=InnoDB COMMENT='Backstream: which entity writes which table'""",
+    columns=("entity", "target_table"),
+    texts={"entity": 64, "target_table": 64},
+    key=("entity",),
+)
 
 _TRIES = 5
 _LOST_RACE = (ER.LOCK_DEADLOCK, ER.DUP_ENTRY)
@@ -48,16 +76,18 @@ class SourceError(SchemaMismatchError):
 
 
 def register(connection: Connection[Any], mapping: Mapping, source: Source, label: str) -> str:
-    """Register `source` for `mapping` with the label of its stream: "registered", "renewed" for a later label, or "known".
+    """Register `source` with the label of its stream, and the table of every entity of `mapping`.
 
-    Raises SourceError, with nothing changed, when versions of this stream could be lower than those applied.
+    Answers "registered", "renewed" for a later label, or "known". With nothing changed, raises SourceError when
+    versions of this stream could be lower than those applied, SchemaMismatchError when another entity writes a table.
     """
     for tries_left in reversed(range(_TRIES)):
         try:
             connection.begin()
             answer = _register(connection, mapping.name, source, label)
+            _register_entities(connection, mapping)
             connection.commit()
-        except SourceError:
+        except SchemaMismatchError:
             connection.rollback()
             raise
         except pymysql.MySQLError as error:
@@ -115,6 +145,39 @@ def _register(connection: Connection[Any], mapping: str, source: Source, label: 
             (label, mapping, source.generation),
         )
     return "renewed"
+
+
+def _register_entities(connection: Connection[Any], mapping: Mapping) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@lower_case_table_names")
+        folds = bool(cursor.fetchall()[0][0])
+        cursor.execute(f"SELECT entity, target_table FROM {ENTITIES} FOR UPDATE")
+        table_of = {str(entity): str(table) for entity, table in cursor.fetchall()}
+        writer_of = {table: entity for entity, table in table_of.items()}
+        for i, declared in enumerate(mapping.entities):
+            entity, table = mapping.scope(i), declared.table.lower() if folds else declared.table
+            if table_of.get(entity) == table:
+                continue
+            if entity in table_of:
+                raise SchemaMismatchError(declared.table, [_moved_problem(entity, table_of[entity], table)])
+            if table in writer_of:
+                raise SchemaMismatchError(declared.table, [_taken_problem(entity, writer_of[table])])
+            cursor.execute(f"INSERT INTO {ENTITIES} (entity, target_table) VALUES (%s, %s)", (entity, table))
+
+
+def _moved_problem(entity: str, before: str, now: str) -> str:
+    return (
+        f"entity {entity} wrote the table {before} until now, and its stored versions are those of its rows there. If"
+        f" that table was renamed, run: UPDATE {ENTITIES} SET target_table = '{now}' WHERE entity = '{entity}'."
+        " Otherwise give the entity another name"
+    )
+
+
+def _taken_problem(entity: str, writer: str) -> str:
+    return (
+        f"entity {writer} writes it already, and {entity} would change its rows: map {entity} to a table of its own. If"
+        f" no deployment has the entity {writer} any more, run: DELETE FROM {ENTITIES} WHERE entity = '{writer}'"
+    )
 
 
 def _registered(connection: Connection[Any], mapping: str) -> Registered:

@@ -10,7 +10,7 @@ from itertools import accumulate
 import pymysql
 
 from common.changes import Change
-from common.mysql.writer import Statement
+from common.mysql.table_writer import Statement
 
 
 class Search:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pymysql
@@ -18,6 +19,7 @@ from common.changes import Change, Value
 from common.database import Outcome, StoredVersion
 from common.histories import count_loser
 from common.mysql import answers
+from common.mysql.own_table import OwnTable
 from common.mysql.sql import chunks, literal, tuples
 from common.versions import LOWEST_VERSION
 
@@ -33,10 +35,26 @@ DDL = f"""CREATE TABLE IF NOT EXISTS {SIDECAR} (
   token INT UNSIGNED NOT NULL COMMENT 'tells a writer which rows it won',
   kept_version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'newest removal that left the row',
   kept_mark TINYINT NULL COMMENT 'what that removal was: 1 or 2, as in deleted',
+  kept_time BIGINT NULL COMMENT 'its time by the clock of the stream, epoch seconds',
   PRIMARY KEY (entity, item_key)
 ) ENGINE=InnoDB COMMENT='Backstream: the version of each key that was applied last'"""
-COLUMNS = ("entity", "item_key", "version", "deleted", "source_time", "token", "kept_version", "kept_mark")
-TEXTS = {"entity": 64, "item_key": 255, "version": 160, "kept_version": 160}
+TABLE = OwnTable(
+    SIDECAR,
+    DDL,
+    columns=(
+        "entity", "item_key", "version", "deleted", "source_time", "token", "kept_version", "kept_mark", "kept_time"
+    ),
+    texts={"entity": 64, "item_key": 255, "version": 160, "kept_version": 160},
+    key=("entity", "item_key"),
+    # Before mappings, only orders were written.
+    migration=(
+        f"ALTER TABLE {SIDECAR} ADD COLUMN entity VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
+        " DEFAULT 'orders.order' FIRST,"
+        " ADD COLUMN kept_version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NULL,"
+        " ADD COLUMN kept_mark TINYINT NULL, ADD COLUMN kept_time BIGINT NULL,"
+        " DROP PRIMARY KEY, ADD PRIMARY KEY (entity, item_key)"
+    ),
+)  # fmt: skip
 
 # Assignments run from left to right, so `version`, which all others compare with, comes last:
 # https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html (MariaDB has no row alias, hence VALUES()).
@@ -47,10 +65,24 @@ CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
 )
 # Takes the lock of every key and changes no row that is there; a new row has the token and the lowest version.
 LOCK_TAIL = " ON DUPLICATE KEY UPDATE token = token"
-# Locks nothing new: the claim holds these rows already. A plain SELECT could read from an older snapshot.
-READ_HEAD = f"SELECT item_key, version, source_time, token FROM {SIDECAR}"
-READ_TAIL = ") FOR UPDATE"
+_NEWER_REMOVAL = "IF(VALUES(kept_version) > COALESCE(kept_version, ''), VALUES({0}), {0})"
+_KEPT = ("kept_mark", "kept_time", "kept_version")
+KEEP_HEAD = (
+    f"INSERT INTO {SIDECAR} (entity, item_key, deleted, source_time, version, token, {', '.join(_KEPT)}) VALUES "
+)
+KEEP_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
+    f"{name} = {_NEWER_REMOVAL.format(name)}" for name in ("token", *_KEPT)
+)
+_KEPT_COLUMNS = "COALESCE(kept_version, ''), COALESCE(kept_mark, 0), COALESCE(kept_time, 0)"
 UNLOCK_HEAD = f"DELETE FROM {SIDECAR}"
+
+
+class KeptRow(NamedTuple):
+    """The newest removal that left the row of its item in place; `version` is the lowest where there was none."""
+
+    version: str
+    mark: int
+    source_time: int
 
 
 class LockedVersion(NamedTuple):
@@ -59,6 +91,7 @@ class LockedVersion(NamedTuple):
     version: str
     source_time: int
     new: bool
+    kept: KeptRow
 
     def is_older(self, change: Change) -> bool:
         """A loaded row has the lowest version, and wins where nothing was ever written."""
@@ -80,7 +113,10 @@ class Sidecar:
         claims = self._claims(keys, (zeros, zeros, [token] * len(keys), [LOWEST_VERSION] * len(keys)))
         for statement, _ in chunks(CLAIM_HEAD, claims, LOCK_TAIL, self.limit):
             self.connection.query(statement)
-        return {key: LockedVersion(version, at, owner == token) for key, version, at, owner in self._stored(keys)}
+        return {
+            key: LockedVersion(version, at, owner == token, KeptRow(*kept))
+            for key, version, at, owner, *kept in self._read(f"version, source_time, token, {_KEPT_COLUMNS}", keys)
+        }
 
     def claim(self, changes: Sequence[Change]) -> None:
         """Store the versions of changes that are known to be newer, because their keys are locked."""
@@ -117,24 +153,66 @@ class Sidecar:
             inserted, changed = (inserted + counted[0], changed + counted[1]) if counted else (1, 1)
         return winners, None if inserted and changed else not inserted
 
-    def _read_back(self, changes: Sequence[Change], token: int, outcome: Outcome) -> list[Change]:
-        """The winners among `changes`. Counts the others, and parks those that the clock contradicts."""
-        stored = {key: (version, at, by) for key, version, at, by in self._stored([c.key for c in changes])}
-        winners = []
-        for change in changes:
-            version, source_time, winner = stored[change.key]
-            if winner == token and version == change.version:
-                winners.append(change)
+    def keep(self, removals: Sequence[Change], outcome: Outcome) -> list[Change]:
+        """Note the newest removal of each key that leaves the row in place. Returns those that are newer than before.
+
+        The note is a register of its own: it makes no older upsert stale, because the row must still become what the
+        item was before it went. A newer upsert makes it void.
+        """
+        newest: dict[str, Change] = {}
+        for change in sorted(removals, key=itemgetter(0, 1)):  # key, version
+            if change.key in newest:
+                is_same = newest[change.key].version == change.version
+                outcome.counts["redelivered" if is_same else "superseded"] += 1
+            newest[change.key] = change
+        changes, token = list(newest.values()), secrets.randbits(32)
+        zeros = [0] * len(changes)
+        fixed = (zeros, zeros, [LOWEST_VERSION] * len(changes), [token] * len(changes))
+        kept = ([int(c.mark) for c in changes], [c.source_time for c in changes], [c.version for c in changes])
+        claims = self._claims(list(newest), (*fixed, *kept))
+        winners: list[Change] = []
+        for statement, part in chunks(KEEP_HEAD, claims, KEEP_TAIL, self.limit):
+            claimed = changes[part]
+            affected = self.connection.query(statement)
+            counted = answers.upserted(affected, len(claimed), answers.info(self.connection))
+            if counted and sum(counted) == len(claimed):
+                winners += claimed
             else:
-                count_loser(change, StoredVersion(version, source_time), outcome)
+                winners += self._read_back(claimed, token, outcome, "kept_version, kept_time")
         return winners
 
-    def _stored(self, keys: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
-        """(key, version, source time, token)"""
+    def kept(self, keys: Sequence[str]) -> dict[str, KeptRow]:
+        """The newest removal of each of `keys` that left its row in place. This transaction holds the keys."""
+        return {key: KeptRow(*kept) for key, *kept in self._read(_KEPT_COLUMNS, keys)}
+
+    def versions(self, keys: Sequence[str]) -> dict[str, StoredVersion]:
+        """The versions of `keys`. This transaction holds the keys."""
+        return {key: StoredVersion(*stored) for key, *stored in self._read("version, source_time", keys)}
+
+    def _read_back(
+        self, changes: Sequence[Change], token: int, outcome: Outcome, columns: str = "version, source_time"
+    ) -> list[Change]:
+        """The winners among `changes`. Counts the others, and parks those that the clock contradicts."""
+        stored = {key: found for key, *found in self._read(f"token, {columns}", [change.key for change in changes])}
+        winners = []
+        for change in changes:
+            winner, *found = stored[change.key]
+            before = StoredVersion(*found)
+            if winner == token and before.version == change.version:
+                winners.append(change)
+            else:
+                count_loser(change, before, outcome)
+        return winners
+
+    def _read(self, columns: str, keys: Sequence[str]) -> Iterator[Any]:
+        """Key and `columns`. Locks nothing new: the transaction holds these rows already.
+
+        A plain SELECT could read from an older snapshot.
+        """
         with self.connection.cursor() as cursor:
             for prefix, part in _by_entity(keys):
-                head = f"{READ_HEAD}{self._where(prefix)} AND item_key IN ("
-                for statement, _ in chunks(head, _tail_literals(prefix, keys[part]), READ_TAIL, self.limit):
+                head = f"SELECT item_key, {columns} FROM {SIDECAR}{self._where(prefix)} AND item_key IN ("
+                for statement, _ in chunks(head, _tail_literals(prefix, keys[part]), ") FOR UPDATE", self.limit):
                     cursor.execute(statement)
                     yield from ((prefix + tail, *stored) for tail, *stored in cursor.fetchall())
 

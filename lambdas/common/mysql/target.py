@@ -1,4 +1,4 @@
-"""The target table as a server has it, and the statements that write it.
+"""The target tables as a server has them, and the statements that write them.
 
 No statement here can reach the row of another key, whatever unique keys, triggers or collations the table has or gets
 under an open connection. Rows are inserted without `ON DUPLICATE KEY`, and updated and deleted by a join on the exact
@@ -8,6 +8,7 @@ key. Which rows exist is a guess that the server's answer confirms: see apply.py
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from common.changes import Kind, Row
 from common.database import Verdict
 from common.mapping import Entity, Mapping
 from common.mysql import errors, unique
-from common.mysql.columns import Check
+from common.mysql.columns import TEXT_TYPES, ActualColumn, Check
 
 _PACKET_OVERHEAD = 16
 
@@ -34,7 +35,7 @@ class Rejection(NamedTuple):
 
 
 class UniqueKey(NamedTuple):
-    """A unique key other than the one on the key column. `lengths` has the characters of a prefix key, else None."""
+    """A unique key other than the one on the key columns. `lengths` has the characters of a prefix key, else None."""
 
     name: str
     columns: tuple[str, ...]
@@ -71,48 +72,87 @@ class ValueCheck:
         return Rejection(reason, errors.RULES[self.errno].hint, self.errno, Kind.POISON)
 
 
+class KeyColumn(NamedTuple):
+    """A column of the key as a server has it. `kind` is text, binary, number, date or datetime."""
+
+    name: str
+    kind: str = "text"
+    charset: str = "ascii"
+    collation: str = "ascii_bin"
+
+    @classmethod
+    def of(cls, actual: ActualColumn) -> KeyColumn:
+        kind = _KINDS.get(actual.type, "number")
+        return cls(actual.name, kind, actual.charset, actual.collation)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the column holds any two different values as such."""
+        return self.kind != "text" or self.collation.endswith("_bin")
+
+    def equals(self, value: str) -> str:
+        """The SQL that compares the column of `t` with `value` exactly, and still uses the column's index.
+
+        COERCIBILITY tells a number or a time from a text. The server would compare a text with a number as floats:
+        '007' equals 7. It is a constant of the statement, so it costs nothing.
+        Source: https://dev.mysql.com/doc/refman/8.4/en/information-functions.html#function_coercibility
+        """
+        column = f"t.`{self.name}`"
+        if self.kind == "text":
+            return (
+                # By the column's own collation, so that its index is used.
+                f"{column} = CONVERT({value} USING {self.charset}) COLLATE {self.collation}"
+                # A collation may ignore case and trailing blanks. In UTF-8 on both sides: the column may be UTF-16.
+                f" AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({value} AS BINARY)"
+            )
+        if self.kind == "binary":
+            return f"{column} = {value} AND COERCIBILITY({column}) = 2"
+        if self.kind != "number":
+            value = f"CAST({value} AS {_CASTS[self.kind]})"
+        return f"{column} = {value} AND COERCIBILITY({column}) = 5"
+
+
+_KINDS = dict.fromkeys(TEXT_TYPES, "text") | {
+    "enum": "text",
+    "binary": "binary",
+    "varbinary": "binary",
+    "date": "date",
+    "datetime": "datetime",
+}
+_CASTS = {"date": "DATE", "datetime": "DATETIME(6)"}
+
+
 @dataclass(frozen=True)
 class Target:
-    """A mapped table as a server has it.
+    """The table of an entity as a server has it.
 
-    - `charset` and `collation` are the key column's.
-    - `own_keys` names the unique keys on the key column alone, `numbered_keys` those of an AUTO_INCREMENT column.
+    - `key` has the entity's key columns.
+    - `own_keys` names the unique keys on the key columns alone, `numbered_keys` those of an AUTO_INCREMENT column.
     - `checks` find values that the server would change silently, `limits` those that it would refuse.
     - `vacant` says what may fill a column to free its unique value for a moment: "null", "text" or nothing.
-    - `packet_bytes` is the server's max_allowed_packet. `statement_bytes` bounds a statement where the operator has
-      set no size: see `statement_limit`.
     - `row_word` goes before each row of a table value constructor: MySQL requires it, MariaDB does not know it.
     - `is_plain`: the table looks as if the schema step had made it, with mapped columns under their own primary key and
       no trigger. On any other table, the keys of written rows are checked, because a trigger may change them.
     """
 
-    mapping: Mapping
     entity: Entity
-    charset: str = "ascii"
-    collation: str = "ascii_bin"
+    key: tuple[KeyColumn, ...]
     other_unique_keys: tuple[UniqueKey, ...] = ()
     own_keys: tuple[str, ...] = ("PRIMARY",)
     numbered_keys: tuple[str, ...] = ()
     checks: tuple[ValueCheck, ...] = ()
     limits: tuple[ValueCheck, ...] = field(default=(), compare=False)
     vacant: tuple[tuple[str, str], ...] = ()
-    packet_bytes: int = 2**24
-    statement_bytes: int = 2**22
     row_word: str = ""
     is_plain: bool = True
 
     @property
-    def packet_room(self) -> int:
-        """The most bytes of a statement that the server takes."""
-        return self.packet_bytes - _PACKET_OVERHEAD
-
-    def statement_limit(self, chosen: int | None) -> int:
-        """The most bytes of a statement of several rows; `chosen` is the operator's size, if any."""
-        return min(chosen or self.statement_bytes, self.packet_room)
+    def table(self) -> str:
+        return self.entity.table
 
     @cached_property
     def insert_head(self) -> str:
-        return f"INSERT INTO `{self.entity.table}` ({', '.join(f'`{c.name}`' for c in self.entity.columns)}) VALUES "
+        return f"INSERT INTO `{self.table}` ({', '.join(f'`{c.name}`' for c in self.entity.columns)}) VALUES "
 
     @property
     def insert_tail(self) -> str:
@@ -120,51 +160,56 @@ class Target:
 
     @cached_property
     def update_head(self) -> str:
-        return f"UPDATE {self._rows([c.name for c in self.entity.columns])}"
+        return f"UPDATE {self._rows(len(self.entity.columns))}"
 
     @cached_property
     def update_tail(self) -> str:
-        names = [c.name for c in self.entity.columns]
-        sets = [f"t.`{name}` = n.c{i}" for i, name in enumerate(names) if name != self.entity.key[0].name]
-        return f"{self._join(names.index(self.entity.key[0].name))} SET {', '.join(sets)}"
+        return self._set([column.name for column in self.entity.columns[len(self.key) :]])
 
-    def patch(self, columns: list[str]) -> tuple[str, str]:
+    def patch(self, columns: Sequence[str]) -> tuple[str, str]:
         """Head and tail of a statement that changes `columns` alone; its rows are the key and their values."""
-        sets = ", ".join(f"t.`{name}` = n.c{i}" for i, name in enumerate(columns, 1))
-        return f"UPDATE {self._rows([self.entity.key[0].name, *columns])}", f"{self._join(0)} SET {sets}"
+        return f"UPDATE {self._rows(len(self.key) + len(columns))}", self._set(columns)
 
     @cached_property
     def delete_head(self) -> str:
-        return f"DELETE t FROM {self._rows([self.entity.key[0].name])}"
+        return f"DELETE t FROM {self._rows(len(self.key))}"
 
     @cached_property
     def delete_tail(self) -> str:
-        return self._join(0)
+        return self._join()
 
-    def _rows(self, columns: list[str]) -> str:
+    def found(self, columns: Sequence[str]) -> tuple[str, str]:
+        """Head and tail of a statement that reads `columns` of rows. Locks nothing.
+
+        Its rows are a number and a key. It answers the number and the values of each row that exists.
+        """
+        names = "".join(f", t.`{name}`" for name in columns)
+        return f"SELECT n.c0{names} FROM {self._rows(1 + len(self.key))}", self._join(1)
+
+    @cached_property
+    def count(self) -> tuple[str, str]:
+        """Head and tail of a statement that counts the rows of keys."""
+        return f"SELECT COUNT(*) FROM {self._rows(len(self.key))}", self._join()
+
+    def _rows(self, columns: int) -> str:
         # A common table expression names the columns in both dialects; a derived table does in MySQL alone.
-        return f"(WITH n ({', '.join(f'c{i}' for i in range(len(columns)))}) AS (VALUES "
+        return f"(WITH n ({', '.join(f'c{i}' for i in range(columns))}) AS (VALUES "
 
-    def _join(self, key: int) -> str:
-        column = f"t.`{self.entity.key[0].name}`"
-        return (
-            f") SELECT * FROM n) n STRAIGHT_JOIN `{self.entity.table}` t"
-            # By the column's own collation, so that its index is used.
-            f" ON {column} = CONVERT(n.c{key} USING {self.charset}) COLLATE {self.collation}"
-            f" AND {self._is_exact(column, f'n.c{key}')}"
-        )
+    def _join(self, first: int = 0) -> str:
+        """`first` is the index of the key's first column among those of the rows."""
+        equal = " AND ".join(column.equals(f"n.c{i}") for i, column in enumerate(self.key, first))
+        return f") SELECT * FROM n) n STRAIGHT_JOIN `{self.table}` t ON {equal}"
 
-    def _is_exact(self, column: str, key: str) -> str:
-        """Compare exactly: a collation may ignore case and trailing blanks, a binary one trailing blanks only."""
-        if self.collation.endswith("_bin"):
-            return f"CHAR_LENGTH({column}) = CHAR_LENGTH({key})"
-        # In UTF-8 on both sides: the column may be UTF-16.
-        return f"CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({key} AS BINARY)"
+    def _set(self, columns: Sequence[str]) -> str:
+        sets = [f"t.`{name}` = n.c{i}" for i, name in enumerate(columns, len(self.key))]
+        # An entity may have key columns alone. Then this only counts the rows that exist.
+        return f"{self._join()} SET {', '.join(sets) or f't.`{self.key[0].name}` = t.`{self.key[0].name}`'}"
 
     @cached_property
     def plain_keys(self) -> list[UniqueKey]:
         """The unique keys over which rows of different keys can clash and whose values can be read."""
-        return [key for key in self.other_unique_keys if key.is_plain and self.entity.key[0].name not in key.columns]
+        own = set(self.entity.key_names)
+        return [key for key in self.other_unique_keys if key.is_plain and not own <= set(key.columns)]
 
     @cached_property
     def vacating(self) -> list[tuple[str, str]]:
@@ -172,20 +217,6 @@ class Target:
         vacant = dict(self.vacant)
         chosen = (next((name for name in key.columns if name in vacant), None) for key in self.plain_keys)
         return [(name, vacant[name]) for name in dict.fromkeys(chosen) if name]
-
-    def found(self, columns: list[str]) -> tuple[str, str]:
-        """Head and tail of a statement that reads the key and `columns` of rows. Locks nothing."""
-        names = ", ".join(f"`{name}`" for name in [self.entity.key[0].name, *columns])
-        return f"SELECT {names} FROM `{self.entity.table}` WHERE `{self.entity.key[0].name}` IN (", ")"
-
-    @cached_property
-    def digest(self) -> tuple[str, str]:
-        """Head and tail of a statement that counts the rows of keys and makes a checksum of the keys."""
-        key = f"`{self.entity.key[0].name}`"
-        return (
-            f"SELECT COUNT(*), BIT_XOR(CRC32(CONVERT({key} USING utf8mb4))) FROM `{self.entity.table}` WHERE {key} IN (",
-            ")",
-        )
 
     def refusal(self, row: Row, *, foresee: bool = False) -> Rejection | None:
         """Why `row` must not be sent: the server would silently store something else.
@@ -205,11 +236,11 @@ class Target:
         rule, errno, message = errors.rule(error), errors.number(error), str(error.args[-1])
         if errno == ER.DUP_ENTRY:
             return self._clash(message, rule.hint)
+        if not errors.is_about_a_row(error):
+            return None
         if rule is errors.UNKNOWN:
             reason = f"unknown error {errno}: the rest of its batch was written without it"
             return Rejection(reason, rule.hint, errno, Kind.UNKNOWN)
-        if rule.verdict not in errors.OF_A_ROW:
-            return None
         columns = [column.name for column in self.entity.columns if re.search(rf"\b{column.name}['`]", message)]
         on = f" on column {', '.join(columns)}" if columns else ""
         kind = Kind.DEFERRED if rule.verdict is Verdict.DEFER else Kind.POISON
@@ -222,6 +253,30 @@ class Target:
             return Rejection(reason, errors.EXHAUSTED.hint, ER.DUP_ENTRY, Kind.DEFERRED)
         what = "its key, except for upper and lower case or blanks" if name in self.own_keys else name
         return Rejection(f"another row holds the same value of {what}", hint, ER.DUP_ENTRY, Kind.DEFERRED)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The tables of a mapping as a server has them, in the order of its entities.
+
+    `parents_first` has the indexes of the entities: a table that others refer to comes before these. `packet_bytes` is
+    the server's max_allowed_packet. `statement_bytes` bounds a statement where the operator has set no size.
+    """
+
+    mapping: Mapping
+    tables: tuple[Target, ...]
+    parents_first: tuple[int, ...] = (0,)
+    packet_bytes: int = 2**24
+    statement_bytes: int = 2**22
+
+    @property
+    def packet_room(self) -> int:
+        """The most bytes of a statement that the server takes."""
+        return self.packet_bytes - _PACKET_OVERHEAD
+
+    def statement_limit(self, chosen: int | None) -> int:
+        """The most bytes of a statement of several rows; `chosen` is the operator's size, if any."""
+        return min(chosen or self.statement_bytes, self.packet_room)
 
 
 MOVED = Rejection(

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.changes import Change
+from common.changes import Change, Mark
 from common.mysql.search import Search, row_number
-from common.mysql.writer import PartError, Statement
+from common.mysql.sender import PartError
+from common.mysql.table_writer import Statement
 
 FIXED = 100
 
@@ -36,7 +37,7 @@ class FakeServer:
 
 def searched(rows: int, server: FakeServer, at_once: int, limit: int) -> tuple[list[str], list[str]]:
     """Keys that were accepted, and those that were refused."""
-    changes = [Change(f"k{i:04}", "1", (), 0, {}) for i in range(rows)]
+    changes = [Change(f"order/k{i:04}", "1", (), 0, {}, created=False, entity=0, key_values=(f"k{i:04}",), mark=Mark.LIVE) for i in range(rows)]
     search = Search(Statement(changes, [10] * rows, FIXED, limit, server.send), at_once)
     through: list[str] = []
     refused: list[str] = []

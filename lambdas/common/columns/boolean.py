@@ -1,0 +1,101 @@
+"""True and false."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder, Decoder
+from common.columns.number import number
+from common.columns.option import Option, other
+from common.mysql.columns import ColumnRules, boolean_need
+from common.poison import PoisonError
+
+_VALUES = ("true", "false")
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and value.keys() - {"comment"} == set(_VALUES)
+        and type(value.get("comment", "")) is str
+        and all(type(value[name]) in (str, int, Decimal) for name in _VALUES)
+    )
+
+
+@dataclass(frozen=True)
+class BooleanType(ColumnType, name="boolean"):
+    """1 and 0. With `conversion`, the item has one of two strings or numbers instead of a boolean."""
+
+    conversion: dict[str, Any] | None = other(
+        Option(
+            "as",
+            'an object such as {"true": "Y", "false": "N"} with two strings or numbers',
+            {
+                "type": "object",
+                "description": "the strings or numbers that the item has for true and for false",
+                "required": list(_VALUES),
+                "properties": dict.fromkeys(_VALUES, {"type": ["string", "number"]}) | {"comment": {"type": "string"}},
+                "additionalProperties": False,
+            },
+            _is_pair,
+        ),
+        default=None,
+        hash=False,
+    )
+
+    @property
+    def python(self) -> type:
+        return int
+
+    @property
+    def kind(self) -> str:
+        return "" if self.conversion else "BOOL"
+
+    def conflicts(self) -> Sequence[str]:
+        if self.conversion and self.conversion["true"] == self.conversion["false"]:
+            return ["as must have different values for true and for false"]
+        return ()
+
+    def content_decoder(self, subject: str) -> ContentDecoder[int]:
+        def decode(values: Sequence[Any]) -> Sequence[int]:
+            if not set(map(type, values)) <= {bool}:
+                raise TypeError
+            return list(map(int, values))
+
+        return decode
+
+    def decoder(self, subject: str) -> Decoder[Any]:
+        if not self.conversion:
+            return super().decoder(subject)
+        texts: dict[Any, int] = {}
+        numbers: dict[Any, int] = {}
+        for name, value in self.conversion.items():
+            if name in _VALUES:
+                answer = int(name == "true")
+                texts |= {value: answer} if type(value) is str else {}
+                numbers |= {Decimal(value): answer} if type(value) is not str else {}
+
+        def decode_one(value: AttributeValue) -> int:
+            if texts and "S" in value:
+                found = texts.get(value["S"])
+            elif numbers and "N" in value:
+                found = numbers.get(number(value["N"]))
+            else:
+                raise KeyError(self.name)
+            if found is None:
+                raise PoisonError(f"{subject} is neither the value for true nor the one for false")
+            return found
+
+        return lambda values: [decode_one(value) for value in values]
+
+    def literal(self, value: Any) -> int:
+        if type(value) is not bool:
+            raise ValueError("must be true or false")
+        return int(value)
+
+    @property
+    def mysql(self) -> ColumnRules:
+        return ColumnRules(ddl="TINYINT(1)", need=boolean_need, checks=(), limits=())
