@@ -7,17 +7,17 @@ comment instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from common.mapping import Column, Entity
-from common.mysql import sidecar
+from common.mysql.catalog import KeyPart, TableFacts
 from common.mysql.columns import TEXT_TYPES, ActualColumn
 from common.mysql.inspection import ActualTable
-from common.mysql.registry import SOURCES_DDL
+from common.mysql.schema import _ALL as OWN_TABLES
 from common.mysql.schema import _target_ddl as target_ddl
 
 _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
-_CHARSET = re.compile(r" CHARACTER SET \w+( COLLATE \w+)?")
+_CHARSET = re.compile(r" CHARACTER SET \w+( COLLATE \w+)?| COLLATE \w+")
 
 
 def create(entity: Entity) -> str:
@@ -25,9 +25,14 @@ def create(entity: Entity) -> str:
     return f"{target_ddl(entity)};"
 
 
-def create_own() -> list[str]:
-    """The statements for Backstream's own tables."""
-    return [f"{statement};" for statement in (sidecar.DDL, SOURCES_DDL)]
+def create_own(facts: Mapping[str, TableFacts]) -> list[str]:
+    """The statements for Backstream's own tables, where they are missing or of an earlier version."""
+    return [
+        f"{table.migration if existing.columns else table.ddl};"
+        for table in OWN_TABLES
+        for existing in [facts.get(table.name, TableFacts())]
+        if not existing.columns or (table.migration and table.key[0] not in existing.columns)
+    ]
 
 
 def alterations(entity: Entity, table: ActualTable) -> Iterator[str]:
@@ -53,8 +58,11 @@ def _changed(entity: Entity, column: Column, actual: ActualColumn, definition: s
     allows_null = actual.nullable or not column.nullable
     if not need and allows_null:
         return
-    wider = _wider(column.type.mysql.ddl, actual) if need else actual.full_type
+    ddl = column.type.mysql.ddl
+    wider = _wider(ddl, actual) if need else actual.full_type
     rest = definition[len(actual.full_type) :]
+    if wider and _is_folding(ddl, actual):
+        wider, rest = wider + _charset(ddl), _CHARSET.sub("", rest)
     if wider is None or not definition.lower().startswith(actual.full_type.lower()):
         yield (
             f"-- {entity.table}.{column.name} is {actual.full_type}; the mapping needs {need}:"
@@ -70,13 +78,24 @@ def _wider(ddl: str, actual: ActualColumn) -> str | None:
     """The type that holds what both hold, without a character set; None where a conversion would be needed."""
     word = re.split(r"\W", ddl, maxsplit=1)[0].lower()
     if word in TEXT_TYPES and actual.type in TEXT_TYPES:
-        return _CHARSET.sub("", ddl)
+        length = int("".join(re.findall(r"\((\d+)\)", ddl)) or 2**32)
+        return actual.full_type.upper() if (actual.length or 0) >= length else _CHARSET.sub("", ddl)
     if word == actual.type == "decimal":
         return _wider_decimal(ddl, actual)
     if word in _INTEGERS and actual.type in _INTEGERS:
         return _wider_integer(word, ddl, actual)
     same_family = word == actual.type and word in ("datetime", "time")
     return ddl if same_family or (word == "varbinary" and actual.type in ("varbinary", "tinyblob")) else None
+
+
+def _is_folding(ddl: str, actual: ActualColumn) -> bool:
+    """Whether the mapping needs an exact comparison and the column has none."""
+    return actual.type in TEXT_TYPES and "_bin" in ddl and "ascii" not in ddl and not actual.collation.endswith("_bin")
+
+
+def _charset(ddl: str) -> str:
+    found = _CHARSET.search(ddl)
+    return found[0] if found else ""
 
 
 def _wider_decimal(ddl: str, actual: ActualColumn) -> str:
@@ -95,8 +114,8 @@ def _wider_integer(word: str, ddl: str, actual: ActualColumn) -> str | None:
 
 
 def _key(entity: Entity, table: ActualTable) -> Iterator[str]:
-    wanted = [(name, None) for name in entity.key_names]
-    if wanted in table.unique_keys.values():
+    wanted = {KeyPart(name) for name in entity.key_names}
+    if any(set(parts) == wanted for parts in table.unique_keys.values()):
         return
     columns = ", ".join(f"`{name}`" for name in entity.key_names)
     if table.primary_key:

@@ -12,34 +12,19 @@ import pymysql
 from pymysql.connections import Connection
 
 from common.changes import Row
-from common.mapping import Entity
-from common.mysql import errors, sidecar
+from common.mapping import Entity, Mapping
+from common.mysql import errors
+from common.mysql.catalog import KeyPart, TableFacts, read_tables
 from common.mysql.columns import ActualColumn
 from common.mysql.connection import connect
-from common.mysql.registry import SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS
-from common.mysql.schema import (
-    _checks as silent_changes,
-)
-from common.mysql.schema import (
-    _columns as actual_columns,
-)
-from common.mysql.schema import (
-    _limits as refusals,
-)
-from common.mysql.schema import (
-    _own_mismatches as own_mismatches,
-)
-from common.mysql.schema import (
-    _target_mismatches as target_mismatches,
-)
-from common.mysql.schema import (
-    _unique_keys as unique_keys,
-)
-from common.mysql.schema import (
-    _value_checks as value_checks,
-)
+from common.mysql.registry import ENTITIES, ENTITIES_TABLE
+from common.mysql.schema import _ALL as OWN_TABLES
+from common.mysql.schema import _checks as checks_of_values
+from common.mysql.schema import _limits as limits_of_values
+from common.mysql.schema import _own_mismatches as own_mismatches
+from common.mysql.schema import _target_mismatches as target_mismatches
+from common.mysql.schema import _value_checks as value_checks
 from common.mysql.settings import MySQLSettings, Parameters
-from common.mysql.sidecar import SIDECAR
 
 T = TypeVar("T")
 
@@ -62,26 +47,42 @@ class Trigger(NamedTuple):
 
 @dataclass(frozen=True)
 class ActualTable:
-    """A table as the server has it.
+    """A table as the server has it, and how it is tied to others.
 
-    `engine` is empty for a view. `definitions` has the text of each column in SHOW CREATE TABLE, without its name.
-    `unique_keys` have the columns of each, with the key's length for one on the first characters only.
-    `parents` are the foreign keys of this table, `children` those of others that refer to it.
-    `triggers` is None where the account may not see them.
+    `definitions` has the text of each column in SHOW CREATE TABLE, without its name; a view has none. `parents` are the
+    foreign keys of this table, `children` those of others that refer to it. `triggers` is None where the account may
+    not see them.
     """
 
     name: str
-    engine: str
-    columns: dict[str, ActualColumn]
+    facts: TableFacts
     definitions: dict[str, str]
-    unique_keys: dict[str, list[tuple[str, int | None]]]
     parents: tuple[ForeignKey, ...]
     children: tuple[ForeignKey, ...]
     triggers: tuple[Trigger, ...] | None
 
     @property
+    def columns(self) -> dict[str, ActualColumn]:
+        return self.facts.columns
+
+    @property
+    def unique_keys(self) -> dict[str, list[KeyPart]]:
+        return self.facts.unique_keys
+
+    @property
     def primary_key(self) -> list[str]:
-        return [column for column, _ in self.unique_keys.get("PRIMARY", ())]
+        return [part.column for part in self.unique_keys.get("PRIMARY", ())]
+
+    def mismatches(self, entity: Entity) -> list[str]:
+        """Why the table does not fit, as the schema step says it."""
+        return list(target_mismatches(entity, self.facts))
+
+    def refusals(self, entity: Entity, rows: Sequence[Row]) -> Counter[str]:
+        """How many of `rows` the table would not store as they are, by reason."""
+        checks = [
+            check for kind in (checks_of_values, limits_of_values) for check in value_checks(entity, self.columns, kind)
+        ]
+        return Counter(check.rejection.reason for row in rows for check in checks if not check.fits(row[check.index]))
 
 
 class Inspector:
@@ -95,27 +96,17 @@ class Inspector:
         """The table or view; None where there is none, or where the account may not see it."""
         return self._ask(f"inspecting the table {name}", lambda connection: _table(connection, name))
 
-    def mismatches(self, entity: Entity) -> list[str]:
-        """Why the existing table does not fit, as the schema step says it."""
-        return self._ask(
-            f"checking the table {entity.table}", lambda connection: list(target_mismatches(connection, entity))
-        )
-
     def own_mismatches(self) -> dict[str, list[str]]:
-        """Why each of Backstream's own tables that exist does not fit."""
-        return self._ask("checking Backstream's tables", _own_mismatches)
+        """Why each of Backstream's own tables that exist does not fit, by table."""
+        return self._ask("inspecting Backstream's tables", _own_mismatches)
 
-    def refusals(self, entity: Entity, rows: Sequence[Row]) -> Counter[str]:
-        """How many of `rows` the existing table would not store as they are, by reason."""
+    def own_tables(self) -> dict[str, TableFacts]:
+        """Backstream's own tables; one that does not exist has no columns."""
+        return self._ask("inspecting Backstream's tables", _own_tables)
 
-        def count(connection: Connection[Any]) -> Counter[str]:
-            columns = actual_columns(connection, entity.table)
-            checks = [check for kind in (silent_changes, refusals) for check in value_checks(entity, columns, kind)]
-            return Counter(
-                check.rejection.reason for row in rows for check in checks if not check.fits(row[check.index])
-            )
-
-        return self._ask(f"checking values for the table {entity.table}", count)
+    def other_writers(self, mapping: Mapping) -> dict[str, str]:
+        """The tables of `mapping` that an entity of another name writes, with that entity."""
+        return self._ask("reading which entity writes which table", lambda connection: _writers(connection, mapping))
 
     def close(self) -> None:
         if self._connection:
@@ -134,36 +125,36 @@ class Inspector:
 
 
 def _table(connection: Connection[Any], name: str) -> ActualTable | None:
-    columns = actual_columns(connection, name)
-    if not columns:
+    facts = read_tables(connection, [name])[name]
+    if not facts.columns:
         return None
-    ((engine,),) = _query(
-        connection,
-        "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
-        name,
-    )
     return ActualTable(
         name,
-        engine or "",
-        columns,
-        _definitions(connection, name) if engine else {},
-        {key: [tuple(part) for part in parts] for key, parts in unique_keys(connection, name).items()},
+        facts,
+        _definitions(connection, name) if facts.engine else {},
         parents=_foreign_keys(connection, "TABLE_NAME", name),
         children=_foreign_keys(connection, "REFERENCED_TABLE_NAME", name),
         triggers=_triggers(connection, name) if _sees_triggers(connection, name) else None,
     )
 
 
+def _own_tables(connection: Connection[Any]) -> dict[str, TableFacts]:
+    return read_tables(connection, [table.name for table in OWN_TABLES])
+
+
 def _own_mismatches(connection: Connection[Any]) -> dict[str, list[str]]:
-    own = (
-        (SIDECAR, sidecar.COLUMNS, sidecar.TEXTS),
-        (SOURCES, SOURCES_COLUMNS, SOURCES_TEXTS),
-    )
+    facts = _own_tables(connection)
     return {
-        table: list(own_mismatches(connection, table, columns, texts))
-        for table, columns, texts in own
-        if actual_columns(connection, table)
+        table.name: list(own_mismatches(table, facts[table.name])) for table in OWN_TABLES if facts[table.name].columns
     }
+
+
+def _writers(connection: Connection[Any], mapping: Mapping) -> dict[str, str]:
+    if not read_tables(connection, [ENTITIES])[ENTITIES].columns.keys() >= set(ENTITIES_TABLE.columns):
+        return {}
+    scopes = {entity.table: mapping.scope(index) for index, entity in enumerate(mapping.entities)}
+    rows = _query(connection, f"SELECT target_table, entity FROM {ENTITIES}")
+    return {table: entity for table, entity in rows if scopes.get(table, entity) != entity}
 
 
 def _definitions(connection: Connection[Any], table: str) -> dict[str, str]:

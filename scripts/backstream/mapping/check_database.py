@@ -19,10 +19,12 @@ def check_database(mapping: Mapping, inspector: Inspector) -> list[Finding]:
     found: list[Finding] = []
     for entity in mapping.entities:
         table = tables[entity.name]
-        found += _absent(entity) if table is None else _check_table(entity, table, inspector.mismatches(entity))
+        found += _absent(entity) if table is None else _check_table(entity, table)
     found += _order(mapping, [table for table in tables.values() if table])
     for own, problems in inspector.own_mismatches().items():
-        found += [error(own, problem, "migrate it before the deployment: docs/mapping.md") for problem in problems]
+        found += [error(own, problem, "change it before the deployment") for problem in problems]
+    for table_name, writer in inspector.other_writers(mapping).items():
+        found.append(error(table_name, f"the entity {writer} writes this table", "give each entity its own table"))
     return found
 
 
@@ -31,8 +33,8 @@ def _absent(entity: Entity) -> list[Finding]:
     return [warning(entity.name, f"table {entity.table} does not exist", hint)]
 
 
-def _check_table(entity: Entity, table: ActualTable, mismatches: Sequence[str]) -> list[Finding]:
-    found = [error(entity.name, f"table {table.name}: {problem}", _MAKE_FIT) for problem in mismatches]
+def _check_table(entity: Entity, table: ActualTable) -> list[Finding]:
+    found = [error(entity.name, f"table {table.name}: {problem}", _MAKE_FIT) for problem in table.mismatches(entity)]
     for column in entity.columns:
         if actual := table.columns.get(column.name):
             found += _column(entity, actual, is_key=column in entity.key)
@@ -55,10 +57,10 @@ def _column(entity: Entity, actual: ActualColumn, *, is_key: bool) -> Iterator[F
             f"its character set {actual.charset} does not hold every character",
             "items with other characters are quarantined; utf8mb4 holds all",
         )
-    if is_key and not actual.collation.endswith("_bin"):
+    if is_key and is_ascii and not actual.collation.endswith("_bin"):
         yield warning(
             subject,
-            f"its collation {actual.collation} takes different keys for equal, such as those that differ in case",
+            f"its collation {actual.collation} takes keys for equal that differ in case only",
             "of two such items one gets no row and is parked; a collation that ends in _bin tells them apart",
         )
 
@@ -66,7 +68,7 @@ def _column(entity: Entity, actual: ActualColumn, *, is_key: bool) -> Iterator[F
 def _unique_keys(entity: Entity, table: ActualTable) -> Iterator[Finding]:
     own = set(entity.key_names)
     for name, parts in table.unique_keys.items():
-        columns = [column for column, _ in parts]
+        columns = [part.column for part in parts]
         is_numbered = len(columns) == 1 and columns[0] in table.columns and table.columns[columns[0]].numbered
         if set(columns) != own and not is_numbered:
             yield warning(

@@ -80,6 +80,6 @@ def _refused(mapping: Mapping, rows: dict[int, list[Row]], inspector: Inspector 
     return [
         error(entity.name, f"{count} rows would be quarantined: {reason}", _CORRECT)
         for index, entity in enumerate(mapping.entities)
-        if rows[index] and inspector.table(entity.table)
-        for reason, count in inspector.refusals(entity, rows[index]).most_common()
+        if rows[index] and (table := inspector.table(entity.table))
+        for reason, count in table.refusals(entity, rows[index]).most_common()
     ]

@@ -54,7 +54,7 @@ def _row(mapping: Mapping, change: Change, item: Item) -> Explanation:
         "entity": entity.name,
         "key": change.key,
         "table": entity.table,
-        "row": dict(zip(names, map(_plain, change.row or ()), strict=True)),
+        "row": dict(zip(names, change.row or (), strict=True)),
         "delete": _removal(entity, entity.deletes),
         "expiry": _removal(entity, entity.ttl) if mapping.ttl_attribute else "items of this mapping do not expire",
         "unmapped": unmapped_attributes(mapping, entity, item),
@@ -74,15 +74,17 @@ def _removal(entity: Entity, removal: Removal) -> str:
     return f"sets {removal.flag} to 1{time}"
 
 
-def _plain(value: Value) -> str | int | None:
-    """For JSON, exact: decimals as text, bytes in hexadecimal digits."""
-    if isinstance(value, bytes):
-        return f"0x{value.hex()}"
-    return format(value, "f") if isinstance(value, Decimal) else value
+def exact_text(value: Value) -> str:
+    """Of a value that JSON has no form for: a decimal in all its digits, bytes in hexadecimal ones."""
+    return (
+        f"0x{value.hex()}" if isinstance(value, bytes) else f"{value:f}" if isinstance(value, Decimal) else str(value)
+    )
 
 
-def _shown(value: str | int | None) -> str:
-    return "NULL" if value is None else json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+def _shown(value: Value) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return "NULL" if value is None else exact_text(value)
 
 
 def _why_not(mapping: Mapping, item: Item) -> str:

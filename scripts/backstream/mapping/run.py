@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from common.mapping_file import read_file, read_text
 
 from backstream.aws import client, default_region
 from backstream.deployment import emulator_endpoint
@@ -24,8 +23,8 @@ from backstream.mapping.connection import inspector_of, require_inspector, uses_
 from backstream.mapping.draft import draft as draft_mapping
 from backstream.mapping.draft_key import LegacyTable, TableKeys
 from backstream.mapping.dynamodb import SourceTable
+from backstream.mapping.explain import exact_text, is_row, text_of
 from backstream.mapping.explain import explain as explain_item
-from backstream.mapping.explain import is_row, text_of
 from backstream.mapping.files import find_mapping, load_mapping, render
 from backstream.mapping.findings import Finding
 from backstream.mapping.items import Item, parse_key, read_item, read_items
@@ -34,6 +33,7 @@ from backstream.options import deployment_of
 from common.config import ConfigError
 from common.database import DatabaseError
 from common.mapping import Mapping, MappingError
+from common.mapping_file import read_file, read_text
 from common.mysql.ddl import create_own
 from common.mysql.inspection import Inspector
 
@@ -96,7 +96,7 @@ def ddl(options: argparse.Namespace) -> int:
     with _asking(), _closing(inspector_of(options)) as inspector:
         found = list(statements(mapping, inspector))
         if options.sidecar:
-            found += create_own()
+            found += create_own(inspector.own_tables() if inspector else {})
     if options.json:
         print(json.dumps(found, indent=2))
     elif found:
@@ -109,7 +109,10 @@ def ddl(options: argparse.Namespace) -> int:
 def explain(options: argparse.Namespace) -> int:
     mapping = load_mapping(find_mapping(options.mapping))
     found = explain_item(mapping, _item(options))
-    print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else "\n\n".join(map(text_of, found)))
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False, default=exact_text))
+    else:
+        print("\n\n".join(map(text_of, found)))
     return ExitCode.DONE if all(map(is_row, found)) else ExitCode.FAILED
 
 

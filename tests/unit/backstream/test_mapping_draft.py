@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from common.mapping_file import read_text
 
 from backstream.mapping.draft import draft
 from backstream.mapping.draft_key import LegacyTable, TableKeys
@@ -16,6 +15,7 @@ from backstream.mapping.dynamodb import KeyAttribute
 from backstream.mapping.files import render
 from backstream.mapping.inference import Attribute, infer
 from common.mapping import Mapping
+from common.mapping_file import read_text
 from common.mysql.columns import ActualColumn
 
 PK, SK = KeyAttribute("pk", "S"), KeyAttribute("sk", "S")
