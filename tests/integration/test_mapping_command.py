@@ -241,7 +241,7 @@ def test_items_are_checked_against_tables(call: Call, tables: Tables, file: Path
     assert "ok       order: 1 of 3 items become rows of orders" in shown
     assert "error    items: 1 would be quarantined: attribute amount does not fit DECIMAL(12,2)" in shown
     assert "1 of 3 are of no entity" in shown
-    assert "warning  order: attribute colour of 1 items is in no column" in shown
+    assert "warning  order.colour: is an attribute that no column takes" in shown
     assert "error    order: 1 rows would be quarantined: MySQL error 1366" in shown
     for value in ("é", "red", "1.001"):
         assert value not in shown
@@ -421,3 +421,108 @@ def test_a_server_that_does_not_answer_is_one_line(call: Call, file: Path):
         "backstream: inspecting the table orders: MySQL error 2003: the database is down or unreachable;"
         " changes wait until it answers\n"
     )
+
+
+# several tables, and keys of every kind
+
+CHILD_MAPPING: dict[str, Any] = {
+    "partition_key": {"attribute": "shop", "type": "number"},
+    "sort_key": {"attribute": "digest", "type": "binary"},
+    "entities": {
+        name: {
+            "when": {"attribute": {"path": ["type"], "equals": name}},
+            "target": {
+                "table": f"{name}s",
+                "key": {"partition_key": "{shop}", "sort_key": "{digest}"},
+                "key_columns": [
+                    {"column": "shop", "type": "int"},
+                    {"column": "digest", "type": "binary", "length": 8},
+                ],
+            },
+            "columns": [{"column": "note", "from": ["note"], "type": "string", "length": 20, "absent": "null"}],
+        }
+        for name in ("child", "parent")
+    },
+}
+
+
+@pytest.fixture
+def two_tables(tmp_path: Path, tables: Tables) -> Path:
+    columns = "shop INT NOT NULL, digest VARBINARY(8) NOT NULL, note VARCHAR(20), PRIMARY KEY (shop, digest)"
+    tables.run(*(f"CREATE TABLE {name} ({columns})" for name in ("parents", "childs")))
+    file = tmp_path / "family.json"
+    file.write_text(json.dumps(CHILD_MAPPING))
+    return file
+
+
+REFERENCE = "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY (shop, digest) REFERENCES {} (shop, digest)"
+
+
+def test_parents_are_written_first(call: Call, tables: Tables, two_tables: Path):
+    tables.run(REFERENCE.format("childs", "up", "parents"))
+    code, shown = call("check", str(two_tables))
+    assert code == 0, shown
+    assert "ok       family: parents are written first, and children deleted first" in shown
+    assert "warning  child: foreign key up: table childs refers to parents" in shown
+    assert "warning  parent: foreign key up: table childs refers to parents" in shown
+
+
+def test_a_circle_of_tables_is_a_warning(call: Call, tables: Tables, two_tables: Path):
+    tables.run(REFERENCE.format("childs", "up", "parents"), REFERENCE.format("parents", "down", "childs"))
+    code, shown = call("check", str(two_tables))
+    assert code == 0, shown
+    assert "warning  family: the tables childs, parents refer to each other in a circle" in shown
+
+
+def test_a_table_of_another_entity_is_an_error(call: Call, tables: Tables, two_tables: Path):
+    call("ddl", str(two_tables), "--sidecar")
+    tables.run(
+        "CREATE TABLE replication_entities (entity VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY,"
+        " target_table VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin UNIQUE)",
+        "INSERT INTO replication_entities VALUES ('other.thing', 'parents'), ('family.child', 'childs')",
+    )
+    code, shown = call("check", str(two_tables))
+    assert code == 1
+    assert "error    parents: the entity other.thing writes this table" in shown
+    assert "childs: the entity" not in shown
+
+
+def test_number_and_binary_keys_are_explained(call: Call, two_tables: Path, tmp_path: Path):
+    item = tmp_path / "item.json"
+    item.write_text('{"shop": {"N": "7"}, "digest": {"B": "AP8="}, "type": {"S": "parent"}}')
+    code, shown = call("explain", str(two_tables), "--item", str(item), "--json", database=False)
+    assert code == 0, shown
+    (found,) = json.loads(shown)
+    assert (found["entity"], found["key"]) == ("parent", "parent/7/00ff")
+    assert found["row"] == {"shop": 7, "digest": "0x00ff", "note": None}
+    assert found["expiry"] == "items of this mapping do not expire"
+
+
+def test_a_draft_of_number_and_binary_keys_maps_its_sample(call: Call, tables: Tables, dynamodb: Any, tmp_path: Path):
+    """Every sampled item becomes a row of the tables that ddl prints."""
+    dynamodb.create_table(
+        TableName="family",
+        KeySchema=[{"AttributeName": "shop", "KeyType": "HASH"}, {"AttributeName": "digest", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "shop", "AttributeType": "N"},
+            {"AttributeName": "digest", "AttributeType": "B"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for n in range(12):
+        key = {"shop": {"N": str(n)}, "digest": {"B": bytes([n])}}
+        values = {
+            "type": {"S": ("user", "group")[n % 2]},
+            "when": {"S": "2026-01-31T00:00:00.5Z"},
+            "tags": {"NS": ["1"]},
+        }
+        dynamodb.put_item(TableName="family", Item=key | values)
+    output = tmp_path / "family.json"
+    code, shown = call("draft", "--table", "family", "--output", str(output), database=False)
+    assert code == 0, shown
+    _, statements = call("ddl", str(output), database=False)
+    tables.run(*(one for one in statements.split(";\n") if one.strip()))
+    code, shown = call("check", str(output), "--table", "family")
+    assert code == 0, shown
+    assert "6 of 12 items become rows of users" in shown
+    assert "6 of 12 items become rows of groups" in shown

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from backstream.mapping.findings import Finding, error, ok, warning
 from backstream.mapping.items import Item
-from backstream.mapping.outcomes import entity_of, outcomes
-from backstream.mapping.unmapped import unmapped_attributes
+from backstream.mapping.outcomes import outcomes
 from common.changes import Change, Parked, Row
 from common.mapping import Mapping
 from common.mysql.inspection import Inspector
@@ -18,30 +17,22 @@ _CORRECT = "correct the items, or the mapping"
 
 def check_items(mapping: Mapping, items: Sequence[Item], inspector: Inspector | None = None) -> list[Finding]:
     """With an `inspector`, also the rows that the existing tables would refuse or change."""
+    by_item, unmapped = outcomes(mapping, items)
+    together = [one for found in by_item for one in found]
+    parked = Counter((one.reason, one.hint) for one in together if isinstance(one, Parked))
     rows: dict[int, list[Row]] = {index: [] for index in range(len(mapping.entities))}
-    quarantined: Counter[tuple[str, str]] = Counter()
-    unmapped: Counter[tuple[str, str]] = Counter()
-    no_entity = 0
-    for item, found in zip(items, outcomes(mapping, items), strict=True):
-        changes = [one for one in found if isinstance(one, Change)]
-        parked = [one for one in found if isinstance(one, Parked)]
-        for change in changes:
-            if change.row is not None:
-                rows[change.entity].append(change.row)
-                unmapped.update(
-                    (entity_of(mapping, change), name)
-                    for name in unmapped_attributes(mapping, mapping.entities[change.entity], item)
-                )
-        quarantined.update((one.reason, one.hint) for one in parked)
-        no_entity += not changes and not parked
+    for one in together:
+        if isinstance(one, Change) and one.row is not None:
+            rows[one.entity].append(one.row)
+    no_entity = sum(all(isinstance(one, str) for one in found) for found in by_item)
     return [
         *_rows(mapping, rows, len(items)),
         *(
             error("items", f"{count} would be quarantined: {reason}", hint)
-            for (reason, hint), count in quarantined.most_common()
+            for (reason, hint), count in parked.most_common()
         ),
         *_no_entity(no_entity, len(items)),
-        *_unmapped(unmapped),
+        *(warning(name, "is an attribute that no column takes", "map it, or set unmapped") for name in unmapped),
         *_refused(mapping, rows, inspector),
     ]
 
@@ -64,13 +55,6 @@ def _no_entity(count: int, total: int) -> list[Finding]:
             f"{count} of {total} are of no entity, and are only counted (unmapped_item)",
             "add an entity for them",
         )
-    ]
-
-
-def _unmapped(found: Counter[tuple[str, str]]) -> list[Finding]:
-    return [
-        warning(entity, f"attribute {name} of {count} items is in no column", "map it, or set unmapped")
-        for (entity, name), count in sorted(found.items())
     ]
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from backstream.mapping.items import Item
 from backstream.mapping.outcomes import outcomes
-from backstream.mapping.unmapped import unmapped_attributes
 from common.changes import Change, Parked, Value
 from common.mapping import Action, Entity, KeyCondition, Mapping, Removal
 
@@ -18,8 +17,8 @@ Explanation = dict[str, Any]
 
 def explain(mapping: Mapping, item: Item) -> list[Explanation]:
     """One for each entity that the item is of; one that says why not where it gets no row."""
-    (found,) = outcomes(mapping, [item])
-    explained = [_row(mapping, one, item) for one in found if isinstance(one, Change) and one.row is not None]
+    (found,), unmapped = outcomes(mapping, [item])
+    explained = [_row(mapping, one, unmapped) for one in found if isinstance(one, Change) and one.row is not None]
     explained += [_refusal(one) for one in found if isinstance(one, Parked)]
     return explained or [{"reason": "no entity is about it, so it is only counted", "hint": _why_not(mapping, item)}]
 
@@ -47,7 +46,7 @@ def text_of(explanation: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _row(mapping: Mapping, change: Change, item: Item) -> Explanation:
+def _row(mapping: Mapping, change: Change, unmapped: Sequence[str]) -> Explanation:
     entity = mapping.entities[change.entity]
     names = [column.name for column in entity.columns]
     return {
@@ -57,7 +56,7 @@ def _row(mapping: Mapping, change: Change, item: Item) -> Explanation:
         "row": dict(zip(names, change.row or (), strict=True)),
         "delete": _removal(entity, entity.deletes),
         "expiry": _removal(entity, entity.ttl) if mapping.ttl_attribute else "items of this mapping do not expire",
-        "unmapped": unmapped_attributes(mapping, entity, item),
+        "unmapped": [name.partition(".")[2] for name in unmapped if name.startswith(f"{entity.name}.")],
     }
 
 

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from backstream.mapping.items import Item
-from common.changes import Change
 from common.mapping import Mapping
-from common.records import Single, classifier
+from common.records import Classifier, Single
 
 # The classifier reads both; neither reaches a row.
 _STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/sample/stream/2000-01-01T00:00:00.000"
 _NUMBER = "100000000000000000000"
 
 
-def outcomes(mapping: Mapping, items: Sequence[Item], event: str = "INSERT") -> Iterator[list[Single]]:
-    """The outcomes of each item, as a record of `event`: changes, records to park, or reasons to skip."""
-    for found in classifier(mapping)([_record(mapping, item, event) for item in items]):
-        yield found if isinstance(found, list) else [found]
+class Outcomes(NamedTuple):
+    """`by_item` has the outcomes of each item: changes, records to park, or reasons to skip. `unmapped` has
+    `<entity>.<attribute>` of each attribute that no column takes.
+    """
+
+    by_item: list[list[Single]]
+    unmapped: list[str]
 
 
-def entity_of(mapping: Mapping, change: Change) -> str:
-    return mapping.entities[change.entity].name
+def outcomes(mapping: Mapping, items: Sequence[Item]) -> Outcomes:
+    """Each item as a new one."""
+    classify = Classifier(mapping, None)
+    found = list(classify([_record(mapping, item) for item in items]))
+    by_item = [one if isinstance(one, list) else [one] for one in found]
+    return Outcomes(by_item, classify.take_unmapped_attributes())
 
 
-def _record(mapping: Mapping, item: Item, event: str) -> dict[str, Any]:
+def _record(mapping: Mapping, item: Item) -> dict[str, Any]:
     names = [one.attribute for one in (mapping.partition_key, mapping.sort_key) if one]
-    image = {"OldImage" if event == "REMOVE" else "NewImage": item}
     body = {
         "Keys": {name: item[name] for name in names if name in item},
+        "NewImage": item,
         "SequenceNumber": _NUMBER,
         "ApproximateCreationDateTime": 946_684_800,
     }
-    return {"eventName": event, "eventSourceARN": _STREAM, "dynamodb": body | image}
+    return {"eventName": "INSERT", "eventSourceARN": _STREAM, "dynamodb": body}
