@@ -9,7 +9,6 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from decimal import Context, Decimal
 from urllib.parse import quote
@@ -22,7 +21,6 @@ LONGEST = 255
 _DIGEST = "%#"  # no other text has it: quote() writes two hexadecimal digits behind each %
 _SAFE = "!\"#$&'()*+,:;<=>?@[\\]^`{|}"  # all printable ASCII but the blank, the percent sign and the slash
 _WIDE = Context(prec=80)  # DynamoDB has 38 digits: nothing is rounded
-_is_plain = re.compile(r"[!-$&-.0-~]*", re.ASCII).fullmatch
 
 
 def key_texts(entity: str, columns: Sequence[Sequence[Value]]) -> list[str]:
@@ -47,8 +45,10 @@ def entity_and_tail(key: str) -> tuple[str, str]:
 
 
 def _column_texts(values: Sequence[Value]) -> Sequence[str]:
-    if set(map(type, values)) == {str} and _is_plain("".join(values)):  # type: ignore[arg-type]
-        return values  # type: ignore[return-value]
+    if set(map(type, values)) == {str}:
+        together = "".join(values)  # type: ignore[arg-type]
+        if together.isascii() and together.isprintable() and not any(map(together.__contains__, " %/")):
+            return values  # type: ignore[return-value]
     return [_text(value) for value in values]
 
 

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
+
+from common.keys import entity_and_tail, key_text
 
 FAILED = "aws/lambda/"
 HYDRATED = f"{FAILED}hydrated/"
@@ -34,7 +36,9 @@ PARKED = (QUARANTINE, DEFERRED)
 # The split of the records that could not be read as a change.
 UNREADABLE = -1
 _UNREADABLE_LABEL = "poison"
-_LONGEST_NAME = 200  # of an item key inside an object key, which S3 limits to 1024 bytes
+# Version 0.1 had this entity only. It named a folder after the item's key, without its entity.
+_FORMER_ENTITY = "order"
+_LONGEST_FORMER_NAME = 200
 
 
 # Batches
@@ -63,18 +67,46 @@ def expired_key(message: str) -> str:
 
 
 def parked_key(prefix: str, key: str | None, version: str | None, digest: str) -> str:
-    """`<prefix><key>/<version>.json`; `digest` names a record whose key or version cannot be read."""
+    """`<prefix><entity>/<value>/<version>.json`; `digest` names a record whose key or version cannot be read.
+
+    The longest text of a key makes a name of less than 1024 bytes, which is S3's limit.
+    """
     if key is None:
         return f"{prefix}_unreadable/{digest}.json"
     return f"{folder_of(key, prefix)}{version or digest}.json"
 
 
 def folder_of(key: str, prefix: str) -> str:
-    """The folder of the parked records of `key`. A long key is cut and ends in its digest."""
-    folder = quote(key, safe="", errors="replace") or "_empty"
-    if len(folder) > _LONGEST_NAME:
-        folder = folder[:_LONGEST_NAME] + "-" + hashlib.sha256(key.encode(errors="replace")).hexdigest()[:16]
+    """The folder of the parked records of `key`, which is a text as `common.keys` makes it."""
+    entity, tail = entity_and_tail(key)
+    if not entity:
+        return former_folder(key, prefix)
+    # Tools take a folder named by dots alone for a relative path.
+    folder = _quoted(tail) if tail.strip(".") else tail.replace(".", "%2E")
+    return f"{prefix}{entity}/{folder}/"
+
+
+def former_folder(key: str, prefix: str) -> str:
+    """The folder that version 0.1 gave to `key`, which is the key of an order or its text.
+
+    A long key was cut and ended in its digest.
+    """
+    entity, tail = entity_and_tail(key)
+    if entity == _FORMER_ENTITY:
+        key = unquote(tail)
+    folder = _quoted(key) or "_empty"
+    if len(folder) > _LONGEST_FORMER_NAME:
+        folder = folder[:_LONGEST_FORMER_NAME] + "-" + hashlib.sha256(key.encode(errors="replace")).hexdigest()[:16]
     return f"{prefix}{folder}/"
+
+
+def current_key(key: str) -> str:
+    """The text of `key`, which may be the key of an order, as version 0.1 named it."""
+    return key if "/" in key else key_text(_FORMER_ENTITY, [key])
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
 
 
 def is_parked(key: str) -> bool:

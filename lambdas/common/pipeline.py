@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from common import config
+from common import config, mapping
 from common.database import ApplyOptions
+from common.mapping import Mapping
 from common.source import HIGHEST_GENERATION, Source, Stream, parse_stream
+
+_is_name = re.compile(r"[a-z][a-z0-9_-]{0,30}", re.ASCII).fullmatch
+
+
+def _mapping_name(value: str) -> str:
+    if not _is_name(value):
+        raise ValueError("must be the name of a mapping: lower-case letters, digits, _ and -, at most 31")
+    return value
 
 
 def _stream_arn(value: str) -> str:
@@ -16,8 +26,9 @@ def _stream_arn(value: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """Whose changes are written."""
+    """Whose changes are written, and what they become."""
 
+    mapping_name: str = config.env("MAPPING", _mapping_name, default=mapping.DEFAULT)
     stream_arn: str = config.env("STREAM_ARN", _stream_arn)
     generation: int = config.env("STREAM_GENERATION", config.integer(0, HIGHEST_GENERATION), default=0)
 
@@ -29,6 +40,9 @@ class SourceSettings:
     def source(self) -> Source:
         return Source(self.stream.table_arn, self.generation)
 
+    def load_mapping(self) -> Mapping:
+        return mapping.load(self.mapping_name)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineSettings(SourceSettings):
@@ -38,6 +52,10 @@ class PipelineSettings(SourceSettings):
     mirror_ttl_deletes: bool = config.env("MIRROR_TTL_DELETES", config.flag, default=False)
     every_change: bool = config.env("APPLY_EVERY_CHANGE", config.flag, default=False)
     statement_bytes: int | None = config.env("MAX_STATEMENT_BYTES", config.integer(1_000, 16_000_000), default=None)
+
+    def load_mapping(self) -> Mapping:
+        loaded = super().load_mapping()
+        return loaded.mirroring_expiry() if self.mirror_ttl_deletes else loaded
 
     @property
     def apply_options(self) -> ApplyOptions:

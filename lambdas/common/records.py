@@ -185,6 +185,7 @@ class _EntityParser:
         self._decode_keys = KeyDecoder(mapping, entity)
         self._mapped = _mapped(mapping, entity)
         self._decode_columns = ColumnsDecoder(entity.columns[len(entity.key) :], self._mapped)
+        self._optional = _optional(mapping, entity, self._mapped)
         self._unmapped = entity.unmapped
         self._seen: set[str] = set()
         self._new: list[str] = []
@@ -213,11 +214,23 @@ class _EntityParser:
         if self._takes_any_image:
             return self.changes(part)
         images = [self._image(record["eventName"], body, prepare) for record, body in zip(part.records, part.bodies)]
-        mine = [index for index, image in enumerate(images) if image is not _NOT_MINE]
+        mine = [
+            index
+            for index, (image, keys) in enumerate(zip(images, part.keys, strict=True))
+            if image is not _NOT_MINE and (image is not None or self._can_have_row(keys))
+        ]
         if not mine:
             return [None] * len(images)
-        changes = iter(self.changes(part.take(mine), [images[index] for index in mine]))
-        return [None if image is _NOT_MINE else next(changes) for image in images]
+        changes = dict(zip(mine, self.changes(part.take(mine), [images[index] for index in mine]), strict=True))
+        return [changes.get(index) for index in range(len(images))]
+
+    def _can_have_row(self, keys: Any) -> bool:
+        """Whether the key fits. An item that is gone may have been another entity's, with any key."""
+        try:
+            self._decode_keys([keys])
+        except PoisonError:
+            return False
+        return True
 
     def _image(self, event: str, body: Any, prepare: Any) -> Any:
         """The prepared image of an item of the entity; None where the item is one no more."""
@@ -280,9 +293,19 @@ class _EntityParser:
 
     def _live_rows(self, keys: list[Sequence[Value]], images: list[Any]) -> Iterator[Row]:
         columns = self._decode_columns(images)
-        if not self._mapped.issuperset(chain.from_iterable(images)):
+        if self._has_unmapped(images):
             self._note_unmapped(images)
         return zip(*keys, *columns, strict=True)
+
+    def _has_unmapped(self, images: list[Any]) -> bool:
+        """Whether an image, whose columns are decoded, has an attribute that nothing takes."""
+        if len(self._optional) > len(self._mapped) - len(self._optional):
+            return not self._mapped.issuperset(chain.from_iterable(images))
+        # The images have all others, so counting is enough, and faster than looking at each name.
+        known = (len(self._mapped) - len(self._optional)) * len(images)
+        for name in self._optional:
+            known += sum([name in image for image in images])
+        return sum(map(len, images)) != known
 
     def _note_unmapped(self, images: list[Any]) -> None:
         names = sorted(set().union(*images) - self._mapped)
@@ -318,3 +341,10 @@ def _mapped(mapping: Mapping, entity: Entity) -> frozenset[str]:
     names = {str(path[0]) for path in paths} | {mapping.partition_key.attribute}
     names |= {mapping.sort_key.attribute} if mapping.sort_key else set()
     return frozenset(names | ({mapping.ttl_attribute} if mapping.ttl_attribute else set()))
+
+
+def _optional(mapping: Mapping, entity: Entity, mapped: frozenset[str]) -> list[str]:
+    """The attributes of `mapped` that an item may lack. Every image has the key."""
+    required = {str(column.path[0]) for column in entity.columns if column.path and column.absent is None}
+    key = {one.attribute for one in (mapping.partition_key, mapping.sort_key) if one}
+    return sorted(mapped - required - key)

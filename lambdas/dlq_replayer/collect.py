@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from typing import NamedTuple, cast
 from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Change, Parked, Record, Reference
 from common.layout import DEFERRED, UNREADABLE, part_label
-from common.mapping import Table
-from common.records import classifier
+from common.mapping import Mapping
+from common.records import Single, classifier
 from common.source import Source
 from common.stream_clock import source_time
 from dlq_replayer.backlog import list_backlog, prefixes_of
@@ -22,7 +22,7 @@ from dlq_replayer.batches import FailedBatch, parse
 from dlq_replayer.documents import CollectedBatch, Manifest, ReplayProblem, UnreadableRecords, to_json
 from dlq_replayer.prefetch import prefetch
 from dlq_replayer.replay import Replay
-from dlq_replayer.splits import Line, segment_files, split_of, to_line
+from dlq_replayer.splits import Line, cut, segment_format, split_of, to_line
 
 # The bounds of a part, which one call collects. The batches of a part are settled, and its unreadable records are
 # parked, in the last minute of a call.
@@ -48,7 +48,8 @@ class FailedObject(NamedTuple):
 class BatchSummary:
     """What was collected of one batch. `records` counts its records that were asked for.
 
-    `skipped` counts records by the reason why they need no change. `unreadable` holds references.
+    `skipped` counts records by the reason why they need no change. `unreadable` holds references. A record may have
+    several changes, and be unreadable as well.
     """
 
     records: int = 0
@@ -106,9 +107,8 @@ class Part:
 @dataclass(frozen=True)
 class Collector:
     bucket: Bucket
-    table: Table
+    mapping: Mapping
     source: Source
-    mirror_ttl_deletes: bool = False
 
     def collect(
         self, replay: Replay, cursor: str, splits: int, batches_left: int, out_of_time: Callable[[], bool]
@@ -142,7 +142,7 @@ class Collector:
             batch = parse(found.key, text, self.source)
             if batch.pointer and batch.pointer.shard not in replay.input.get("shards", [batch.pointer.shard]):
                 return
-            summary = self._summarise(self._chosen(replay, batch), found.key, splits)
+            summary = self._summarise(batch, found.key, splits, _wanted_keys(replay))
         except GoneError:
             return  # another replay has settled it since it was listed
         except UnreadableError as error:
@@ -151,62 +151,53 @@ class Collector:
         if summary.records or "keys" not in replay.input:
             part.add(found.key, tag, batch, summary)
 
-    def _chosen(self, replay: Replay, batch: FailedBatch) -> Iterable[tuple[int, Record]]:
-        """(index in the batch, record): all records, or those of the keys that were asked for."""
-        if "keys" not in replay.input:
-            return enumerate(batch.records)
-        keys = frozenset(replay.input["keys"])
-        return ((index, record) for index, record in enumerate(batch.records) if self._key(record) in keys)
-
-    def _key(self, record: Record) -> str | None:
-        try:
-            key = record["dynamodb"]["Keys"][self.table.key.attribute]["S"]
-        except (KeyError, TypeError):
-            return None
-        return key if isinstance(key, str) else None
-
-    def _summarise(self, chosen: Iterable[tuple[int, Record]], source: str, splits: int) -> BatchSummary:
-        """Raises UnreadableError."""
-        classify = classifier(self.table, mirror_ttl_deletes=self.mirror_ttl_deletes, source=self.source)
+    def _summarise(self, batch: FailedBatch, source: str, splits: int, wanted: Container[str] | None) -> BatchSummary:
+        """The summary of all records, or of those that concern a key of `wanted`. Raises UnreadableError."""
         summary = BatchSummary()
-        indices: deque[int] = deque()  # of the records that are being classified
-        for result in classify(_noting(chosen, indices)):
-            index = indices.popleft()
+        for index, outcome in enumerate(classifier(self.mapping, source=self.source)(batch.records)):
+            outcomes = outcome if isinstance(outcome, list) else (outcome,)
+            if wanted is not None and not any(_key_of(one) in wanted for one in outcomes):
+                continue
             summary.records += 1
-            if isinstance(result, Change):
-                summary.lines.append(to_line(result, source, index))
-                summary.splits.add(split_of(result.key, splits))
-            elif isinstance(result, Parked):
-                reference = Reference(source, index, source_time(cast(Record, result.record)))
-                summary.unreadable.append(result._replace(record=reference))
-                summary.splits.add(UNREADABLE)
-            else:
-                summary.skipped[result] += 1
+            for one in outcomes:
+                if isinstance(one, Change):
+                    summary.lines.append(to_line(one, source, index))
+                    summary.splits.add(split_of(one.key, splits))
+                elif isinstance(one, Parked):
+                    reference = Reference(source, index, source_time(cast(Record, one.record)))
+                    summary.unreadable.append(one._replace(record=reference))
+                    summary.splits.add(UNREADABLE)
+                else:
+                    summary.skipped[one] += 1
         return summary
 
+    def write(self, replay: Replay, part: Part, number: int, splits: int) -> None:
+        """Write a part under the keys of the replay, its manifest last.
 
-def _noting(chosen: Iterable[tuple[int, Record]], indices: deque[int]) -> Iterator[Record]:
-    """The records of `chosen`. The index of each is added to `indices` when the record is asked for."""
-    for index, record in chosen:
-        indices.append(index)
-        yield record
+        A second call may write other batches under the same number, as more have failed since. A random token tells the
+        two apart if the first call still runs.
+        """
+        keys, token, label = replay.keys, secrets.token_hex(8), part_label(number)
+        form = segment_format(self.mapping)
+        self.bucket.write_all(
+            (keys.segment(split, label), form.encode(lines, token)) for split, lines in cut(part.lines, splits)
+        )
+        unreadable: UnreadableRecords = {"token": token, "parked": [to_json(parked) for parked in part.unreadable]}
+        self.bucket.write_json(keys.unreadable(label), unreadable)
+        self.bucket.write_json(keys.collect_problems(label), part.problems)
+        manifest: Manifest = {"token": token, "batches": part.batches}
+        self.bucket.write_json(keys.manifest(label), manifest)
+
+
+def _wanted_keys(replay: Replay) -> Container[str] | None:
+    """None for all."""
+    return frozenset(replay.input["keys"]) if "keys" in replay.input else None
+
+
+def _key_of(outcome: Single) -> str | None:
+    return None if isinstance(outcome, str) else outcome.key
 
 
 def weight(found: FailedObject) -> int:
     """Limits the prefetch to one small object per thread, and to as many large ones as the memory allows."""
     return max(found.size, _PREFETCH_BYTES // _PREFETCH_THREADS)
-
-
-def write_part(bucket: Bucket, replay: Replay, part: Part, number: int, splits: int) -> None:
-    """Write a part under the keys of the replay, its manifest last.
-
-    A second call may write other batches under the same number, as more have failed since. A random token tells the
-    two apart if the first call still runs.
-    """
-    keys, token, label = replay.keys, secrets.token_hex(8), part_label(number)
-    bucket.write_all(segment_files(part.lines, keys, label, splits, token))
-    unreadable: UnreadableRecords = {"token": token, "parked": [to_json(parked) for parked in part.unreadable]}
-    bucket.write_json(keys.unreadable(label), unreadable)
-    bucket.write_json(keys.collect_problems(label), part.problems)
-    manifest: Manifest = {"token": token, "batches": part.batches}
-    bucket.write_json(keys.manifest(label), manifest)

@@ -15,7 +15,7 @@ from common.changes import Change, Parked
 from common.database import ApplyOptions, Database, Outcome, StoredVersion
 from common.histories import is_later
 from common.layout import UNREADABLE, is_parked, part_of
-from common.mapping import Table
+from common.mapping import Mapping
 from common.quarantine import Quarantine
 from common.source import Source
 from dlq_replayer.documents import UnreadableRecords, from_json, reference_of
@@ -24,7 +24,7 @@ from dlq_replayer.parking import Parker
 from dlq_replayer.prefetch import prefetch
 from dlq_replayer.progress import Cursor, Progress, ProgressFile
 from dlq_replayer.replay import Replay
-from dlq_replayer.splits import line_reader, open_split
+from dlq_replayer.splits import open_split, segment_format
 
 _CHUNK = 1_000
 
@@ -32,7 +32,7 @@ _CHUNK = 1_000
 @dataclass(frozen=True, kw_only=True)
 class Drainer:
     bucket: Bucket
-    table: Table
+    mapping: Mapping
     source: Source
     database: Database
     quarantine: Quarantine
@@ -51,7 +51,7 @@ class Drainer:
         The next call goes on where time ran out. After a call that died, it goes on from the saved progress: changes
         that were committed since then count as redelivered. A split with a result is done.
 
-        Raises HoldError, StopError, ConfigError or ParkError.
+        Raises HoldError, StopError, ConfigError, ParkError or OtherBuildError.
         """
         if any(True for _ in self.bucket.list(replay.keys.result(split))):
             return True
@@ -69,7 +69,7 @@ class Drainer:
     def _apply_changes(self, file: ProgressFile, out_of_time: Callable[[], bool]) -> Iterator[bool]:
         """Yields after each chunk but the last: whether the call must end, however much time is left."""
         progress = file.progress
-        opened = open_split(self.bucket, file.replay.keys, file.split, line_reader(self.table))
+        opened = open_split(self.bucket, file.replay.keys, file.split, segment_format(self.mapping))
         if progress.tokens != opened.tokens:  # nothing is done, or a segment was overwritten since
             progress.start_over(opened.tokens)
         for changes, is_last in _chunks(_behind(progress.cursor, opened.changes), progress):
@@ -130,7 +130,7 @@ class Drainer:
         keys = {one.key for one in parked if one.key and one.version}
         if not keys:
             return parked
-        stored = self.database.versions(keys, self.options.statement_bytes)
+        stored = self.database.versions(keys)
         return [one for one in parked if not _is_superseded(one, stored.get(one.key or "", _NEVER_APPLIED))]
 
 

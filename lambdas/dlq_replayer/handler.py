@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from common import config, mapping
+from common import config
 from common.bucket import Bucket
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
@@ -42,26 +42,30 @@ class ReplayerSettings(PipelineSettings, MySQLSettings):
 
 
 SETTINGS = config.load(ReplayerSettings)
-TABLE = mapping.load()
+MAPPING = SETTINGS.load_mapping()
 S3 = boto3.client("s3", config=_AWS)
 SQS = boto3.client("sqs", config=_AWS) if SETTINGS.failures_queue_url else None
 STREAMS = boto3.client("dynamodbstreams", config=_AWS) if SETTINGS.failures_queue_url else None
 BUCKET = Bucket(S3, SETTINGS.failures_bucket)
 DATABASE = MySQLDatabase(
-    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source
+    SETTINGS,
+    AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn),
+    MAPPING,
+    source=SETTINGS.source,
+    statement_bytes=SETTINGS.statement_bytes,
 )
 LOCK = Lock(boto3.client("dynamodb", config=_AWS), boto3.client("stepfunctions", config=_AWS), SETTINGS.lock_table_name)
 METER = CloudWatchMeter()
 DRAINER = Drainer(
     bucket=BUCKET,
-    table=TABLE,
+    mapping=MAPPING,
     source=SETTINGS.source,
     database=DATABASE,
     quarantine=Quarantine(lambda: S3, SETTINGS.failures_bucket),
     options=SETTINGS.apply_options,
     meter=METER,
 )
-COLLECTOR = Collector(BUCKET, TABLE, SETTINGS.source, SETTINGS.mirror_ttl_deletes)
+COLLECTOR = Collector(BUCKET, MAPPING, SETTINGS.source)
 
 
 @traced

@@ -31,7 +31,7 @@ def render(
 ) -> str:
     template = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
     counts = report["counts"]
-    carded = counts | {"skipped": counts["ttl_delete"] + counts["other_item"]}
+    carded = counts | {"skipped": sum(counts[name] for name in ("ttl_delete", "ignored_delete", "unmapped_item"))}
     return template.substitute(
         execution=escape(report["execution_arn"]),
         input=escape(", ".join(f"{name}: {value}" for name, value in report["input"].items()) or "everything"),

@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from common.keys import entity_and_tail
 from common.layout import ReplayKeys
+from common.mapping import Mapping
 from dlq_replayer.states import ReplayDescription, ReplayInput
 
 _LONGEST_MESSAGE, _MOST_PROBLEMS = 200, 10
@@ -50,6 +52,19 @@ def check_input(given: Any) -> ReplayInput:
         raise InputError("invalid input, nothing was changed: " + "; ".join(sorted(problems)[:_MOST_PROBLEMS]))
     checked: ReplayInput = given
     return checked
+
+
+def require_keys(checked: ReplayInput, mapping: Mapping) -> None:
+    """Raises InputError for a key that names no entity of `mapping`. The message shows the right form."""
+    names = [entity.name for entity in mapping.entities]
+    wrong = next((key for key in checked.get("keys", ()) if entity_and_tail(key)[0] not in names), None)
+    if wrong is None:
+        return
+    right = f"{names[0]}/{wrong}" if len(names) == 1 and "/" not in wrong else "<entity>/<key>"
+    raise InputError(
+        f"invalid input, nothing was changed: keys: {_shortened(wrong)} names no entity: write {_shortened(right)};"
+        f" the mapping {mapping.name} has {_shortened(', '.join(names))}"
+    )
 
 
 @cache

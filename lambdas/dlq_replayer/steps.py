@@ -15,17 +15,19 @@ from common.bucket import Bucket, GoneError
 from common.config import ConfigError
 from common.database import DatabaseError, StopError
 from common.layout import FAILED, UNREADABLE, part_of
+from common.records import UNMAPPED_ITEM
 from common.telemetry import logger
 from dlq_replayer import report, settle
 from dlq_replayer.backlog import Backlog, list_backlog, measure, prefixes_of
-from dlq_replayer.collect import Collector, write_part
+from dlq_replayer.collect import Collector
 from dlq_replayer.documents import ReplayProblem, Report
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import QUEUE, Hydrated, Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.meter import Meter
 from dlq_replayer.progress import read_results
-from dlq_replayer.replay import InputError, Replay, check_input
+from dlq_replayer.replay import InputError, Replay, check_input, require_keys
+from dlq_replayer.splits import OtherBuildError
 from dlq_replayer.states import (
     AlreadyRunning,
     CollectedState,
@@ -73,6 +75,7 @@ class Steps:
         It does not use the database: a scheduled replay that finds nothing ends with this step.
         """
         checked = check_input(state.get("input", {}))
+        require_keys(checked, self.collector.mapping)
         description: ReplayDescription = {
             "name": state["name"],
             "arn": state["arn"],
@@ -174,10 +177,9 @@ class Steps:
         part, cursor = self.collector.collect(
             replay, _key(collected["cursor"]), collected["splits"], batches_left, self.out_of_time
         )
-        write_part(self.bucket, replay, part, number, collected["splits"])
+        self.collector.write(replay, part, number, collected["splits"])
         if not replay.dry:
-            skipped = {name: part.counts[name] for name in ("ttl_delete", "other_item")}
-            self.meter.count({"received": part.counts["records"]} | skipped)
+            self.meter.count({"received": part.counts["records"], UNMAPPED_ITEM: part.counts[UNMAPPED_ITEM]})
         counts += part.counts + Counter(problems=len(part.problems), unreadable=len(part.unreadable))
         after: CollectedState = {**collected, "cursor": cursor, "parts": number + 1, "counts": dict(counts)}
         return {**state, "outcome": "more" if cursor else "done", "collected": after}
@@ -199,7 +201,10 @@ class Steps:
         self.meter.gauge("oldest_batch_seconds", backlog.seconds(self.clock()), seconds=True)
 
     def plan(self, state: ReplayState) -> ReplayState:
-        """`nothing`, `go` with a lane for each worker, or, in a dry run, `more` and `planned`."""
+        """`nothing`, `go` with a lane for each worker, or, in a dry run, `more` and `planned`.
+
+        A dry run raises OtherBuildError after an upgrade.
+        """
         replay, collected = Replay.of(state["run"]), state["collected"]
         if not collected["counts"].get("batches"):
             return {**state, "outcome": "nothing"}
@@ -234,7 +239,8 @@ class Steps:
     def drain(self, lane: LaneState) -> LaneState | LaneEnd:
         """Drain a lane's splits: `done`, `more` when time ran out, `waiting` or `gave_up` when the database is away.
 
-        Time may run out inside a split: all changes of a hot key are in one.
+        Time may run out inside a split: all changes of a hot key are in one. A lane also gives up splits that another
+        build has collected.
         """
         replay = Replay.of(lane["run"])
         splits = list(range(lane["lane"], lane["splits"], lane["lanes"]))
@@ -249,6 +255,8 @@ class Steps:
             try:
                 if not self.drainer.drain(replay, splits[position], self.out_of_time):
                     return more
+            except OtherBuildError as error:
+                return {"outcome": "gave_up", "lane": lane["lane"], "reason": str(error)}
             except (DatabaseError, ConfigError) as error:
                 outcome, since = self._wait(waiting_since, error)
                 return {

@@ -6,7 +6,7 @@ from collections import Counter
 
 from dlq_replayer.drain import Drainer
 from dlq_replayer.replay import Replay
-from dlq_replayer.splits import line_reader, open_split
+from dlq_replayer.splits import open_split, segment_format
 
 _CHUNK = 1_000
 
@@ -15,7 +15,7 @@ def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
     """Counts of `changes`, of `keys`, and of `stale` keys: MySQL has their newest change, or a newer one."""
     counts: Counter[str] = Counter()
     newest: dict[str, str] = {}
-    for change in open_split(drainer.bucket, replay.keys, split, line_reader(drainer.table)).changes:
+    for change in open_split(drainer.bucket, replay.keys, split, segment_format(drainer.mapping)).changes:
         counts["changes"] += 1
         if len(newest) >= _CHUNK and change.key not in newest:
             counts += _compare(drainer, newest)
@@ -27,6 +27,6 @@ def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
 def _compare(drainer: Drainer, newest: dict[str, str]) -> Counter[str]:
     if not newest:
         return Counter()
-    stored = drainer.database.versions(newest, drainer.options.statement_bytes)
+    stored = drainer.database.versions(newest)
     stale = sum(key in stored and stored[key].version >= version for key, version in newest.items())
     return Counter(keys=len(newest), stale=stale)

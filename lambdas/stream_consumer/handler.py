@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from common import config, mapping
+from common import config
 from common.database import DatabaseError, StopError
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
@@ -38,13 +38,17 @@ def _s3() -> Any:
 
 
 SETTINGS = config.load(ConsumerSettings)
-TABLE = mapping.load()
+MAPPING = SETTINGS.load_mapping()
 DATABASE = MySQLDatabase(
-    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source
+    SETTINGS,
+    AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn),
+    MAPPING,
+    source=SETTINGS.source,
+    statement_bytes=SETTINGS.statement_bytes,
 )
 QUARANTINE = Quarantine(_s3, SETTINGS.failures_bucket)
 UNFINISHED = Unfinished(_s3, SETTINGS.failures_bucket)
-PARSE = partial(parse_records, table=TABLE, mirror_ttl_deletes=SETTINGS.mirror_ttl_deletes, source=SETTINGS.source)
+PARSE = partial(parse_records, mapping=MAPPING, source=SETTINGS.source)
 
 
 @traced

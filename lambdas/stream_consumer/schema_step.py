@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common import config, mapping
+from common import config
 from common.database import DatabaseError, HoldError
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
@@ -22,9 +22,9 @@ class SchemaStepSettings(SourceSettings, MySQLSettings):
 
 
 SETTINGS = config.load(SchemaStepSettings)
-TABLE = mapping.load()
+MAPPING = SETTINGS.load_mapping()
 DATABASE = MySQLDatabase(
-    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), TABLE, source=SETTINGS.source
+    SETTINGS, AwsParameters(SETTINGS.param_name, SETTINGS.secret_arn), MAPPING, source=SETTINGS.source
 )
 
 # One more try must fit into what is left: a connection that times out, and a statement that does.

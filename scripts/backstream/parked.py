@@ -8,13 +8,16 @@ from typing import Any
 from backstream.deployment import Deployment
 from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Kind
-from common.layout import PARKED, discarded_key, folder_of
+from common.layout import PARKED, discarded_key, folder_of, former_folder
 
 _LISTED = ("key", "version", "kind", "since", "reason", "hint", "object")
 
 
 class ParkedRecords:
-    """`key` is the key of an item, or, for a record with no readable key, the name of its object."""
+    """`key` is the text of a key, as in order/8f14, or, for a record with no readable key, the name of its object.
+
+    Version 0.1 parked a record under the key of its order alone: 8f14, and order/8f14 as well, finds such records.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
         self._bucket = Bucket(deployment.client("s3"), deployment.bucket)
@@ -42,9 +45,14 @@ class ParkedRecords:
         """The names of the objects."""
         if key is None:
             return self._names_under(*PARKED)
-        if key.startswith(PARKED):
-            return [name for name in self._names_under(key) if name == key]
-        return self._names_under(*(folder_of(key, prefix) for prefix in PARKED))
+        if key.startswith(PARKED) and (named := [name for name in self._names_under(key) if name == key]):
+            return named
+        return list(dict.fromkeys(name for prefix in PARKED for name in self._names_of(key, prefix)))
+
+    def _names_of(self, key: str, prefix: str) -> Iterator[str]:
+        """The names of the records of `key` under `prefix`. An entity of that name has a folder of folders."""
+        for folder in (folder_of(key, prefix), former_folder(key, prefix)):
+            yield from (name for name in self._names_under(folder) if "/" not in name.removeprefix(folder))
 
     def _names_under(self, *prefixes: str) -> list[str]:
         return [name for prefix in prefixes for name, _ in self._bucket.list(prefix)]

@@ -15,7 +15,7 @@ from backstream.terminal import console, is_terminal, safe_text
 
 _SHOWN = (
     "messages", "batches", "records", "changes", "keys", "applied", "deleted", "stale", "redelivered", "superseded",
-    "ttl_delete", "other_item", "unreadable", "parked", "quarantined", "deferred", "unknown",
+    "ttl_delete", "ignored_delete", "unmapped_item", "unreadable", "parked", "quarantined", "deferred", "unknown",
     "expired", "problems", "settled", "left",
 )  # fmt: skip
 _STYLES = {ExitCode.DONE: "bold green", ExitCode.NEEDS_ATTENTION: "bold yellow"}

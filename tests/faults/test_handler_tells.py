@@ -111,7 +111,7 @@ FAULTS = {
     "bucket gone": (
         ParkError,
         "held",
-        "cannot park a record as s3://failures/quarantine/bad/",
+        "cannot park a record as s3://failures/quarantine/order/bad/",
         lambda function: function.s3.delete_bucket(Bucket=BUCKET),
         lambda function: function.s3.create_bucket(Bucket=BUCKET),
     ),

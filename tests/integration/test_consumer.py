@@ -73,7 +73,7 @@ def consume(start: Callable[..., Consume]) -> Consume:
 
 
 def object_name(key: str, sequence: int, prefix: str = "quarantine") -> str:
-    return f"{prefix}/{key}/{version(ARN, str(8 * 10**20 + sequence))}.json"
+    return f"{prefix}/order/{key}/{version(ARN, str(8 * 10**20 + sequence))}.json"
 
 
 class TestEvents:
@@ -119,7 +119,7 @@ class TestEvents:
         note["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
 
         assert consume(note, remove("a", 2, identity=TTL_IDENTITY), remove("b", 2)) == {
-            "other_item": 1,
+            "unmapped_item": 1,
             "ttl_delete": 1,
             "deleted": 1,
         }
@@ -165,7 +165,7 @@ class TestQuarantine:
         assert counts == {"upserted": 1, "parked": 2}
         assert world.objects() == {
             object_name("a", 1): {
-                "key": "a",
+                "key": "order/a",
                 "version": version(ARN, str(8 * 10**20 + 1)),
                 "reason": "attribute amount does not fit DECIMAL(19,4)",
                 "hint": "correct the item; its next version supersedes this one",
@@ -174,7 +174,7 @@ class TestQuarantine:
                 "kind": "poison",
             },
             object_name("b", 1): {
-                "key": "b",
+                "key": "order/b",
                 "version": version(ARN, str(8 * 10**20 + 1)),
                 "reason": "MySQL error 1366 (TRUNCATED_WRONG_VALUE_FOR_FIELD) on column status",
                 "hint": "the value does not fit its column; correct the item, its next version supersedes",
@@ -374,7 +374,7 @@ class TestHoldAndStop:
         with pytest.raises(HoldError) as held:
             consume(record("a", 1, merchant_id="secret"), record("b", 1))
 
-        assert str(held.value).startswith("applying 2 changes to tbl_orders, the first of key a: MySQL error 2003: ")
+        assert str(held.value).startswith("applying 2 changes of mapping orders, the first of key order/a: MySQL error 2003: ")
         assert held.value.__cause__ is None, "a chained MySQL error may hold row values"
 
 

@@ -49,7 +49,7 @@ def merchant_arrives(harness: ReplayHarness) -> None:
 
 
 def name_of(key: str, sequence: int, prefix: str = "deferred") -> str:
-    return f"{prefix}/{key}/{version(ARN, str(8 * 10**20 + sequence))}.json"
+    return f"{prefix}/order/{key}/{version(ARN, str(8 * 10**20 + sequence))}.json"
 
 
 def counts(report: dict[str, Any], *names: str) -> tuple[Any, ...]:
@@ -186,7 +186,7 @@ def test_a_retried_record_stays_in_quarantine_until_it_fits(harness: ReplayHarne
     harness.put_deferred(ORPHAN)
     harness.clock.advance(DAY + 1)
     harness.replay()
-    retry = {"include_quarantine": True, "keys": ["a"]}
+    retry = {"include_quarantine": True, "keys": ["order/a"]}
     assert counts(harness.replay(retry), "quarantined", "deferred") == ("complete", 1, 0)
     assert (harness.keys(DEFERRED), harness.keys("quarantine/")) == ([], [name_of("a", 5, "quarantine")])
     merchant_arrives(harness)
@@ -297,7 +297,7 @@ def test_a_dry_run_counts_deferred_records(harness: ReplayHarness):
 def test_keys_selects_deferred_records(harness: ReplayHarness):
     harness.put_deferred(change("a", 5))
     other = harness.put_deferred(change("b", 6))
-    assert counts(harness.replay({"keys": ["a"]}), "batches", "settled", "left") == ("complete", 1, 1, 0)
+    assert counts(harness.replay({"keys": ["order/a"]}), "batches", "settled", "left") == ("complete", 1, 1, 0)
     assert (harness.tables.orders(), harness.keys(DEFERRED)) == ([applied("a", 5)], [other])
 
 
@@ -347,7 +347,7 @@ def test_the_consumer_parks_a_record_during_its_replay(harness: ReplayHarness, a
     harness.put_deferred(ORPHAN)
     merchant_arrives(harness)
     execution = ReplayExecution(harness).until(at)
-    parked = Parked("a", version(ARN, str(8 * 10**20 + 5)), "clash", "wait", 1062, ORPHAN, Kind.DEFERRED)
+    parked = Parked("order/a", version(ARN, str(8 * 10**20 + 5)), "clash", "wait", 1062, ORPHAN, Kind.DEFERRED)
     Quarantine(lambda: harness.s3, BUCKET).park([parked])
     execution.resume()
     if at == "report":
@@ -355,7 +355,7 @@ def test_the_consumer_parks_a_record_during_its_replay(harness: ReplayHarness, a
         assert counts(harness.replay(), "redelivered", "settled") == ("complete", 1, 1)
     assert harness.keys(DEFERRED) == []
     assert harness.tables.orders() == [applied("a", 5, merchant_id="late")]
-    assert harness.written() == [("a", 5, 0)]
+    assert harness.written() == [("order/a", 5, 0)]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -56,7 +56,10 @@ def assert_all_settled(harness: ReplayHarness) -> None:
     assert ROWS == last_states(RECORDS) == harness.tables.orders()
     assert harness.left() == []
     assert harness.sqs.messages == {}
-    assert [key.rpartition("/")[0] for key in harness.keys("quarantine/")] == ["quarantine/a", "quarantine/e"]
+    assert [key.rpartition("/")[0] for key in harness.keys("quarantine/")] == [
+        "quarantine/order/a",
+        "quarantine/order/e",
+    ]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -251,7 +254,7 @@ def test_the_consumer_writes_newer_changes_during_a_replay(harness: ReplayHarnes
 
     def consume() -> None:
         for start in range(0, len(new), 10):
-            changes = parse_records(new[start : start + 10], harness.table).changes
+            changes = parse_records(new[start : start + 10], harness.mapping).changes
             consumer.apply(changes, ApplyOptions())
 
     live = threading.Thread(target=consume)

@@ -53,7 +53,7 @@ def test_records_are_counted_as_by_the_consumer(harness: ReplayHarness):
         "ttl_delete": 1, "expired": 1, "problems": 1,
     }  # fmt: skip
     assert harness.meter.counts["received"] == report["counts"]["records"] == 8
-    assert set(harness.meter.counts) <= {*NAMES, "received", "other_item"}
+    assert set(harness.meter.counts) <= {*NAMES, "received", "unmapped_item"}
 
 
 def test_a_split_of_many_calls_is_counted_once(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):

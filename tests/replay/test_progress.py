@@ -16,6 +16,7 @@ from common.mysql.apply import apply as apply_changes
 from common.records import parse_records
 from dlq_replayer import collect, drain, progress
 from dlq_replayer.steps import Steps
+from tests.support.records import order_id
 from tests.support.replay import Killed, LazyDatabase, ReplayExecution, ReplayHarness, change, last_states
 
 CALL_SECONDS, MARGIN_SECONDS = 300, 60  # as terraform/replay.tf and the handler have it
@@ -42,12 +43,12 @@ class SlowServer:
     def _spent(self) -> float:
         return self.harness.clock.seconds() - self.started
 
-    def _apply(self, connection: Any, target: Any, changes: list[Change], options: ApplyOptions) -> Outcome:
+    def _apply(self, connection: Any, target: Any, changes: list[Change], options: ApplyOptions, *more: Any) -> Outcome:
         self.sizes.append(len(changes))
-        self.harness.clock.advance(sum(self.seconds(change.key) for change in changes))
+        self.harness.clock.advance(sum(self.seconds(order_id(change.key)) for change in changes))
         if self._spent() > CALL_SECONDS:
             raise Killed
-        return apply_changes(connection, target, changes, options)
+        return apply_changes(connection, target, changes, options, *more)
 
 
 def keys(count: int) -> list[dict[str, Any]]:
@@ -167,11 +168,13 @@ class LeavesSome:
         self.most, self.given = most, list[list[str]]()
         monkeypatch.setattr(mysql_database, "apply", self._apply)
 
-    def _apply(self, connection: Any, target: Any, changes: Sequence[Change], options: ApplyOptions) -> Outcome:
-        self.given.append([change.key for change in changes])
+    def _apply(
+        self, connection: Any, target: Any, changes: Sequence[Change], options: ApplyOptions, *more: Any
+    ) -> Outcome:
+        self.given.append([order_id(change.key) for change in changes])
         done = sorted({change.key for change in changes})[: self.most] if options.out_of_time() else None
         taken = [change for change in changes if done is None or change.key in done]
-        outcome = apply_changes(connection, target, taken, replace(options, out_of_time=lambda: False))
+        outcome = apply_changes(connection, target, taken, replace(options, out_of_time=lambda: False), *more)
         outcome.left = [change for change in changes if change not in taken]
         return outcome
 
@@ -200,8 +203,10 @@ def test_a_change_that_is_left_is_not_parked(
     some = LeavesSome(monkeypatch, 2)
     early = some._apply  # noqa: SLF001
 
-    def with_the_last(connection: Any, target: Any, changes: list[Change], options: ApplyOptions) -> Outcome:
-        outcome = early(connection, target, changes, options)
+    def with_the_last(
+        connection: Any, target: Any, changes: list[Change], options: ApplyOptions, *more: Any
+    ) -> Outcome:
+        outcome = early(connection, target, changes, options, *more)
         last = changes[-1]
         if last in outcome.left:
             outcome.parked.append(Parked(last.key, last.version, "early", "", None, last.record))
@@ -226,12 +231,12 @@ def test_a_call_whose_whole_chunk_is_left_tries_fewer_changes(harness: ReplayHar
 
 def test_versions_are_read_without_an_open_view(harness: ReplayHarness):
     """An open read view would show an old sidecar and delay the server's purge."""
-    before = harness.database.versions(["a"])
+    before = harness.database.versions(["order/a"])
     consumer = LazyDatabase(harness.server, harness.database._settings.ca_pem)  # noqa: SLF001
-    consumer.apply(parse_records([change("a", 1)], harness.table).changes, ApplyOptions())
+    consumer.apply(parse_records([change("a", 1)], harness.mapping).changes, ApplyOptions())
     consumer.drop()
-    after = harness.database.versions(["a"])
-    assert (before, list(after)) == ({}, ["a"])
+    after = harness.database.versions(["order/a"])
+    assert (before, list(after)) == ({}, ["order/a"])
 
 
 # names
@@ -290,7 +295,7 @@ def test_a_report_lists_the_first_parked_records(harness: ReplayHarness, monkeyp
     report = harness.replay()
     stored = harness.bucket.read_json(f"replay/{report['execution']}/report.json")
     assert (report["counts"]["parked"], report["counts"]["problems"]) == (8, 5)
-    assert [name.split("/")[1] for name in stored["parked_records"]] == ["b1", "b2", "b3"]
+    assert [name.split("/")[2] for name in stored["parked_records"]] == ["b1", "b2", "b3"]
     assert len(stored["problems"]) == 3
 
 
@@ -298,9 +303,12 @@ def test_kinds_of_parked_records_are_counted_apart(harness: ReplayHarness, monke
     """Deferred records and unknown errors are retried without a person."""
     kinds = {"a": Kind.DEFERRED, "b": Kind.UNKNOWN, "c": Kind.POISON, "d": Kind.POISON}
 
-    def park_all(_connection: Any, _target: Any, changes: list[Change], _options: ApplyOptions) -> Outcome:
+    def park_all(_connection: Any, _target: Any, changes: list[Change], *_: Any) -> Outcome:
         reasons = {"d": CLOCK_REASON}
-        parked = [Parked(*c[:2], reasons.get(c.key, "r"), "", None, c.record, kinds[c.key]) for c in changes]
+        parked = [
+            Parked(*c[:2], reasons.get(order_id(c.key), "r"), "", None, c.record, kinds[order_id(c.key)])
+            for c in changes
+        ]
         return Outcome(parked=parked)
 
     monkeypatch.setattr(mysql_database, "apply", park_all)

@@ -277,7 +277,7 @@ def test_a_record_that_cannot_be_parked_keeps_its_batch_in_place(harness: Replay
     harness.s3.put_object = put
     harness.replay()
     assert harness.left() == []
-    assert len(harness.keys("quarantine/a/")) == 1
+    assert len(harness.keys("quarantine/order/a/")) == 1
 
 
 def test_a_dry_run_is_retried_without_writing(harness: ReplayHarness):

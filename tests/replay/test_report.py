@@ -64,14 +64,14 @@ def test_numbers_output_and_page_agree(harness: ReplayHarness):
     assert shown == {"batches": 3, "keys": 3, "applied": 3, "superseded": 1, "parked": 1, "expired": 1, "left": 1}
     page = page_of(harness, output)
     assert {"svg", "table", "style"} <= set(page.tags)
-    for text in ("attribute merchant_id is missing", "correct the item", CHILD, "stands for 9", "quarantine/b/"):
+    for text in ("attribute merchant_id is missing", "correct the item", CHILD, "stands for 9", "quarantine/order/b/"):
         assert text in page.text
     assert len(output["next"]) == 4
 
 
 def test_a_page_shows_the_input_and_what_to_do_next(harness: ReplayHarness):
     harness.put_batch([change("a", 1)])
-    planned = harness.replay({"dry_run": True, "keys": ["a", "b"]})
+    planned = harness.replay({"dry_run": True, "keys": ["order/a", "order/b"]})
     page = page_of(harness, planned).text
     assert planned["input"] == {"dry_run": True, "keys": 2}
     assert "dry_run: True, keys: 2" in page

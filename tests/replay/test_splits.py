@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -15,12 +16,13 @@ from common.records import parse_records
 from dlq_replayer import collect, drain
 from dlq_replayer import splits as splitting
 from dlq_replayer.backlog import Backlog
-from dlq_replayer.splits import line_reader, open_split, segment_files, split_of, to_line
+from dlq_replayer.splits import Line, SegmentFormat, cut, open_split, split_of, to_line
 from tests.support.aws import S3
 from tests.support.records import remove
 from tests.support.replay import ReplayExecution, ReplayHarness, change, last_states
 
-TABLE, KEYS = mapping.load(), ReplayKeys("p")
+MAPPING, KEYS = mapping.load(), ReplayKeys("p")
+FORM = SegmentFormat(MAPPING)
 
 
 def changes_of(count: int, keys: int, seed: int) -> list[Change]:
@@ -29,7 +31,12 @@ def changes_of(count: int, keys: int, seed: int) -> list[Change]:
         remove(f"k{rng.randrange(keys)}", n) if rng.random() < 0.2 else change(f"k{rng.randrange(keys)}", n)
         for n in range(count)
     ]
-    return parse_records(records, TABLE).changes
+    return parse_records(records, MAPPING).changes
+
+
+def write_segments(bucket: Bucket, lines: list[Line], part: int, splits: int, token: str) -> None:
+    for split, held in cut(lines, splits):
+        bucket.write(KEYS.segment(split, part_label(part)), FORM.encode(held, token))
 
 
 @pytest.mark.parametrize("splits", [1, 3, 16])
@@ -45,10 +52,10 @@ def test_a_split_has_each_change_once_in_order(
     random.Random(1).shuffle(changes)
     lines = [to_line(c, f"source {i % 7}", i) for i, c in enumerate(changes)]
     for part in range(parts):
-        bucket.write_all(segment_files(lines[part::parts], KEYS, part_label(part), splits, f"token {part}"))
+        write_segments(bucket, lines[part::parts], part, splits, f"token {part}")
     found: list[Change] = []
     for split in range(splits):
-        opened = open_split(bucket, KEYS, split, line_reader(TABLE))
+        opened = open_split(bucket, KEYS, split, FORM)
         held = list(opened.changes)
         assert [c[:2] for c in held] == sorted(c[:2] for c in held)
         assert {split_of(c.key, splits) for c in held} <= {split}
@@ -62,11 +69,11 @@ def test_a_split_has_each_change_once_in_order(
 def test_a_line_in_two_segments_counts_once(memory: int, monkeypatch: pytest.MonkeyPatch):
     """A part may be collected again. Batches that overlap must each be accounted for."""
     monkeypatch.setattr(splitting, "_IN_MEMORY", memory)
-    bucket, (one,) = Bucket(S3(), "b"), parse_records([change("a", 1)], TABLE).changes
+    bucket, (one,) = Bucket(S3(), "b"), parse_records([change("a", 1)], MAPPING).changes
     first, second, third = to_line(one, "x", 0), to_line(one, "x", 3), to_line(one, "y", 0)
     for part, lines in enumerate([[first], [first, second, third], [first, second]]):
-        bucket.write_all(segment_files(lines, KEYS, part_label(part), 1, "t"))
-    found = [c.record for c in open_split(bucket, KEYS, 0, line_reader(TABLE)).changes]
+        write_segments(bucket, lines, part, 1, "t")
+    found = [c.record for c in open_split(bucket, KEYS, 0, FORM).changes]
     assert found == [Reference("x", 0), Reference("x", 3), Reference("y", 0)]
 
 
@@ -76,10 +83,10 @@ def test_a_segment_overwritten_while_it_is_read_raises(monkeypatch: pytest.Monke
     s3 = S3()
     bucket = Bucket(s3, "b")
     lines = [to_line(c, "x", i) for i, c in enumerate(changes_of(50, 1, 1))]
-    bucket.write_all(segment_files(lines, KEYS, part_label(0), 1, "one"))
-    opened = open_split(bucket, KEYS, 0, line_reader(TABLE))
+    write_segments(bucket, lines, 0, 1, "one")
+    opened = open_split(bucket, KEYS, 0, FORM)
     next(opened.changes)
-    bucket.write_all(segment_files(lines[10:], KEYS, part_label(0), 1, "two"))
+    write_segments(bucket, lines[10:], 0, 1, "two")
     with pytest.raises(Exception, match="PreconditionFailed"):
         list(opened.changes)
 
@@ -121,9 +128,9 @@ def test_a_split_longer_than_a_call_goes_on(harness: ReplayHarness, monkeypatch:
     execution = ReplayExecution(harness, {"concurrency": 1})
     counts = execution.resume()["counts"]
     assert [operation for operation in asked if "replaying" in operation] == [
-        "replaying 10 changes to tbl_orders", *["replaying 10 changes to tbl_orders"] * 4,
-        "replaying 5 changes to tbl_orders",
-    ]  # fmt: skip
+        *["replaying 10 changes of mapping orders"] * 5,
+        "replaying 5 changes of mapping orders",
+    ]
     assert (counts["changes"], counts["keys"]) == (whole["changes"], whole["keys"]) == (55, 21)
     assert (counts["applied"], counts["superseded"], counts["redelivered"]) == (24, 31, 0)
     assert execution.trail.count("drain") == 7
@@ -139,13 +146,14 @@ def test_an_overwritten_segment_is_drained_from_its_start(harness: ReplayHarness
     while not any(key.endswith("begun/00000.json") for key in harness.s3.objects):
         lane = harness.steps().drain(lane)
     (segment,) = (key for key in harness.s3.objects if "/splits/" in key)
-    token, *lines = harness.s3.body(segment).split(b"\n")
-    harness.s3.put_object(Bucket="", Key=segment, Body=b"\n".join([b'"another call"', *lines]))
+    header, *lines = harness.s3.body(segment).split(b"\n")
+    changed = json.dumps(json.loads(header) | {"token": "another call"}).encode()
+    harness.s3.put_object(Bucket="", Key=segment, Body=b"\n".join([changed, *lines]))
     while lane["outcome"] == "more":
         lane = harness.steps().drain(lane)
     (result,) = (key for key in harness.s3.objects if key.endswith("done/00000.json"))
     done = harness.bucket.read_json(result)
-    assert done["tokens"] == {"000000": "another call"} != {"000000": token.decode()}
+    assert done["tokens"] == {"000000": "another call"} != {"000000": json.loads(header)["token"]}
     assert done["counts"]["changes"] == 35
 
 

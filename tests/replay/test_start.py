@@ -15,8 +15,8 @@ from tests.support.replay import ReplayExecution, ReplayHarness, change
 GOOD: list[dict[str, Any]] = [
     {},
     {"dry_run": True},
-    {"include_quarantine": False, "keys": ["a"], "shards": ["s"], "max_batches": 1, "concurrency": 40},
-    {"keys": [f"{n:064d}" for n in range(1000)]},
+    {"include_quarantine": False, "keys": ["order/a"], "shards": ["s"], "max_batches": 1, "concurrency": 40},
+    {"keys": [f"order/{n:0249d}" for n in range(1000)]},
 ]
 WRONG: list[tuple[Any, str]] = [
     ([], "input"),
@@ -60,6 +60,25 @@ def test_an_invalid_input_takes_no_lock_and_changes_nothing(harness: ReplayHarne
     assert harness.replay(given)["outcome"] == "wrong_input"
     assert harness.lock_table.item is None
     assert harness.s3.objects == before
+
+
+KEY_OF_AN_ORDER = "keys: 8f14 names no entity: write order/8f14; the mapping orders has order"
+OTHER_ENTITY = "keys: line/8f14 names no entity: write <entity>/<key>; the mapping orders has order"
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [(["order/1", "8f14"], KEY_OF_AN_ORDER), (["line/8f14"], OTHER_ENTITY), (["\ud800"], "write order/\ud800")],
+)
+def test_a_key_without_an_entity_is_refused(harness: ReplayHarness, keys: list[str], problem: str):
+    """The message shows the right form."""
+    harness.put_batch([change("8f14", 1)])
+    before = dict(harness.s3.objects)
+    refused = harness.replay({"keys": keys})
+    assert refused["outcome"] == "wrong_input"
+    assert refused["message"].startswith("invalid input, nothing was changed: ")
+    assert problem in refused["message"]
+    assert (harness.lock_table.item, harness.s3.objects) == (None, before)
 
 
 def test_nothing_to_do_ends_at_once_and_releases_the_lock(harness: ReplayHarness):

@@ -93,8 +93,8 @@ def test_an_execution_takes_every_step_and_returns_the_report(walk: Any) -> None
 
 
 def test_start_is_given_the_execution_and_its_input(walk: Any) -> None:
-    (given,) = walk(given={"keys": ["o-1"], "dry_run": True}).given("start")
-    assert given["input"] == {"keys": ["o-1"], "dry_run": True}
+    (given,) = walk(given={"keys": ["order/1"], "dry_run": True}).given("start")
+    assert given["input"] == {"keys": ["order/1"], "dry_run": True}
     assert given["arn"].endswith(f":{given['name']}")
     assert given["started"].startswith("20")
 

@@ -48,7 +48,7 @@ def main(home: str, folder: str, kind: str) -> dict[str, Any]:
     fail = harness.send_pointer if kind == "hydrated" else harness.put_batch
     for start in range(0, BATCHES * RECORDS, RECORDS):
         fail([dense(kind, start + n) for n in range(RECORDS)])
-    parse_records([change("a", 1)], harness.table)  # imports and caches are not the replay's memory
+    parse_records([change("a", 1)], harness.mapping)  # imports and caches are not the replay's memory
     before = peak_mb()
     harness.replay()
     parked = harness.keys("quarantine/")

@@ -57,7 +57,7 @@ def main(home: str, folder: str, seed: str, count: str, keys: str) -> dict[str, 
     tables = Tables(server.connect(autocommit=True))
     harness = ReplayHarness(server, tables, S3(Path(folder), page_size=1000), concurrency=4)
     last = fill(harness, rng, int(count), int(keys))
-    parse_records([change("a", 1)], harness.table)  # imports and caches are not the replay's memory
+    parse_records([change("a", 1)], harness.mapping)  # imports and caches are not the replay's memory
     before = peak_mb()
     if int(seed) > 1:  # the first one fills its parts as far as they go
         harness.out_of_time = lambda: rng.random() < 0.3

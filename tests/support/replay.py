@@ -10,20 +10,24 @@ import itertools
 import json
 import random
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import mapping
 from common.bucket import Bucket
-from common.changes import Change, Kind, Parked
+from common.changes import Change, Kind, Mark, Parked
 from common.database import ApplyOptions
 from common.layout import EXPIRED, FAILED, REPLAYED
+from common.mapping import Action, Mapping
+from common.mysql import registry, schema
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine, object_key
-from common.records import classifier
+from common.records import Single, classifier
 from common.stream_clock import source_time
 from dlq_replayer.batches import parse_lean
 from dlq_replayer.collect import Collector
@@ -33,7 +37,7 @@ from dlq_replayer.lock import Lock
 from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
-from tests.support.records import ARN, SOURCE, START, record
+from tests.support.records import ARN, SOURCE, START, STREAM, record
 from tests.support.tables import Rows, Tables, order
 
 BUCKET, QUEUE = "failures", "https://queue"
@@ -136,10 +140,10 @@ class SwitchableServer:
 class LazyDatabase(MySQLDatabase):
     """A database that loses its connection while the server is down."""
 
-    def __init__(self, server: SwitchableServer, ca_pem: str) -> None:
+    def __init__(self, server: SwitchableServer, ca_pem: str, declared: Mapping | None = None) -> None:
         self.server = server
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=ca_pem, connect_timeout=2)
-        super().__init__(settings, server, mapping.load(), source=SOURCE)
+        super().__init__(settings, server, declared or mapping.load(), source=SOURCE)
         self.before_execute: Callable[[str], None] = lambda _: None
 
     def execute(self, operation: str, work: Callable[..., Any]) -> Any:
@@ -157,7 +161,7 @@ class RecordedMeter:
         self.gauges: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def count(self, counts: Mapping[str, int]) -> None:
+    def count(self, counts: AnyMapping[str, int]) -> None:
         with self._lock:
             self.counts.update(counts)
 
@@ -165,18 +169,55 @@ class RecordedMeter:
         self.gauges.setdefault(name, []).append(value)
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """A mapping whose rows tell which change wrote them.
+
+    `logged` holds, for each table, the SQL of the text of its key, and of the sequence of the change that wrote `NEW`.
+    """
+
+    mapping: Mapping
+    logged: dict[str, tuple[str, str]]
+
+    @property
+    def names(self) -> list[str]:
+        return [entity.table for entity in self.mapping.entities]
+
+    def create(self, tables: Tables) -> None:
+        """The tables of the mapping, and triggers that log what is written to them."""
+        schema.create_missing(tables.admin, self.mapping)
+        registry.register(tables.admin, self.mapping, SOURCE, STREAM.label)
+        for table, (key, sequence) in self.logged.items():
+            body = f"INSERT INTO target_log (item_key, seq) VALUES ({key}, {sequence})"
+            tables.run(
+                f"CREATE TRIGGER log_insert_{table} AFTER INSERT ON {table} FOR EACH ROW {body}",
+                f"CREATE TRIGGER log_update_{table} AFTER UPDATE ON {table} FOR EACH ROW {body}",
+            )
+
+    def outcomes(self, record: Record) -> list[Single]:
+        """What becomes of a record, for each entity that it concerns."""
+        [outcome] = classifier(self.mapping)([record])
+        return outcome if isinstance(outcome, list) else [outcome]
+
+
+# `updated_at` carries the sequence of a change, see `change()`.
+ORDERS = Dataset(mapping.load(), {"tbl_orders": ("CONCAT('order/', NEW.order_id)", f"NEW.updated_at - {START}")})
+
+
 class ReplayHarness:
     """The account in which replays run: bucket, queue, stream, lock and database."""
 
-    def __init__(self, server: Any, tables: Tables, s3: Any = None, **options: Any) -> None:
-        """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds, statement_bytes."""
+    def __init__(self, server: Any, tables: Tables, s3: Any = None, dataset: Dataset = ORDERS, **options: Any) -> None:
+        """`options`: concurrency, every_change, mirror_ttl_deletes, database_wait_seconds."""
         self.options = {"concurrency": 2, "database_wait_seconds": 300} | options
         self.tables, self.clock, self.faults, self.meter = tables, ReplayClock(), Faults(), RecordedMeter()
         self.s3, self.streams = s3 or S3(), Streams()
         self.sqs, self.lock_table, self.executions = SQS(self.clock.seconds), LockTable(), Executions()
         self.server = SwitchableServer(server)
-        self.database = LazyDatabase(self.server, server.ca_pem)
-        self.table, self.source = mapping.load(), SOURCE
+        self.dataset, self.source = dataset, SOURCE
+        mirror = self.options.get("mirror_ttl_deletes", False)
+        self.mapping = dataset.mapping.mirroring_expiry() if mirror else dataset.mapping
+        self.database = LazyDatabase(self.server, server.ca_pem, self.mapping)
         self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
         self.out_of_time: Callable[[], bool] = lambda: False
         self.queue_mode = False
@@ -188,9 +229,14 @@ class ReplayHarness:
         """Empty tables that log what is written to them; a test of many harnesses creates them once."""
         names = {name for (name,) in self.tables.run("SHOW TABLES")}
         if "sidecar_log" not in names:
-            self.tables.run(*_TRIGGERS)
-        else:
-            self.tables.run("BEGIN", *(f"DELETE FROM {name}" for name in _LOGGED), "COMMIT")
+            self.tables.run(*_LOGS)
+        if not {f"log_insert_{name}" for name in self.dataset.names} <= self._triggers():
+            self.dataset.create(self.tables)
+        emptied = (*self.dataset.names, "replication_versions", "sidecar_log", "target_log")
+        self.tables.run("BEGIN", *(f"DELETE FROM {name}" for name in emptied), "COMMIT")
+
+    def _triggers(self) -> set[str]:
+        return {name for name, *_ in self.tables.run("SHOW TRIGGERS")}
 
     # what has failed
 
@@ -206,7 +252,7 @@ class ReplayHarness:
         return key
 
     def put_quarantined(self, record: Record, reason: str = "MySQL error 1366") -> str:
-        [change] = classifier(self.table)([record])
+        [change, *_] = self.dataset.outcomes(record)
         name = (change.key, change.version) if isinstance(change, Change | Parked) else (None, None)
         parked = Parked(*name, reason, "correct it", None, record)
         key = object_key(parked)
@@ -215,7 +261,7 @@ class ReplayHarness:
 
     def put_deferred(self, record: Record, kind: Kind = Kind.DEFERRED, **stored: Any) -> str:
         """A record that waits since now. `stored` replaces parts of its object."""
-        [change] = classifier(self.table)([record])
+        [change, *_] = self.dataset.outcomes(record)
         assert isinstance(change, Change)
         parked = Parked(change.key, change.version, "MySQL error 1452", "wait", 1452, record, kind)
         key = object_key(parked)
@@ -243,17 +289,14 @@ class ReplayHarness:
         bucket = Bucket(s3, BUCKET)
         return Steps(
             bucket=bucket,
-            collector=Collector(bucket, self.table, self.source, self.options.get("mirror_ttl_deletes", False)),
+            collector=Collector(bucket, self.mapping, self.source),
             drainer=Drainer(
                 bucket=bucket,
-                table=self.table,
+                mapping=self.mapping,
                 source=self.source,
                 database=self.faults.watch(self.database, "apply", "versions", "ping"),
                 quarantine=Quarantine(lambda: s3, BUCKET, self.clock.seconds),
-                options=ApplyOptions(
-                    every_change=self.options.get("every_change", False),
-                    statement_bytes=self.options.get("statement_bytes"),
-                ),
+                options=ApplyOptions(every_change=self.options.get("every_change", False)),
                 clock=self.clock,
                 seconds=self.clock.seconds,
                 meter=self.meter,
@@ -292,7 +335,7 @@ class ReplayHarness:
 
     def written(self, key: str | None = None) -> list[tuple[str, int, int]]:
         """(key, sequence, deleted) each time that the sidecar took a version, in the order of the commits."""
-        rows = self.tables.run("SELECT item_key, version, deleted FROM sidecar_log ORDER BY id")
+        rows = self.tables.run(f"SELECT {_KEY_TEXT}, version, deleted FROM sidecar_log ORDER BY id")
         return [(k, int(v.rpartition("_")[2]) % 10**20, d) for k, v, d in rows if key in (None, k)]
 
     # what must never happen
@@ -300,8 +343,7 @@ class ReplayHarness:
     def check(self) -> None:
         """A batch is gone only when all of it is accounted for; a message only when its records are in the bucket;
         no key was ever seen going back, and nothing was written twice."""
-        rows = self.tables.run("SELECT item_key, version, source_time FROM replication_versions")
-        stored = {key: (version, applied_at) for key, version, applied_at in rows}
+        stored = self._stored()
         for key, records in self.batches.items():
             if key not in self.s3.objects:
                 assert REPLAYED + key in self.s3.objects, f"{key} has vanished"
@@ -314,33 +356,41 @@ class ReplayHarness:
                 assert not lost, f"message {number} was deleted without {lost}"
         self._check_order()
 
+    def _stored(self) -> dict[str, _Stored]:
+        rows = self.tables.run(f"SELECT {_KEY_TEXT}, version, kept_version, source_time FROM replication_versions")
+        return {key: _Stored(version, kept or "", applied_at) for key, version, kept, applied_at in rows}
+
     def _check_order(self) -> None:
         newest: dict[str, str] = {}
         # An empty version locks a key whose rows are refused, and never outlives its transaction.
-        claims = "SELECT item_key, version FROM sidecar_log WHERE version <> '' ORDER BY item_key, id"
+        claims = f"SELECT {_KEY_TEXT} AS k, version FROM sidecar_log WHERE version <> '' ORDER BY k, id"
         for key, version in self.tables.run(claims):
             assert newest.get(key, "") < version, f"{key} went back to, or was written twice at, {version}"
             newest[key] = version
         back: dict[str, int] = {}
-        for key, number in self.tables.run("SELECT order_id, seq FROM target_log ORDER BY order_id, id"):
+        for key, number in self.tables.run("SELECT item_key, seq FROM target_log ORDER BY item_key, id"):
             assert back.get(key, -1) < number, f"the row of {key} went back to {number}"
             back[key] = number
 
-    def _accounted(self, record: Record, stored: dict[str, tuple[str, int]]) -> bool:
-        mirror = self.options.get("mirror_ttl_deletes", False)
-        [result] = classifier(self.table, mirror_ttl_deletes=mirror)([record])
-        if isinstance(result, str):
+    def _accounted(self, record: Record, stored: dict[str, _Stored]) -> bool:
+        return all(self._is_accounted(one, record, stored) for one in self.dataset.outcomes(record))
+
+    def _is_accounted(self, outcome: Single, record: Record, stored: dict[str, _Stored]) -> bool:
+        if isinstance(outcome, str):
             return True  # skipped for a reason
-        parked = result if isinstance(result, Parked) else Parked(*result[:2], "", "", None, record)
+        key, version = outcome.key, outcome.version
+        parked = outcome if isinstance(outcome, Parked) else Parked(key, version, "", "", None, record)
         names = [object_key(parked._replace(kind=kind)) for kind in (Kind.POISON, Kind.DEFERRED)]
         if any(name in self.s3.objects or REPLAYED + name in self.s3.objects for name in names):
             return True
-        key, version = result[:2]
         if key is None or version is None or key not in stored:
             return False
-        newest, applied_at = stored[key]
+        newest = stored[key].version
+        if isinstance(outcome, Change) and is_ignored(outcome, self.mapping):
+            newest = max(newest, stored[key].kept)
         # An unreadable record that is later by the clock, or has no time, is parked whatever its version.
-        is_later = isinstance(result, Parked) and (source_time(record) or applied_at + 3) > applied_at + 2
+        applied_at = stored[key].source_time
+        is_later = isinstance(outcome, Parked) and (source_time(record) or applied_at + 3) > applied_at + 2
         return newest >= version and not is_later
 
     def _saved(self) -> set[tuple[str, str]]:
@@ -354,40 +404,47 @@ class ReplayHarness:
 
     @staticmethod
     def _name(record: Record) -> str:
-        return f"{record['dynamodb']['Keys']['p_key']['S']}@{int(record['dynamodb']['SequenceNumber']) % 10**20}"
+        return f"{json.dumps(record['dynamodb']['Keys'])}@{int(record['dynamodb']['SequenceNumber']) % 10**20}"
 
 
 def _id(record: Record) -> tuple[str, str]:
     return record["eventSourceARN"], record["dynamodb"]["SequenceNumber"]
 
 
-_LOGGED = ("tbl_orders", "replication_versions", "sidecar_log", "target_log")
-_LOG_VERSION = "INSERT INTO sidecar_log (item_key, version, deleted)"
-# `updated_at` carries the sequence of a change, see `change()`.
-_LOG_ROW = f"INSERT INTO target_log (order_id, seq) VALUES (NEW.order_id, NEW.updated_at - {START})"
-_NEW = "NEW.item_key, NEW.version, NEW.deleted"
+class _Stored(NamedTuple):
+    """What the sidecar holds of a key; `kept` is the newest removal that left the row."""
+
+    version: str
+    kept: str
+    source_time: int
+
+
+def is_ignored(change: Change, mapping: Mapping) -> bool:
+    """A removal that leaves the row as it is."""
+    if change.mark is Mark.LIVE:
+        return False
+    return mapping.entities[change.entity].removal(change.mark).action is Action.IGNORE
+
+
+# The text of a key, from its columns in the sidecar.
+_KEY_TEXT = "CONCAT(SUBSTRING_INDEX(entity, '.', -1), '/', item_key)"
+_LOG_VERSION = "INSERT INTO sidecar_log (entity, item_key, version, deleted)"
+_NEW = "NEW.entity, NEW.item_key, NEW.version, NEW.deleted"
 _NUMBERED = "(id BIGINT AUTO_INCREMENT PRIMARY KEY,"
-_TRIGGERS = (
-    f"CREATE TABLE IF NOT EXISTS sidecar_log {_NUMBERED} item_key VARCHAR(255), version VARCHAR(160), deleted INT)",
-    f"CREATE TABLE IF NOT EXISTS target_log {_NUMBERED} order_id VARCHAR(255), seq BIGINT)",
-    *(
-        f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW {statement}"
-        for name, event, table, statement in (
-            (  # a key that is only locked has no version yet
-                "log_claim",
-                "INSERT",
-                "replication_versions",
-                f"{_LOG_VERSION} SELECT {_NEW} FROM DUAL WHERE NEW.version <> ''",
-            ),
-            (
-                "log_newer",
-                "UPDATE",
-                "replication_versions",
-                f"{_LOG_VERSION} SELECT {_NEW} FROM DUAL WHERE NEW.version <> OLD.version",
-            ),
-            ("log_insert", "INSERT", "tbl_orders", _LOG_ROW),
-            ("log_update", "UPDATE", "tbl_orders", _LOG_ROW),
-        )
+_LOGS = (
+    (
+        f"CREATE TABLE sidecar_log {_NUMBERED} entity VARCHAR(64), item_key VARCHAR(255), version VARCHAR(160),"
+        " deleted INT)"
+    ),
+    f"CREATE TABLE target_log {_NUMBERED} item_key VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin, seq BIGINT)",
+    # a key that is only locked has no version yet
+    (
+        "CREATE TRIGGER log_claim AFTER INSERT ON replication_versions FOR EACH ROW"
+        f" {_LOG_VERSION} SELECT {_NEW} FROM DUAL WHERE NEW.version <> ''"
+    ),
+    (
+        "CREATE TRIGGER log_newer AFTER UPDATE ON replication_versions FOR EACH ROW"
+        f" {_LOG_VERSION} SELECT {_NEW} FROM DUAL WHERE NEW.version <> OLD.version"
     ),
 )
 
@@ -413,14 +470,25 @@ def failure(records: list[Record], **info: Any) -> dict[str, Any]:
     }
 
 
-def last_states(records: Iterable[Record], table: mapping.Table | None = None) -> Rows:
-    """The rows that MySQL must have at the end: the last good state of each key."""
+def last_states(records: Iterable[Record], mapping: Mapping = ORDERS.mapping) -> Rows:
+    """The rows of the first entity that MySQL must have at the end: the last good state of each key."""
+    return last_rows(records, mapping)[mapping.entities[0].table]
+
+
+def last_rows(records: Iterable[Record], mapping: Mapping) -> dict[str, Rows]:
+    """The live rows of each table: of the last good change of each key that is no ignored removal."""
     newest: dict[str, Change] = {}
-    for result in classifier(table or mapping.load())(records):
-        if isinstance(result, Change) and (result.key not in newest or newest[result.key].version < result.version):
-            newest[result.key] = result
-    rows = {key: change.row for key, change in newest.items() if change.row is not None}
-    return [rows[key] for key in sorted(rows)]
+    for outcome in classifier(mapping)(records):
+        for one in outcome if isinstance(outcome, list) else [outcome]:
+            if not isinstance(one, Change) or is_ignored(one, mapping):
+                continue
+            if one.key not in newest or newest[one.key].version < one.version:
+                newest[one.key] = one
+    rows: defaultdict[str, Rows] = defaultdict(list)
+    for key in sorted(newest):
+        if (row := newest[key].row) is not None:
+            rows[mapping.entities[newest[key].entity].table].append(row)
+    return rows
 
 
 def change(key: str, sequence: int, **options: Any) -> Record:

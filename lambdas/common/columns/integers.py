@@ -75,7 +75,7 @@ class IntegerType(NumberType):
 
         def exact(text: str) -> int:
             found = number(text)
-            if found is None or (found and found.adjusted() < 0) or found.adjusted() > _MOST_DIGITS or found % 1:
+            if found is None or found.adjusted() > _MOST_DIGITS or found != found.to_integral_value():
                 raise PoisonError(f"{subject} is not a whole number")
             return int(found)
 

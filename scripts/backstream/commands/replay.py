@@ -23,7 +23,7 @@ from backstream.parked import ParkedRecords
 from backstream.progress import follow
 from backstream.report import exit_code, print_report
 from backstream.terminal import console, is_terminal, safe_text
-from common.layout import DEFERRED, DISCARDED
+from common.layout import DEFERRED, DISCARDED, current_key
 
 _DESCRIPTION = """\
 Replay failed batches in per-key order, and see to parked records.
@@ -38,10 +38,15 @@ Exit codes:
        (a deferred record waits for the next replay)
   130  interrupted; a replay that was started goes on
 """
-_EPILOG = "Without a subcommand, replay starts a replay. Its options: backstream replay start --help"
+_EPILOG = """\
+A key is <entity>/<value>, as in order/8f14: the mapping names the entities, and list prints the keys.
+
+Without a subcommand, replay starts a replay. Its options: backstream replay start --help
+"""
 _START = ("dry_run", "include_quarantine", "keys", "shards", "max_batches", "concurrency")
+_KEY_FORM = "a key is <entity>/<value>, as list prints it"
 _PAGE = 50  # records of one table on a terminal
-_UUID = 36  # a usual key, which must stay in one piece to be copied
+_USUAL_KEY = len("order/") + 36  # it must stay in one piece to be copied
 
 
 def add_to(commands: Any) -> None:
@@ -77,7 +82,9 @@ def _add_start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include-quarantine", action="store_true", default=None, help="also try quarantined records again"
     )
-    parser.add_argument("--key", action="append", dest="keys", metavar="KEY", help="only this key; may be repeated")
+    parser.add_argument(
+        "--key", action="append", dest="keys", metavar="KEY", help="only this key, as in order/8f14; may be repeated"
+    )
     parser.add_argument(
         "--shard", action="append", dest="shards", metavar="ID", help="only this shard; may be repeated"
     )
@@ -95,7 +102,7 @@ def retry(options: argparse.Namespace) -> int:
     deployment = deployment_of(options)
     _require_parked(ParkedRecords(deployment), options.key)
     dry_run = {"dry_run": True} if options.dry_run else {}
-    replay_input = {"include_quarantine": True, "keys": list(dict.fromkeys(options.key))} | dry_run
+    replay_input = {"include_quarantine": True, "keys": list(dict.fromkeys(map(current_key, options.key)))} | dry_run
     return _start(deployment, replay_input, options)
 
 
@@ -158,7 +165,7 @@ def _print_tables(found: Iterator[dict[str, Any]]) -> None:
     first = True
     while page := list(islice(found, _PAGE)):
         table = Table(box=SIMPLE_HEAD if first else None, expand=True, show_header=first, padding=(0, 1, 1, 1))
-        table.add_column("record", width=_UUID, overflow="fold")
+        table.add_column("record", width=_USUAL_KEY, overflow="fold")
         table.add_column("state", ratio=2, overflow="fold")
         table.add_column("reason", ratio=5, overflow="fold")
         for parked in page:
@@ -191,7 +198,7 @@ def _waiting(parked: dict[str, Any]) -> str:
 def show(options: argparse.Namespace) -> int:
     found = ParkedRecords(deployment_of(options)).show(options.key)
     if not found:
-        raise UsageError(f"nothing is parked for {options.key}")
+        raise UsageError(f"nothing is parked for {options.key}; {_KEY_FORM}")
     print(json.dumps(found, indent=2))
     return ExitCode.DONE
 
@@ -211,4 +218,4 @@ def _require_parked(parked: ParkedRecords, keys: list[str]) -> None:
     """At least one record of each key, before anything is changed."""
     missing = [key for key in keys if not parked.names(key)]
     if missing:
-        raise UsageError(f"nothing is parked for {', '.join(missing)}; nothing was changed")
+        raise UsageError(f"nothing is parked for {', '.join(missing)}; {_KEY_FORM}; nothing was changed")

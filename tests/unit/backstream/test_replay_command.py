@@ -102,6 +102,7 @@ def put(s3: Any, key: str, body: Any) -> None:
 def park(
     s3: Any, key: str | None, version: str, folder: str | None = None, *, prefix: str = "quarantine", **more: Any
 ) -> str:
+    """A parked record. A key without an entity is one of version 0.1."""
     name = f"{prefix}/{folder or key}/{version}.json"
     body = {"key": key, "version": version, "reason": "MySQL error 1264", "hint": "see to it", "record": {"secret": 1}}
     put(s3, name, body | more)
@@ -119,7 +120,7 @@ def keys(s3: Any) -> list[str]:
         (["start"], {}),
         (["--dry-run"], {"dry_run": True}),
         (["start", "--dry-run", "--include-quarantine"], {"dry_run": True, "include_quarantine": True}),
-        (["--key", "a", "--key", "b", "--shard", "s"], {"keys": ["a", "b"], "shards": ["s"]}),
+        (["--key", "order/a", "--key", "line/b/1", "--shard", "s"], {"keys": ["order/a", "line/b/1"], "shards": ["s"]}),
         (["--max-batches", "0"], {"max_batches": 0}),
         (["--concurrency", "8", "--max-batches", "5"], {"concurrency": 8, "max_batches": 5}),
     ],
@@ -283,7 +284,7 @@ def test_the_text_report_leaves_out_zero_counts():
 
 
 def test_list_prints_reasons_and_no_row_values(states: States, s3: Any, capsys: Any):
-    park(s3, "a", "1")
+    park(s3, "order/a", "1")
     unreadable = park(s3, None, "digest", folder="_unreadable")
     assert run("list") == 0
     shown = capsys.readouterr()
@@ -291,47 +292,50 @@ def test_list_prints_reasons_and_no_row_values(states: States, s3: Any, capsys: 
     assert "MySQL error 1264" in shown.out
     assert "secret" not in shown.out
     assert "2 quarantined" in shown.err
-    assert run("list", "a", "--json") == 0
-    assert [one["key"] for one in json.loads(capsys.readouterr().out)] == ["a"]
+    assert run("list", "order/a", "--json") == 0
+    assert [one["key"] for one in json.loads(capsys.readouterr().out)] == ["order/a"]
 
 
 def test_list_prints_the_kind_and_age_of_deferred_records(states: States, s3: Any, capsys: Any):
-    park(s3, "a", "1")
-    park(s3, "b", "1", kind="poison", since=1_770_000_000)  # it waited for a day
-    park(s3, "c", "1", prefix="deferred", kind="deferred", since=1_770_000_000)
-    park(s3, "d", "1", prefix="deferred", kind="unknown", since=10**30)
+    park(s3, "order/a", "1")
+    park(s3, "order/b", "1", kind="poison", since=1_770_000_000)  # it waited for a day
+    park(s3, "order/c", "1", prefix="deferred", kind="deferred", since=1_770_000_000)
+    park(s3, "order/d", "1", prefix="deferred", kind="unknown", since=10**30)
     assert run("list") == 0
     shown = capsys.readouterr()
     assert [line for line in shown.out.splitlines() if not line.startswith(" ")] == [
-        "a  1",
-        "b  1",
-        "c  1  deferred since 2026-02-02 02:40:00 UTC",
-        "d  1  unknown",
+        "order/a  1",
+        "order/b  1",
+        "order/c  1  deferred since 2026-02-02 02:40:00 UTC",
+        "order/d  1  unknown",
     ]
     assert shown.err.splitlines() == ["2 quarantined, 1 deferred, 1 unknown"]
     assert run("list", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(one["key"], one["kind"], one["since"]) for one in listed] == [
-        ("a", "poison", None),
-        ("b", "poison", 1_770_000_000),
-        ("c", "deferred", 1_770_000_000),
-        ("d", "unknown", 10**30),
+        ("order/a", "poison", None),
+        ("order/b", "poison", 1_770_000_000),
+        ("order/c", "deferred", 1_770_000_000),
+        ("order/d", "unknown", 10**30),
     ]
 
 
 def test_deferred_records_are_addressed_by_key_too(states: States, s3: Any, capsys: Any):
-    park(s3, "a", "1")
-    waiting = [park(s3, "a", str(version), prefix="deferred", kind="deferred") for version in (2, 3)]
-    park(s3, "ab", "1", prefix="deferred", kind="unknown")
-    assert run("show", "a") == 0
+    park(s3, "order/a", "1")
+    waiting = [park(s3, "order/a", str(version), prefix="deferred", kind="deferred") for version in (2, 3)]
+    park(s3, "order/ab", "1", prefix="deferred", kind="unknown")
+    assert run("show", "order/a") == 0
     assert [one["version"] for one in json.loads(capsys.readouterr().out)] == ["1", "2", "3"]
     assert run("show", waiting[1]) == 0
     assert [one["version"] for one in json.loads(capsys.readouterr().out)] == ["3"]
-    assert run("retry", "ab") == 0
-    assert states.inputs == [{"include_quarantine": True, "keys": ["ab"]}]
+    assert run("retry", "order/ab") == 0
+    assert states.inputs == [{"include_quarantine": True, "keys": ["order/ab"]}]
     assert run("discard", waiting[0]) == 0
-    assert run("discard", "a") == 0
-    assert keys(s3) == ["deferred/ab/1.json", *(f"replayed/discarded/a/{version}.json" for version in (1, 2, 3))]
+    assert run("discard", "order/a") == 0
+    assert keys(s3) == [
+        "deferred/order/ab/1.json",
+        *(f"replayed/discarded/order/a/{version}.json" for version in (1, 2, 3)),
+    ]
 
 
 def test_show_prints_the_whole_record(states: States, s3: Any, capsys: Any):
@@ -340,33 +344,33 @@ def test_show_prints_the_whole_record(states: States, s3: Any, capsys: Any):
     assert run("show", "a b") == 0
     (shown,) = json.loads(capsys.readouterr().out)
     assert (shown["object"], shown["record"]) == (name, {"secret": 1})
-    assert run("show", "b") == 2
+    assert run("show", "order/b") == 2
 
 
 def test_retry_replays_the_parked_records_of_the_keys(states: States, s3: Any):
-    park(s3, "a", "1")
-    assert run("retry", "a", "a", "--dry-run") == 0
-    assert states.inputs == [{"include_quarantine": True, "keys": ["a"], "dry_run": True}]
+    park(s3, "order/a", "1")
+    assert run("retry", "order/a", "order/a", "--dry-run") == 0
+    assert states.inputs == [{"include_quarantine": True, "keys": ["order/a"], "dry_run": True}]
 
 
 @pytest.mark.parametrize("command", ["retry", "discard"])
 def test_an_unknown_key_changes_nothing(states: States, s3: Any, command: str):
-    park(s3, "a", "1")
+    park(s3, "order/a", "1")
     before = keys(s3)
-    assert run(command, "a", "nobody") == 2
+    assert run(command, "order/a", "nobody") == 2
     assert (keys(s3), states.inputs) == (before, [])
 
 
 def test_discard_moves_every_version_of_a_key_only(states: States, s3: Any):
-    for key, version in (("a", "1"), ("a", "2"), ("ab", "1")):
+    for key, version in (("order/a", "1"), ("order/a", "2"), ("order/ab", "1")):
         park(s3, key, version)
     unreadable = park(s3, None, "digest", folder="_unreadable")
-    assert run("discard", "a", unreadable) == 0
+    assert run("discard", "order/a", unreadable) == 0
     assert keys(s3) == [
-        "quarantine/ab/1.json",
+        "quarantine/order/ab/1.json",
         "replayed/discarded/_unreadable/digest.json",
-        "replayed/discarded/a/1.json",
-        "replayed/discarded/a/2.json",
+        "replayed/discarded/order/a/1.json",
+        "replayed/discarded/order/a/2.json",
     ]
 
 
@@ -401,23 +405,59 @@ def test_an_object_that_s3_refuses_is_named(states: States, s3: Any, capsys: Any
     def refuse(_: Bucket, key: str) -> Any:
         raise UnreadableError(f"S3 refuses {len(key)} letters")
 
-    park(s3, "a", "v1")
+    park(s3, "order/a", "v1")
     monkeypatch.setattr(Bucket, "read_json", refuse)
     assert run("list") == 1
-    assert "backstream: cannot read quarantine/a/v1.json: S3 refuses" in capsys.readouterr().err
+    assert "backstream: cannot read quarantine/order/a/v1.json: S3 refuses" in capsys.readouterr().err
 
 
 def test_a_key_named_twice_is_discarded_once(states: States, s3: Any, capsys: Any):
-    park(s3, "a", "v1")
-    assert run("discard", "a", "a", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"a": ["replayed/discarded/a/v1.json"]}
+    park(s3, "order/a", "v1")
+    assert run("discard", "order/a", "order/a", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"order/a": ["replayed/discarded/order/a/v1.json"]}
 
 
 def test_a_key_that_the_terminal_cannot_show_is_escaped(states: States, s3: Any, monkeypatch: pytest.MonkeyPatch):
     """A damaged key may hold half a character, and the locale of a terminal may have few."""
-    park(s3, "a", "v1", reason="r\ud800 \u00e9")
+    park(s3, "order/a", "v1", reason="r\ud800 \u00e9")
     shown = BytesIO()
     monkeypatch.setattr("sys.stdout", TextIOWrapper(shown, encoding="ascii"))
     assert run("list") == 0
     sys.stdout.flush()
     assert b"r\\ud800 \\xe9" in shown.getvalue()
+
+
+class TestRecordsOfVersion01:
+    """They are parked under the key of an order alone. Such a key and the text of today both find them."""
+
+    @pytest.mark.parametrize("key", ["a b", "order/a%20b"])
+    def test_they_are_shown_and_retried_by_either_name(self, states: States, s3: Any, capsys: Any, key: str):
+        former = park(s3, "a b", "1", folder="a%20b")
+        recent = park(s3, "order/a%20b", "2", folder="order/a%2520b")
+        assert run("show", key) == 0
+        found = [one["object"] for one in json.loads(capsys.readouterr().out)]
+        assert found == ([former] if key == "a b" else [recent, former])
+        assert run("retry", key) == 0
+        assert states.inputs == [{"include_quarantine": True, "keys": ["order/a%20b"]}]
+
+    def test_they_are_listed_by_the_name_that_finds_them(self, states: States, s3: Any, capsys: Any):
+        park(s3, "a b", "1", folder="a%20b")
+        assert run("list") == 0
+        assert capsys.readouterr().out.splitlines()[0] == "a b  1"
+
+    def test_an_order_named_like_an_entity_is_found_alone(self, states: States, s3: Any):
+        former = park(s3, "order", "1")
+        park(s3, "order/a", "1")
+        assert run("discard", "order") == 0
+        assert keys(s3) == ["quarantine/order/a/1.json", f"replayed/discarded/{former.partition('/')[2]}"]
+
+    def test_a_key_with_a_slash_is_found(self, states: States, s3: Any):
+        park(s3, "a/b", "1", folder="a%2Fb")
+        assert run("discard", "a/b") == 0
+        assert keys(s3) == ["replayed/discarded/a%2Fb/1.json"]
+
+
+def test_an_entity_may_be_called_quarantine(states: States, s3: Any):
+    park(s3, "quarantine/a", "1")
+    assert run("discard", "quarantine/a") == 0
+    assert keys(s3) == ["replayed/discarded/quarantine/a/1.json"]

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from common import mapping
-from common.changes import Batch, Change
+from common.changes import Batch, Change, Mark
 from common.expiry import is_ttl_delete
 from common.records import parse_records
 from tests.support.records import START, TTL_IDENTITY, record, remove
 
-TABLE = mapping.load()
+ORDERS = mapping.load()
 FIRST = "2026-01-31T00:00:00.000_21_800000000000000000001"
 
 
+def removal(made: dict[str, Any], mark: Mark) -> Batch:
+    return Batch(changes=[Change("order/order-1", FIRST, None, START, made, False, 0, ("order-1",), mark)])
+
+
 class TestTTL:
-    """Items expire from DynamoDB; the legacy row stays unless told otherwise."""
+    """Items expire from DynamoDB; the entity says what becomes of the row."""
 
     expired = remove("order-1", 1, identity=TTL_IDENTITY)
 
-    def test_an_expired_item_is_skipped_and_counted(self):
-        assert Batch(skipped={"ttl_delete": 1}) == parse_records([self.expired], TABLE)
+    def test_an_expired_item_is_a_change_with_its_own_mark(self):
+        assert removal(self.expired, Mark.EXPIRED) == parse_records([self.expired], ORDERS)
 
-    def test_an_expired_item_deletes_its_row_when_mirrored(self):
-        change = Change("order-1", FIRST, None, START, self.expired)
-        assert Batch(changes=[change]) == parse_records([self.expired], TABLE, mirror_ttl_deletes=True)
+    def test_the_legacy_row_stays_unless_told_otherwise(self):
+        [entity] = ORDERS.entities
+        [mirroring] = ORDERS.mirroring_expiry().entities
+        assert entity.removal(Mark.EXPIRED).action is mapping.Action.IGNORE
+        assert mirroring.removal(Mark.EXPIRED).action is mapping.Action.DELETE
 
     @pytest.mark.parametrize(
         "made",
@@ -40,7 +47,8 @@ class TestTTL:
     )
     def test_nothing_else_counts_as_expired(self, made: dict[str, Any]):
         assert not is_ttl_delete(made)
-        assert len(parse_records([made], TABLE).changes) == 1
+        [change] = parse_records([made], ORDERS).changes
+        assert change.mark is not Mark.EXPIRED
 
 
 FIVE_YEARS = (5 * 365 + 2) * 86_400
@@ -55,11 +63,8 @@ class TestReplicatedTTL:
 
     @pytest.mark.parametrize("ttl", [START, START - 1, START - FIVE_YEARS], ids=["just now", "before", "long before"])
     def test_an_item_whose_time_had_come_has_expired(self, ttl: int):
-        """It is skipped and counted, or deletes its row when mirrored."""
         made = self.removed({"N": str(ttl)})
-        assert Batch(skipped={"ttl_delete": 1}) == parse_records([made], TABLE)
-        mirrored = Batch(changes=[Change("order-1", FIRST, None, START, made)])
-        assert mirrored == parse_records([made], TABLE, mirror_ttl_deletes=True)
+        assert removal(made, Mark.EXPIRED) == parse_records([made], ORDERS)
 
     @pytest.mark.parametrize(
         "ttl",
@@ -81,17 +86,18 @@ class TestReplicatedTTL:
     def test_an_item_whose_time_had_not_come_was_deleted(self, ttl: Any):
         """DynamoDB expires nothing without a whole number of seconds, nor what is past by more than five years."""
         made = self.removed(ttl)
-        assert Batch(changes=[Change("order-1", FIRST, None, START, made)]) == parse_records([made], TABLE)
+        assert removal(made, Mark.DELETED) == parse_records([made], ORDERS)
 
     def test_a_removal_with_an_identity_is_a_delete(self):
         user = {"type": "IAMUser", "principalId": "somebody"}
-        assert len(parse_records([self.removed({"N": str(START)}, identity=user)], TABLE).changes) == 1
+        made = self.removed({"N": str(START)}, identity=user)
+        assert removal(made, Mark.DELETED) == parse_records([made], ORDERS)
 
     def test_without_a_ttl_attribute_nothing_expires_by_its_time(self):
-        table = mapping.Table(TABLE.name, TABLE.sort_key, TABLE.columns)
-        assert len(parse_records([self.removed({"N": str(START)})], table).changes) == 1
+        made = self.removed({"N": str(START)})
+        assert removal(made, Mark.DELETED) == parse_records([made], replace(ORDERS, ttl_attribute=None))
 
     def test_only_a_removal_can_be_an_expiry(self):
         made = record("order-1", 1, record_ttl={"N": str(START)})
         made["dynamodb"]["OldImage"] = made["dynamodb"]["NewImage"]
-        assert not is_ttl_delete(made, TABLE.ttl_attribute)
+        assert not is_ttl_delete(made, ORDERS.ttl_attribute)

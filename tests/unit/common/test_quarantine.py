@@ -13,18 +13,26 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from common.changes import Kind, Parked, Reference
+from common.keys import key_text
+from common.layout import DISCARDED, current_key, discarded_key, former_folder
 from common.quarantine import LONGEST_WAIT_SECONDS, ParkError, Quarantine, object_key
 from tests.support.aws import S3, refused
 from tests.support.records import record
 
 VERSION = "2026-01-31T00:00:00.000_21_800000000000000000001"
 RECORD = record("order-1", 1, amount="x")
-PARKED = Parked("order-1", VERSION, "attribute amount is bad", "correct the item", None, RECORD)
+PARKED = Parked("order/order-1", VERSION, "attribute amount is bad", "correct the item", None, RECORD)
 DEFERRED = PARKED._replace(reason="MySQL error 1452", hint="wait", errno=1452, kind=Kind.DEFERRED)
 UNKNOWN = DEFERRED._replace(reason="MySQL error 31001", errno=31001, kind=Kind.UNKNOWN)
-WAITING = f"deferred/order-1/{VERSION}.json"
+WAITING = f"deferred/order/order-1/{VERSION}.json"
 NOW = 1_770_000_000
-keys = st.one_of(st.none(), st.text(max_size=2048), st.text(alphabet="/.\\ ?#%", max_size=300))
+_texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2048)
+_odd_texts = st.text(alphabet="/.\\ ?#%~", min_size=1, max_size=300)
+values = st.one_of(
+    _texts, _odd_texts, st.integers(), st.decimals(allow_nan=False, allow_infinity=False), st.binary(min_size=1)
+)
+key_texts = st.builds(key_text, st.sampled_from(["order", "order_line"]), st.lists(values, min_size=1, max_size=3))
+keys = st.one_of(st.none(), key_texts)
 
 
 @pytest.fixture
@@ -48,11 +56,11 @@ def never() -> Any:
 
 
 def test_a_record_is_parked_whole_with_its_reason(s3: Any):
-    assert Quarantine(lambda: s3, "failures").park([PARKED]) == [f"quarantine/order-1/{VERSION}.json"]
+    assert Quarantine(lambda: s3, "failures").park([PARKED]) == [f"quarantine/order/order-1/{VERSION}.json"]
 
     assert stored(s3) == {
-        f"quarantine/order-1/{VERSION}.json": {
-            "key": "order-1",
+        f"quarantine/order/order-1/{VERSION}.json": {
+            "key": "order/order-1",
             "version": VERSION,
             "reason": "attribute amount is bad",
             "hint": "correct the item",
@@ -76,7 +84,7 @@ def test_a_record_delivered_again_waits_since_the_first_time(s3: Any):
 
     assert Quarantine(lambda: s3, "failures", lambda: NOW + 60).park([DEFERRED, PARKED]) == [
         WAITING,
-        f"quarantine/order-1/{VERSION}.json",
+        f"quarantine/order/order-1/{VERSION}.json",
     ]
     assert stored(s3)[WAITING]["since"] == NOW
 
@@ -142,11 +150,11 @@ def test_parking_again_changes_nothing(s3: Any):
 
 
 def test_each_of_many_records_gets_its_own_object(s3: Any):
-    many = [PARKED._replace(key=f"order-{i}", record=record(f"order-{i}", i)) for i in range(50)]
+    many = [PARKED._replace(key=f"order/order-{i}", record=record(f"order-{i}", i)) for i in range(50)]
 
     names = Quarantine(lambda: s3, "failures").park(many)
 
-    assert names == [f"quarantine/order-{i}/{VERSION}.json" for i in range(50)]
+    assert names == [f"quarantine/order/order-{i}/{VERSION}.json" for i in range(50)]
     assert {name: whole["record"] for name, whole in stored(s3).items()} == {
         name: parked.record for name, parked in zip(names, many, strict=True)
     }
@@ -176,13 +184,13 @@ def test_nothing_to_park_makes_no_client():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_record_that_cannot_be_parked_holds_its_batch(s3: Any, count: int):
-    many = [PARKED._replace(key=f"order-{i}") for i in range(count)]
+    many = [PARKED._replace(key=f"order/order-{i}") for i in range(count)]
 
     with pytest.raises(ParkError) as refused:
         Quarantine(lambda: s3, "elsewhere").park(many)
 
     assert str(refused.value) == (
-        f"cannot park a record as s3://elsewhere/quarantine/order-0/{VERSION}.json: NoSuchBucket:"
+        f"cannot park a record as s3://elsewhere/quarantine/order/order-0/{VERSION}.json: NoSuchBucket:"
         " check that the bucket exists and that the function may write to it; the batch is retried"
     )
 
@@ -193,17 +201,27 @@ def test_a_record_without_a_client_holds_its_batch():
 
 
 @given(keys, st.sampled_from([None, VERSION]))
-def test_an_object_key_is_safe_and_short_whatever_the_key_holds(key: str | None, version: str | None):
+def test_an_object_key_is_safe_and_short(key: str | None, version: str | None):
+    """S3 limits a name to 1024 bytes, also in the folder for what a person discards."""
     name = object_key(PARKED._replace(key=key, version=version))
     waiting = object_key(DEFERRED._replace(key=key, version=version))
 
     assert name.isascii()
     assert name.isprintable()
-    assert len(name) <= 1024
+    assert len(discarded_key(name)) <= 1024
+    assert discarded_key(name).startswith(DISCARDED)
     assert name.startswith("quarantine/")
     assert waiting == name.replace("quarantine/", "deferred/", 1)
     assert name.endswith(".json")
-    assert name.count("/") == 2
+    assert name.count("/") == (2 if key is None else 3)
+    assert not {"", ".", ".."} & set(name.split("/"))
+
+
+def test_the_longest_names_fit_into_a_key_of_s3():
+    longest = key_text("e" * 31, ["%" * 1024, "%" * 1024])
+    version = "9" * 10 + "_" + "2026-01-31T00:00:00.000" + "_56_" + "9" * 56
+
+    assert len(discarded_key(object_key(DEFERRED._replace(key=longest, version=version)))) <= 1024
 
 
 @given(keys, keys, st.sampled_from([None, VERSION]))
@@ -217,13 +235,39 @@ def test_different_records_never_share_an_object(one: str | None, other: str | N
 @pytest.mark.parametrize(
     ("key", "version", "name"),
     [
-        ("order-1", VERSION, f"quarantine/order-1/{VERSION}.json"),
-        ("a/../b c", VERSION, f"quarantine/a%2F..%2Fb%20c/{VERSION}.json"),
-        ("", VERSION, f"quarantine/_empty/{VERSION}.json"),
+        ("order/order-1", VERSION, f"quarantine/order/order-1/{VERSION}.json"),
+        ("order_line/8f14/7", VERSION, f"quarantine/order_line/8f14%2F7/{VERSION}.json"),
+        ("order/a%2F..%2Fb%20c", VERSION, f"quarantine/order/a%252F..%252Fb%2520c/{VERSION}.json"),
+        ("order/..", VERSION, f"quarantine/order/%2E%2E/{VERSION}.json"),
         (None, None, "quarantine/_unreadable/f9d86028c6e0d64e225186f96acb6933.json"),
-        ("order-1", None, "quarantine/order-1/f9d86028c6e0d64e225186f96acb6933.json"),
+        ("order/order-1", None, "quarantine/order/order-1/f9d86028c6e0d64e225186f96acb6933.json"),
     ],
 )
 def test_object_keys_stay_the_same_across_releases(key: str | None, version: str | None, name: str):
     """A replay finds the records that an older release has parked."""
     assert object_key(Parked(key, version, "", "", None, {"a": 1})) == name
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "folder"),
+    [
+        ("order-1", "order/order-1", "order-1"),
+        ("order", "order/order", "order"),
+        ("a/../b c", "order/a%2F..%2Fb%20c", "a%2F..%2Fb%20c"),
+        ("a" * 300, None, f"{'a' * 200}-9835fa6bf4e20a9b"),
+        ("", None, "_empty"),
+    ],
+)
+def test_folders_of_version_0_1_are_found(key: str, text: str | None, folder: str):
+    """Both by the key of an order and by its text, where the text is not cut."""
+    assert former_folder(key, "deferred/") == f"deferred/{folder}/"
+    if text:
+        assert former_folder(text, "deferred/") == f"deferred/{folder}/"
+        assert current_key(text) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [("8f14", "order/8f14"), ("a b", "order/a%20b"), ("line/8f14/7", "line/8f14/7")]
+)
+def test_the_key_of_an_order_becomes_its_text(given: str, text: str):
+    assert current_key(given) == text
