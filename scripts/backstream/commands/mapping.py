@@ -17,6 +17,9 @@ Nothing is changed: not the DynamoDB table, not the database.
 
 MAPPING is the path of a mapping file, or the name of one in ./mappings.
 
+Tables and databases are those of a deployment (--env or --outputs), or of the local stack with --local only.
+Without a deployment, --table is a DynamoDB table in --region, and --host names the database.
+
 Exit codes:
   0    done; for check: no errors, perhaps warnings; for explain: the item becomes a row
   1    for check: errors found; for explain: the item gets no row; or AWS or the database did not answer
@@ -144,7 +147,7 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--host", help="database server")
     group.add_argument("--port", type=_count, help="its port; default 3306")
     group.add_argument("--user", help="account; its password is MYSQL_PASSWORD, or asked for")
-    group.add_argument("--database", metavar="NAME", help="database, called a schema by some")
+    group.add_argument("--database", metavar="NAME", help="name of the database on the server")
     group.add_argument(
         "--tls",
         choices=("verify", "require", "off"),

@@ -51,8 +51,8 @@ def _left_out(kind: Kind, keys: TableKeys) -> str:
     ]
     described = " and ".join(conditions) or "keys of no common form"
     return (
-        f"{len(kind.items)} sampled items with {described} are in no entity,"
-        " because their keys do not tell them from another entity's: add one with an attribute in its when"
+        f"{len(kind.items)} sampled items with {described} have no entity of their own, because their keys do not tell"
+        " them from another entity's: give both a condition on an attribute"
     )
 
 

@@ -78,7 +78,7 @@ def test_items_that_keys_do_not_tell_apart_are_named():
     items += [item("order-9", "LINE#1")]
     declared = drafted(SINGLE_TABLE, items)
     assert len(declared["entities"]) == 1
-    assert "1 sampled items with sk starts with LINE# are in no entity" in declared["comment"]
+    assert "1 sampled items with sk starts with LINE# have no entity of their own" in declared["comment"]
 
 
 def test_a_key_with_several_parts_becomes_several_columns():
