@@ -41,8 +41,8 @@ format: $(INSTALLED) ## Format Python and Terraform
 generate: $(INSTALLED) ## Write the generated files: OpenAPI document, reference of variables, mapping schema
 	@$(PYTHON) -m scripts.generators
 
-build: $(INSTALLED) ## Build the functions' zips into build/
-	@$(PYTHON) scripts/build.py
+build: $(INSTALLED) ## Build the functions' zips into build/; MAPPINGS=folder takes your own mappings
+	@$(PYTHON) scripts/build.py $(if $(MAPPINGS),--mappings "$(MAPPINGS)")
 
 outputs: $(INSTALLED) ## Print the running stack's Terraform outputs as one JSON object
 	@$(PYTHON) -m scripts.local_stack outputs

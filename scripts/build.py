@@ -1,10 +1,11 @@
 """Build one zip per function, with bytecode for its runtime, and check that the bytecode is used.
 
-    python scripts/build.py [--runtime python3.13] [--architecture x86_64|arm64] [--out build]
+    python scripts/build.py [--runtime python3.13] [--architecture x86_64|arm64] [--mappings mappings] [--out build]
 
 A zip holds the function's package, `common` and the third-party code that it needs. boto3 is part of the runtime.
-The same input gives the same bytes: names are sorted, times and modes are fixed. `manifest.json` beside the zips
-names their runtime; Terraform reads it.
+The zips of a pipeline also hold the mappings with their prepare files, so that a rollback brings the old mapping back
+with the old code. The same input gives the same bytes: names are sorted, times and modes are fixed. `manifest.json`
+beside the zips names their runtime, which Terraform reads, and the hashes of zips and mappings.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
 PROOF = Path(__file__).resolve().with_name("prove_bytecode.py")
+CHECK = Path(__file__).resolve().with_name("check_mappings.py")
 
 # The direct requirements of each package. A package that is not listed gets everything in requirements.txt.
 NEEDS = {
@@ -34,6 +36,10 @@ NEEDS = {
     "stream_consumer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
     "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "msgspec", "PyMySQL"),
 }
+# The packages whose zips hold the mappings.
+MAPPED = {"stream_consumer", "dlq_replayer"}
+MAPPINGS = "mappings"  # the folder in a zip, beside `common`
+MAPPING_SCHEMA = "mapping.schema.json"
 # boto3 and its own requirements: Lambda's Python runtimes have them.
 IN_RUNTIME = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3"}
 
@@ -65,6 +71,14 @@ class BuildTarget:
     @property
     def version(self) -> str:
         return self.runtime.removeprefix("python")
+
+
+@dataclass(frozen=True)
+class BuildInput:
+    """The folder of the packages; by their names in the zip, the checked mappings and their prepare files."""
+
+    source: Path
+    mappings: dict[str, Path]
 
 
 def progress(message: str) -> None:
@@ -240,6 +254,21 @@ def third_party(target: BuildTarget, package: str, cache: Path) -> Path:
     return folder
 
 
+# Mappings
+
+
+def mapping_files(folder: Path) -> dict[str, Path]:
+    """By file name, the mappings of `folder` and their prepare files. Raises BuildError with every problem."""
+    found = {path.name: path for path in sorted(folder.glob("*.json")) if path.name != MAPPING_SCHEMA}
+    if not found:
+        raise BuildError(f"no mapping found: {folder} has no .json file besides {MAPPING_SCHEMA}; see --mappings")
+    own = {"PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("lambdas", "scripts"))}
+    hint = "correct what is listed; requirements.txt must be installed for the Python that runs this"
+    run(f"checking {folder}", hint, [sys.executable, str(CHECK), *map(str, found.values())], **own)
+    prepared = (json.loads(path.read_bytes()).get("prepare") for path in list(found.values()))
+    return found | {name: folder / name for name in sorted({name for name in prepared if name})}
+
+
 # Bytecode and zips
 
 
@@ -254,11 +283,14 @@ def compile_tree(target: BuildTarget, tree: Path) -> None:
     run("compiling", "the source does not compile for this runtime", command, PYTHONHASHSEED="0")
 
 
-def stage(target: BuildTarget, source: Path, package: str, into: Path) -> None:
+def stage(target: BuildTarget, package: str, given: BuildInput, into: Path) -> None:
     for name in (package, "common"):
-        if (source / name).is_dir():
+        if (given.source / name).is_dir():
             skip = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "py.typed")
-            shutil.copytree(source / name, into / name, ignore=skip)
+            shutil.copytree(given.source / name, into / name, ignore=skip)
+    for name, file in given.mappings.items() if package in MAPPED else ():
+        (into / MAPPINGS).mkdir(exist_ok=True)
+        shutil.copyfile(file, into / MAPPINGS / name)
     compile_tree(target, into)
 
 
@@ -304,11 +336,11 @@ def prove(target: BuildTarget, archive: Path, package: str, runtime: Path) -> No
         run(f"proving {archive.name}", hint, command, PYTHONPATH=f"{tree}{os.pathsep}{runtime}", **plain)
 
 
-def build_one(target: BuildTarget, source: Path, package: str, out: Path, cache: Path) -> str:
+def build_one(target: BuildTarget, package: str, given: BuildInput, out: Path, cache: Path) -> str:
     """The SHA-256 of the zip that was built."""
     libraries = third_party(target, package, cache)
     with tempfile.TemporaryDirectory() as scratch:
-        stage(target, source, package, Path(scratch))
+        stage(target, package, given, Path(scratch))
         archive = out / f"{package}.zip"
         write_zip(files(libraries / "site", Path(scratch)), archive)
     prove_once(target, archive, package, libraries)
@@ -323,11 +355,12 @@ def packages(source: Path) -> list[str]:
     return found
 
 
-def build(target: BuildTarget, source: Path, out: Path, cache: Path) -> None:
+def build(target: BuildTarget, given: BuildInput, out: Path, cache: Path) -> None:
     progress(f"building for {target.runtime} on {target.architecture} with {target.interpreter}")
     out.mkdir(parents=True, exist_ok=True)
-    zips = {f"{package}.zip": build_one(target, source, package, out, cache) for package in packages(source)}
-    manifest = {"runtime": target.runtime, "architecture": target.architecture, "zips": zips}
+    zips = {f"{package}.zip": build_one(target, package, given, out, cache) for package in packages(given.source)}
+    mappings = {name: sha256(file.read_bytes()) for name, file in sorted(given.mappings.items())}
+    manifest = {"runtime": target.runtime, "architecture": target.architecture, "zips": zips, "mappings": mappings}
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
@@ -340,6 +373,7 @@ def arguments() -> argparse.Namespace:
         help="Lambda's runtime; default: the version of the Python that runs this",
     )
     parser.add_argument("--architecture", choices=WHEEL_PLATFORM, default=machine(), help="default: this machine's")
+    parser.add_argument("--mappings", type=Path, default=ROOT / "mappings", help="folder of the mappings")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for zips and manifest.json")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / ".cache", help="folder for what pip fetched")
     parser.add_argument("--source", type=Path, default=ROOT / "lambdas", help="folder of the packages")
@@ -350,7 +384,8 @@ def main() -> int:
     given = arguments()
     try:
         target = BuildTarget(given.runtime, given.architecture, find_interpreter(given.runtime))
-        build(target, given.source.resolve(), given.out.resolve(), given.cache.resolve())
+        what = BuildInput(given.source.resolve(), mapping_files(given.mappings.resolve()))
+        build(target, what, given.out.resolve(), given.cache.resolve())
     except BuildError as error:
         progress(f"build: {error}")
         return 1

@@ -3,7 +3,7 @@
     PYTHONPATH=<unpacked zip>:<folder with boto3> python -P -S prove_bytecode.py <unpacked zip> <function package>
 
 Checks every module's bytecode file. Then imports the function's modules, and the modules that their functions
-import, with an audit hook that makes compiling a file of the zip an error.
+import, and loads the mappings, with an audit hook that makes compiling a file of the zip an error.
 """
 
 from __future__ import annotations
@@ -95,8 +95,15 @@ def import_deferred(tree: Path, package: str) -> None:
         importlib.import_module(name)
 
 
+def load_mappings(names: list[str]) -> None:
+    """With their prepare functions."""
+    for name in names:
+        importlib.import_module("common.mapping").load(name)
+
+
 def import_function(tree: Path, package: str) -> None:
-    os.environ.update(ENVIRONMENT)
+    mappings = sorted(file.stem for file in tree.glob("mappings/*.json"))
+    os.environ.update(ENVIRONMENT | ({"MAPPING": mappings[0]} if mappings else {}))
     forbid_compiling(tree)
     loaded = next(iter(importlib.import_module(package).__path__))
     if tree not in Path(loaded).parents:
@@ -105,6 +112,7 @@ def import_function(tree: Path, package: str) -> None:
         name = ".".join(source.relative_to(tree).with_suffix("").parts)
         importlib.import_module(name.removesuffix(".__init__"))
     import_deferred(tree, package)
+    load_mappings(mappings)
 
 
 def main() -> int:

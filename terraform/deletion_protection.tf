@@ -15,20 +15,20 @@ resource "aws_dynamodb_table" "guard" {
     type = "S"
   }
 
-  # The ends of all dependency chains. A test in tests/wiring checks that none is missing.
+  dynamic "server_side_encryption" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      enabled     = true
+      kms_key_arn = server_side_encryption.value
+    }
+  }
+
+  # All resources, with those of the modules.
   depends_on = [
-    aws_api_gateway_method_settings.all,
-    aws_cloudwatch_event_target.auto_replay,
-    aws_iam_role_policy.auto_replay,
-    aws_lambda_event_source_mapping.orders,
-    aws_lambda_permission.api,
-    aws_lambda_permission.api_authorizer,
-    aws_s3_bucket_lifecycle_configuration.failures,
-    aws_s3_bucket_notification.failures,
-    aws_s3_bucket_policy.failures,
-    aws_s3_bucket_server_side_encryption_configuration.failures,
-    aws_secretsmanager_secret_version.api_generated,
-    aws_secretsmanager_secret_version.api_given,
     aws_ssm_parameter.outputs,
+    module.orders_api,
+    module.pipeline,
+    module.vpc_endpoints,
   ]
 }

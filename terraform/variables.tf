@@ -21,7 +21,7 @@ variable "env" {
 }
 
 variable "vpc_id" {
-  description = "VPC of the database. The functions that connect to MySQL run in its subnets tagged Tier = Private."
+  description = "VPC of the database. The functions that connect to MySQL run in its subnets tagged Tier = Private, or in subnet_ids."
   type        = string
 }
 
@@ -90,6 +90,56 @@ variable "build_dir" {
   description = "Folder that `make build` has filled with the zips and manifest.json. Default: build, next to this directory."
   type        = string
   default     = null
+}
+
+variable "lambda_zips" {
+  description = "Where the zips of the functions are, instead of build_dir: folder, or bucket with keys of api, stream_consumer and dlq_replayer. With a bucket, give runtime and architecture as the manifest of the build has them. Terraform sees a new build by its key, so do not overwrite one."
+  type = object({
+    folder       = optional(string)
+    bucket       = optional(string)
+    keys         = optional(map(string), {})
+    runtime      = optional(string)
+    architecture = optional(string)
+  })
+  default = {}
+
+  validation {
+    condition     = var.lambda_zips.bucket == null || (var.lambda_zips.folder == null && var.lambda_zips.runtime != null && var.lambda_zips.architecture != null)
+    error_message = "lambda_zips must have either a folder, or a bucket with keys, runtime and architecture. The manifest.json of the build names the last two."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "KMS key of the failures bucket, the queue, the log groups, the tables and the API secret. The roles get what they need of it. The policy of the key must let IAM policies of the account decide, and allow logs.REGION.amazonaws.com kms:Encrypt*, kms:Decrypt*, kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*. Default: keys that AWS owns or manages."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.kms_key_arn, "arn:aws:kms:none:000000000000:key/none")))
+    error_message = "kms_key_arn must be the ARN of a key (arn:aws:kms:...:key/...). IAM grants nothing on an alias."
+  }
+}
+
+variable "permissions_boundary" {
+  description = "ARN of a policy that limits the rights of every role."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", coalesce(var.permissions_boundary, "arn:aws:iam::aws:policy/none")))
+    error_message = "permissions_boundary must be the ARN of a policy (arn:aws:iam::<account>:policy/...)."
+  }
+}
+
+variable "role_path" {
+  description = "Path of every role."
+  type        = string
+  default     = "/"
+
+  validation {
+    condition     = can(regex("^/([!-.0-~]+/)*$", var.role_path)) && length(var.role_path) <= 512
+    error_message = "role_path must begin and end with a slash, such as /platform/."
+  }
 }
 
 variable "log_level" {
@@ -555,6 +605,12 @@ variable "rds_connection_param_kms_key_arn" {
 
 # RDS Proxy
 
+variable "create_rds_proxy" {
+  description = "Create an RDS Proxy for rds_instance_identifier or rds_cluster_identifier. Default: true when one of them is given."
+  type        = bool
+  default     = null
+}
+
 variable "rds_instance_identifier" {
   description = "DB instance to create an RDS Proxy for. Leave it and rds_cluster_identifier out to connect to a database or proxy of your own."
   type        = string
@@ -595,4 +651,21 @@ variable "create_vpc_endpoints" {
     condition     = length(setsubtract(var.create_vpc_endpoints, ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
     error_message = "create_vpc_endpoints may contain only dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states. The functions call no other service."
   }
+}
+
+variable "subnet_ids" {
+  description = "Subnets of the functions, an RDS Proxy and VPC endpoints. Default: the subnets of the VPC that are tagged Tier = Private."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = try(length(var.subnet_ids) > 0, var.subnet_ids == null)
+    error_message = "subnet_ids must name at least one subnet."
+  }
+}
+
+variable "security_group_ids" {
+  description = "Security groups of the functions, in addition to the one that Terraform creates."
+  type        = list(string)
+  default     = []
 }

@@ -95,10 +95,14 @@ class Outcome:
 
 
 class StoredVersion(NamedTuple):
-    """What the sidecar holds of a key. `source_time` is in epoch seconds."""
+    """What the sidecar holds of a key. `source_time` is in epoch seconds.
+
+    `kept_version` is that of the newest removal that left the row in place, empty where there was none.
+    """
 
     version: str
     source_time: int
+    kept_version: str = ""
 
 
 class Database(Protocol):

@@ -214,7 +214,8 @@ def load(name: str = DEFAULT) -> Mapping:
 
 def check_file(path: Path) -> list[str]:
     """The problems of a mapping file: what the published schema and the loader refuse. Needs jsonschema."""
-    from common.mapping_file import read_file, schema_problems  # noqa: PLC0415
+    from common.mapping_file import read_file  # noqa: PLC0415
+    from common.mapping_schema import schema_problems  # noqa: PLC0415
 
     try:
         read_file(path)

@@ -652,16 +652,3 @@ def load_prepare(name: str, path: Path) -> Prepare:
     if not callable(prepare):
         raise TypeError("it has no function prepare; write def prepare(item)")
     return prepare  # type: ignore[no-any-return]
-
-
-def schema_problems(path: Path) -> list[str]:
-    """What the published schema refuses of a file that is JSON. Needs jsonschema."""
-    import jsonschema  # noqa: PLC0415 - the functions' zips do not hold it
-
-    from common.mapping_schema import schema  # noqa: PLC0415
-
-    declared = parse_json(path.read_text(encoding="utf-8"))
-    errors = jsonschema.Draft202012Validator(schema()).iter_errors(declared)
-    return [
-        f"{path.name}: {'.'.join(map(str, error.absolute_path)) or 'the file'}: {error.message}" for error in errors
-    ]

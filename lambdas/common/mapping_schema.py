@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from common.columns import TYPES
 from common.columns.column_type import ColumnType
-from common.mapping_file import ENTITY_NAME, IDENTIFIER, LONGEST_ATTRIBUTE, PREPARE_FILE
+from common.mapping_file import ENTITY_NAME, IDENTIFIER, LONGEST_ATTRIBUTE, PREPARE_FILE, parse_json
 
 Schema = dict[str, Any]
 
@@ -200,3 +201,14 @@ def _object(properties: Schema, required: tuple[str, ...] = ()) -> Schema:
 
 def _ref(name: str, description: str = "") -> Schema:
     return {"$ref": f"#/$defs/{name}"} | ({"description": description} if description else {})
+
+
+def schema_problems(path: Path) -> list[str]:
+    """What the published schema refuses of a file that is JSON. Needs jsonschema."""
+    import jsonschema  # noqa: PLC0415 - the functions' zips do not hold it
+
+    declared = parse_json(path.read_text(encoding="utf-8"))
+    errors = jsonschema.Draft202012Validator(schema()).iter_errors(declared)
+    return [
+        f"{path.name}: {'.'.join(map(str, error.absolute_path)) or 'the file'}: {error.message}" for error in errors
+    ]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from common import config, mapping
 from common.database import ApplyOptions
 from common.mapping import Mapping
+from common.mapping_file import MAPPING_NAME
 from common.source import HIGHEST_GENERATION, Source, Stream, parse_stream
 
-_is_name = re.compile(r"[a-z][a-z0-9_-]{0,30}", re.ASCII).fullmatch
+_is_name = re.compile(MAPPING_NAME, re.ASCII).fullmatch
 
 
 def _mapping_name(value: str) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Handler = Callable[[Any, Any], Any]
 
 logger = Logger()
+# The message about attributes that items have and no column takes, with their names.
+UNMAPPED_ATTRIBUTES = "attributes are not mapped"
 # Without a namespace a flush raises, after the work it counts was done.
 metrics = Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "Backstream")
 

@@ -171,6 +171,10 @@ class Collector:
                     summary.skipped[one] += 1
         return summary
 
+    def take_unmapped_attributes(self) -> list[str]:
+        """`<entity>.<attribute>` of each attribute that no column takes, if it was not taken before."""
+        return classifier(self.mapping, source=self.source).take_unmapped_attributes()
+
     def write(self, replay: Replay, part: Part, number: int, splits: int) -> None:
         """Write a part under the keys of the replay, its manifest last.
 

@@ -16,7 +16,7 @@ from common.config import ConfigError
 from common.database import DatabaseError, StopError
 from common.layout import FAILED, UNREADABLE, part_of
 from common.records import UNMAPPED_ITEM
-from common.telemetry import logger
+from common.telemetry import UNMAPPED_ATTRIBUTES, logger
 from dlq_replayer import report, settle
 from dlq_replayer.backlog import Backlog, list_backlog, measure, prefixes_of
 from dlq_replayer.collect import Collector
@@ -178,8 +178,11 @@ class Steps:
             replay, _key(collected["cursor"]), collected["splits"], batches_left, self.out_of_time
         )
         self.collector.write(replay, part, number, collected["splits"])
+        if unmapped := self.collector.take_unmapped_attributes():
+            logger.warning(UNMAPPED_ATTRIBUTES, attributes=unmapped)
         if not replay.dry:
-            self.meter.count({"received": part.counts["records"], UNMAPPED_ITEM: part.counts[UNMAPPED_ITEM]})
+            counted = {UNMAPPED_ITEM: part.counts[UNMAPPED_ITEM], "unmapped_attribute": len(unmapped)}
+            self.meter.count({"received": part.counts["records"]} | counted)
         counts += part.counts + Counter(problems=len(part.problems), unreadable=len(part.unreadable))
         after: CollectedState = {**collected, "cursor": cursor, "parts": number + 1, "counts": dict(counts)}
         return {**state, "outcome": "more" if cursor else "done", "collected": after}

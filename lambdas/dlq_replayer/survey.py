@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
+from common.changes import Change, Mark
+from common.database import StoredVersion
+from common.mapping import Action, Mapping
 from dlq_replayer.drain import Drainer
 from dlq_replayer.replay import Replay
 from dlq_replayer.splits import open_split, segment_format
@@ -14,19 +18,40 @@ _CHUNK = 1_000
 def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
     """Counts of `changes`, of `keys`, and of `stale` keys: MySQL has their newest change, or a newer one."""
     counts: Counter[str] = Counter()
-    newest: dict[str, str] = {}
+    newest: dict[str, _Newest] = {}
     for change in open_split(drainer.bucket, replay.keys, split, segment_format(drainer.mapping)).changes:
         counts["changes"] += 1
         if len(newest) >= _CHUNK and change.key not in newest:
             counts += _compare(drainer, newest)
             newest = {}
-        newest[change.key] = change.version
+        versions = newest.setdefault(change.key, _Newest())
+        if change.mark is not Mark.LIVE and _leaves_the_row(drainer.mapping, change):
+            versions.kept = change.version
+        else:
+            versions.applied = change.version
     return counts + _compare(drainer, newest)
 
 
-def _compare(drainer: Drainer, newest: dict[str, str]) -> Counter[str]:
+@dataclass
+class _Newest:
+    """The newest version of a key's changes: of those that are applied, and of removals that leave the row."""
+
+    applied: str = ""
+    kept: str = ""
+
+    def is_stale(self, stored: StoredVersion | None) -> bool:
+        if stored is None:
+            return False
+        return stored.version >= self.applied and max(stored.version, stored.kept_version) >= self.kept
+
+
+def _leaves_the_row(mapping: Mapping, change: Change) -> bool:
+    return mapping.entities[change.entity].removal(change.mark).action is not Action.DELETE
+
+
+def _compare(drainer: Drainer, newest: dict[str, _Newest]) -> Counter[str]:
     if not newest:
         return Counter()
     stored = drainer.database.versions(newest)
-    stale = sum(key in stored and stored[key].version >= version for key, version in newest.items())
+    stale = sum(versions.is_stale(stored.get(key)) for key, versions in newest.items())
     return Counter(keys=len(newest), stale=stale)

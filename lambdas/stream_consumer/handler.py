@@ -6,13 +6,15 @@ It sends no partial batch response: Lambda reads a malformed one as success, and
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
 from common import config
+from common.changes import Batch, Record
 from common.database import DatabaseError, StopError
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
@@ -20,7 +22,7 @@ from common.parameters import AWS_CONFIG, AwsParameters
 from common.pipeline import PipelineSettings
 from common.quarantine import ParkError, Quarantine
 from common.records import parse_records
-from common.telemetry import logger, metrics, traced
+from common.telemetry import UNMAPPED_ATTRIBUTES, logger, metrics, traced
 from stream_consumer.consume import OutOfTimeError, consume
 from stream_consumer.unfinished import Unfinished
 
@@ -48,7 +50,15 @@ DATABASE = MySQLDatabase(
 )
 QUARANTINE = Quarantine(_s3, SETTINGS.failures_bucket)
 UNFINISHED = Unfinished(_s3, SETTINGS.failures_bucket)
-PARSE = partial(parse_records, mapping=MAPPING, source=SETTINGS.source)
+
+
+def parse(records: Sequence[Record]) -> Batch:
+    """The changes of `records`. An attribute that no column takes is logged and counted once in a process."""
+    batch = parse_records(records, MAPPING, source=SETTINGS.source)
+    if names := batch.unmapped_attributes:
+        logger.warning(UNMAPPED_ATTRIBUTES, attributes=names)
+        metrics.add_metric("unmapped_attribute", MetricUnit.Count, len(names))
+    return batch
 
 
 @traced
@@ -60,7 +70,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     try:
         counts = consume(
             records,
-            parse=PARSE,
+            parse=parse,
             database=DATABASE,
             quarantine=QUARANTINE,
             unfinished=UNFINISHED,

@@ -20,7 +20,9 @@ from backstream.errors import UsageError
 DEFAULT_NAME = "backstream"
 _NEEDED = ("replay_state_machine_arn", "failures_bucket")
 _LOCAL = Path(".backstream", "outputs.json")
-_WAYS = "give --outputs FILE, or --env ENV (with --name and --region), or start the local stack with make up"
+_WAYS = (
+    "give --outputs FILE, or --env ENV (with --name, --pipeline and --region), or start the local stack with make up"
+)
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,26 @@ class Deployment:
 
 
 def find_deployment(
-    *, outputs: str | None = None, name: str | None = None, env: str | None = None, region: str | None = None
+    *,
+    outputs: str | None = None,
+    name: str | None = None,
+    env: str | None = None,
+    region: str | None = None,
+    pipeline: str | None = None,
 ) -> Deployment:
-    """By a file of outputs (`-` is standard input), by name, env and Region, or else the local stack.
+    """By a file of outputs (`-` is standard input), by name, env, pipeline and Region, or else the local stack.
 
     Raises UsageError; BotoCoreError or ClientError when the stored outputs cannot be read from AWS.
     """
-    if outputs and (name or env or region):
-        raise UsageError("--outputs names a deployment by itself: leave out --name, --env and --region")
+    if outputs and (name or env or region or pipeline):
+        raise UsageError("--outputs names a deployment by itself: leave out --name, --env, --pipeline and --region")
     if outputs:
         return _read_outputs(outputs)
     if env:
-        return _read_parameter(f"/{name or DEFAULT_NAME}-{env}/outputs", region or default_region())
-    if name or region:
-        raise UsageError("--name and --region need --env")
+        folder = f"/{name or DEFAULT_NAME}-{env}" + (f"/{pipeline}" if pipeline else "")
+        return _read_parameter(f"{folder}/outputs", region or default_region())
+    if name or region or pipeline:
+        raise UsageError("--name, --pipeline and --region need --env")
     return _read_local_stack()
 
 
@@ -116,7 +124,8 @@ def _read_parameter(parameter: str, region: str | None) -> Deployment:
         if error.response["Error"]["Code"] != "ParameterNotFound":
             raise
         raise UsageError(
-            f"no SSM parameter {parameter} in {region}: check --name, --env and --region, or give --outputs FILE"
+            f"no SSM parameter {parameter} in {region}: check --name, --env, --pipeline and --region, "
+            "or give --outputs FILE"
         ) from None
     return parse_outputs(found["Parameter"]["Value"], f"the SSM parameter {parameter} in {region}")
 

@@ -38,13 +38,22 @@ def add_shared(parser: argparse.ArgumentParser, default: Any) -> None:
     outputs.complete = shtab.FILE  # type: ignore[attr-defined]
     group.add_argument("--env", default=default, help="Terraform's env; finds the outputs in an SSM parameter")
     group.add_argument("--name", default=default, help=f"Terraform's name, with --env; default {DEFAULT_NAME}")
+    group.add_argument(
+        "--pipeline", default=default, help="pipeline of modules/pipeline, with --env; default the orders"
+    )
     group.add_argument("--region", default=default, help="AWS Region, with --env; default as for the AWS CLI")
     parser.add_argument("--json", action="store_true", default=default, help="print JSON instead of text")
 
 
 def deployment_of(options: argparse.Namespace) -> Deployment:
     """Raises as `find_deployment` does."""
-    return find_deployment(outputs=options.outputs, name=options.name, env=options.env, region=options.region)
+    return find_deployment(
+        outputs=options.outputs,
+        name=options.name,
+        env=options.env,
+        region=options.region,
+        pipeline=options.pipeline,
+    )
 
 
 def _lacks_command(arguments: Sequence[str]) -> bool:

@@ -24,11 +24,13 @@ Part = Callable[[Bench], Iterable[Row]]
 PARTS = {
     "writer": "writer:rows",
     "handler": "consumer:rows_of_handler",
+    "versions": "versions:rows",
     "reference": "consumer:rows_of_reference",
     "round-trips": "consumer:rows_of_round_trips",
     "stale-batches": "writer:rows_of_stale_batches",
     "legacy": "legacy:rows",
     "two-writers": "two_writers:rows",
+    "entities": "entities:rows",
     "decoding": "decoding:rows",
     "post": "post:rows",
     "cold-start": "cold_start:rows",

@@ -13,23 +13,24 @@ from common.mysql.sidecar import CLAIM_HEAD, SIDECAR
 from common.mysql.sql import literal
 from common.mysql.target import Target
 from scripts.bench.orders import Event
-from scripts.bench.server import TABLE, Endpoint
+from scripts.bench.server import MAPPING, ORDER, Endpoint
 
 Tuples = Sequence[Any]
 
 _CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
     f"{name} = VALUES({name})" for name in ("deleted", "source_time", "token", "version")
 )
-_COLUMNS = [column.name for column in TABLE.columns]
+_COLUMNS = [column.name for column in ORDER.columns]
+_ATTRIBUTES = [MAPPING.partition_key.attribute, *(str(column.path[0]) for column in ORDER.columns if column.path)]
 _UPSERT = (
-    f"INSERT INTO {TABLE.name} ({', '.join(_COLUMNS)}) VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
+    f"INSERT INTO {ORDER.table} ({', '.join(_COLUMNS)}) VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
     f" ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in _COLUMNS[1:])}"
 )
 _deserialize = TypeDeserializer().deserialize
 
 
 def sidecar_row(change: Change) -> tuple[Any, ...]:
-    return change.key, 0, change.source_time, 1, change.version
+    return change.key.partition("/")[2], 0, change.source_time, 1, change.version
 
 
 def two_upserts(connection: pymysql.Connection[Any], target: Target, sidecar: Tuples, rows: Tuples) -> None:
@@ -39,14 +40,15 @@ def two_upserts(connection: pymysql.Connection[Any], target: Target, sidecar: Tu
 
 
 def sidecar_upsert(connection: pymysql.Connection[Any], sidecar: Tuples) -> None:
-    values = [f"('{key}',{deleted},{time},{token},'{version}')" for key, deleted, time, token, version in sidecar]
+    scope = MAPPING.scope(0)
+    values = [f"('{scope}','{key}',{deleted},{time},{token},'{v}')" for key, deleted, time, token, v in sidecar]
     connection.query(CLAIM_HEAD + ",".join(values) + _CLAIM_TAIL)
 
 
 def one_upsert(connection: pymysql.Connection[Any], target: Target, rows: Tuples) -> None:
     """The raw limit: the target table alone, one multi-row upsert, one commit."""
     values = [f"('{a}','{b}',{c},'{d}','{e}',{f},{g})" for a, b, c, d, e, f, g in rows]
-    updates = ", ".join(f"`{c.name}` = VALUES(`{c.name}`)" for c in target.table.columns if c != target.table.key)
+    updates = ", ".join(f"`{c.name}` = VALUES(`{c.name}`)" for c in ORDER.columns if c not in ORDER.key)
     connection.query(f"{target.insert_head}{','.join(values)} ON DUPLICATE KEY UPDATE {updates}")
     connection.commit()
 
@@ -57,7 +59,7 @@ def reference(endpoint: Endpoint, event: Event) -> None:
     with connection, connection.cursor() as cursor:
         for record in event["Records"]:
             item = {name: _deserialize(value) for name, value in record["dynamodb"]["NewImage"].items()}
-            cursor.execute(_UPSERT, [item[column.attribute] for column in TABLE.columns])
+            cursor.execute(_UPSERT, [item[name] for name in _ATTRIBUTES])
 
 
 def select_for_update(connection: pymysql.Connection[Any], target: Target, changes: list[Change]) -> None:
@@ -68,10 +70,11 @@ def select_for_update(connection: pymysql.Connection[Any], target: Target, chang
     """
     ordered = sorted(changes)
     with connection.cursor() as cursor:
-        keys = ",".join(literal(change.key) for change in ordered)
-        cursor.execute(f"SELECT item_key, version FROM {SIDECAR} WHERE item_key IN ({keys}) FOR UPDATE")
+        keys = ",".join(literal(sidecar_row(change)[0]) for change in ordered)
+        where = f"entity = {literal(MAPPING.scope(0))} AND item_key IN ({keys})"
+        cursor.execute(f"SELECT item_key, version FROM {SIDECAR} WHERE {where} FOR UPDATE")
         stored = dict(cursor.fetchall())
-    newer = [change for change in ordered if change.version > stored.get(change.key, "")]
+    newer = [change for change in ordered if change.version > stored.get(sidecar_row(change)[0], "")]
     if newer:
         sidecar_upsert(connection, [sidecar_row(change) for change in newer])
         one_upsert(connection, target, [change.row for change in newer])

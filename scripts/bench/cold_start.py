@@ -20,12 +20,14 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from scripts.bench.environment import ROOT, VARIABLES
+from scripts.bench.mappings import WIDE, WIDE_COLUMNS, wide
 from scripts.bench.results import Row, at_most, exactly, information
 from scripts.bench.server import Bench
 from scripts.bench.timing import self_timed
 
 REPETITIONS = 15
-FUNCTIONS = {"api": "API", "stream_consumer": "consumer"}
+PIPELINE = "stream_consumer"
+FUNCTIONS = {"api": "API", PIPELINE: "consumer"}
 BUILD = ROOT / "scripts" / "build.py"
 
 TIMED = """
@@ -53,6 +55,7 @@ def _starts(zips: UnpackedZips) -> Iterator[Row]:
         for bytecode in (True, False):
             folder = zips.function(package, bytecode=bytecode)
             variants[f"{package} {bytecode}"] = partial(_seconds, zips, _ready(package), folder)
+    variants[WIDE] = partial(_seconds, zips, _ready(PIPELINE), _with_wide_mapping(zips), MAPPING=WIDE)
     seconds = self_timed(variants, REPETITIONS)
     for package, name in FUNCTIONS.items():
         own, source = seconds[f"{package} True"], seconds[f"{package} False"]
@@ -60,23 +63,33 @@ def _starts(zips: UnpackedZips) -> Iterator[Row]:
         ratio = own / seconds["boto3"]
         yield at_most(f"cold start of the {name}, against boto3 and a client", ratio, 1.8, " times", note)
         yield information("  the same without the zip's bytecode", f"{source / own:.1f} times as long")
+    ratio, note = seconds[WIDE] / seconds[f"{PIPELINE} True"], f"{1000 * seconds[WIDE]:.0f} ms"
+    yield at_most(f"cold start with a mapping of {WIDE_COLUMNS} columns, against orders", ratio, 1.1, " times", note)
+
+
+def _with_wide_mapping(zips: UnpackedZips) -> Path:
+    """The consumer, whose folder then holds another mapping, which only a process that names it loads."""
+    folder = zips.function(PIPELINE)
+    (folder / "mappings" / f"{WIDE}.json").write_text(json.dumps(wide()))
+    return folder
 
 
 def _ready(package: str) -> str:
     return f"import {package}.handler"
 
 
-def _seconds(zips: UnpackedZips, work: str, folder: Path | None = None) -> float:
-    return float(_run(zips, work, folder)[0])
+def _seconds(zips: UnpackedZips, work: str, folder: Path | None = None, **variables: str) -> float:
+    return float(_run(zips, work, folder, **variables)[0])
 
 
-def _run(zips: UnpackedZips, work: str, folder: Path | None) -> list[str]:
+def _run(zips: UnpackedZips, work: str, folder: Path | None, **variables: str) -> list[str]:
     """The path as Lambda makes it: the function's folder, then the runtime's, no site-packages, no current folder."""
     environment = {
         **VARIABLES,
         "PATH": os.environ["PATH"],
         "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", ""),
         "PYTHONPATH": os.pathsep.join(str(part) for part in (folder, zips.runtime) if part),
+        **variables,
     }
     command = [zips.interpreter, "-B", "-P", "-S", "-c", TIMED.format(work=work)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from pymysql.constants import COMMAND
 
 from common.database import ApplyOptions
+from common.mapping import Mapping
 from common.mysql.database import MySQLDatabase
 from scripts.bench.baselines import one_upsert, reference
 from scripts.bench.delay_proxy import delayed, round_trip
@@ -26,7 +26,7 @@ from scripts.bench.orders import Event, changes, event, new_keys, records, remov
 from scripts.bench.own_process import MEGABYTE, call, called_with, peak_memory
 from scripts.bench.quiet import quiet
 from scripts.bench.results import Row, at_least, at_most, exactly, information
-from scripts.bench.server import SPLIT, TABLE, UNSPLIT, Bench, Endpoint, FixedParameters, Server
+from scripts.bench.server import MAPPING, SPLIT, UNSPLIT, Bench, Endpoint, FixedParameters, Server
 from scripts.bench.timing import Variant, interleaved
 from stream_consumer import handler as function
 from stream_consumer.consume import consume
@@ -46,16 +46,17 @@ MEMORY_COUNT, MEMORY_GOAL = 10_000, 256
 TIMEOUT_SECONDS = 60
 
 
-def database(endpoint: Endpoint) -> MySQLDatabase:
-    return MySQLDatabase(function.SETTINGS, FixedParameters(endpoint), function.TABLE, source=function.SETTINGS.source)
+def database(endpoint: Endpoint, statement_bytes: int, mapping: Mapping = MAPPING) -> MySQLDatabase:
+    settings, parameters = function.SETTINGS, FixedParameters(endpoint)
+    return MySQLDatabase(settings, parameters, mapping, source=settings.source, statement_bytes=statement_bytes)
 
 
 def handler(endpoint: Endpoint, statement_bytes: int) -> Handler:
     """A warm environment: the first event makes the connection, the later ones use it."""
-    own, settings = database(endpoint), replace(function.SETTINGS, statement_bytes=statement_bytes)
+    own = database(endpoint, statement_bytes)
 
     def handle(event: Event) -> dict[str, int]:
-        function.DATABASE, function.SETTINGS = own, settings
+        function.DATABASE = own
         with quiet():
             counts: dict[str, int] = function.handler(event, LambdaContext(TIMEOUT_SECONDS))
         return counts
@@ -80,7 +81,7 @@ def _against_limit(server: Server, keys: Keys, repetitions: int) -> dict[str, fl
     with server.endpoint.connect() as connection:
 
         def limit() -> Callable[[], object]:
-            return partial(one_upsert, connection, server.target, [change.row for change in changes(TABLE, keys())])
+            return partial(one_upsert, connection, server.target, [change.row for change in changes(MAPPING, keys())])
 
         variants: dict[str, Variant] = {**_handled(server.endpoint, keys), "limit": limit}
         return interleaved(variants, repetitions)
@@ -144,7 +145,7 @@ def rows_of_round_trips(bench: Bench) -> Iterator[Row]:
 
 def _sent(server: Server, event: Event) -> str:
     """What a warm environment sends for `event`, in words."""
-    own = database(server.endpoint)
+    own = database(server.endpoint, UNSPLIT)
     commands: list[str] = []
     own.execute("warming up", lambda connection, _: _record_commands(connection, commands))
     consume(
@@ -153,7 +154,7 @@ def _sent(server: Server, event: Event) -> str:
         database=own,
         quarantine=function.QUARANTINE,
         unfinished=function.UNFINISHED,
-        options=ApplyOptions(statement_bytes=UNSPLIT),
+        options=ApplyOptions(),
     )
     own.drop()
     commits = commands.count("COMMIT")

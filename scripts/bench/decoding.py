@@ -9,33 +9,67 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from common.mapping import Mapping
 from common.records import parse_records
-from scripts.bench.orders import event, new_keys
-from scripts.bench.results import Row, at_most
-from scripts.bench.server import TABLE, Bench
-from scripts.bench.timing import interleaved
+from scripts.bench.mappings import BOOKING, booking, declared, prepared
+from scripts.bench.orders import event, new_keys, stream_record, to_event
+from scripts.bench.results import Row, at_most, information
+from scripts.bench.server import MAPPING, Bench
+from scripts.bench.timing import Variant, interleaved
 
 COUNT = 1000
 REPETITIONS = 41
 
+Records = list[dict[str, Any]]
 _deserialize = TypeDeserializer().deserialize
 
 
 def rows(_: Bench) -> Iterator[Row]:
-    seconds = interleaved({"ours": _ours, "boto3": _boto3}, REPETITIONS, time.process_time)
-    ratio = seconds["ours"] / seconds["boto3"]
-    note = f"{1e6 * seconds['ours'] / COUNT:.1f} us against {1e6 * seconds['boto3'] / COUNT:.1f} us per record"
+    ratio, note = _compare(MAPPING, _orders)
     yield at_most("decoding and validating, of TypeDeserializer's time", ratio, 0.85, note=note)
+    ratio, note = _compare(declared("booking", BOOKING), _bookings)
+    yield at_most("the same with 30 columns, nested, dates, JSON", ratio, 1.0, note=note)
+    yield _prepare()
 
 
-def _ours() -> Callable[[], object]:
-    return partial(parse_records, event(new_keys(COUNT))["Records"], TABLE)
+def _compare(mapping: Mapping, records: Callable[[], Records]) -> tuple[float, str]:
+    """The ratio of our time to boto3's, and the times in words."""
+    variants: dict[str, Variant] = {
+        "ours": lambda: partial(parse_records, records(), mapping),
+        "boto3": lambda: partial(_deserialize_images, records()),
+    }
+    parsed = parse_records(records(), mapping)
+    if len(parsed.changes) != COUNT:
+        raise RuntimeError(f"not every record is a change: {[one.reason for one in parsed.parked[:1]]}")
+    seconds = interleaved(variants, REPETITIONS, time.process_time)
+    note = f"{1e6 * seconds['ours'] / COUNT:.1f} us against {1e6 * seconds['boto3'] / COUNT:.1f} us per record"
+    return seconds["ours"] / seconds["boto3"], note
 
 
-def _boto3() -> Callable[[], object]:
-    return partial(_deserialize_images, event(new_keys(COUNT))["Records"])
+def _prepare() -> Row:
+    """What a prepare function adds that reads two attributes and writes one."""
+    with prepared() as mapping:
+        variants: dict[str, Variant] = {
+            "without": lambda: partial(parse_records, _orders(), MAPPING),
+            "with": lambda: partial(parse_records, _orders(), mapping),
+        }
+        seconds = interleaved(variants, REPETITIONS, time.process_time)
+    added = 1e6 * (seconds["with"] - seconds["without"]) / COUNT
+    note = f"{1e6 * seconds['with'] / COUNT:.1f} us against {1e6 * seconds['without'] / COUNT:.1f} us"
+    return information("  what a prepare function of one line adds to an order", f"{added:.1f} us ({note})")
 
 
-def _deserialize_images(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _orders() -> Records:
+    records: Records = event(new_keys(COUNT))["Records"]
+    return records
+
+
+def _bookings() -> Records:
+    made = [stream_record(booking(key), booking(key), ("pk", "sk")) for key in new_keys(COUNT)]
+    records: Records = to_event(made)["Records"]
+    return records
+
+
+def _deserialize_images(records: Records) -> list[dict[str, Any]]:
     images = (record["dynamodb"]["NewImage"] for record in records)
     return [{name: _deserialize(value) for name, value in image.items()} for image in images]

@@ -25,7 +25,7 @@ from common.layout import FAILED
 from common.records import parse_records
 from dlq_replayer.batches import parse_object
 from scripts.bench.orders import ARN, SOURCE, new_keys, records, removals
-from scripts.bench.server import TABLE
+from scripts.bench.server import MAPPING
 
 PAGE_KEYS = 1000
 
@@ -149,7 +149,7 @@ def in_memory(bucket: FolderBucket) -> list[list[Change]]:
     for page in bucket.paginate(Bucket="", Prefix=FAILED):
         for entry in page["Contents"]:
             text = bucket.get_object(Bucket="", Key=entry["Key"])["Body"].read()
-            made.append(parse_records(parse_object(text, SOURCE).records, TABLE).changes)
+            made.append(parse_records(parse_object(text, SOURCE).records, MAPPING).changes)
     return made
 
 

@@ -18,14 +18,13 @@ from typing import Any
 import pymysql
 
 from common.changes import Change
-from common.database import ApplyOptions
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.mysql.target import Target
 from scripts.bench.delay_proxy import delayed
 from scripts.bench.orders import changes, new_keys
 from scripts.bench.results import Row, at_least, at_most, information
-from scripts.bench.server import SPLIT, TABLE, UNSPLIT, Bench, Endpoint, Server
+from scripts.bench.server import MAPPING, ORDER, SPLIT, UNSPLIT, Bench, Endpoint, Server
 from scripts.bench.timing import interleaved
 
 KNOWN, COUNT, REPETITIONS = 20_000, 1_000, 25
@@ -56,7 +55,7 @@ REFUSALS: dict[str, tuple[str, Callable[[Change], Change]]] = {
     "by a CHECK": ("ADD CHECK (amount >= 0)", lambda c: _replace(c, "amount", Decimal(-1))),
     "not in the ENUM": ("MODIFY status ENUM('NEW','PAID','SHIPPED') NOT NULL", lambda c: _replace(c, "status", "LOST")),
 }
-_PLACES = {column.name: i for i, column in enumerate(TABLE.columns)}
+_PLACES = {column.name: i for i, column in enumerate(ORDER.columns)}
 
 
 def rows(bench: Bench) -> Iterator[Row]:
@@ -72,7 +71,7 @@ def _hostile(server: Server) -> Iterator[Row]:
     for limit, what in ((UNSPLIT, ""), (SPLIT, f"  the same in statements of {SPLIT:,} bytes")):
         with plain.connect() as one, hostile.connect() as other:
             variants = {
-                name: partial(_write, connection, schema.inspect(connection, TABLE), keys[name], limit)
+                name: partial(_write, connection, schema.inspect(connection, MAPPING), keys[name], limit)
                 for name, connection in (("plain", one), ("hostile", other))
             }
             seconds = interleaved(variants, REPETITIONS)
@@ -84,8 +83,8 @@ def _hostile(server: Server) -> Iterator[Row]:
 
 
 def _write(connection: pymysql.Connection[Any], target: Target, keys: list[str], limit: int) -> Callable[[], object]:
-    given = _with_fixed_columns(changes(TABLE, random.sample(keys, COUNT)))
-    return partial(apply, connection, target, given, ApplyOptions(statement_bytes=limit))
+    given = _with_fixed_columns(changes(MAPPING, random.sample(keys, COUNT)))
+    return partial(apply, connection, target, given, statement_bytes=limit)
 
 
 def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change], Change]) -> Iterator[Row]:
@@ -93,15 +92,15 @@ def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change
     with endpoint.connect() as admin:
         admin.query(f"ALTER TABLE tbl_orders {alter}")
     with delayed(endpoint, ROUND_TRIP) as distant, distant.connect() as connection:
-        target = schema.describe(connection, TABLE)
+        target = schema.describe(connection, MAPPING)
         connection.rollback()
 
         def measure(refused: int) -> float:
-            given = changes(TABLE, keys)
+            given = changes(MAPPING, keys)
             step = COUNT // refused if refused else COUNT + 1
             given = [poison(change) if i % step == step - 1 else change for i, change in enumerate(given)]
             started = time.perf_counter()
-            outcome = apply(connection, target, given, ApplyOptions(statement_bytes=SPLIT))
+            outcome = apply(connection, target, given, statement_bytes=SPLIT)
             taken = time.perf_counter() - started
             if len(outcome.parked) != refused:
                 raise AssertionError(f"{len(outcome.parked)} parked, {refused} expected")
@@ -133,20 +132,21 @@ def _table(server: Server, name: str, *statements: str) -> Endpoint:
 def _fill(endpoint: Endpoint) -> list[str]:
     keys = new_keys(KNOWN)
     with endpoint.connect() as connection:
-        target = schema.inspect(connection, TABLE)
+        target = schema.inspect(connection, MAPPING)
         for start in range(0, KNOWN, 5_000):
             apply(
                 connection,
                 target,
-                _with_fixed_columns(changes(TABLE, keys[start : start + 5_000])),
-                ApplyOptions(statement_bytes=UNSPLIT),
+                _with_fixed_columns(changes(MAPPING, keys[start : start + 5_000])),
+                statement_bytes=UNSPLIT,
             )
     return keys
 
 
 def _with_fixed_columns(given: list[Change]) -> list[Change]:
     """The merchant and the creation time of an order never change. The latter is the second unique key."""
-    numbers = (int(change.key[:8] + change.key[9:13], 16) for change in given)
+    keys = (str(change.key_values[0]) for change in given)
+    numbers = (int(key[:8] + key[9:13], 16) for key in keys)
     return [
         _replace(_replace(change, "created_at", number), "merchant_id", f"merchant-{number % 1000}")
         for change, number in zip(given, numbers, strict=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from common.changes import Change
-from common.mapping import Table
+from common.mapping import Mapping
 from common.records import parse_records
 from common.source import Source, parse_stream
 
@@ -21,7 +21,10 @@ START = 1_770_000_000
 STATUSES = ("NEW", "PAID", "SHIPPED")
 _draw = random.Random()  # noqa: S311 - orders, no secrets
 
+KEY_ATTRIBUTES = ("p_key", "s_key")
+
 Event = dict[str, Any]
+Image = dict[str, Any]
 # Later records are newer: one counter for the whole run. It starts at a number as long as those of AWS.
 _sequence = itertools.count(8 * 10**20)
 
@@ -32,7 +35,7 @@ def new_keys(count: int) -> list[str]:
 
 def records(keys: Iterable[str], *, modify: bool = True) -> list[dict[str, Any]]:
     """A newer change of each key."""
-    return [_record(key, modify=modify) for key in keys]
+    return [stream_record(_image(key), _image(key) if modify else None, KEY_ATTRIBUTES) for key in keys]
 
 
 def removals(keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -53,25 +56,26 @@ def to_event(records: list[dict[str, Any]]) -> Event:
     return loaded
 
 
-def changes(table: Table, keys: Iterable[str]) -> list[Change]:
-    return parse_records(to_event(records(keys))["Records"], table).changes
+def changes(mapping: Mapping, keys: Iterable[str]) -> list[Change]:
+    return parse_records(to_event(records(keys))["Records"], mapping).changes
 
 
-def _record(key: str, *, modify: bool) -> dict[str, Any]:
+def stream_record(image: Image, old: Image | None, key_attributes: Sequence[str]) -> dict[str, Any]:
+    """A record of an item that became `image`, newer than every one before. Without `old` it is an INSERT."""
     sequence = next(_sequence)
     body: dict[str, Any] = {
         "ApproximateCreationDateTime": START,
-        "Keys": {"p_key": {"S": key}, "s_key": {"S": "ORDER"}},
-        "NewImage": _image(key),
+        "Keys": {name: image[name] for name in key_attributes},
+        "NewImage": image,
         "SequenceNumber": str(sequence),
         "SizeBytes": 431,
         "StreamViewType": "NEW_AND_OLD_IMAGES",
     }
-    if modify:
-        body["OldImage"] = _image(key)
+    if old is not None:
+        body["OldImage"] = old
     return {
         "eventID": f"{sequence:032x}",
-        "eventName": "MODIFY" if modify else "INSERT",
+        "eventName": "INSERT" if old is None else "MODIFY",
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
         "awsRegion": "us-east-1",
@@ -80,7 +84,7 @@ def _record(key: str, *, modify: bool) -> dict[str, Any]:
     }
 
 
-def _image(key: str) -> dict[str, dict[str, str]]:
+def _image(key: str) -> Image:
     return {
         "p_key": {"S": key},
         "s_key": {"S": "ORDER"},

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from common.changes import Change
-from common.database import ApplyOptions
 from common.mysql.apply import apply
 from scripts.bench.failures_bucket import FolderBucket, bucket_in, in_memory
 from scripts.bench.orders import new_keys
@@ -47,7 +46,7 @@ def _compare(
         folder = Path(scratch.enter_context(tempfile.TemporaryDirectory()))
         connection = scratch.enter_context(endpoint.connect())
         backlog = bucket_in(folder / "backlog", keys, modify=modify)
-        write = partial(apply, connection, server.target, options=ApplyOptions(statement_bytes=statement_bytes))
+        write = partial(apply, connection, server.target, statement_bytes=statement_bytes)
 
         def replaying() -> Callable[[], object]:
             truncate(endpoint)

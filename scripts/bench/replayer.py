@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from common.bucket import Bucket
-from common.database import ApplyOptions
 from common.mysql.database import MySQLDatabase
 from common.mysql.sidecar import SIDECAR
 from common.quarantine import Quarantine
@@ -24,13 +23,13 @@ from scripts.bench.environment import ROOT, LambdaContext
 from scripts.bench.failures_bucket import FolderBucket
 from scripts.bench.own_process import called_with, peak_memory
 from scripts.bench.quiet import quiet
-from scripts.bench.server import TABLE, Endpoint, FixedParameters
+from scripts.bench.server import MAPPING, ORDER, Endpoint, FixedParameters
 
 State = dict[str, Any]
 Step = Callable[[str, State], State]
 
 DEFINITION = ROOT / "statemachines" / "replay.asl.json"
-TIMEOUT_SECONDS = 300  # as terraform/replay.tf has it
+TIMEOUT_SECONDS = 300  # as terraform/modules/pipeline/replay.tf has it
 
 
 class NoLock:
@@ -52,9 +51,8 @@ def stepper(endpoint: Endpoint, s3: FolderBucket, statement_bytes: int) -> Step:
     drainer = replace(
         function.DRAINER,
         bucket=bucket,
-        database=MySQLDatabase(function.SETTINGS, parameters, function.TABLE, source=source),
+        database=MySQLDatabase(function.SETTINGS, parameters, MAPPING, source=source, statement_bytes=statement_bytes),
         quarantine=Quarantine(lambda: s3, bucket.name),
-        options=ApplyOptions(statement_bytes=statement_bytes),
     )
 
     def step(action: str, state: State) -> State:
@@ -76,7 +74,7 @@ def first_state(**given: object) -> State:
 
 def truncate(endpoint: Endpoint) -> None:
     with endpoint.connect() as connection, connection.cursor() as cursor:
-        for name in (TABLE.name, SIDECAR):
+        for name in (ORDER.table, SIDECAR):
             cursor.execute(f"TRUNCATE TABLE {name}")
 
 

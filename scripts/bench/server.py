@@ -15,8 +15,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
-from common import mapping
-from common.database import ApplyOptions
+from common.mapping import Mapping, load
 from common.mysql import registry, schema
 from common.mysql.apply import apply
 from common.mysql.connection import SQL_MODE
@@ -36,7 +35,8 @@ AT_ONCE = 5_000
 UNSPLIT = 16_000_000
 SPLIT = 15_000
 
-TABLE = mapping.load()
+MAPPING = load()
+ORDER = MAPPING.entities[0]
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,20 @@ class Server:
         """Keys that have rows in both tables, scattered over the tables."""
         return random.sample(self._known, count)
 
-    def empty_database(self, name: str) -> Endpoint:
-        """Another database on the server, with empty tables."""
+    def empty_database(self, name: str, mapping: Mapping = MAPPING) -> Endpoint:
+        """Another database on the server, with the empty tables of `mapping`."""
+        endpoint = self.bare_database(name)
+        with endpoint.connect() as connection:
+            schema.create_missing(connection, mapping)
+            registry.register(connection, mapping, SOURCE, STREAM.label)
+        return endpoint
+
+    def bare_database(self, name: str) -> Endpoint:
+        """Another database on the server, without tables."""
         endpoint = replace(self.endpoint, database=name)
         with self._mariadb.connect(autocommit=True) as admin, admin.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{name}`")
             cursor.execute(f"GRANT ALL ON `{name}`.* TO %s@'%%'", (endpoint.user,))
-        with endpoint.connect() as connection:
-            schema.create_missing(connection, TABLE)
-            registry.register(connection, SOURCE, STREAM.label)
         return endpoint
 
     def _account(self) -> Endpoint:
@@ -117,16 +122,16 @@ class Server:
 
     def _create(self) -> Target:
         with self.endpoint.connect() as connection:
-            schema.create_missing(connection, TABLE)
-            registry.register(connection, SOURCE, STREAM.label)
-            return schema.inspect(connection, TABLE)
+            schema.create_missing(connection, MAPPING)
+            registry.register(connection, MAPPING, SOURCE, STREAM.label)
+            return schema.inspect(connection, MAPPING)
 
     def _fill(self) -> list[str]:
         keys = new_keys(PRELOADED)
         with self.endpoint.connect() as connection:
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
-                apply(connection, self.target, changes(TABLE, part), ApplyOptions(statement_bytes=UNSPLIT))
+                apply(connection, self.target, changes(MAPPING, part), statement_bytes=UNSPLIT)
         return keys
 
 

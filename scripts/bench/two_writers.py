@@ -18,7 +18,6 @@ import pymysql
 from pymysql.constants import ER
 
 from common.changes import Change
-from common.database import ApplyOptions
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.mysql.sidecar import SIDECAR
@@ -27,7 +26,7 @@ from common.records import parse_records
 from scripts.bench.baselines import select_for_update
 from scripts.bench.orders import new_keys, records, removals, to_event
 from scripts.bench.results import Row
-from scripts.bench.server import TABLE, UNSPLIT, Bench, Endpoint, Server
+from scripts.bench.server import MAPPING, ORDER, UNSPLIT, Bench, Endpoint, Server
 
 WRITERS = 2
 ROUNDS = 40
@@ -59,7 +58,7 @@ def rows(bench: Bench) -> Iterator[Row]:
 
 
 def _apply(connection: pymysql.Connection[Any], target: Target, batch: list[Change]) -> object:
-    return apply(connection, target, batch, ApplyOptions(statement_bytes=UNSPLIT))
+    return apply(connection, target, batch, statement_bytes=UNSPLIT)
 
 
 def _guarded(kind: str, isolation: str, result: Result) -> Row:
@@ -94,7 +93,7 @@ def _round(keys: list[str], one_delete_in: int | None) -> Round:
     made = []
     for i, (_, key) in enumerate(owned):
         made += removals([key]) if one_delete_in and i % one_delete_in == 0 else records([key])
-    decoded = parse_records(to_event(made)["Records"], TABLE).changes
+    decoded = parse_records(to_event(made)["Records"], MAPPING).changes
     return [
         [change for (owner, _), change in zip(owned, decoded, strict=True) if owner == writer]
         for writer in range(WRITERS)
@@ -123,7 +122,7 @@ def _writer(endpoint: Endpoint, isolation: str, write: Write, batches: list[list
     """The number of conflicts. After each the writer tries again, as the consumer does."""
     conflicts = 0
     with endpoint.connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") as connection:
-        target = schema.inspect(connection, TABLE)
+        target = schema.inspect(connection, MAPPING)
         connection.rollback()
         for batch in batches:
             _barrier.wait(BARRIER_SECONDS)
@@ -146,11 +145,11 @@ def _written(write: Write, connection: Any, target: Target, batch: list[Change])
 def _compare(server: Server, conflicts: int, rounds: list[Round]) -> Result:
     """Every row of both tables with the newest change of its key."""
     changes = [change for batches in rounds for batch in batches for change in batch]
-    winners = {change.key: change for change in sorted(changes, key=lambda change: change.version)}
+    winners = {change.key_values[0]: change for change in sorted(changes, key=lambda change: change.version)}
     with server.endpoint.connect() as connection, connection.cursor() as cursor:
         keys = list(winners)
         marks = ",".join(["%s"] * len(keys))
-        cursor.execute(f"SELECT * FROM {TABLE.name} WHERE order_id IN ({marks})", keys)
+        cursor.execute(f"SELECT * FROM {ORDER.table} WHERE order_id IN ({marks})", keys)
         orders = {row[0]: row for row in cursor.fetchall()}
         cursor.execute(f"SELECT item_key, version FROM {SIDECAR} WHERE item_key IN ({marks})", keys)
         versions = dict(cursor.fetchall())

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from common.changes import Change
-from common.database import ApplyOptions
 from common.mysql.apply import apply
 from scripts.bench.baselines import sidecar_row, two_upserts
 from scripts.bench.orders import changes, new_keys
 from scripts.bench.results import Row, at_least, information
-from scripts.bench.server import SPLIT, TABLE, UNSPLIT, Bench, Server
+from scripts.bench.server import MAPPING, SPLIT, UNSPLIT, Bench, Server
 from scripts.bench.timing import Variant, interleaved
 
 REPETITIONS = {100: 121, 1000: 41}
@@ -39,12 +38,10 @@ def _write(server: Server, keys: Callable[[], list[str]], repetitions: int) -> d
     with server.endpoint.connect() as ours, server.endpoint.connect() as theirs:
 
         def guarded(statement_bytes: int) -> Callable[[], object]:
-            return partial(
-                apply, ours, server.target, changes(TABLE, keys()), ApplyOptions(statement_bytes=statement_bytes)
-            )
+            return partial(apply, ours, server.target, changes(MAPPING, keys()), statement_bytes=statement_bytes)
 
         def unguarded() -> Callable[[], object]:
-            given = sorted(changes(TABLE, keys()))
+            given = sorted(changes(MAPPING, keys()))
             ready = [sidecar_row(change) for change in given], [change.row for change in given]
             return partial(two_upserts, theirs, server.target, *ready)
 
@@ -59,7 +56,7 @@ def _write(server: Server, keys: Callable[[], list[str]], repetitions: int) -> d
 def rows_of_stale_batches(bench: Bench) -> Iterator[Row]:
     server = bench.server
     with server.endpoint.connect() as connection:
-        write = partial(apply, connection, server.target, options=ApplyOptions(statement_bytes=UNSPLIT))
+        write = partial(apply, connection, server.target, statement_bytes=UNSPLIT)
         batches = {
             "clean": partial(_clean, server),
             "again": partial(_again, server, write),
@@ -79,7 +76,7 @@ def rows_of_stale_batches(bench: Bench) -> Iterator[Row]:
 
 
 def _clean(server: Server) -> list[Change]:
-    return changes(TABLE, server.known_keys(STALE_COUNT))
+    return changes(MAPPING, server.known_keys(STALE_COUNT))
 
 
 def _again(server: Server, write: Callable[[list[Change]], object]) -> list[Change]:
@@ -90,9 +87,9 @@ def _again(server: Server, write: Callable[[list[Change]], object]) -> list[Chan
 
 def _one_stale(server: Server, write: Callable[[list[Change]], object]) -> list[Change]:
     given = _clean(server)
-    write(changes(TABLE, [given[0].key]))
+    write(changes(MAPPING, [str(given[0].key_values[0])]))
     return given
 
 
 def _ten_changes(server: Server) -> list[Change]:
-    return changes(TABLE, server.known_keys(STALE_COUNT // CHANGES_PER_KEY) * CHANGES_PER_KEY)
+    return changes(MAPPING, server.known_keys(STALE_COUNT // CHANGES_PER_KEY) * CHANGES_PER_KEY)

@@ -17,6 +17,7 @@ from scripts.generators.settings_classes import Setting, literal, settings_of
 OUTPUT = Path(__file__).parents[2] / "docs" / "configuration.md"
 # Set by Terraform, but read by a library instead of a settings class.
 LIBRARIES = {
+    "MAPPING": "name of a mapping",  # until a settings class reads it
     "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": "boto3",
     "POWERTOOLS_LOG_LEVEL": "Powertools",
     "POWERTOOLS_METRICS_NAMESPACE": "Powertools",
@@ -61,13 +62,13 @@ def render() -> str:
 
 def environment_of(function: Block) -> dict[str, str]:
     """The variables that an aws_lambda_function block sets, each with the expression of its value."""
-    return _entries(function.attributes["environment"][0]["variables"])
+    return _entries(function.attributes["environment"][0]["variables"], function.folder)
 
 
 def _variables() -> list[str]:
     section_of = sections((TERRAFORM / "variables.tf").read_text())
     parts, section = [], ""
-    for block in blocks("variable"):
+    for block in blocks("variable", folder=TERRAFORM):
         if section_of[block.labels[0]] != section:
             section = section_of[block.labels[0]]
             parts.append(f"## {section}\n")
@@ -103,7 +104,9 @@ def _environment() -> str:
         settings = settings_of(function.attributes["handler"])
         for name, expression in environment_of(function).items():
             functions.setdefault(name, []).append(function.labels[1])
-            sources[name] = ", ".join(f"[{variable}](#{variable})" for variable in variables_in(expression)) or "-"
+            sources[name] = (
+                ", ".join(f"[{variable}](#{variable})" for variable in variables_in(expression, function.folder)) or "-"
+            )
             if name in settings:
                 read[name] = settings[name]
     rows = [
@@ -136,17 +139,31 @@ def _accepted(parser: ast.expr | None) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
 
-def variables_in(expression: str) -> list[str]:
-    """The Terraform variables that decide a value, also through a local that is made of variables only."""
+def variables_in(expression: str, folder: Path) -> list[str]:
+    """The root's variables that decide a value of a module, also through locals that are made of variables only."""
+    arguments = _arguments(folder)
+    given = (arguments.get(variable, "") for variable in _own_variables(expression, folder))
+    return sorted({variable for text in given for variable in _own_variables(text, TERRAFORM)})
+
+
+def _own_variables(expression: str, folder: Path) -> list[str]:
     for name in re.findall(r"\blocal\.(\w+)\b(?!\.)", expression):
-        text = _local(name)
+        text = _local(name, folder)
         if "var." in text and not re.search(r"\b(?:local|data|aws_\w+)\.", text):
             expression = expression.replace(f"local.{name}", text)
-    return sorted(set(re.findall(r"\bvar\.(\w+)", expression)))
+    return re.findall(r"\bvar\.(\w+)", expression)
 
 
-def _local(name: str) -> str:
-    (value,) = (block.attributes[name] for block in blocks("locals") if name in block.attributes)
+def _arguments(folder: Path) -> dict[str, str]:
+    """What the root gives to the module in `folder`, as expressions."""
+    (call,) = (
+        block for block in blocks("module", folder=TERRAFORM) if Path(block.attributes["source"]).name == folder.name
+    )
+    return {name: _entry_text(value) for name, value in call.attributes.items()}
+
+
+def _local(name: str, folder: Path) -> str:
+    (value,) = (block.attributes[name] for block in blocks("locals", folder=folder) if name in block.attributes)
     return _entry_text(value)
 
 
@@ -156,12 +173,12 @@ def _entry_text(value: Any) -> str:
     return _plain(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _entries(value: Any) -> dict[str, str]:
+def _entries(value: Any, folder: Path) -> dict[str, str]:
     """The entries of a map expression, those of the maps that it merges included."""
     text = _entry_text(value)
     merged = re.search(r"merge\(local\.(\w+)", text)
     found = re.findall(r'"?\b([A-Z][A-Z0-9_]+)"? =>? (.+?)(?=, "?[A-Z][A-Z0-9_]+"? =|\}(?:,|\)|$))', text)
-    return (_entries(_local(merged[1])) if merged else {}) | dict(found)
+    return (_entries(_local(merged[1], folder), folder) if merged else {}) | dict(found)
 
 
 def _plain(expression: Any) -> str:
@@ -171,7 +188,9 @@ def _plain(expression: Any) -> str:
 
 
 def _outputs() -> str:
-    return "".join(f"| `{block.labels[0]}` | {block.attributes['description']} |\n" for block in blocks("output"))
+    return "".join(
+        f"| `{block.labels[0]}` | {block.attributes['description']} |\n" for block in blocks("output", folder=TERRAFORM)
+    )
 
 
 if __name__ == "__main__":

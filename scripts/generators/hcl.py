@@ -10,14 +10,25 @@ from typing import Any, NamedTuple
 import hcl2
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
-LABELS = {"data": 2, "locals": 0, "output": 1, "provider": 1, "resource": 2, "terraform": 0, "variable": 1}
+MODULES = tuple(sorted(folder for folder in (TERRAFORM / "modules").iterdir() if folder.is_dir()))
+LABELS = {
+    "data": 2,
+    "locals": 0,
+    "module": 1,
+    "moved": 0,
+    "output": 1,
+    "provider": 1,
+    "resource": 2,
+    "terraform": 0,
+    "variable": 1,
+}
 _OPTIONS = hcl2.SerializationOptions(with_comments=False, strip_string_quotes=True)
 
 
 class Block(NamedTuple):
     """One block. An attribute that is an expression is a string in `${}`; a nested block is a list of mappings."""
 
-    file: str
+    folder: Path
     kind: str
     labels: tuple[str, ...]
     attributes: dict[str, Any]
@@ -29,19 +40,25 @@ def parse(text: str) -> dict[str, Any]:
 
 
 @cache
-def all_blocks(folder: Path = TERRAFORM) -> tuple[Block, ...]:
+def all_blocks(folder: Path) -> tuple[Block, ...]:
     """Every top-level block of the folder's .tf files, in the order of the files' names."""
     return tuple(
-        Block(file.name, kind, *_labelled(block, LABELS[kind]))
+        Block(folder, kind, *_labelled(block, LABELS[kind]))
         for file in sorted(folder.glob("*.tf"))
         for kind, blocks in parse(file.read_text()).items()
         for block in blocks
     )
 
 
-def blocks(kind: str, *labels: str) -> list[Block]:
-    """All blocks of a kind whose labels begin with `labels`."""
-    return [block for block in all_blocks() if block.kind == kind and block.labels[: len(labels)] == labels]
+def blocks(kind: str, *labels: str, folder: Path | None = None) -> list[Block]:
+    """All blocks of a kind whose labels begin with `labels`: of one folder, or of the root and every module."""
+    folders = [folder] if folder else [TERRAFORM, *MODULES]
+    return [
+        block
+        for searched in folders
+        for block in all_blocks(searched)
+        if block.kind == kind and block.labels[: len(labels)] == labels
+    ]
 
 
 def sections(text: str) -> dict[str, str]:

@@ -26,8 +26,8 @@ REGISTRY = "registry.terraform.io"
 NO_PROVIDER = f"""
 Terraform downloads its provider from {REGISTRY}. Without internet access set {MIRROR_VARIABLE} to a folder that
 `terraform providers mirror` wrote, or put the folder's content into ~/.terraform.d/plugins."""
-# The configuration refers to these folders by paths relative to its own.
-NEIGHBOURS = ("lambdas", "statemachines")
+# A module refers to this folder by a path relative to its own.
+NEIGHBOURS = ("statemachines",)
 OVERRIDES = {
     "backend_override.tf": 'terraform {\n  backend "local" {}\n}\n',
     "provider_override.tf": f"""provider "aws" {{
@@ -39,13 +39,13 @@ OVERRIDES = {
 }}
 """,
     # The emulators do not store these settings: without this every plan would set them again.
-    "drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
+    "modules/pipeline/drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
   lifecycle {
     ignore_changes = [tracing_configuration]
   }
 }
 
-resource "aws_lambda_event_source_mapping" "orders" {
+resource "aws_lambda_event_source_mapping" "stream" {
   lifecycle {
     ignore_changes = [metrics_config]
   }
@@ -114,7 +114,7 @@ class Terraform:
         """The addresses of all deployed resources."""
         state = json.loads((self.folder / "terraform.tfstate").read_text())
         return {
-            f"{resource['type']}.{resource['name']}[{instance.get('index_key', '')}]"
+            f"{resource.get('module', 'root')}.{resource['type']}.{resource['name']}[{instance.get('index_key', '')}]"
             for resource in state["resources"]
             if resource["mode"] == "managed"
             for instance in resource["instances"]
@@ -186,10 +186,12 @@ class Terraform:
 def copy_configuration(folder: Path) -> None:
     """Copies the configuration and its lock file into `folder`, which Terraform may write to, unlike the sources."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.tf"):
+    for old in (*folder.glob("*.tf"), *folder.glob("modules/*/*.tf")):
         old.unlink()
-    for source in (*SOURCE.glob("*.tf"), *SOURCE.glob(LOCK_FILE)):
-        shutil.copy(source, folder)
+    for source in (*SOURCE.glob("*.tf"), *SOURCE.glob("modules/*/*.tf"), *SOURCE.glob(LOCK_FILE)):
+        copy = folder / source.relative_to(SOURCE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
     for neighbour in NEIGHBOURS:
         _link(folder.parent / neighbour, REPOSITORY / neighbour)
     link_mirror(folder)

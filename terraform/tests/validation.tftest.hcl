@@ -110,8 +110,6 @@ run "too_large" {
   ]
 }
 
-# AWS would refuse each of these at apply.
-
 run "names_that_aws_keeps_for_itself" {
   command = plan
 
@@ -166,20 +164,6 @@ run "a_prefix_that_ssm_keeps_for_itself" {
   expect_failures = [var.name]
 }
 
-run "names_that_only_look_so" {
-  command = plan
-
-  variables {
-    name                      = "sgate"
-    rds_connection_param_name = "/my/aws/mysql"
-  }
-
-  assert {
-    condition     = aws_dynamodb_table.orders.name == "sgate-test-orders"
-    error_message = "Only a whole word before a hyphen is reserved."
-  }
-}
-
 run "two_hyphens_in_a_row" {
   command = plan
 
@@ -192,75 +176,6 @@ run "two_hyphens_in_a_row" {
     var.name,
     var.rds_proxy_max_connections_percent,
   ]
-}
-
-run "a_bucket_name_that_is_too_long" {
-  command = plan
-
-  variables {
-    name       = "backstream"
-    env        = "production-ohio"
-    aws_region = "us-isof-south-1"
-  }
-
-  expect_failures = [aws_s3_bucket.failures]
-}
-
-run "the_longest_names_are_legal" {
-  command = plan
-
-  variables {
-    name                    = "backstream"
-    env                     = "production-ohio"
-    aws_region              = "ap-southeast-2"
-    auto_replay             = true
-    failure_destination     = "sqs"
-    create_vpc_endpoints    = ["ssm"]
-    rds_instance_identifier = "legacy"
-    rds_database            = "shop"
-
-    manage_api_gateway_account = true
-  }
-
-  assert {
-    condition = alltrue([
-      for name in concat([for role in aws_iam_role.function : role.name], [for role in aws_iam_role.proxy : role.name], [for role in aws_iam_role.auto_replay : role.name], [for role in aws_iam_role.api_gateway_logs : role.name], [aws_iam_role.replay.name]) :
-      length(name) <= 64 && endswith(name, "-ap-southeast-2") && can(regex("^[a-z0-9-]+$", name))
-    ])
-    error_message = "IAM allows 64 characters. Its names are global, so they contain the Region."
-  }
-
-  assert {
-    condition     = alltrue([for name in values(local.function_names) : length(name) <= 64]) && length(aws_sfn_state_machine.replay.name) <= 80 && alltrue([for rule in aws_cloudwatch_event_rule.auto_replay : length(rule.name) <= 64])
-    error_message = "Functions and rules allow 64 characters, state machines 80."
-  }
-
-  assert {
-    condition     = length(aws_s3_bucket.failures.bucket) <= 63 && alltrue([for proxy in aws_db_proxy.mysql : length(proxy.name) <= 63 && can(regex("^[a-z](-?[a-z0-9]+)*$", proxy.name))])
-    error_message = "Buckets and proxies allow 63 characters."
-  }
-}
-
-run "the_longest_regions_roles_are_legal" {
-  command = plan
-
-  variables {
-    name                       = "backstream"
-    env                        = "production-oh" # the bucket's name has the account and the Region, too
-    aws_region                 = "us-isof-south-1"
-    auto_replay                = true
-    rds_instance_identifier    = "legacy"
-    rds_database               = "shop"
-    manage_api_gateway_account = true
-  }
-
-  assert {
-    condition = alltrue([
-      for name in concat([for role in aws_iam_role.function : role.name], [for role in aws_iam_role.proxy : role.name], [for role in aws_iam_role.auto_replay : role.name], [for role in aws_iam_role.api_gateway_logs : role.name], [aws_iam_role.replay.name]) :
-      length(name) <= 64 && endswith(name, "-us-isof-south-1")
-    ])
-    error_message = "IAM allows 64 characters."
-  }
 }
 
 run "no_such_choice" {
@@ -296,4 +211,56 @@ run "no_such_choice" {
     var.rds_secret_kms_key_arn,
     var.rds_connection_param_kms_key_arn,
   ]
+}
+
+run "bad_settings_are_refused" {
+  command = plan
+
+  variables {
+    replay_concurrency            = 41
+    replay_database_wait_seconds  = -1
+    replay_check_interval_seconds = 0
+    replayer_memory_mb            = 256
+    auto_replay_schedule_minutes  = 0
+    replayer_reserved_concurrency = 0
+    consumer_reserved_concurrency = 1.5
+  }
+
+  expect_failures = [
+    var.replay_concurrency,
+    var.replay_database_wait_seconds,
+    var.replay_check_interval_seconds,
+    var.replayer_memory_mb,
+    var.auto_replay_schedule_minutes,
+    var.replayer_reserved_concurrency,
+    var.consumer_reserved_concurrency,
+  ]
+}
+
+run "names_that_only_look_so" {
+  command = plan
+
+  variables {
+    name                      = "sgate"
+    rds_connection_param_name = "/my/aws/mysql"
+  }
+
+  assert {
+    condition     = output.table_name == "sgate-test-orders"
+    error_message = "Only a whole word before a hyphen is reserved."
+  }
+}
+
+run "new_inputs_are_checked" {
+  command = plan
+
+  variables {
+    kms_key_arn          = "alias/own"
+    role_path            = "platform"
+    permissions_boundary = "boundary"
+    subnet_ids           = []
+    lambda_zips          = { bucket = "releases" }
+  }
+
+  expect_failures = [var.kms_key_arn, var.role_path, var.permissions_boundary, var.subnet_ids, var.lambda_zips]
 }

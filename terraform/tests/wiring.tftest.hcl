@@ -1,27 +1,12 @@
-# The wiring of the live path, without an AWS account. A missing failure setting would show only in an outage.
+# What the root puts together, without an AWS account. The tests of the modules are beside them.
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
 override_resource {
-  target = aws_iam_role.function["api"]
-  values = { arn = "arn:aws:iam::123456789012:role/api" }
-}
-
-override_resource {
-  target = aws_iam_role.function["api_authorizer"]
-  values = { arn = "arn:aws:iam::123456789012:role/api_authorizer" }
-}
-
-override_resource {
-  target = aws_iam_role.function["stream_consumer"]
-  values = { arn = "arn:aws:iam::123456789012:role/stream_consumer" }
-}
-
-override_resource {
-  target = aws_iam_role.function["schema"]
-  values = { arn = "arn:aws:iam::123456789012:role/schema" }
+  target = module.pipeline.aws_sfn_state_machine.replay
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-replay" }
 }
 
 variables {
@@ -32,494 +17,6 @@ variables {
   rds_secret_arn            = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf"
   rds_connection_param_name = "/test/mysql"
   build_dir                 = "./tests/fixture"
-}
-
-run "failed_batches_go_to_the_bucket_by_default" {
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.destination_config[0].on_failure[0].destination_arn == aws_s3_bucket.failures.arn
-    error_message = "The failure destination must be the failures bucket."
-  }
-
-  assert {
-    condition     = length(aws_sqs_queue.failures) == 0 && output.failures_queue_url == ""
-    error_message = "S3 mode has no queue."
-  }
-
-  assert {
-    condition     = aws_lambda_function.stream_consumer.environment[0].variables.FAILURES_BUCKET == aws_s3_bucket.failures.bucket
-    error_message = "The consumer parks poison records in the failures bucket."
-  }
-}
-
-run "failed_batches_go_to_the_queue_in_sqs_mode" {
-  variables {
-    failure_destination = "sqs"
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.destination_config[0].on_failure[0].destination_arn == aws_sqs_queue.failures["failures"].arn
-    error_message = "The failure destination must be the failures queue."
-  }
-
-  assert {
-    condition     = aws_sqs_queue.failures["failures"].message_retention_seconds == 1209600 && aws_sqs_queue.failures["failures"].sqs_managed_sse_enabled
-    error_message = "Messages are encrypted, and kept as long as SQS allows."
-  }
-
-  assert {
-    condition     = aws_lambda_function.stream_consumer.environment[0].variables.FAILURES_BUCKET == aws_s3_bucket.failures.bucket
-    error_message = "Poison records go to the bucket in SQS mode too."
-  }
-
-  assert {
-    condition     = contains(flatten(data.aws_iam_policy_document.stream_consumer.statement[*].resources), "arn:aws:sqs:eu-west-1:123456789012:backstream-test-failures")
-    error_message = "The consumer's role needs the right to send: the mapping uses it."
-  }
-
-  assert {
-    condition     = output.failures_queue_url == aws_sqs_queue.failures["failures"].url
-    error_message = "The output must be the queue's URL."
-  }
-}
-
-run "pointers_leave_time_to_replay_them" {
-  command = plan
-
-  variables {
-    failure_destination               = "sqs"
-    stream_maximum_record_age_seconds = 43201
-  }
-
-  expect_failures = [aws_lambda_event_source_mapping.orders]
-}
-
-run "half_a_day_is_the_most_for_pointers" {
-  command = plan
-
-  variables {
-    failure_destination               = "sqs"
-    stream_maximum_record_age_seconds = 43200
-  }
-}
-
-run "whole_batches_may_wait_longer" {
-  command = plan
-
-  variables {
-    stream_maximum_record_age_seconds = 82800
-  }
-}
-
-run "the_mapping_waits_for_the_database_and_loses_nothing" {
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.starting_position == "TRIM_HORIZON"
-    error_message = "LATEST misses changes while the mapping is created."
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.maximum_retry_attempts == -1 && aws_lambda_event_source_mapping.orders.maximum_record_age_in_seconds == 21600
-    error_message = "Only the record age limits the retries."
-  }
-
-  assert {
-    condition     = length(coalesce(aws_lambda_event_source_mapping.orders.function_response_types, [])) == 0
-    error_message = "The consumer raises. A malformed partial response would lose the batch."
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.bisect_batch_on_function_error == false
-    error_message = "The function isolates poison records, not bisection."
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.event_source_arn == aws_dynamodb_table.orders.stream_arn && aws_lambda_event_source_mapping.orders.function_name == aws_lambda_alias.stream_consumer.arn
-    error_message = "The mapping sends the stream of the orders table to the live version of the consumer."
-  }
-}
-
-run "the_consumers_new_code_waits_for_the_alias" {
-  assert {
-    condition     = aws_lambda_function.stream_consumer.publish && aws_lambda_alias.stream_consumer.name == "live" && aws_lambda_alias.stream_consumer.function_name == aws_lambda_function.stream_consumer.function_name && aws_lambda_alias.stream_consumer.function_version == aws_lambda_function.stream_consumer.version
-    error_message = "The alias names the published version, never $LATEST."
-  }
-
-  assert {
-    condition     = !coalesce(aws_lambda_function.schema.publish, false)
-    error_message = "The schema step runs unpublished, because it decides about the new version."
-  }
-}
-
-run "the_code_may_not_use_the_services_rights" {
-  assert {
-    condition = alltrue([
-      for name, document in data.aws_iam_policy_document.vpc_access :
-      flatten([for statement in document.statement : [for condition in statement.condition : condition.values] if statement.effect == "Deny"]) == [for suffix in ["", ":*"] : "arn:aws:lambda:eu-west-1:123456789012:function:${local.function_names[name]}${suffix}"]
-    ])
-    error_message = "A call through an alias may carry a version."
-  }
-}
-
-run "the_mapping_counts_what_it_drops" {
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.metrics_config[0].metrics == toset(["EventCount"])
-    error_message = "Without it no metric shows a dropped batch."
-  }
-}
-
-run "the_mapping_takes_its_settings_from_variables" {
-  variables {
-    stream_batch_size                 = 50
-    stream_batching_window_seconds    = 2
-    stream_parallelization_factor     = 4
-    stream_maximum_retry_attempts     = 5
-    stream_maximum_record_age_seconds = 60
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.batch_size == 50
-    error_message = "stream_batch_size must reach the mapping."
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.maximum_batching_window_in_seconds == 2
-    error_message = "stream_batching_window_seconds must reach the mapping."
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.parallelization_factor == 4
-    error_message = "stream_parallelization_factor must reach the mapping."
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.maximum_retry_attempts == 5
-    error_message = "stream_maximum_retry_attempts must reach the mapping."
-  }
-
-  assert {
-    condition     = aws_lambda_event_source_mapping.orders.maximum_record_age_in_seconds == 60
-    error_message = "stream_maximum_record_age_seconds must reach the mapping."
-  }
-}
-
-run "each_function_has_a_role_and_a_log_group_of_its_own" {
-  assert {
-    condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 5
-    error_message = "One role for each function."
-  }
-
-  assert {
-    condition = (
-      aws_lambda_function.api.role == aws_iam_role.function["api"].arn &&
-      aws_lambda_function.api_authorizer["api"].role == aws_iam_role.function["api_authorizer"].arn &&
-      aws_lambda_function.stream_consumer.role == aws_iam_role.function["stream_consumer"].arn &&
-      aws_lambda_function.schema.role == aws_iam_role.function["schema"].arn
-    )
-    error_message = "Each function must have its own role."
-  }
-
-  assert {
-    condition = toset([for group in aws_cloudwatch_log_group.function : group.name]) == toset([
-      for name in [aws_lambda_function.api.function_name, aws_lambda_function.stream_consumer.function_name, aws_lambda_function.schema.function_name, aws_lambda_function.dlq_replayer.function_name, aws_lambda_function.api_authorizer["api"].function_name] : "/aws/lambda/${name}"
-    ])
-    error_message = "Terraform must create the log group of each function."
-  }
-
-  assert {
-    condition     = alltrue([for group in aws_cloudwatch_log_group.function : group.retention_in_days == 30])
-    error_message = "Log groups must have a retention."
-  }
-}
-
-run "only_the_functions_at_the_database_are_in_the_vpc" {
-  assert {
-    condition     = length(aws_lambda_function.api.vpc_config) == 0
-    error_message = "The API function does not need the VPC."
-  }
-
-  assert {
-    condition = alltrue([
-      for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema] :
-      function.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && contains(function.vpc_config[0].security_group_ids, aws_security_group.consumer.id)
-    ])
-    error_message = "Consumer and schema step run in the private subnets, with the consumer's security group."
-  }
-
-  assert {
-    condition     = aws_vpc_security_group_ingress_rule.mysql_consumer["database"].security_group_id == "sg-database" && aws_vpc_security_group_ingress_rule.mysql_consumer["database"].from_port == 3306
-    error_message = "The database's group must let the consumer in."
-  }
-}
-
-run "the_group_waits_for_the_functions_interfaces" {
-  assert {
-    condition     = aws_security_group.consumer.timeouts.delete == "45m"
-    error_message = "Lambda may take 20 minutes to delete the network interfaces."
-  }
-}
-
-run "runtime_and_architecture_come_with_the_zips" {
-  assert {
-    condition     = alltrue([for function in [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema] : function.runtime == "python3.13" && function.architectures == tolist(["arm64"])])
-    error_message = "The manifest decides on runtime and architecture."
-  }
-}
-
-run "a_missing_build_says_what_to_run" {
-  command = plan
-
-  variables {
-    build_dir = "./tests/mocks"
-  }
-
-  expect_failures = [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer, aws_lambda_function.api_authorizer]
-}
-
-run "tables_are_protected" {
-  assert {
-    condition     = aws_dynamodb_table.orders.deletion_protection_enabled && aws_dynamodb_table.idempotency.deletion_protection_enabled && aws_dynamodb_table.guard.deletion_protection_enabled
-    error_message = "Tables are protected from deletion by default."
-  }
-
-  assert {
-    condition     = aws_dynamodb_table.orders.point_in_time_recovery[0].enabled && aws_dynamodb_table.orders.billing_mode == "PAY_PER_REQUEST"
-    error_message = "Point-in-time recovery is on, and the table is billed on demand."
-  }
-
-  assert {
-    condition     = aws_dynamodb_table.orders.stream_enabled && aws_dynamodb_table.orders.stream_view_type == "NEW_AND_OLD_IMAGES"
-    error_message = "The stream carries both images."
-  }
-
-  assert {
-    condition     = alltrue([for table in [aws_dynamodb_table.orders, aws_dynamodb_table.idempotency] : table.ttl[0].enabled && table.ttl[0].attribute_name == "record_ttl"])
-    error_message = "Items expire by record_ttl."
-  }
-}
-
-run "protection_can_be_lifted" {
-  variables {
-    deletion_protection = false
-  }
-
-  assert {
-    condition     = !aws_dynamodb_table.orders.deletion_protection_enabled && !aws_dynamodb_table.idempotency.deletion_protection_enabled && !aws_dynamodb_table.guard.deletion_protection_enabled
-    error_message = "deletion_protection must reach the tables."
-  }
-}
-
-run "the_failures_bucket_is_private_and_encrypted" {
-  assert {
-    condition = alltrue([
-      aws_s3_bucket_public_access_block.failures.block_public_acls,
-      aws_s3_bucket_public_access_block.failures.block_public_policy,
-      aws_s3_bucket_public_access_block.failures.ignore_public_acls,
-      aws_s3_bucket_public_access_block.failures.restrict_public_buckets,
-    ])
-    error_message = "No object of the failures bucket may be public."
-  }
-
-  assert {
-    condition     = aws_s3_bucket_versioning.failures.versioning_configuration[0].status == "Enabled" && !aws_s3_bucket.failures.force_destroy
-    error_message = "An object of the bucket may be the only copy of a change."
-  }
-
-  assert {
-    condition     = { for rule in aws_s3_bucket_lifecycle_configuration.failures["failures"].rule : rule.filter[0].prefix => rule.expiration[0].days if rule.id != "leftovers" } == { for folder in ["replay/", "replayed/", "unfinished/"] : folder => 30 }
-    error_message = "Replayed batches, working files of replays and notes about unfinished batches expire after 30 days. All other objects stay."
-  }
-
-  assert {
-    condition     = alltrue([for statement in data.aws_iam_policy_document.stream_consumer.statement : anytrue([for condition in statement.condition : condition.variable == "s3:ResourceAccount"]) if anytrue([for action in statement.actions : startswith(action, "s3:")])])
-    error_message = "The consumer must never write to the bucket of another account."
-  }
-}
-
-run "the_consumer_reads_back_its_notes_and_nothing_else" {
-  assert {
-    condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:GetObject")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/unfinished/*"]
-    error_message = "The consumer reads its notes about unfinished batches, and no failed batch."
-  }
-
-  assert {
-    condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:PutObject")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/*"]
-    error_message = "The consumer writes parked records and notes, and the mapping writes failed batches with the same role."
-  }
-
-  assert {
-    condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:ListBucket")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1"]
-    error_message = "Without s3:ListBucket S3 answers 403 for a missing note, which blocks the shard."
-  }
-}
-
-run "the_database_is_what_you_bring_by_default" {
-  assert {
-    condition     = length(aws_db_proxy.mysql) == 0 && length(aws_ssm_parameter.rds_connection) == 0
-    error_message = "Without an instance or cluster Terraform creates neither proxy nor connection parameter."
-  }
-
-  assert {
-    condition     = aws_lambda_function.stream_consumer.environment[0].variables.RDS_CONNECTION_PARAM_NAME == "/test/mysql"
-    error_message = "The consumer reads the given connection parameter."
-  }
-}
-
-run "no_kms_key_is_granted_unless_it_is_named" {
-  command = plan
-
-  assert {
-    condition     = !contains(flatten(data.aws_iam_policy_document.database_access.statement[*].actions), "kms:Decrypt")
-    error_message = "Keys that AWS manages need no grant."
-  }
-}
-
-run "a_customers_keys_are_granted_for_one_service_each" {
-  command = plan
-
-  variables {
-    rds_secret_kms_key_arn           = "arn:aws:kms:eu-west-1:123456789012:key/secret"
-    rds_connection_param_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/parameter"
-    rds_instance_identifier          = "legacy"
-    rds_database                     = "shop"
-  }
-
-  assert {
-    condition = {
-      for statement in data.aws_iam_policy_document.database_access.statement :
-      one(statement.resources) => [statement.actions, [for condition in statement.condition : [condition.test, condition.variable, condition.values]]] if contains(statement.actions, "kms:Decrypt")
-      } == {
-      "arn:aws:kms:eu-west-1:123456789012:key/secret"    = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["secretsmanager.eu-west-1.amazonaws.com"])]]]
-      "arn:aws:kms:eu-west-1:123456789012:key/parameter" = [toset(["kms:Decrypt"]), [["StringEquals", "kms:ViaService", tolist(["ssm.eu-west-1.amazonaws.com"])]]]
-    }
-    error_message = "Each key may only decrypt, and only for its service."
-  }
-
-  assert {
-    condition     = flatten([for statement in data.aws_iam_policy_document.proxy.statement : statement.resources if contains(statement.actions, "kms:Decrypt")]) == ["arn:aws:kms:eu-west-1:123456789012:key/secret"]
-    error_message = "The proxy reads only the secret."
-  }
-}
-
-run "a_named_instance_gets_a_proxy" {
-  variables {
-    rds_instance_identifier = "legacy"
-    rds_database            = "shop"
-    mysql_port              = 3307
-  }
-
-  assert {
-    condition     = aws_db_proxy.mysql["proxy"].require_tls && aws_db_proxy_target.mysql["proxy"].db_instance_identifier == "legacy"
-    error_message = "The proxy requires TLS and points at the instance."
-  }
-
-  assert {
-    condition     = aws_ssm_parameter.rds_connection["proxy"].name == "/test/mysql" && jsondecode(aws_ssm_parameter.rds_connection["proxy"].value) == { hostname = "proxy.example", port = 3306, db = "shop", driver = "mysql" }
-    error_message = "The connection parameter must point at the proxy."
-  }
-
-  assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.mysql_consumer) == 0
-    error_message = "With a proxy, the consumer must not reach the database directly."
-  }
-
-  assert {
-    condition = (
-      aws_vpc_security_group_ingress_rule.proxy_consumer["proxy"].security_group_id == aws_security_group.proxy["proxy"].id &&
-      aws_vpc_security_group_ingress_rule.proxy_consumer["proxy"].from_port == 3306 &&
-      aws_vpc_security_group_ingress_rule.database_proxy["proxy"].security_group_id == "sg-database" &&
-      aws_vpc_security_group_ingress_rule.database_proxy["proxy"].referenced_security_group_id == aws_security_group.proxy["proxy"].id &&
-      aws_vpc_security_group_ingress_rule.database_proxy["proxy"].from_port == 3307
-    )
-    error_message = "Traffic goes from consumer to proxy to database."
-  }
-}
-
-run "a_named_cluster_gets_a_proxy" {
-  variables {
-    rds_cluster_identifier = "legacy"
-    rds_database           = "shop"
-  }
-
-  assert {
-    condition     = aws_db_proxy_target.mysql["proxy"].db_cluster_identifier == "legacy"
-    error_message = "The proxy points at the cluster."
-  }
-}
-
-run "a_proxy_with_few_connections_keeps_fewer_of_them_idle" {
-  command = plan
-
-  variables {
-    rds_instance_identifier           = "legacy"
-    rds_database                      = "shop"
-    rds_proxy_max_connections_percent = 25
-  }
-
-  assert {
-    condition     = aws_db_proxy_default_target_group.mysql["proxy"].connection_pool_config[0].max_connections_percent == 25 && aws_db_proxy_default_target_group.mysql["proxy"].connection_pool_config[0].max_idle_connections_percent == 12
-    error_message = "RDS refuses more idle connections than connections."
-  }
-}
-
-run "rds_may_take_on_the_proxys_role" {
-  command = plan
-
-  assert {
-    condition     = flatten(data.aws_iam_policy_document.proxy_trust.statement[*].condition) == []
-    error_message = "AWS documents no condition key that RDS Proxy sends."
-  }
-}
-
-run "a_proxy_has_one_target" {
-  command = plan
-
-  variables {
-    rds_instance_identifier = "legacy"
-    rds_cluster_identifier  = "legacy"
-    rds_database            = "shop"
-  }
-
-  expect_failures = [aws_db_proxy.mysql]
-}
-
-run "a_proxy_needs_a_database" {
-  command = plan
-
-  variables {
-    rds_instance_identifier = "legacy"
-  }
-
-  expect_failures = [aws_db_proxy.mysql]
-}
-
-run "the_schema_step_runs_again_for_new_code" {
-  assert {
-    condition     = aws_lambda_invocation.schema.triggers.code == filebase64sha256("./tests/fixture/stream_consumer.zip")
-    error_message = "New code may need a new schema."
-  }
-
-  assert {
-    condition     = aws_lambda_invocation.schema.function_name == aws_lambda_function.schema.function_name && aws_lambda_function.schema.handler == "stream_consumer.schema_step.handler"
-    error_message = "The schema step is a separate function."
-  }
-}
-
-run "the_schema_step_registers_the_source_and_runs_again_for_another" {
-  variables {
-    stream_generation = 3
-  }
-
-  assert {
-    condition     = aws_lambda_invocation.schema.triggers.stream == aws_dynamodb_table.orders.stream_arn && aws_lambda_invocation.schema.triggers.generation == "3"
-    error_message = "A new stream or generation must be registered before its changes arrive."
-  }
-
-  assert {
-    condition = alltrue([
-      for function in [aws_lambda_function.schema, aws_lambda_function.stream_consumer, aws_lambda_function.dlq_replayer] :
-      function.environment[0].variables.STREAM_ARN == aws_dynamodb_table.orders.stream_arn && function.environment[0].variables.STREAM_GENERATION == "3"
-    ])
-    error_message = "All three functions must agree on the source."
-  }
 }
 
 run "a_parameter_holds_the_outputs" {
@@ -539,295 +36,87 @@ run "a_parameter_holds_the_outputs" {
   }
 }
 
-run "the_api_password_is_generated" {
+run "names_are_those_of_before_there_were_modules" {
   assert {
-    condition     = length(aws_secretsmanager_secret_version.api_generated) == 1 && length(aws_secretsmanager_secret_version.api_given) == 0
-    error_message = "Terraform generates a password when none is given."
-  }
-
-  assert {
-    condition     = aws_lambda_function.api.environment[0].variables.API_SECRET_ARN == aws_secretsmanager_secret.api["api"].arn
-    error_message = "The function must know its secret."
+    condition = (
+      output.table_name == "backstream-test-orders" &&
+      output.idempotency_table_name == "backstream-test-idempotency" &&
+      output.api_function_name == "backstream-test-api" &&
+      output.consumer_function_name == "backstream-test-stream-consumer" &&
+      output.schema_function_name == "backstream-test-schema" &&
+      output.replayer_function_name == "backstream-test-dlq-replayer" &&
+      output.failures_bucket == "backstream-test-failures-123456789012-eu-west-1"
+    )
+    error_message = "Another name replaces a resource, and loses what it holds."
   }
 }
 
-run "a_given_api_password_is_used" {
+run "one_guard_protects_api_and_pipeline" {
+  assert {
+    condition     = aws_dynamodb_table.guard.deletion_protection_enabled
+    error_message = "Tables are protected from deletion by default."
+  }
+}
+
+run "protection_can_be_lifted" {
   variables {
-    api_username = "foo"
-    api_password = "bar"
+    deletion_protection = false
   }
 
   assert {
-    condition     = jsondecode(aws_secretsmanager_secret_version.api_given["api"].secret_string) == { username = "foo", password = "bar" }
-    error_message = "A given password must be in the secret."
-  }
-
-  assert {
-    condition     = length(aws_secretsmanager_secret_version.api_generated) == 0
-    error_message = "Terraform must not generate a password when one is given."
+    condition     = !aws_dynamodb_table.guard.deletion_protection_enabled
+    error_message = "deletion_protection must reach the guard."
   }
 }
 
-run "with_iam_there_is_no_api_secret" {
+run "the_queue_is_an_output" {
   variables {
-    api_auth = "iam"
+    failure_destination = "sqs"
   }
 
   assert {
-    condition     = alltrue([for method in aws_api_gateway_method.any : method.authorization == "AWS_IAM"])
-    error_message = "API Gateway checks signatures on every method."
-  }
-
-  assert {
-    condition     = length(aws_secretsmanager_secret.api) == 0 && output.api_secret_arn == "" && !can(aws_lambda_function.api.environment[0].variables.API_SECRET_ARN)
-    error_message = "Only basic needs a secret."
-  }
-
-  assert {
-    condition     = length(aws_lambda_function.api_authorizer) == 0 && length(aws_api_gateway_authorizer.basic) == 0
-    error_message = "Only basic needs an authorizer."
+    condition     = output.failures_queue_url == "https://sqs.eu-west-1.amazonaws.com/123456789012/backstream-test-failures"
+    error_message = "The output must be the queue's URL."
   }
 }
 
-run "the_function_gets_every_request_and_the_stage_is_watched" {
-  assert {
-    condition     = alltrue([for method in aws_api_gateway_method.any : method.http_method == "ANY" && method.authorization == "CUSTOM" && method.authorizer_id == aws_api_gateway_authorizer.basic["api"].id]) && length(aws_api_gateway_method.any) == 4
-    error_message = "Every path goes to the function, behind the authorizer."
-  }
-
-  assert {
-    condition     = length(regexall("Basic realm", aws_api_gateway_gateway_response.problem["UNAUTHORIZED"].response_parameters["gatewayresponse.header.WWW-Authenticate"])) == 1
-    error_message = "A 401 has the WWW-Authenticate header."
-  }
-
-  assert {
-    condition     = aws_api_gateway_stage.live.xray_tracing_enabled
-    error_message = "The stage writes traces."
-  }
-
-  assert {
-    condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 1000 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 500
-    error_message = "The stage is throttled."
-  }
-}
-
-run "a_bare_account_needs_no_setting_of_its_own" {
-  assert {
-    condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.api_gateway_logs) == 0
-    error_message = "Terraform must not change the logging role of the account."
-  }
-
-  assert {
-    condition     = length(aws_api_gateway_stage.live.access_log_settings) == 0 && length(aws_cloudwatch_log_group.api_access) == 0 && aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF"
-    error_message = "API Gateway refuses a stage with access logs when the account has no role for logs."
-  }
-}
-
-run "access_logs_where_the_account_has_its_role" {
+run "the_replayer_gets_the_endpoint_of_the_streams" {
   variables {
-    api_access_logs = true
+    create_vpc_endpoints = ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"]
+    failure_destination  = "sqs"
+  }
+
+  override_resource {
+    target = module.vpc_endpoints.aws_vpc_endpoint.streams["dynamodb-streams"]
+    values = { dns_entry = [{ dns_name = "vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com", hosted_zone_id = "Z1" }] }
   }
 
   assert {
-    condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access["api"].arn && length(aws_api_gateway_account.logs) == 0
-    error_message = "Access logs must not change the setting of the account."
+    condition     = module.vpc_endpoints.streams_endpoint_url == "https://vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com"
+    error_message = "DynamoDB Streams has no private DNS name."
   }
 }
 
-run "a_managed_account_has_access_logs" {
+run "a_named_instance_gets_a_proxy" {
   variables {
-    manage_api_gateway_account = true
+    rds_instance_identifier = "legacy"
+    rds_database            = "shop"
   }
 
   assert {
-    condition     = aws_api_gateway_account.logs["logs"].cloudwatch_role_arn == aws_iam_role.api_gateway_logs["logs"].arn && length(aws_api_gateway_stage.live.access_log_settings) == 1
-    error_message = "Setting the role turns access logs on."
+    condition     = module.pipeline.proxy_endpoint == "proxy.example"
+    error_message = "Without create_rds_proxy a named instance decides."
   }
 }
 
-run "a_managed_account_without_access_logs" {
+run "a_named_instance_may_do_without_a_proxy" {
   variables {
-    manage_api_gateway_account = true
-    api_access_logs            = false
+    create_rds_proxy        = false
+    rds_instance_identifier = "legacy"
   }
 
   assert {
-    condition     = length(aws_api_gateway_account.logs) == 1 && length(aws_api_gateway_stage.live.access_log_settings) == 0
-    error_message = "The role must be possible without access logs."
+    condition     = module.pipeline.proxy_endpoint == null
+    error_message = "create_rds_proxy decides."
   }
-}
-
-run "tracing_can_be_turned_off" {
-  variables {
-    xray_tracing = false
-  }
-
-  assert {
-    condition     = !aws_api_gateway_stage.live.xray_tracing_enabled && alltrue([for function in [aws_lambda_function.api, aws_lambda_function.stream_consumer, aws_lambda_function.schema] : function.tracing_config[0].mode == "PassThrough"])
-    error_message = "xray_tracing must reach the stage and every function."
-  }
-
-  assert {
-    condition     = !contains(flatten([for document in data.aws_iam_policy_document.telemetry : document.statement[*].sid]), "SendTraces")
-    error_message = "Without tracing no function may send traces."
-  }
-}
-
-run "endpoints_are_made_when_asked_for" {
-  variables {
-    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
-  }
-
-  assert {
-    condition     = toset([for endpoint in aws_vpc_endpoint.interface : endpoint.service_name]) == toset(["com.amazonaws.eu-west-1.secretsmanager", "com.amazonaws.eu-west-1.ssm", "com.amazonaws.eu-west-1.states"])
-    error_message = "The functions read their configuration through endpoints."
-  }
-
-  assert {
-    condition     = aws_vpc_endpoint.gateway["s3"].service_name == "com.amazonaws.eu-west-1.s3" && aws_vpc_endpoint.gateway["s3"].vpc_endpoint_type == "Gateway"
-    error_message = "The consumer parks poison records through an endpoint."
-  }
-}
-
-run "only_the_endpoints_asked_for_are_made" {
-  variables {
-    create_vpc_endpoints = ["s3"]
-  }
-
-  assert {
-    condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && keys(aws_vpc_endpoint.gateway) == ["s3"] && length(aws_security_group.endpoints) == 0
-    error_message = "AWS refuses a second endpoint with the same private DNS name."
-  }
-}
-
-run "no_endpoints_by_default" {
-  assert {
-    condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && length(aws_vpc_endpoint.gateway) == 0 && length(aws_security_group.endpoints) == 0
-    error_message = "Most VPCs have internet access."
-  }
-}
-
-run "an_endpoint_takes_a_subnet_a_zone_that_its_service_is_in" {
-  variables {
-    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
-  }
-
-  override_data {
-    target = data.aws_subnets.private
-    values = { ids = ["subnet-1", "subnet-2", "subnet-3", "subnet-4"] }
-  }
-
-  override_data {
-    target = data.aws_subnet.private["subnet-3"]
-    values = { id = "subnet-3", availability_zone = "eu-west-1b" }
-  }
-
-  override_data {
-    target = data.aws_subnet.private["subnet-4"]
-    values = { id = "subnet-4", availability_zone = "eu-west-1c" }
-  }
-
-  assert {
-    condition     = alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.subnet_ids == toset(["subnet-1", "subnet-3"])])
-    error_message = "AWS accepts one subnet per zone, in zones that offer the service."
-  }
-}
-
-run "no_endpoint_where_its_service_is_not" {
-  command = plan
-
-  variables {
-    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
-  }
-
-  override_data {
-    target = data.aws_vpc_endpoint_service.interface["ssm"]
-    values = { availability_zones = ["eu-west-1c"] }
-  }
-
-  expect_failures = [aws_vpc_endpoint.interface["ssm"]]
-}
-
-run "endpoints_are_open_to_all_of_the_vpc" {
-  variables {
-    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
-  }
-
-  override_data {
-    target = data.aws_vpc.endpoints["endpoints"]
-    values = { cidr_block_associations = [{ cidr_block = "10.0.0.0/16", association_id = "1", state = "associated" }, { cidr_block = "10.1.0.0/16", association_id = "2", state = "associated" }] }
-  }
-
-  assert {
-    condition     = toset([for rule in aws_vpc_security_group_ingress_rule.endpoints : rule.cidr_ipv4]) == toset(["10.0.0.0/16", "10.1.0.0/16"])
-    error_message = "Endpoints replace the public names of the services for the whole VPC."
-  }
-}
-
-run "gateway_endpoints_reach_every_private_subnet" {
-  variables {
-    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
-  }
-
-  override_data {
-    target = data.aws_route_tables.private["gateways"]
-    values = { ids = ["rtb-1"] }
-  }
-
-  override_data {
-    target = data.aws_route_table.private["rtb-1"]
-    values = { id = "rtb-1", associations = [{ subnet_id = "subnet-1" }] }
-  }
-
-  override_data {
-    target = data.aws_route_table.main["gateways"]
-    values = { id = "rtb-main" }
-  }
-
-  assert {
-    condition     = aws_vpc_endpoint.gateway["s3"].route_table_ids == toset(["rtb-1", "rtb-main"])
-    error_message = "subnet-2 has no route table, so it uses the main one."
-  }
-}
-
-run "the_main_route_table_is_left_alone_where_no_private_subnet_uses_it" {
-  variables {
-    create_vpc_endpoints = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
-  }
-
-  override_data {
-    target = data.aws_route_tables.private["gateways"]
-    values = { ids = ["rtb-1"] }
-  }
-
-  override_data {
-    target = data.aws_route_table.private["rtb-1"]
-    values = { id = "rtb-1", associations = [{ subnet_id = "subnet-1" }, { subnet_id = "subnet-2" }] }
-  }
-
-  assert {
-    condition     = aws_vpc_endpoint.gateway["s3"].route_table_ids == toset(["rtb-1"])
-    error_message = "The routes of other subnets must not change."
-  }
-}
-
-run "a_vpc_without_private_subnets_is_an_error" {
-  command = plan
-
-  override_data {
-    target = data.aws_subnets.private
-    values = { ids = [] }
-  }
-
-  expect_failures = [aws_security_group.consumer]
-}
-
-run "a_statement_must_end_before_the_function_does" {
-  command = plan
-
-  variables {
-    consumer_timeout_seconds = 25
-  }
-
-  expect_failures = [aws_lambda_function.stream_consumer]
 }

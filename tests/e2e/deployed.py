@@ -23,9 +23,10 @@ from scripts.local_stack.stack import API_ACCOUNT, Stack
 # Seconds until a change arrives on a busy machine: emulators poll streams and pause between retries.
 ARRIVAL = 90
 SHOWN_WITHIN = 5  # seconds; an update without an effect has no record
-COLUMNS = json.loads((REPOSITORY / "lambdas/common/tables/orders.json").read_text())["columns"]
-TYPES = {"key": "S", "string": "S", "decimal": "N", "epoch": "N"}
-PARSERS: dict[str, Callable[[str], Any]] = {"key": str, "string": str, "decimal": Decimal, "epoch": int}
+ORDER = json.loads((REPOSITORY / "mappings" / "orders.json").read_text())["entities"]["order"]
+COLUMNS = [{"column": "order_id", "from": ["p_key"], "type": "string"}, *ORDER["columns"]]
+TYPES = {"string": "S", "decimal": "N", "bigint": "N"}
+PARSERS: dict[str, Callable[[str], Any]] = {"string": str, "decimal": Decimal, "bigint": int}
 
 
 class InStreamOrder:
@@ -120,13 +121,12 @@ class Deployed(DeployedStack):
 
 
 def _fits(item: Mapping[str, Any]) -> bool:
-    return all(TYPES[column["type"]] in item.get(column["attribute"], {}) for column in COLUMNS)
+    return all(TYPES[column["type"]] in item.get(column["from"][0], {}) for column in COLUMNS)
 
 
 def as_row(item: Mapping[str, Any]) -> Row:
     return {
-        column["column"]: PARSERS[column["type"]](item[column["attribute"]][TYPES[column["type"]]])
-        for column in COLUMNS
+        column["column"]: PARSERS[column["type"]](item[column["from"][0]][TYPES[column["type"]]]) for column in COLUMNS
     }
 
 

@@ -16,7 +16,7 @@ from scripts.local_stack.stack import STAYS, Stack
 from scripts.local_stack.terminal import StackError
 from tests.e2e.deployed import ARRIVAL, Deployed
 
-MAPPING = "common/tables/orders.json"
+MAPPING = "mappings/orders.json"
 
 
 def with_another_column(build: Path, folder: Path) -> Path:
@@ -28,7 +28,8 @@ def with_another_column(build: Path, folder: Path) -> Path:
                 content = old.read(member)
                 if member.filename == MAPPING and name != "api.zip":
                     mapping = json.loads(content)
-                    mapping["columns"].append({"attribute": "note", "column": "note", "type": "string", "length": 64})
+                    note = {"column": "note", "from": ["note"], "type": "string", "length": 64}
+                    mapping["entities"]["order"]["columns"].append(note)
                     content = json.dumps(mapping).encode()
                 new.writestr(member, content)
         manifest["zips"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()

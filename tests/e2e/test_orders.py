@@ -80,7 +80,8 @@ def test_a_poison_record_is_parked_and_the_next_orders_pass(stack: Deployed):
     stack.client("dynamodb").put_item(TableName=stack.outputs["table_name"], Item=poison)
     order_id = stack.create()
     assert poll(lambda: stack.mysql_order(order_id), ARRIVAL) == stack.table_order(order_id)
-    parked = stack.client("s3").list_objects_v2(Bucket=stack.outputs["failures_bucket"], Prefix="quarantine/poison-1/")
+    bucket = stack.outputs["failures_bucket"]
+    parked = stack.client("s3").list_objects_v2(Bucket=bucket, Prefix="quarantine/order/poison-1/")
     assert parked["KeyCount"] == 1
     assert stack.mysql_order("poison-1") is None
     assert stack.rows("SELECT * FROM replication_versions WHERE item_key = 'poison-1'") == []

@@ -299,7 +299,7 @@ def test_an_order_is_written_once_its_parent_row_exists(stack: Deployed, operato
         early = stack.create(merchant="merchant-late")
         assert poll(lambda: operator.replay("list", early, "--json").report, ARRIVAL, interval=1)
         (parked,) = operator.replay("list", early, "--json").report
-        assert (parked["kind"], parked["object"].split("/")[:2]) == ("deferred", ["deferred", early])
+        assert (parked["kind"], parked["object"].split("/")[:3]) == ("deferred", ["deferred", "order", early])
         tried = operator.replay("--json")
         assert (tried.code, tried.report["counts"].get("deferred"), stack.mysql_order(early)) == (0, 1, None), tried
         execute(stack, "INSERT INTO merchants VALUES ('merchant-late')")

@@ -125,6 +125,19 @@ class TestEvents:
         }
         assert tables.orders() == [order("a")], "the legacy row outlives the item"
 
+    def test_an_unmapped_attribute_is_logged_and_counted_once(
+        self, consume: Consume, tables: Tables, capsys: Any, caplog: pytest.LogCaptureFixture
+    ):
+        """By name, and without its value."""
+        assert consume(record("a", 1, gift_wrap="secret")) == {"upserted": 1}
+        consume(record("a", 2, gift_wrap="secret"))
+
+        out = capsys.readouterr().out
+        assert metrics_of(out) == {"received": 2, "upserted": 2, "unmapped_attribute": 1}
+        [warning] = [one for one in caplog.records if one.message == "attributes are not mapped"]
+        assert warning.__dict__["attributes"] == ["order.gift_wrap"]
+        assert "secret" not in out
+
     def test_expired_items_delete_their_rows_when_mirrored(self, start: Callable[..., Consume], tables: Tables):
         consume = start(MIRROR_TTL_DELETES="true")
         consume(record("a", 1))

@@ -19,7 +19,7 @@ from dlq_replayer.steps import Steps
 from tests.support.records import order_id
 from tests.support.replay import Killed, LazyDatabase, ReplayExecution, ReplayHarness, change, last_states
 
-CALL_SECONDS, MARGIN_SECONDS = 300, 60  # as terraform/replay.tf and the handler have it
+CALL_SECONDS, MARGIN_SECONDS = 300, 60  # as modules/pipeline/replay.tf and the handler have it
 BAD = {"amount": "12345678901234567890"}
 
 

@@ -111,3 +111,17 @@ VARIANTS: dict[str, Variables] = {
     },
     "odd_percent": PROXY | {"rds_proxy_max_connections_percent": 49},
 }
+EXAMPLES: dict[str, dict[str, Variables]] = {
+    "existing_table": {"defaults": {}},
+    "no_nat": {"defaults": {}},
+    "orders_with_own_proxy": {"defaults": {}},
+    "queue_mode": {"defaults": {}},
+    "several_tables": {
+        "two": {
+            "vpc_id": "vpc-0123456789abcdef0",
+            "rds_sg_id": "sg-0123456789abcdef0",
+            "rds_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf",
+            "rds_connection_param_name": "/test/mysql",
+        }
+    },
+}

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from scripts.generators.hcl import TERRAFORM, Block, blocks
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.terraform import NEIGHBOURS, link_mirror
+from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS, link_mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 Variables = dict[str, Any]
@@ -39,9 +40,14 @@ GIVEN: Variables = {
     "rds_connection_param_name": "/test/mysql",
     "build_dir": "./tests/fixture",
 }
-# Answers of the data sources.
+# Answers of the data sources. Those with an index are in a module.
 DATA = {
     "aws_caller_identity.current": {"account_id": "123456789012"},
+    "aws_dynamodb_table.source": {
+        "stream_arn": "arn:aws:dynamodb:eu-west-1:123456789012:table/customers/stream/2026-11-25T12:34:56.789",
+        "stream_enabled": True,
+        "stream_view_type": "NEW_AND_OLD_IMAGES",
+    },
     "aws_route_table.main": {"id": "rtb-0123456789abcdef0"},
     "aws_route_table.private": {"id": "rtb-0123456789abcdef1", "associations": []},
     "aws_route_tables.private": {"ids": ["rtb-0123456789abcdef1"]},
@@ -52,20 +58,22 @@ DATA = {
 }
 # Values that AWS makes up, in their longest form, in place of the references to them. One unknown value would hide a
 # whole map from the plan.
-_SECRET = "arn:aws:secretsmanager:${var.aws_region}:123456789012:secret:${local.prefix}-api-AbCdEf"
-_STREAM = "arn:aws:dynamodb:${var.aws_region}:123456789012:table/${local.prefix}-orders/stream/2026-11-25T12:34:56.789"
-_QUEUE = "https://sqs.${var.aws_region}.amazonaws.com/123456789012/${local.prefix}-failures"
-_STREAMS_HOST = "vpce-0123456789abcdef0-01234567.streams.dynamodb.${var.aws_region}.vpce.amazonaws.com"
-_URL = "https://abcdefghij.execute-api.${var.aws_region}.amazonaws.com/${var.env}"
+_SECRET = "arn:aws:secretsmanager:${local.region}:123456789012:secret:${local.prefix}-api-AbCdEf"
+_STREAM = "arn:aws:dynamodb:${local.region}:123456789012:table/${table.name}/stream/2026-11-25T12:34:56.789"
+_TABLES = "[for table in aws_dynamodb_table.source"
+_QUEUE = "https://sqs.${local.region}.amazonaws.com/123456789012/${local.prefix}-failures"
+_STREAMS_HOST = "vpce-0123456789abcdef0-01234567.streams.dynamodb.${local.region}.vpce.amazonaws.com"
+_URL = "https://abcdefghij.execute-api.${local.region}.amazonaws.com/${var.env}"
 MADE_UP = {
     '"API_SECRET_ARN" => secret.arn': f'"API_SECRET_ARN" => "{_SECRET}"',
     "[for secret in aws_secretsmanager_secret.api : secret.arn]": f'["{_SECRET}"]',
     "[for queue in aws_sqs_queue.failures : queue.url]": f'["{_QUEUE}"]',
     "aws_api_gateway_stage.live.invoke_url": f'"{_URL}"',
-    "aws_dynamodb_table.orders.stream_arn": f'"{_STREAM}"',
-    "aws_lambda_event_source_mapping.orders.uuid": '"01234567-89ab-cdef-0123-456789abcdef"',
+    f"{_TABLES} : table.stream_arn]": f'{_TABLES} : "{_STREAM}"]',
+    "aws_lambda_event_source_mapping.stream.uuid": '"01234567-89ab-cdef-0123-456789abcdef"',
     "aws_sfn_state_machine.replay.arn": "local.replay_arn",
-    "endpoint.dns_entry[0].dns_name": f'"{_STREAMS_HOST}"',
+    "https://${endpoint.dns_entry[0].dns_name}": f"https://{_STREAMS_HOST}",
+    "? one([for parameter in aws_ssm_parameter.rds_connection : parameter.name])": "? var.rds_connection_param_name",
 }
 # Without this the provider asks Step Functions to validate the definition.
 RESOURCES = {"aws_sfn_state_machine.replay": {"arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:planned"}}
@@ -80,30 +88,39 @@ class Planned:
 
 
 def copy_configuration(home: Path) -> Path:
-    """A copy for `plan`, so that Terraform writes nothing into the sources."""
+    """A copy of terraform/ for `plan`, so that Terraform writes nothing into the sources."""
     folder = home / "terraform"
-    shutil.copytree(REPOSITORY / "terraform" / "tests" / "fixture", folder / "tests" / "fixture")
-    sources = {source.name: source.read_text() for source in (REPOSITORY / "terraform").glob("*.tf")}
+    shutil.copytree(TERRAFORM / "tests" / "fixture", folder / "tests" / "fixture")
+    shutil.copytree(TERRAFORM / "tests" / "fixture", home / "build")
+    sources = {source.relative_to(TERRAFORM): source.read_text() for source in TERRAFORM.rglob("*.tf")}
     assert [reference for reference in MADE_UP if not any(reference in text for text in sources.values())] == []
     for name, text in sources.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(reduce(lambda text, made: text.replace(*made), MADE_UP.items(), text))
-    shutil.copy(REPOSITORY / "terraform" / ".terraform.lock.hcl", folder)
     for neighbour in NEIGHBOURS:
         (home / neighbour).symlink_to(REPOSITORY / neighbour)
-    (folder / "provider_override.tf").write_text(PROVIDER)
     return folder
 
 
-def plan(folder: Path, variants: Mapping[str, Variables]) -> list[Planned]:
+def plan(folder: Path, variants: Mapping[str, Variables], given: Mapping[str, Any] = GIVEN) -> list[Planned]:
     """The resources that each variant of the variables would create, with the values known before apply."""
     link_mirror(folder)
+    (folder / "provider_override.tf").write_text(PROVIDER)
+    if not (folder / LOCK_FILE).exists():
+        shutil.copy(TERRAFORM / LOCK_FILE, folder)
+    calls = {
+        f"{block.labels[0]}{key}": folder / block.attributes["source"]
+        for block in blocks("module", folder=folder)
+        for key in _keys(block)
+    }
     runs = {name: {"command": "plan", "variables": variables} for name, variables in variants.items()}
     test = {
-        "variables": GIVEN,
-        "override_data": [{"target": f"data.{target}", "values": values} for target, values in DATA.items()],
-        "override_resource": [{"target": target, "values": values} for target, values in RESOURCES.items()],
+        "variables": given,
+        "override_data": [*_overrides("data", DATA, folder, calls)],
+        "override_resource": [*_overrides("resource", RESOURCES, folder, calls)],
         "run": runs,
     }
+    (folder / "tests").mkdir(exist_ok=True)
     (folder / "tests" / "plans.tftest.json").write_text(json.dumps(test))
     _terraform(folder, "init", "-backend=false", "-lockfile=readonly", "-no-color")
     messages = [json.loads(line) for line in _terraform(folder, "test", "-json", "-verbose").splitlines()]
@@ -114,6 +131,27 @@ def plan(folder: Path, variants: Mapping[str, Variables]) -> list[Planned]:
         for change in message["test_plan"]["resource_changes"]
         if change["mode"] == "managed"
     ]
+
+
+def _keys(call: Block) -> list[str]:
+    """Of each instance of a module, in brackets: of the default of the variable in its for_each."""
+    if "for_each" not in call.attributes:
+        return [""]
+    name = call.attributes["for_each"].removeprefix("${var.").removesuffix("}")
+    (variable,) = blocks("variable", name, folder=call.folder)
+    return [f'["{key}"]' for key in variable.attributes["default"]]
+
+
+def _overrides(
+    kind: str, answers: Mapping[str, Any], folder: Path, calls: Mapping[str, Path]
+) -> Iterator[dict[str, Any]]:
+    """For each block in the configuration and in the modules that it calls."""
+    for prefix, searched in {"": folder, **{f"module.{name}.": called for name, called in calls.items()}}.items():
+        for block in blocks(kind, folder=searched.resolve()):
+            name = ".".join(block.labels)
+            if name in answers:
+                target = f"{prefix}data.{name}" if kind == "data" else f"{prefix}{name}"
+                yield {"target": target, "values": answers[name]}
 
 
 def _terraform(folder: Path, *arguments: str) -> str:

@@ -10,7 +10,7 @@ import itertools
 import json
 import random
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 from common import mapping
 from common.bucket import Bucket
-from common.changes import Change, Kind, Mark, Parked
+from common.changes import Change, Kind, Mark, Parked, Row
 from common.database import ApplyOptions
 from common.layout import EXPIRED, FAILED, REPLAYED
-from common.mapping import Action, Mapping
+from common.mapping import Action, Entity, Mapping
 from common.mysql import registry, schema
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
@@ -386,7 +386,7 @@ class ReplayHarness:
         if key is None or version is None or key not in stored:
             return False
         newest = stored[key].version
-        if isinstance(outcome, Change) and is_ignored(outcome, self.mapping):
+        if isinstance(outcome, Change) and leaves_row(outcome, self.mapping):
             newest = max(newest, stored[key].kept)
         # An unreadable record that is later by the clock, or has no time, is parked whatever its version.
         applied_at = stored[key].source_time
@@ -419,11 +419,11 @@ class _Stored(NamedTuple):
     source_time: int
 
 
-def is_ignored(change: Change, mapping: Mapping) -> bool:
-    """A removal that leaves the row as it is."""
+def leaves_row(change: Change, mapping: Mapping) -> bool:
+    """Whether it is a removal that the entity ignores or flags."""
     if change.mark is Mark.LIVE:
         return False
-    return mapping.entities[change.entity].removal(change.mark).action is Action.IGNORE
+    return mapping.entities[change.entity].removal(change.mark).action is not Action.DELETE
 
 
 # The text of a key, from its columns in the sidecar.
@@ -476,19 +476,34 @@ def last_states(records: Iterable[Record], mapping: Mapping = ORDERS.mapping) ->
 
 
 def last_rows(records: Iterable[Record], mapping: Mapping) -> dict[str, Rows]:
-    """The live rows of each table: of the last good change of each key that is no ignored removal."""
+    """The rows of each table that MySQL must have at the end, in the order of their keys.
+
+    A key has the row of its last good change, and the flag of a removal that is newer.
+    """
     newest: dict[str, Change] = {}
+    removed: dict[str, Change] = {}
     for outcome in classifier(mapping)(records):
         for one in outcome if isinstance(outcome, list) else [outcome]:
-            if not isinstance(one, Change) or is_ignored(one, mapping):
-                continue
-            if one.key not in newest or newest[one.key].version < one.version:
-                newest[one.key] = one
-    rows: defaultdict[str, Rows] = defaultdict(list)
+            if isinstance(one, Change):
+                last = removed if leaves_row(one, mapping) else newest
+                if one.key not in last or last[one.key].version < one.version:
+                    last[one.key] = one
+    rows: dict[str, Rows] = {entity.table: [] for entity in mapping.entities}
     for key in sorted(newest):
-        if (row := newest[key].row) is not None:
-            rows[mapping.entities[newest[key].entity].table].append(row)
+        change = newest[key]
+        if change.row is not None:
+            entity = mapping.entities[change.entity]
+            rows[entity.table].append(_flagged(change.row, change, removed.get(key), entity))
     return rows
+
+
+def _flagged(row: Row, change: Change, removal: Change | None, entity: Entity) -> Row:
+    if removal is None or removal.version < change.version:
+        return row
+    action = entity.removal(removal.mark)
+    at = f"{datetime.fromtimestamp(removal.source_time, UTC):%Y-%m-%d %H:%M:%S}"
+    values = {action.flag: 1, action.time: at}
+    return tuple(values.get(column.name, old) for column, old in zip(entity.columns, row, strict=True))
 
 
 def change(key: str, sequence: int, **options: Any) -> Record:

@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 from test_terraform_wiring import MOCKS_SINCE, version
 
-from scripts.generators.hcl import blocks
+from scripts.generators.hcl import TERRAFORM, blocks
 from tests.support.aws_constraints import attributes, untranslated, violations
 from tests.support.aws_translation import DOCUMENTED, RELATED, TRANSLATIONS, UNSET, UNTRANSLATED
 from tests.support.plan_variants import LARGEST, PROXY, SMALLEST, VARIANTS
 from tests.support.plans import Planned, copy_configuration, plan
 
 pytestmark = pytest.mark.skipif(version() < MOCKS_SINCE, reason="terraform test overrides data from Terraform 1.7 on")
+
+
+# The root has these two itself. The examples plan them.
+ONLY_IN_NAMED_PIPELINES = {"module.pipeline.aws_dynamodb_table.guard", "module.pipeline.aws_ssm_parameter.outputs"}
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +40,21 @@ def test_every_attribute_is_translated_or_listed(planned: list[Planned]) -> None
 
 def test_every_resource_is_planned_in_some_variant(planned: list[Planned]) -> None:
     """A resource that no variant plans is not checked."""
-    written = {".".join(block.labels) for block in blocks("resource")}
-    assert {resource.address.split("[")[0] for resource in planned} == written
+    modules = {f"module.{block.labels[0]}.": block.attributes["source"] for block in blocks("module", folder=TERRAFORM)}
+    folders = {"": TERRAFORM} | {prefix: TERRAFORM / source for prefix, source in modules.items()}
+    written = {
+        prefix + ".".join(block.labels)
+        for prefix, folder in folders.items()
+        for block in blocks("resource", folder=folder.resolve())
+    }
+    assert written - {resource.address.split("[")[0] for resource in planned} == ONLY_IN_NAMED_PIPELINES
 
 
 def test_every_number_is_planned_at_both_ends() -> None:
     """An error may appear only below or above some value."""
-    numbers = {block.labels[0] for block in blocks("variable") if block.attributes["type"] == "number"}
+    numbers = {
+        block.labels[0] for block in blocks("variable", folder=TERRAFORM) if block.attributes["type"] == "number"
+    }
     assert set(SMALLEST) == numbers
     assert set(LARGEST) == numbers
 
@@ -67,7 +79,7 @@ def test_every_functions_environment_is_measured(planned: list[Planned]) -> None
 def test_the_outputs_parameter_is_measured_whole(planned: list[Planned]) -> None:
     """One value that is only known after apply would hide the JSON from the size rule."""
     held = [one for one in planned if one.address == "aws_ssm_parameter.outputs"]
-    names = {block.labels[0] for block in blocks("output")}
+    names = {block.labels[0] for block in blocks("output", folder=TERRAFORM)}
     assert [set(json.loads(one.values["insecure_value"])) for one in held] == [names] * len(VARIANTS)
 
 
@@ -75,9 +87,10 @@ def test_the_outputs_parameter_is_measured_whole(planned: list[Planned]) -> None
 def errors_put_back(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The violations of a configuration with the errors that once made every first apply fail."""
     folder = copy_configuration(tmp_path_factory.mktemp("errors"))
-    edit(folder / "network.tf", r"Backstream (functions|VPC)", r"Backstream's \1", times=2)
-    edit(folder / "rds_proxy.tf", "Backstream RDS", "Backstream's RDS", times=1)
-    edit(folder / "rds_proxy.tf", r" +max_idle_connections_percent .*\n", "", times=1)
+    edit(folder / "modules/pipeline/network.tf", "Backstream functions", "Backstream's functions", times=1)
+    edit(folder / "modules/vpc_endpoints/main.tf", "Backstream VPC", "Backstream's VPC", times=1)
+    edit(folder / "modules/pipeline/rds_proxy.tf", "Backstream RDS", "Backstream's RDS", times=1)
+    edit(folder / "modules/pipeline/rds_proxy.tf", r" +max_idle_connections_percent .*\n", "", times=1)
     variants = {"below": PROXY | {"create_vpc_endpoints": ["s3", "ssm"], "rds_proxy_max_connections_percent": 49}}
     return [f"{found.address} {found.attribute}" for found in violations(plan(folder, variants))]
 
@@ -92,10 +105,10 @@ def test_the_errors_of_the_first_apply_are_found(errors_put_back: list[str]) -> 
     """Apostrophes in descriptions, and an idle share above the maximum: 50 is the provider's default."""
     idle = "connection_pool_config.max_idle_connections_percent"
     assert sorted(errors_put_back) == [
-        f'aws_db_proxy_default_target_group.mysql["proxy"] {idle}',
-        "aws_security_group.consumer description",
-        'aws_security_group.endpoints["endpoints"] description',
-        'aws_security_group.proxy["proxy"] description',
+        f'module.pipeline.aws_db_proxy_default_target_group.mysql["proxy"] {idle}',
+        'module.pipeline.aws_security_group.consumer["consumer"] description',
+        'module.pipeline.aws_security_group.proxy["proxy"] description',
+        'module.vpc_endpoints.aws_security_group.endpoints["endpoints"] description',
     ]
 
 

@@ -101,7 +101,7 @@ def test_lifecycle_rules_name_prefixes_of_the_layout() -> None:
 
 def test_terraform_names_no_other_prefix() -> None:
     """Of the failures bucket, in policies and in the event that starts a replay."""
-    text = "".join(file.read_text() for file in sorted(TERRAFORM.glob("*.tf")))
+    text = "".join(file.read_text() for file in sorted(TERRAFORM.rglob("*.tf")))
     granted = set(re.findall(r"failures_bucket_arn\}/([^*\"]+)\*", text))
     assert {HYDRATED, UNFINISHED, *PARKED} <= granted
     assert granted <= PREFIXES

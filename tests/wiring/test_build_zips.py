@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,9 +30,38 @@ CONTENTS = {
     "api": SHARED | {"api", "attr", "attrs", "jsonschema", "jsonschema_specifications", "referencing", "rpds"},
     "dlq_replayer": SHARED
     | {"attr", "attrs", "certifi", "dlq_replayer", "jsonschema", "jsonschema_specifications", "pymysql", "referencing"}
-    | {"msgspec", "rpds"},
-    "stream_consumer": SHARED | {"certifi", "pymysql", "stream_consumer"},
+    | {"mappings", "msgspec", "rpds"},
+    "stream_consumer": SHARED | {"certifi", "mappings", "pymysql", "stream_consumer"},
 }
+PIPELINE = ("dlq_replayer.zip", "stream_consumer.zip")
+
+
+ORDERS = ROOT / "mappings" / "orders.json"
+
+
+def prepared_by(name: str) -> dict[str, Any]:
+    """The mapping of orders with a prepare file."""
+    return json.loads(ORDERS.read_bytes()) | {"prepare": name}
+
+
+@pytest.fixture
+def own_mappings(tmp_path: Path) -> Path:
+    """A folder with one good mapping `shop`, its prepare file, and files that no build takes."""
+    folder = tmp_path / "own mappings"
+    (folder / "examples").mkdir(parents=True)
+    for name in ("mapping.schema.json", "examples/other.json", "notes.txt", "unused.py"):
+        (folder / name).write_text("{}")
+    (folder / "shop.json").write_text(json.dumps(prepared_by("shop.py")))
+    (folder / "shop.py").write_text("def prepare(item):\n    return item\n")
+    return folder
+
+
+def refused(mappings: Path, out: Path) -> str:
+    """What a build says that fails because of `mappings`."""
+    command = [sys.executable, str(ROOT / "scripts" / "build.py"), "--mappings", str(mappings), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
 
 
 def entries(archive: Path) -> list[zipfile.ZipInfo]:
@@ -93,6 +124,56 @@ def test_the_manifest_names_runtime_and_hashes(built: Path) -> None:
     assert manifest["architecture"] in {"x86_64", "arm64"}
     for name, digest in manifest["zips"].items():
         assert digest == hashlib.sha256((built / name).read_bytes()).hexdigest()
+
+
+def test_the_manifest_names_the_mappings_with_their_hashes(built: Path) -> None:
+    manifest = json.loads((built / "manifest.json").read_text())
+    assert manifest["mappings"]["orders.json"] == hashlib.sha256(ORDERS.read_bytes()).hexdigest()
+
+
+def test_the_zips_of_a_pipeline_hold_the_mappings(built: Path) -> None:
+    for name in PIPELINE:
+        assert zipfile.ZipFile(built / name).read("mappings/orders.json") == ORDERS.read_bytes()
+    assert not [name for name in names(built / "api.zip") if name.startswith("mappings/")]
+
+
+def test_a_build_takes_the_mappings_of_another_folder(build: Callable[..., Path], own_mappings: Path) -> None:
+    """With the prepare files that they name and their bytecode. The schema, subfolders and other files stay."""
+    out = build("--mappings", str(own_mappings))
+    cached = importlib.util.cache_from_source("mappings/shop.py")
+    for name in PIPELINE:
+        inside = [entry for entry in names(out / name) if entry.startswith("mappings/")]
+        assert inside == [cached, "mappings/shop.json", "mappings/shop.py"]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert set(manifest["mappings"]) == {"shop.json", "shop.py"}
+
+
+def test_make_build_takes_mappings(own_mappings: Path) -> None:
+    command = ["make", "--dry-run", "build", f"MAPPINGS={own_mappings}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f'scripts/build.py --mappings "{own_mappings}"' in done.stdout
+
+
+def test_a_build_names_every_problem_of_every_mapping(own_mappings: Path, tmp_path: Path) -> None:
+    (own_mappings / "shop.py").write_text("import os\ndef prepare(item):\n    return open(item['name'])\n")
+    (own_mappings / "broken.json").write_text("{")
+    (own_mappings / "alone.json").write_text(json.dumps(prepared_by("gone.py")))
+    (own_mappings / "outside.json").write_text(json.dumps(prepared_by("../shop.py")))
+    problems = refused(own_mappings, tmp_path / "out")
+    for problem in (
+        "broken.json: is not JSON",
+        "shop.json: shop.py, line 1: import of os is not allowed",
+        "shop.json: shop.py, line 3: open is not allowed",
+        "alone.json: prepare: there is no file gone.py beside the mapping",
+        "outside.json: prepare: must be the name of a file beside the mapping",
+    ):
+        assert problem in problems
+    assert not (tmp_path / "out").exists(), "nothing was built"
+
+
+def test_a_folder_without_mappings_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "mapping.schema.json").write_text("{}")
+    assert "no mapping found" in refused(tmp_path, tmp_path / "out")
 
 
 def test_every_function_package_has_a_zip(built: Path) -> None:

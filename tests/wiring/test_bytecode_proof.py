@@ -104,3 +104,39 @@ def test_imports_for_the_type_checker_are_not_needed(tree: Path) -> None:
     source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import not_in_the_zip\n"
     compiled(tree / "function" / "handler.py", source)
     assert prove(tree) == ""
+
+
+LOADER = """
+import importlib.util, os
+from pathlib import Path
+
+def load(name):
+    place = Path(__file__).parents[1] / "mappings" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, place)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+"""
+
+
+@pytest.fixture
+def mapped(tree: Path) -> Path:
+    """The function has a mapping with a prepare file."""
+    compiled(tree / "common" / "mapping.py", LOADER)
+    compiled(tree / "mappings" / "shop.py", "def prepare(item):\n    return item\n")
+    (tree / "mappings" / "shop.json").write_text("{}")
+    return tree
+
+
+def test_a_mapping_is_loaded_from_bytecode(mapped: Path) -> None:
+    compiled(mapped / "function" / "handler.py", "import os\nassert os.environ['MAPPING'] == 'shop'\n")
+    assert prove(mapped) == ""
+
+
+def test_a_prepare_file_without_bytecode_fails(mapped: Path) -> None:
+    for cached in (mapped / "mappings").rglob("*.pyc"):
+        cached.unlink()
+    assert "mappings/shop.py has no bytecode" in prove(mapped)
+
+
+def test_a_mapping_that_cannot_be_loaded_fails(mapped: Path) -> None:
+    compiled(mapped / "mappings" / "shop.py", "import not_in_the_zip\n")
+    assert "No module named 'not_in_the_zip'" in prove(mapped)

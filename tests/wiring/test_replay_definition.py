@@ -77,7 +77,10 @@ def test_every_state_says_what_it_is_for() -> None:
 def test_the_label_of_the_map_is_the_one_in_its_role() -> None:
     label = DEFINITION["States"]["Drain"]["Label"]
     assert len(label) <= 40
-    assert f"${{local.replay_executions_arn}}/{label}:*" in (ROOT / "terraform" / "replay.tf").read_text()
+    assert (
+        f"${{local.replay_executions_arn}}/{label}:*"
+        in (ROOT / "terraform" / "modules" / "pipeline" / "replay.tf").read_text()
+    )
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -92,7 +95,10 @@ def test_every_step_is_retried_for_a_while(name: str) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_step_outlasts_its_function(name: str) -> None:
     assert LAMBDA_TIMEOUT < ALL[name]["TimeoutSeconds"] <= LAMBDA_TIMEOUT + 60
-    assert f"timeout          = {LAMBDA_TIMEOUT} " in (ROOT / "terraform" / "replay.tf").read_text()
+    assert (
+        f"timeout          = {LAMBDA_TIMEOUT} "
+        in (ROOT / "terraform" / "modules" / "pipeline" / "replay.tf").read_text()
+    )
 
 
 def test_only_the_map_and_its_lanes_catch_errors() -> None:
@@ -140,6 +146,6 @@ def test_the_longest_wait_fits_into_an_execution_history() -> None:
         round_trip += events[state["Type"]]
         down = [rule["Next"] for rule in state.get("Choices", ()) if rule["StringEquals"] == "down"]
         name = down[0] if down else state.get("Next") or state["Default"]
-    rules = (ROOT / "terraform" / "replay.tf").read_text()
+    rules = (ROOT / "terraform" / "modules" / "pipeline" / "replay.tf").read_text()
     looks = int(re.search(r"<= (\d+) \* var.replay_check_interval_seconds", rules)[1])
     assert looks * round_trip <= 24_500

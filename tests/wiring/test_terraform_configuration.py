@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripts.generators import configuration
-from scripts.generators.hcl import blocks, sections
+from scripts.generators.hcl import TERRAFORM, blocks, sections
 from scripts.generators.settings_classes import settings_of
 
 
@@ -14,7 +14,8 @@ def test_docs_of_the_configuration_are_current() -> None:
 
 def test_every_variable_is_documented_once() -> None:
     lines = configuration.render().splitlines()
-    assert [lines.count(f"### `{block.labels[0]}`") for block in blocks("variable")] == [1] * len(blocks("variable"))
+    variables = blocks("variable", folder=TERRAFORM)
+    assert [lines.count(f"### `{block.labels[0]}`") for block in variables] == [1] * len(variables)
 
 
 def test_a_variable_belongs_to_the_comment_above_it() -> None:
@@ -39,5 +40,6 @@ def test_settings_of_another_function_are_left_out() -> None:
 def test_a_value_names_the_variables_behind_a_local() -> None:
     (replayer,) = blocks("resource", "aws_lambda_function", "dlq_replayer")
     wait = configuration.environment_of(replayer)["REPLAY_DATABASE_WAIT_SECONDS"]
-    assert configuration.variables_in(wait) == ["auto_replay", "replay_database_wait_seconds"]
-    assert configuration.variables_in(configuration.environment_of(replayer)["FAILURES_BUCKET"]) == []
+    assert configuration.variables_in(wait, replayer.folder) == ["auto_replay", "replay_database_wait_seconds"]
+    bucket = configuration.environment_of(replayer)["FAILURES_BUCKET"]
+    assert configuration.variables_in(bucket, replayer.folder) == []

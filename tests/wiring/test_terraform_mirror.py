@@ -59,16 +59,22 @@ def test_a_folder_that_is_no_mirror_is_refused(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "terraform.d").exists()
 
 
-def test_a_copy_of_the_configuration_has_its_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The copy's provider is checked against the hashes of the committed file."""
-    source = tmp_path / "source"
-    source.mkdir()
+def test_a_copy_of_the_configuration_has_modules_and_lock_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy's provider is checked against the hashes of the committed file. An old copy is replaced."""
+    source, module = tmp_path / "source", Path("modules") / "pipeline" / "main.tf"
+    for folder in (source, tmp_path / "copy"):
+        (folder / module).parent.mkdir(parents=True)
+    (tmp_path / "copy" / module).with_name("old.tf").write_text("# gone")
+    (source / module).write_text("# module")
     (source / "main.tf").write_text("# configuration")
     (source / LOCK_FILE).write_text("# hashes")
     monkeypatch.setattr(terraform, "SOURCE", source)
     copy_configuration(tmp_path / "copy")
     assert (tmp_path / "copy" / "main.tf").read_text() == "# configuration"
     assert (tmp_path / "copy" / LOCK_FILE).read_text() == "# hashes"
+    assert [file.read_text() for file in (tmp_path / "copy" / "modules").rglob("*.tf")] == ["# module"]
 
 
 def test_without_a_provider_init_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

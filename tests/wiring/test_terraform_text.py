@@ -6,13 +6,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.layout import DEFERRED, EXPIRED, FAILED, HYDRATED, QUARANTINE, REPLAY, REPLAYED, UNFINISHED
 from scripts.generators import configuration
-from scripts.generators.hcl import TERRAFORM, blocks, parse
+from scripts.generators.hcl import MODULES, TERRAFORM, Block, blocks, parse
 from scripts.generators.settings_classes import settings_of
 
 LOCK_FILE = TERRAFORM / ".terraform.lock.hcl"
@@ -22,15 +23,15 @@ AWS_PROVIDER = "registry.terraform.io/hashicorp/aws"
 WILDCARD_RESOURCES = {
     (
         "telemetry",
-        "arn:${local.partition}:logs:${var.aws_region}:${local.account_id}:log-group:/aws/lambda/${each.value}:*",
+        "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:/aws/lambda/${each.value}:*",
     ),
     ("telemetry", "*"),  # X-Ray
     ("vpc_access", "*"),  # network interfaces
     ("failures_bucket", "${local.failures_bucket_arn}/*"),  # a bucket policy that denies
     ("stream_consumer", "${local.failures_bucket_arn}/*"),  # Lambda chooses the keys
     ("stream_consumer", f"${{local.failures_bucket_arn}}/{UNFINISHED}*"),  # one object per batch
-    ("stream_consumer", "${local.orders_arn}/stream/*"),  # ListStreams
-    ("dlq_replayer", "${local.orders_arn}/stream/*"),  # a pointer may refer to an earlier stream
+    ("stream_consumer", "${local.table_arn}/stream/*"),  # ListStreams
+    ("dlq_replayer", "${local.table_arn}/stream/*"),  # a pointer may refer to an earlier stream
     ("dlq_replayer", "${local.replay_executions_arn}:*"),  # the holder of the lock
     ("replay", "${local.replay_executions_arn}:*"),  # lanes
     ("replay", "${local.replay_executions_arn}/Drain:*"),  # lanes
@@ -40,6 +41,9 @@ WILDCARD_RESOURCES = {
         for folder in (FAILED, HYDRATED, DEFERRED, EXPIRED, QUARANTINE, REPLAY, REPLAYED)
     ),
 }
+FOLDERS = (TERRAFORM, *MODULES)
+# The root also takes null where null chooses by other variables, or names its own resource.
+OTHER_IN_THE_ROOT = {"create_rds_proxy", "table_name", "rds_sg_id"}
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 EC2_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
 
@@ -106,21 +110,58 @@ def test_variables_have_a_type() -> None:
     assert [block.labels[0] for block in blocks("variable") if "type" not in block.attributes] == []
 
 
-def test_only_six_variables_are_required() -> None:
-    assert {block.labels[0] for block in blocks("variable") if "default" not in block.attributes} == {
-        "aws_region",
-        "env",
-        "vpc_id",
-        "rds_sg_id",
-        "rds_secret_arn",
-        "rds_connection_param_name",
-    }
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        (".", {"aws_region", "env", "vpc_id", "rds_sg_id", "rds_secret_arn", "rds_connection_param_name"}),
+        ("modules/orders_api", {"env", "table_name"}),
+        ("modules/pipeline", {"env", "pipeline", "vpc_id", "rds_secret_arn", "rds_connection_param_name"}),
+        ("modules/vpc_endpoints", {"env", "vpc_id", "services"}),
+    ],
+)
+def test_only_these_variables_are_required(folder: str, names: set[str]) -> None:
+    variables = blocks("variable", folder=TERRAFORM / folder)
+    assert {block.labels[0] for block in variables if "default" not in block.attributes} == names
 
 
-def test_variables_are_used() -> None:
-    text = "\n".join(file.read_text() for file in TERRAFORM.glob("*.tf") if file.name != "variables.tf")
-    names = [block.labels[0] for block in blocks("variable")]
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_variables_are_used(folder: Path) -> None:
+    text = "\n".join(file.read_text() for file in folder.glob("*.tf") if file.name != "variables.tf")
+    names = [block.labels[0] for block in blocks("variable", folder=folder)]
     assert [name for name in names if not re.search(rf"\bvar\.{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_the_root_checks_values_as_its_modules_do(folder: Path) -> None:
+    """A variable of the root with the name of a module's has its type, default and rules."""
+    root = {block.labels[0]: block.attributes for block in blocks("variable", folder=TERRAFORM)}
+    differing = {
+        block.labels[0]
+        for block in blocks("variable", folder=folder)
+        for name in ("type", "default", "validation")
+        if block.labels[0] in root and root[block.labels[0]].get(name) != block.attributes.get(name)
+    }
+    assert differing - OTHER_IN_THE_ROOT == set()
+
+
+@pytest.mark.parametrize("call", blocks("module", folder=TERRAFORM), ids=lambda call: call.labels[0])
+def test_the_root_passes_its_variables_on(call: Block) -> None:
+    """A variable that is not passed on keeps the default of the module, whatever the operator sets."""
+    shared = {block.labels[0] for block in blocks("variable", folder=TERRAFORM)} & {
+        block.labels[0] for block in blocks("variable", folder=TERRAFORM / call.attributes["source"])
+    }
+    given = {name for name in shared if call.attributes.get(name) in (f"${{var.{name}}}", f"${{local.{name}}}")}
+    assert shared - given == ({"create_rds_proxy"} if call.labels[0] == "pipeline" else set()) | {"tags"}
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_a_module_has_no_provider_and_no_backend(folder: Path) -> None:
+    """Terraform refuses for_each on a module with a provider block."""
+    assert blocks("provider", folder=folder) == []
+    (settings,) = blocks("terraform", folder=folder)
+    assert "backend" not in settings.attributes
+    (required,) = settings.attributes["required_providers"]
+    assert required["aws"]["version"] == ">= 5.100"
 
 
 def test_only_the_aws_provider_is_used() -> None:
@@ -130,13 +171,14 @@ def test_only_the_aws_provider_is_used() -> None:
 
 def test_the_lock_file_has_the_exact_version_and_hashes() -> None:
     """For every platform: `zh:` is the archive in the registry, `h1:` also an unpacked package in a mirror."""
-    (settings,) = blocks("terraform")
+    (settings,) = blocks("terraform", folder=TERRAFORM)
     (required,) = settings.attributes["required_providers"]
     asked = {name: value for name, value in required.items() if isinstance(value, dict)}
-    assert asked == {"aws": {"source": "hashicorp/aws", "version": "5.100.0"}}
+    assert asked == {"aws": {"source": "hashicorp/aws", "version": ">= 5.100"}}
     ((locked),) = parse(LOCK_FILE.read_text())["provider"]
     assert set(locked) == {AWS_PROVIDER}
-    assert locked[AWS_PROVIDER]["version"] == locked[AWS_PROVIDER]["constraints"] == asked["aws"]["version"]
+    assert locked[AWS_PROVIDER]["version"] == "5.100.0"
+    assert locked[AWS_PROVIDER]["constraints"] == f"{asked['aws']['version']}.0"
     hashes = locked[AWS_PROVIDER]["hashes"]
     packages = [text for text in hashes if text.startswith("h1:")]
     archives = [text for text in hashes if text.startswith("zh:")]
@@ -191,12 +233,16 @@ def test_policies_are_policy_documents() -> None:
             assert [value.startswith("${data.aws_iam_policy_document.") for value in given] == [True], block.labels
 
 
-def test_each_function_has_its_role_and_log_group() -> None:
+@pytest.mark.parametrize("module", ["orders_api", "pipeline"])
+def test_each_function_has_its_role_and_log_group(module: str) -> None:
     """Without Terraform's log group the function would create one without a retention."""
+    folder = TERRAFORM / "modules" / module
     (names,) = (
-        block.attributes["function_names"] for block in blocks("locals") if "function_names" in block.attributes
+        block.attributes["function_names"]
+        for block in blocks("locals", folder=folder)
+        if "function_names" in block.attributes
     )
-    functions = blocks("resource", "aws_lambda_function")
+    functions = blocks("resource", "aws_lambda_function", folder=folder)
     for block in functions:
         assert block.attributes["role"] == f'${{aws_iam_role.function["{block.labels[1]}"].arn}}'
         assert "${aws_cloudwatch_log_group.function}" in block.attributes["depends_on"]
@@ -207,14 +253,30 @@ def test_each_function_has_its_role_and_log_group() -> None:
 def test_functions_get_exactly_what_they_read(function: str) -> None:
     """A variable that Terraform does not set keeps its default, whatever the operator configured."""
     (block,) = blocks("resource", "aws_lambda_function", function)
-    given = set(configuration.environment_of(block))
-    assert given - set(configuration.LIBRARIES) == set(settings_of(block.attributes["handler"]))
+    given, read = set(configuration.environment_of(block)), set(settings_of(block.attributes["handler"]))
+    assert given - (set(configuration.LIBRARIES) - read) == read
 
 
 def test_the_outputs_parameter_holds_every_output() -> None:
     """Outputs and parameter come from one map, and no output is left out of it."""
-    (outputs,) = (block.attributes["outputs"] for block in blocks("locals") if "outputs" in block.attributes)
-    given = {block.labels[0]: block.attributes["value"] for block in blocks("output")}
+    (outputs,) = _outputs(TERRAFORM)
+    given = {block.labels[0]: block.attributes["value"] for block in blocks("output", folder=TERRAFORM)}
     assert given == {name: f"${{local.outputs.{name}}}" for name in outputs}
-    (parameter,) = blocks("resource", "aws_ssm_parameter", "outputs")
+    (parameter,) = blocks("resource", "aws_ssm_parameter", "outputs", folder=TERRAFORM)
     assert parameter.attributes["insecure_value"] == "${jsonencode(local.outputs)}"
+
+
+def test_the_parameter_of_a_pipeline_has_the_roots_names() -> None:
+    """The CLI reads both."""
+    root, pipeline = _outputs(TERRAFORM)[0], _outputs(TERRAFORM / "modules" / "pipeline")[0]
+    assert set(root) - set(pipeline) == {
+        "api_url", "api_secret_arn", "api_function_name", "idempotency_table_name", "outputs_param_name",
+    }  # fmt: skip
+    given = {
+        block.labels[0]: block.attributes["value"] for block in blocks("output", folder=TERRAFORM / "modules/pipeline")
+    }
+    assert {name: given[name] for name in pipeline} == {name: f"${{local.outputs.{name}}}" for name in pipeline}
+
+
+def _outputs(folder: Path) -> list[dict[str, Any]]:
+    return [block.attributes["outputs"] for block in blocks("locals", folder=folder) if "outputs" in block.attributes]

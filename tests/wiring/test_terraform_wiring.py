@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from scripts.build import ROOT
-from scripts.generators.hcl import TERRAFORM
-from scripts.local_stack.terraform import NEIGHBOURS, link_mirror
+from scripts.generators.hcl import MODULES, TERRAFORM
+from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS, link_mirror
 
 # The first version of Terraform that mocks providers. The configuration needs 1.5.
 MOCKS_SINCE = (1, 7)
+MANY = 70  # resources
 
 
 def version() -> tuple[int, ...]:
@@ -47,27 +48,39 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An initialised copy, so that Terraform writes nothing into the sources."""
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of all of terraform/, so that Terraform writes nothing into the sources."""
     parent = tmp_path_factory.mktemp("wiring")
-    folder = parent / "terraform"
-    shutil.copytree(TERRAFORM / "tests", folder / "tests")
-    for source in [*TERRAFORM.glob("*.tf"), TERRAFORM / ".terraform.lock.hcl"]:
-        shutil.copy(source, folder)
-    (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    tree = shutil.copytree(TERRAFORM, parent / "terraform", ignore=shutil.ignore_patterns(".terraform"))
+    (tree / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     for neighbour in NEIGHBOURS:
         (parent / neighbour).symlink_to(ROOT / neighbour)
+    return tree
+
+
+def initialised(folder: Path, tree: Path) -> Path:
+    if folder != tree:
+        shutil.copy(tree / LOCK_FILE, folder)
     link_mirror(folder)
     terraform(folder, "init", "-lockfile=readonly")
     return folder
 
 
 @pytest.fixture(scope="module")
-def needs(folder: Path) -> dict[str, set[str]]:
-    """Each resource with its direct and indirect dependencies, which are created before it and destroyed after it."""
+def needs(tree: Path) -> dict[str, set[str]]:
+    """Each resource of the root with all that it depends on: created before it and destroyed after it."""
+    return dependencies(initialised(tree, tree))
+
+
+@pytest.fixture(scope="module")
+def pipeline_needs(tree: Path) -> dict[str, set[str]]:
+    return dependencies(initialised(tree / "modules" / "pipeline", tree))
+
+
+def dependencies(folder: Path) -> dict[str, set[str]]:
     graph = terraform(folder, "graph")
-    near: dict[str, set[str]] = {name: set() for name in re.findall(r'^  "([^"]+)" \[label=', graph, re.MULTILINE)}
-    for dependent, dependency in re.findall(r'^  "([^"]+)" -> "([^"]+)";', graph, re.MULTILINE):
+    near: dict[str, set[str]] = {name: set() for name in re.findall(r'^ +"([^"]+)" \[label=', graph, re.MULTILINE)}
+    for dependent, dependency in re.findall(r'^ +"([^"]+)" -> "([^"]+)";', graph, re.MULTILINE):
         near[dependent].add(dependency)
     return {name: _reached(name, near) for name in near}
 
@@ -82,30 +95,46 @@ def _reached(name: str, near: dict[str, set[str]]) -> set[str]:
     return found
 
 
-def test_the_wiring_holds(folder: Path) -> None:
+@pytest.mark.parametrize("name", [".", *(f"modules/{module.name}" for module in MODULES)])
+def test_the_wiring_holds(tree: Path, name: str) -> None:
+    folder = initialised(tree / name, tree)
     terraform(folder, "validate")
     terraform(folder, "test")
 
 
 def test_a_destroy_deletes_the_guard_before_all_else(needs: dict[str, set[str]]) -> None:
     """A protected guard cannot be deleted, and Terraform deletes nothing that it depends on."""
-    everything = {name for name in needs if not name.startswith("data.")}
+    everything = {name for name in needs if "data." not in name}
+    assert len([name for name in everything if name.startswith("module.")]) > MANY
     assert everything - needs["aws_dynamodb_table.guard"] == {"aws_dynamodb_table.guard"}
 
 
-def test_roles_outlive_the_network_interfaces(needs: dict[str, set[str]]) -> None:
+def test_a_pipelines_guard_is_deleted_before_all_else(pipeline_needs: dict[str, set[str]]) -> None:
+    everything = {name for name in pipeline_needs if not name.startswith("data.")}
+    assert everything - pipeline_needs["aws_dynamodb_table.guard"] == {"aws_dynamodb_table.guard"}
+
+
+def test_roles_outlive_the_network_interfaces(pipeline_needs: dict[str, set[str]]) -> None:
     """Lambda uses the roles to delete the network interfaces, and the security group goes after those."""
     functions = ("dlq_replayer", "schema", "stream_consumer")
-    assert {f"aws_iam_role_policy.{name}" for name in functions} < needs["aws_security_group.consumer"]
+    assert {f"aws_iam_role_policy.{name}" for name in functions} < pipeline_needs["aws_security_group.consumer"]
     for name in functions:
-        assert "aws_security_group.consumer" in needs[f"aws_lambda_function.{name}"]
+        assert "aws_security_group.consumer" in pipeline_needs[f"aws_lambda_function.{name}"]
 
 
 @pytest.mark.parametrize("function", ["stream_consumer", "dlq_replayer"])
-def test_new_code_is_live_after_its_schema_step(needs: dict[str, set[str]], function: str) -> None:
-    assert {"aws_lambda_invocation.schema", f"aws_lambda_function.{function}"} < needs[f"aws_lambda_alias.{function}"]
+def test_new_code_is_live_after_its_schema_step(pipeline_needs: dict[str, set[str]], function: str) -> None:
+    needed = pipeline_needs[f"aws_lambda_alias.{function}"]
+    assert {"aws_lambda_invocation.schema", f"aws_lambda_function.{function}"} < needed
 
 
-def test_the_alias_is_what_is_called(needs: dict[str, set[str]]) -> None:
-    assert "aws_lambda_alias.stream_consumer" in needs["aws_lambda_event_source_mapping.orders"]
-    assert "aws_lambda_alias.dlq_replayer" in needs["aws_sfn_state_machine.replay"]
+def test_the_schema_step_waits_for_the_endpoints(needs: dict[str, set[str]]) -> None:
+    """In a VPC without internet access it reaches nothing before them."""
+    endpoints = {f"module.vpc_endpoints.aws_vpc_endpoint.{name}" for name in ("gateway", "interface", "streams")}
+    rule = "module.vpc_endpoints.aws_vpc_security_group_ingress_rule.endpoints"
+    assert endpoints | {rule} < needs["module.pipeline.aws_lambda_invocation.schema"]
+
+
+def test_the_alias_is_what_is_called(pipeline_needs: dict[str, set[str]]) -> None:
+    assert "aws_lambda_alias.stream_consumer" in pipeline_needs["aws_lambda_event_source_mapping.stream"]
+    assert "aws_lambda_alias.dlq_replayer" in pipeline_needs["aws_sfn_state_machine.replay"]

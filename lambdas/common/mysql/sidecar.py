@@ -232,6 +232,9 @@ class Sidecar:
         return literal(f"{self.mapping}.{prefix[:-1]}")
 
 
+_STORED = "item_key, version, source_time, IFNULL(kept_version, '')"
+
+
 def stored_versions(
     connection: Connection[Any], mapping: str, keys: Sequence[str], limit: int
 ) -> dict[str, StoredVersion]:
@@ -243,10 +246,10 @@ def stored_versions(
     with connection.cursor() as cursor:
         for prefix, part in _by_entity(keys):
             scope = literal(f"{mapping}.{prefix[:-1]}")
-            head = f"SELECT item_key, version, source_time FROM {SIDECAR} WHERE entity = {scope} AND item_key IN ("
+            head = f"SELECT {_STORED} FROM {SIDECAR} WHERE entity = {scope} AND item_key IN ("
             for statement, _ in chunks(head, _tail_literals(prefix, keys[part]), ")", limit):
                 cursor.execute(statement)
-                found.update((prefix + tail, StoredVersion(version, at)) for tail, version, at in cursor.fetchall())
+                found.update((prefix + tail, StoredVersion(*stored)) for tail, *stored in cursor.fetchall())
     return found
 
 

@@ -8,6 +8,10 @@ mock_data "aws_partition" {
   defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
 }
 
+mock_data "aws_region" {
+  defaults = { id = "eu-west-1" }
+}
+
 mock_data "aws_subnets" {
   defaults = { ids = ["subnet-1", "subnet-2"] }
 }
@@ -22,6 +26,15 @@ mock_data "aws_vpc_endpoint_service" {
 
 mock_data "aws_iam_policy_document" {
   defaults = { json = "{}" }
+}
+
+mock_data "aws_dynamodb_table" {
+  defaults = {
+    stream_arn             = "arn:aws:dynamodb:eu-west-1:123456789012:table/customers/stream/2026-01-01T00:00:00.000"
+    stream_enabled         = true
+    stream_view_type       = "NEW_AND_OLD_IMAGES"
+    server_side_encryption = []
+  }
 }
 
 mock_resource "aws_db_proxy" {

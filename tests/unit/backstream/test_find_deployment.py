@@ -116,13 +116,17 @@ def test_a_removed_working_directory_is_wrong_usage(tmp_path: Path, monkeypatch:
     ("arguments", "message"),
     [
         (["--outputs", "/nowhere/at/all"], "/nowhere/at/all"),
-        (["--outputs", "file", "--env", "dev"], "leave out --name, --env and --region"),
-        (["--outputs", "file", "--name", "orders"], "leave out --name, --env and --region"),
-        (["--outputs", "file", "--region", "eu-central-1"], "leave out --name, --env and --region"),
+        (["--outputs", "file", "--env", "dev"], "leave out --name, --env, --pipeline and --region"),
+        (["--outputs", "file", "--name", "orders"], "leave out --name, --env, --pipeline and --region"),
+        (["--outputs", "file", "--region", "eu-central-1"], "leave out --name, --env, --pipeline and --region"),
         (["--name", "orders"], "need --env"),
+        (["--pipeline", "customers"], "need --env"),
         (["--region", "eu-central-1"], "need --env"),
         (["--env", "dev"], "--region or set AWS_REGION"),
-        ([], "--outputs FILE, or --env ENV (with --name and --region), or start the local stack with make up"),
+        (
+            [],
+            "--env ENV (with --name, --pipeline and --region), or start the local stack with make up",
+        ),
     ],
 )
 def test_the_error_says_what_to_give(capsys: Any, arguments: list[str], message: str):
@@ -137,6 +141,7 @@ def test_the_error_says_what_to_give(capsys: Any, arguments: list[str], message:
     [
         ("/backstream-dev/outputs", {"env": "dev"}),
         ("/orders-prod/outputs", {"env": "prod", "name": "orders"}),
+        ("/backstream-prod/customers/outputs", {"env": "prod", "pipeline": "customers"}),
     ],
 )
 def test_name_and_env_find_the_outputs_in_ssm(ssm: Any, parameter: str, options: dict[str, str]):

@@ -1,0 +1,29 @@
+# A separate table, so that the stream carries only orders.
+resource "aws_dynamodb_table" "idempotency" {
+  name                        = "${local.prefix}-idempotency"
+  billing_mode                = "PAY_PER_REQUEST"
+  deletion_protection_enabled = var.deletion_protection
+
+  hash_key = "p_key"
+
+  attribute {
+    name = "p_key"
+    type = "S"
+  }
+
+  ttl {
+    enabled        = true
+    attribute_name = "record_ttl"
+  }
+
+  dynamic "server_side_encryption" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      enabled     = true
+      kms_key_arn = var.kms_key_arn
+    }
+  }
+
+  tags = local.tags
+}

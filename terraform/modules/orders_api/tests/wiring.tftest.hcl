@@ -1,0 +1,275 @@
+# The wiring of the API, without an AWS account.
+
+mock_provider "aws" {
+  source = "../../tests/mocks"
+}
+
+override_resource {
+  target = aws_iam_role.function["api"]
+  values = { arn = "arn:aws:iam::123456789012:role/api" }
+}
+
+override_resource {
+  target = aws_iam_role.function["api_authorizer"]
+  values = { arn = "arn:aws:iam::123456789012:role/api_authorizer" }
+}
+
+variables {
+  env         = "test"
+  table_name  = "backstream-test-orders"
+  lambda_zips = { folder = "../../tests/fixture" }
+}
+
+run "the_api_password_is_generated" {
+  assert {
+    condition     = length(aws_secretsmanager_secret_version.api_generated) == 1 && length(aws_secretsmanager_secret_version.api_given) == 0
+    error_message = "Terraform generates a password when none is given."
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.environment[0].variables.API_SECRET_ARN == aws_secretsmanager_secret.api["api"].arn
+    error_message = "The function must know its secret."
+  }
+}
+
+run "a_given_api_password_is_used" {
+  variables {
+    api_username = "foo"
+    api_password = "bar"
+  }
+
+  assert {
+    condition     = jsondecode(aws_secretsmanager_secret_version.api_given["api"].secret_string) == { username = "foo", password = "bar" }
+    error_message = "A given password must be in the secret."
+  }
+
+  assert {
+    condition     = length(aws_secretsmanager_secret_version.api_generated) == 0
+    error_message = "Terraform must not generate a password when one is given."
+  }
+}
+
+run "with_iam_there_is_no_api_secret" {
+  variables {
+    api_auth = "iam"
+  }
+
+  assert {
+    condition     = alltrue([for method in aws_api_gateway_method.any : method.authorization == "AWS_IAM"])
+    error_message = "API Gateway checks signatures on every method."
+  }
+
+  assert {
+    condition     = length(aws_secretsmanager_secret.api) == 0 && output.api_secret_arn == "" && !can(aws_lambda_function.api.environment[0].variables.API_SECRET_ARN)
+    error_message = "Only basic needs a secret."
+  }
+
+  assert {
+    condition     = length(aws_lambda_function.api_authorizer) == 0 && length(aws_api_gateway_authorizer.basic) == 0
+    error_message = "Only basic needs an authorizer."
+  }
+}
+
+run "the_function_gets_every_request_and_the_stage_is_watched" {
+  assert {
+    condition     = alltrue([for method in aws_api_gateway_method.any : method.http_method == "ANY" && method.authorization == "CUSTOM" && method.authorizer_id == aws_api_gateway_authorizer.basic["api"].id]) && length(aws_api_gateway_method.any) == 4
+    error_message = "Every path goes to the function, behind the authorizer."
+  }
+
+  assert {
+    condition     = length(regexall("Basic realm", aws_api_gateway_gateway_response.problem["UNAUTHORIZED"].response_parameters["gatewayresponse.header.WWW-Authenticate"])) == 1
+    error_message = "A 401 has the WWW-Authenticate header."
+  }
+
+  assert {
+    condition     = aws_api_gateway_stage.live.xray_tracing_enabled
+    error_message = "The stage writes traces."
+  }
+
+  assert {
+    condition     = aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 1000 && aws_api_gateway_method_settings.all.settings[0].throttling_burst_limit == 500
+    error_message = "The stage is throttled."
+  }
+}
+
+run "a_bare_account_needs_no_setting_of_its_own" {
+  assert {
+    condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.api_gateway_logs) == 0
+    error_message = "Terraform must not change the logging role of the account."
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_stage.live.access_log_settings) == 0 && length(aws_cloudwatch_log_group.api_access) == 0 && aws_api_gateway_method_settings.all.settings[0].logging_level == "OFF"
+    error_message = "API Gateway refuses a stage with access logs when the account has no role for logs."
+  }
+}
+
+run "access_logs_where_the_account_has_its_role" {
+  variables {
+    api_access_logs = true
+  }
+
+  assert {
+    condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.api_access["api"].arn && length(aws_api_gateway_account.logs) == 0
+    error_message = "Access logs must not change the setting of the account."
+  }
+}
+
+run "a_managed_account_has_access_logs" {
+  variables {
+    manage_api_gateway_account = true
+  }
+
+  assert {
+    condition     = aws_api_gateway_account.logs["logs"].cloudwatch_role_arn == aws_iam_role.api_gateway_logs["logs"].arn && length(aws_api_gateway_stage.live.access_log_settings) == 1
+    error_message = "Setting the role turns access logs on."
+  }
+}
+
+run "a_managed_account_without_access_logs" {
+  variables {
+    manage_api_gateway_account = true
+    api_access_logs            = false
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_account.logs) == 1 && length(aws_api_gateway_stage.live.access_log_settings) == 0
+    error_message = "The role must be possible without access logs."
+  }
+}
+
+run "each_function_has_a_role_and_a_log_group_of_its_own" {
+  assert {
+    condition = (
+      aws_lambda_function.api.role == aws_iam_role.function["api"].arn &&
+      aws_lambda_function.api_authorizer["api"].role == aws_iam_role.function["api_authorizer"].arn &&
+      length(distinct([for role in aws_iam_role.function : role.name])) == 2
+    )
+    error_message = "Each function must have its own role."
+  }
+
+  assert {
+    condition     = toset([for group in aws_cloudwatch_log_group.function : group.name]) == toset([for name in [aws_lambda_function.api.function_name, aws_lambda_function.api_authorizer["api"].function_name] : "/aws/lambda/${name}"])
+    error_message = "Terraform must create the log group of each function."
+  }
+
+  assert {
+    condition     = alltrue([for group in aws_cloudwatch_log_group.function : group.retention_in_days == 30])
+    error_message = "Log groups must have a retention."
+  }
+}
+
+run "the_functions_are_outside_the_vpc" {
+  assert {
+    condition     = length(aws_lambda_function.api.vpc_config) == 0
+    error_message = "The API function does not need the VPC."
+  }
+}
+
+run "runtime_and_architecture_come_with_the_zips" {
+  assert {
+    condition     = aws_lambda_function.api.runtime == "python3.13" && aws_lambda_function.api.architectures == tolist(["arm64"])
+    error_message = "The manifest decides on runtime and architecture."
+  }
+}
+
+run "a_missing_build_says_what_to_run" {
+  command = plan
+
+  variables {
+    lambda_zips = { folder = "./tests" }
+  }
+
+  expect_failures = [aws_lambda_function.api, aws_lambda_function.api_authorizer]
+}
+
+run "a_released_zip_is_taken_from_its_bucket" {
+  variables {
+    lambda_zips = { bucket = "releases", keys = { api = "2.0/api.zip" }, runtime = "python3.12", architecture = "x86_64" }
+  }
+
+  assert {
+    condition     = alltrue([for function in [aws_lambda_function.api, aws_lambda_function.api_authorizer["api"]] : function.s3_bucket == "releases" && function.s3_key == "2.0/api.zip" && function.filename == null && function.runtime == "python3.12"])
+    error_message = "With a bucket no file is read."
+  }
+}
+
+run "the_table_of_requests_is_protected" {
+  assert {
+    condition     = aws_dynamodb_table.idempotency.deletion_protection_enabled && aws_dynamodb_table.idempotency.ttl[0].enabled && aws_dynamodb_table.idempotency.ttl[0].attribute_name == "record_ttl"
+    error_message = "The table is protected from deletion by default, and its items expire."
+  }
+}
+
+run "protection_can_be_lifted" {
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = !aws_dynamodb_table.idempotency.deletion_protection_enabled
+    error_message = "deletion_protection must reach the table."
+  }
+}
+
+run "tracing_can_be_turned_off" {
+  variables {
+    xray_tracing = false
+  }
+
+  assert {
+    condition     = !aws_api_gateway_stage.live.xray_tracing_enabled && aws_lambda_function.api.tracing_config[0].mode == "PassThrough"
+    error_message = "xray_tracing must reach the stage and every function."
+  }
+
+  assert {
+    condition     = !contains(flatten([for document in data.aws_iam_policy_document.telemetry : document.statement[*].sid]), "SendTraces")
+    error_message = "Without tracing no function may send traces."
+  }
+}
+
+run "a_key_of_your_own_encrypts_secret_table_and_logs" {
+  command = plan
+
+  variables {
+    kms_key_arn          = "arn:aws:kms:eu-west-1:123456789012:key/own"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+    role_path            = "/platform/"
+    tags                 = { Team = "orders" }
+  }
+
+  assert {
+    condition     = aws_secretsmanager_secret.api["api"].kms_key_id == var.kms_key_arn && aws_dynamodb_table.idempotency.server_side_encryption[0].kms_key_arn == var.kms_key_arn && alltrue([for group in aws_cloudwatch_log_group.function : group.kms_key_id == var.kms_key_arn])
+    error_message = "The key must reach all that holds data."
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.api.statement : flatten(statement.condition[*].values) if contains(statement.actions, "kms:Decrypt")])) == toset(["secretsmanager.eu-west-1.amazonaws.com", "dynamodb.eu-west-1.amazonaws.com"])
+    error_message = "The function may decrypt for these services only."
+  }
+
+  assert {
+    condition     = alltrue([for role in aws_iam_role.function : role.path == "/platform/" && role.permissions_boundary == var.permissions_boundary && role.tags == tomap({ Team = "orders" })])
+    error_message = "Path, boundary and tags must reach the roles."
+  }
+}
+
+run "the_longest_names_are_legal" {
+  command = plan
+
+  variables {
+    name                       = "backstream"
+    env                        = "production-ohio"
+    manage_api_gateway_account = true
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { id = "us-isof-south-1" }
+  }
+
+  assert {
+    condition     = alltrue([for role in concat(values(aws_iam_role.function), values(aws_iam_role.api_gateway_logs)) : length(role.name) <= 64 && endswith(role.name, "-us-isof-south-1") && can(regex("^[a-z0-9-]+$", role.name))])
+    error_message = "IAM allows 64 characters. Its names are global, so they contain the Region."
+  }
+}

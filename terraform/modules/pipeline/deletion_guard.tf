@@ -1,0 +1,42 @@
+# deletion_protection for the whole pipeline. Terraform destroys dependents first. Without this table, a destroy would
+# delete mapping, functions and bucket before the protected table stops it. This table depends on everything, so a
+# destroy deletes it first, and fails there when it is protected. It is empty and costs nothing.
+# A variable cannot stop a destroy: preconditions are not checked then, and prevent_destroy accepts no variable.
+
+resource "aws_dynamodb_table" "guard" {
+  for_each = var.create_deletion_guard ? { guard = "${local.prefix}-deletion-guard" } : {}
+
+  name                        = each.value
+  billing_mode                = "PAY_PER_REQUEST"
+  deletion_protection_enabled = var.deletion_protection
+
+  hash_key = "p_key"
+
+  attribute {
+    name = "p_key"
+    type = "S"
+  }
+
+  dynamic "server_side_encryption" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      enabled     = true
+      kms_key_arn = var.kms_key_arn
+    }
+  }
+
+  tags = local.tags
+
+  # The ends of all dependency chains. A test in tests/wiring checks that none is missing.
+  depends_on = [
+    aws_cloudwatch_event_target.auto_replay,
+    aws_iam_role_policy.auto_replay,
+    aws_lambda_event_source_mapping.stream,
+    aws_s3_bucket_lifecycle_configuration.failures,
+    aws_s3_bucket_notification.failures,
+    aws_s3_bucket_policy.failures,
+    aws_s3_bucket_server_side_encryption_configuration.failures,
+    aws_ssm_parameter.outputs,
+  ]
+}

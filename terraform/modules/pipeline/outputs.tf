@@ -1,0 +1,198 @@
+# One map feeds these outputs and the parameter, so both always say the same.
+
+locals {
+  outputs_param_name = "/${join("/", compact(["${var.name}-${var.env}", var.pipeline, "outputs"]))}"
+
+  outputs = {
+    table_name                = local.table_name
+    stream_arn                = local.stream_arn
+    mapping                   = var.mapping
+    consumer_function_name    = aws_lambda_function.stream_consumer.function_name
+    schema_function_name      = aws_lambda_function.schema.function_name
+    replayer_function_name    = aws_lambda_function.dlq_replayer.function_name
+    event_source_mapping_uuid = aws_lambda_event_source_mapping.stream.uuid
+    failures_bucket           = aws_s3_bucket.failures.bucket
+    failures_queue_url        = join("", [for queue in aws_sqs_queue.failures : queue.url])
+    replay_state_machine_arn  = aws_sfn_state_machine.replay.arn
+    rds_connection_param_name = var.create_rds_proxy ? one([for parameter in aws_ssm_parameter.rds_connection : parameter.name]) : var.rds_connection_param_name
+    rds_secret_arn            = var.rds_secret_arn
+  }
+}
+
+# `backstream --name ... --env ... --pipeline ...` finds the pipeline here. It holds names and ARNs, no secret.
+resource "aws_ssm_parameter" "outputs" {
+  for_each = var.create_outputs_param ? { outputs = local.outputs_param_name } : {}
+
+  name           = each.value
+  description    = "Terraform outputs of this Backstream pipeline"
+  type           = "String"
+  tier           = "Standard"
+  insecure_value = jsonencode(merge(local.outputs, { outputs_param_name = each.value })) # shown in plans, unlike value
+
+  tags = local.tags
+}
+
+output "table_name" {
+  description = "DynamoDB table of the pipeline."
+  value       = local.outputs.table_name
+}
+
+output "table_arn" {
+  description = "ARN of the DynamoDB table."
+  value       = local.table_arn
+}
+
+output "stream_arn" {
+  description = "Stream of the table."
+  value       = local.outputs.stream_arn
+}
+
+output "mapping" {
+  description = "Name of the mapping."
+  value       = local.outputs.mapping
+}
+
+output "consumer_function_name" {
+  description = "Function that writes the stream to MySQL."
+  value       = local.outputs.consumer_function_name
+}
+
+output "consumer_function_arn" {
+  description = "ARN of that function, without a version."
+  value       = aws_lambda_function.stream_consumer.arn
+}
+
+output "consumer_alias_arn" {
+  description = "ARN of its alias, which the event source mapping calls."
+  value       = aws_lambda_alias.stream_consumer.arn
+}
+
+output "schema_function_name" {
+  description = "Function that creates or checks the tables in MySQL."
+  value       = local.outputs.schema_function_name
+}
+
+output "schema_function_arn" {
+  description = "ARN of that function."
+  value       = aws_lambda_function.schema.arn
+}
+
+output "replayer_function_name" {
+  description = "Function that runs the steps of a replay."
+  value       = local.outputs.replayer_function_name
+}
+
+output "replayer_function_arn" {
+  description = "ARN of that function, without a version."
+  value       = aws_lambda_function.dlq_replayer.arn
+}
+
+output "replayer_alias_arn" {
+  description = "ARN of its alias, which the state machine calls."
+  value       = aws_lambda_alias.dlq_replayer.arn
+}
+
+output "event_source_mapping_uuid" {
+  description = "Event source mapping from the stream to the consumer."
+  value       = local.outputs.event_source_mapping_uuid
+}
+
+output "event_source_mapping_arn" {
+  description = "ARN of the event source mapping."
+  value       = aws_lambda_event_source_mapping.stream.arn
+}
+
+output "failures_bucket" {
+  description = "Bucket of the quarantined records and, with failure_destination = s3, of the failed batches."
+  value       = local.outputs.failures_bucket
+}
+
+output "failures_bucket_arn" {
+  description = "ARN of that bucket."
+  value       = aws_s3_bucket.failures.arn
+}
+
+output "failures_queue_url" {
+  description = "Queue of the pointers to failed batches. Empty with failure_destination = s3."
+  value       = local.outputs.failures_queue_url
+}
+
+output "failures_queue_arn" {
+  description = "ARN of that queue. Empty with failure_destination = s3."
+  value       = join("", [for queue in aws_sqs_queue.failures : queue.arn])
+}
+
+output "replay_state_machine_arn" {
+  description = "State machine that replays failed batches. Start it with {}."
+  value       = local.outputs.replay_state_machine_arn
+}
+
+output "replay_lock_table_name" {
+  description = "DynamoDB table of the lock that one replay at a time holds."
+  value       = aws_dynamodb_table.replay_lock.name
+}
+
+output "role_arns" {
+  description = "Roles by function (stream_consumer, schema, dlq_replayer), and replay (the state machine), auto_replay and proxy where they exist."
+  value = merge(
+    { for function, role in aws_iam_role.function : function => role.arn },
+    { replay = aws_iam_role.replay.arn },
+    { for role in aws_iam_role.auto_replay : "auto_replay" => role.arn },
+    { for role in aws_iam_role.proxy : "proxy" => role.arn },
+  )
+}
+
+output "role_names" {
+  description = "Names of the same roles."
+  value = merge(
+    { for function, role in aws_iam_role.function : function => role.name },
+    { replay = aws_iam_role.replay.name },
+    { for role in aws_iam_role.auto_replay : "auto_replay" => role.name },
+    { for role in aws_iam_role.proxy : "proxy" => role.name },
+  )
+}
+
+output "log_group_names" {
+  description = "Log groups by function, and replay (the state machine)."
+  value       = merge({ for function, group in aws_cloudwatch_log_group.function : function => group.name }, { replay = aws_cloudwatch_log_group.replay.name })
+}
+
+output "log_group_arns" {
+  description = "ARNs of the same log groups."
+  value       = merge({ for function, group in aws_cloudwatch_log_group.function : function => group.arn }, { replay = aws_cloudwatch_log_group.replay.arn })
+}
+
+output "security_group_id" {
+  description = "Security group of the functions that the module created. Null with create_security_group = false."
+  value       = one([for group in aws_security_group.consumer : group.id])
+}
+
+output "proxy_security_group_id" {
+  description = "Security group of the RDS Proxy: rds_sg_id of the other pipelines that use it. Null without one."
+  value       = one([for group in aws_security_group.proxy : group.id])
+}
+
+output "proxy_arn" {
+  description = "ARN of the RDS Proxy. Null without one."
+  value       = one([for proxy in aws_db_proxy.mysql : proxy.arn])
+}
+
+output "proxy_endpoint" {
+  description = "Hostname of the RDS Proxy. Null without one."
+  value       = one([for proxy in aws_db_proxy.mysql : proxy.endpoint])
+}
+
+output "rds_connection_param_name" {
+  description = "SSM parameter with the host, port and database of MySQL. It is known when the parameter that the module writes exists."
+  value       = local.outputs.rds_connection_param_name
+}
+
+output "rds_secret_arn" {
+  description = "Secret with the username and password of the MySQL user."
+  value       = local.outputs.rds_secret_arn
+}
+
+output "outputs_param_name" {
+  description = "SSM parameter that holds names and ARNs of the pipeline as one JSON object. Empty with create_outputs_param = false."
+  value       = var.create_outputs_param ? local.outputs_param_name : ""
+}

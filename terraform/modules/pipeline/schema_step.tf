@@ -1,0 +1,87 @@
+# Creates the target table and the sidecar, or checks that they fit. It runs in the VPC, because the database is private.
+
+data "aws_iam_policy_document" "schema" {
+  source_policy_documents = [
+    data.aws_iam_policy_document.telemetry["schema"].json,
+    data.aws_iam_policy_document.vpc_access["schema"].json,
+    data.aws_iam_policy_document.database_access.json,
+  ]
+}
+
+resource "aws_iam_role_policy" "schema" {
+  name   = "schema"
+  role   = aws_iam_role.function["schema"].name
+  policy = data.aws_iam_policy_document.schema.json
+}
+
+resource "aws_lambda_function" "schema" {
+  function_name = local.function_names.schema
+  description   = "Creates the tables in MySQL, or checks that they fit"
+  role          = aws_iam_role.function["schema"].arn
+
+  filename         = local.zips.stream_consumer.path
+  s3_bucket        = var.lambda_zips.bucket
+  s3_key           = local.zips.stream_consumer.key
+  source_code_hash = local.zips.stream_consumer.hash
+  handler          = "stream_consumer.schema_step.handler"
+  runtime          = local.runtime
+  architectures    = [local.architecture]
+  memory_size      = var.consumer_memory_mb
+  timeout          = 300 # a new proxy needs minutes to connect, and creating tables waits for locks
+
+  environment {
+    variables = merge(local.mysql_environment, {
+      POWERTOOLS_SERVICE_NAME = local.function_names.schema
+    })
+  }
+
+  vpc_config {
+    subnet_ids         = local.database_network.subnet_ids
+    security_group_ids = local.database_network.security_group_ids
+  }
+
+  tracing_config {
+    mode = local.tracing_mode
+  }
+
+  tags = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = local.zips.stream_consumer.found
+      error_message = local.zip_missing
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.schema]
+}
+
+# Runs on the first apply, and when the code, the mapping, the connection or the stream changes. It fails the apply when a table does
+# not fit or the stream may not write there. The aliases then keep pointing at the old code.
+resource "aws_lambda_invocation" "schema" {
+  function_name = aws_lambda_function.schema.function_name
+  input         = jsonencode({})
+
+  triggers = merge({
+    code       = local.zips.stream_consumer.build
+    connection = try(aws_ssm_parameter.rds_connection["proxy"].version, var.rds_connection_param_name)
+    secret     = var.rds_secret_arn
+    stream     = local.stream_arn
+    generation = tostring(var.stream_generation)
+    # Deployments from before there were mappings have no such trigger, and orders.
+  }, var.mapping == "orders" ? {} : { mapping = var.mapping })
+
+  # The database is reachable only after these.
+  depends_on = [
+    aws_db_proxy_target.mysql,
+    aws_ssm_parameter.rds_connection,
+    aws_vpc_security_group_egress_rule.consumer_https,
+    aws_vpc_security_group_egress_rule.consumer_mysql,
+    aws_vpc_security_group_egress_rule.consumer_proxy,
+    aws_vpc_security_group_egress_rule.proxy_database,
+    aws_vpc_security_group_ingress_rule.database_proxy,
+    aws_vpc_security_group_ingress_rule.mysql_consumer,
+    aws_vpc_security_group_ingress_rule.proxy_consumer,
+    var.schema_step_waits_for,
+  ]
+}

@@ -1,0 +1,153 @@
+"""An existing deployment keeps every resource: the configuration is planned from states of the one before it.
+
+The states in `states/` are of deployments from before Terraform had modules, which together had every resource but the
+endpoint of DynamoDB Streams. They were applied to MiniStack. `@` surrounds what each run fills in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.generators.hcl import TERRAFORM, blocks
+from scripts.local_stack.emulator import MiniStack, aws_environment, client
+from scripts.local_stack.terraform import OVERRIDES, copy_configuration, plugin_cache
+
+STATES = Path(__file__).with_name("states")
+STATE_NAMES = ("s3", "sqs")
+# The functions get MAPPING, and the aliases of the published ones move to the new version.
+UPDATED = {
+    "module.pipeline.aws_lambda_alias.dlq_replayer",
+    "module.pipeline.aws_lambda_alias.stream_consumer",
+    "module.pipeline.aws_lambda_function.dlq_replayer",
+    "module.pipeline.aws_lambda_function.schema",
+    "module.pipeline.aws_lambda_function.stream_consumer",
+}
+# MiniStack does not store these settings, so the earlier configuration planned the same updates from these states.
+NOT_STORED = {
+    "module.orders_api.aws_api_gateway_stage.live": "access_log_settings",
+    "module.pipeline.aws_lambda_event_source_mapping.stream": "metrics_config",
+    "module.pipeline.aws_sfn_state_machine.replay": "tracing_configuration",
+    'module.vpc_endpoints.aws_vpc_endpoint.interface["secretsmanager"]': "private_dns_enabled",
+    'module.vpc_endpoints.aws_vpc_endpoint.interface["sqs"]': "private_dns_enabled",
+    'module.vpc_endpoints.aws_vpc_endpoint.interface["ssm"]': "private_dns_enabled",
+}
+# MiniStack has no service for this endpoint.
+NOT_IN_A_STATE = {"aws_vpc_endpoint.streams"}
+Change = dict[str, Any]
+
+pytestmark = pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL of an emulator with a VPC, and the values for the states."""
+    emulator = MiniStack(tmp_path_factory.mktemp("emulator"))
+    emulator.start_fresh()
+    ec2 = client("ec2", emulator.url)
+    vpc = ec2.create_vpc(CidrBlock="10.42.0.0/16")["Vpc"]["VpcId"]
+    tags = [{"ResourceType": "subnet", "Tags": [{"Key": "Tier", "Value": "Private"}]}]
+    main = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"][0]["RouteTableId"]
+    values = {"vpc": vpc, "route_table": main}
+    for number, zone in enumerate("ab"):
+        made = ec2.create_subnet(
+            VpcId=vpc,
+            CidrBlock=f"10.42.{number + 1}.0/24",
+            AvailabilityZone=f"us-east-1{zone}",
+            TagSpecifications=tags,
+        )
+        values[f"subnet{number}"] = made["Subnet"]["SubnetId"]
+    yield emulator.url, values
+    emulator.stop()
+
+
+@pytest.fixture(scope="module")
+def changes(
+    network: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Change]]:
+    """What each state's plan does to each managed resource, by its address."""
+    return {name: planned_changes(name, tmp_path_factory.mktemp(name), *network) for name in STATE_NAMES}
+
+
+def planned_changes(name: str, home: Path, url: str, values: dict[str, str]) -> dict[str, Change]:
+    folder = home / "terraform"
+    copy_configuration(folder)
+    for override in ("backend_override.tf", "provider_override.tf"):
+        (folder / override).write_text(OVERRIDES[override])
+    shutil.copytree(TERRAFORM / "tests" / "fixture", folder / "tests" / "fixture")
+    for zipped in (folder / "tests" / "fixture").glob("*.zip"):
+        values = values | {zipped.name: base64.b64encode(hashlib.sha256(zipped.read_bytes()).digest()).decode()}
+    (folder / "terraform.tfstate").write_text(filled_in(f"{name}.tfstate.json", values))
+    (folder / "state.auto.tfvars.json").write_text(filled_in(f"{name}.tfvars.json", values))
+    terraform(folder, url, "init", "-lockfile=readonly")
+    terraform(folder, url, "plan", "-refresh=false", "-out=plan")
+    shown = json.loads(terraform(folder, url, "show", "-json", "plan"))
+    return {change["address"]: change for change in shown["resource_changes"] if change["mode"] == "managed"}
+
+
+def filled_in(name: str, values: dict[str, str]) -> str:
+    return re.sub(r"@([\w.]+)@", lambda found: values[found[1]], (STATES / name).read_text())
+
+
+def terraform(folder: Path, url: str, *arguments: str) -> str:
+    environment = {**aws_environment(url, os.environ), **plugin_cache(folder.parent)}
+    done = subprocess.run(
+        ["terraform", *arguments, "-no-color"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return done.stdout
+
+
+def changed(change: Change) -> set[str]:
+    """The attributes that an update sets, without those that are only known after it."""
+    before, after = change["change"]["before"], change["change"]["after"]
+    return {name for name, value in after.items() if value != before.get(name)}
+
+
+def resources(name: str) -> set[str]:
+    state = json.loads((STATES / f"{name}.tfstate.json").read_text())
+    return {f"{resource['type']}.{resource['name']}" for resource in state["resources"]}
+
+
+@pytest.mark.parametrize("name", STATE_NAMES)
+def test_nothing_is_created_replaced_or_destroyed(changes: dict[str, dict[str, Change]], name: str) -> None:
+    others = {address: change for address, change in changes[name].items() if change["change"]["actions"] != ["no-op"]}
+    assert {
+        address: c["change"]["actions"] for address, c in others.items() if c["change"]["actions"] != ["update"]
+    } == {}
+    assert set(others) - set(NOT_STORED) == UPDATED
+
+
+@pytest.mark.parametrize("name", STATE_NAMES)
+def test_an_update_only_names_the_mapping(changes: dict[str, dict[str, Change]], name: str) -> None:
+    for address in UPDATED:
+        change = changes[name][address]
+        assert changed(change) == ({"environment"} if "lambda_function" in address else set()), address
+        if "lambda_function" in address:
+            before, after = (change["change"][key]["environment"][0]["variables"] for key in ("before", "after"))
+            assert after == before | {"MAPPING": "orders"}
+    for address, attribute in NOT_STORED.items():
+        if address in changes[name]:
+            assert changed(changes[name][address]) <= {attribute}, address
+
+
+@pytest.mark.parametrize("name", STATE_NAMES)
+def test_every_resource_of_the_state_is_still_there(changes: dict[str, dict[str, Change]], name: str) -> None:
+    planned = {change.get("previous_address", address) for address, change in changes[name].items()}
+    assert {re.sub(r"\[.*", "", address) for address in planned} == resources(name)
+
+
+def test_every_move_is_of_a_resource_of_some_state() -> None:
+    """Together the states have all resources that move."""
+    moved = {re.sub(r"^\$\{|\[.*|\}$", "", block.attributes["from"]) for block in blocks("moved", folder=TERRAFORM)}
+    assert moved - set().union(*(resources(name) for name in STATE_NAMES)) == NOT_IN_A_STATE
