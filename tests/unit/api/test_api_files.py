@@ -17,13 +17,12 @@ from api.money import MINOR_DIGITS
 from api.order import NewOrder, Order, OrderPatch
 from api.problems import TITLES
 from api.validation import DEFINITIONS, MESSAGES
-from common import mapping
 from scripts.generators import openapi
 
-COLUMNS = {
-    column["attribute"]: column
-    for column in json.loads(Path(mapping.__file__).with_name("tables").joinpath("orders.json").read_bytes())["columns"]
-}
+MAPPING = Path(__file__).parents[3] / "mappings" / "orders.json"
+ORDER = json.loads(MAPPING.read_bytes())["entities"]["order"]
+KEY_COLUMN, *_ = ORDER["target"]["key_columns"]
+COLUMNS = {"p_key": KEY_COLUMN, **{column["from"][0]: column for column in ORDER["columns"]}}
 VALUES = [name for name, definition in DEFINITIONS.items() if definition["type"] != "object"]
 REQUESTS = ["OrderCreate", "OrderPatch"]
 
