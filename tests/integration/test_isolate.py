@@ -50,7 +50,7 @@ def redeliver(writer: Applier, records: list[dict[str, Any]], calls: int = 0, li
                 ApplyOptions(out_of_time=fuse(calls), parked_before=lambda: frozenset(known)),
             )
         )
-        now = [(order_id(one.key), one.version) for one in outcomes[-1].parked]
+        now = [(one.key, one.version) for one in outcomes[-1].parked]
         assert not known & set(now), "a record is parked twice"
         known.update(now)
     return outcomes
@@ -101,7 +101,7 @@ def test_an_unknown_error_in_what_is_left_stops_nothing(refusing: Applier, table
     """The first ten are poison. The unknown error comes when time runs out."""
     batch = [record(f"k{i:03}", 1, status="ODD" if i == 10 else "BAD") for i in range(200)]
 
-    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), ApplyOptions(out_of_time=fuse(60)))
+    outcome = apply(refusing.connection, refusing.targets, changes_of(*batch), ApplyOptions(out_of_time=fuse(60)))
 
     assert [order_id(p.key) for p in outcome.parked] == [f"k{i:03}" for i in range(10)]
     assert len(outcome.left) == 190
@@ -156,7 +156,7 @@ def test_a_loaded_row_beside_poison_is_written(refusing: Applier, tables: Tables
     """The lowest version wins where nothing was ever written."""
     loaded = changes_of(record("a", 1))[0]._replace(version=LOWEST_VERSION, source_time=0)
 
-    outcome = apply(refusing.connection, refusing.target, [loaded, *changes_of(record("b", 1, status="BAD"))])
+    outcome = apply(refusing.connection, refusing.targets, [loaded, *changes_of(record("b", 1, status="BAD"))])
 
     assert outcome.counts == Counter(upserted=1)
     assert tables.orders() == [order("a")]
@@ -179,7 +179,7 @@ def test_what_the_clock_contradicts_is_left_with_its_key(refusing: Applier):
     records = [record(f"k{i:03}", 1, status="BAD") for i in range(30)]
     changes = changes_of(*records, record("z", 1, time=100), record("z", 2, time=50))
 
-    outcome = apply(refusing.connection, refusing.target, changes, ApplyOptions(out_of_time=fuse(0)))
+    outcome = apply(refusing.connection, refusing.targets, changes, ApplyOptions(out_of_time=fuse(0)))
 
     assert outcome.counts.total() + len(outcome.parked) + len(outcome.left) == len(changes)
     assert outcome.left[-2:] == changes[-2:]
@@ -228,7 +228,7 @@ def test_a_server_without_row_counts_is_queried(refusing: Applier, tables: Table
 def test_a_change_that_was_parked_before_is_decided(refusing: Applier, tables: Tables):
     (change,) = changes_of(record("a", 1, status="ODD"))
 
-    outcome = apply(refusing.connection, refusing.target, [change], ApplyOptions(was_parked=lambda _: True))
+    outcome = apply(refusing.connection, refusing.targets, [change], ApplyOptions(was_parked=lambda _: True))
 
     assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("a", Kind.UNKNOWN)]
     assert (tables.orders(), tables.whole_sidecar()) == ([], [])
@@ -238,7 +238,7 @@ def test_rows_that_time_undoes_are_undone(refusing: Applier, tables: Tables):
     """The last row is refused when all others are written. In the end only the first ten are done."""
     batch = [record(f"k{i:02}", 1, status="BAD" if i == 29 else "NEW") for i in range(30)]
 
-    outcome = apply(refusing.connection, refusing.target, changes_of(*batch), ApplyOptions(out_of_time=fuse(1)))
+    outcome = apply(refusing.connection, refusing.targets, changes_of(*batch), ApplyOptions(out_of_time=fuse(1)))
 
     assert [order_id(change.key) for change in outcome.left] == [f"k{i:02}" for i in range(10, 30)]
     assert tables.orders() == [order(f"k{i:02}") for i in range(10)]

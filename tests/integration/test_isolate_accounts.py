@@ -115,14 +115,16 @@ def test_every_change_is_accounted_for(tables: Tables, connect: Any, monkeypatch
                     writer.targets,
                     given_,
                     ApplyOptions(
-                        statement_bytes=case.statement_bytes,
                         every_change=case.every_change,
                         out_of_time=lambda timer=timer, calls=calls: next(timer) >= calls,
                     ),
+                    case.statement_bytes,
                 )
                 checked(given_, outcome)
                 after = dict(tables.run("SELECT item_key, version FROM replication_versions"))
-                assert all(before.get(c.key) == after.get(c.key) for c in outcome.left), "what is left is not committed"
+                assert all(before.get(order_id(c.key)) == after.get(order_id(c.key)) for c in outcome.left), (
+                    "what is left is not committed"
+                )
                 assert_sound(tables)
                 taken += outcome.counts
                 left = outcome.left

@@ -11,7 +11,6 @@ import pytest
 from moto import mock_aws
 from pymysql.constants import CLIENT
 
-from common import mapping
 from common.database import StopError
 from common.mysql import answers
 from common.mysql import database as module
@@ -25,6 +24,7 @@ from tests.support.deliveries import FakeParameters
 from tests.support.functions import Context, FunctionWorld
 from tests.support.records import ARN, SOURCE, STREAM, record
 from tests.support.tables import Rows, Tables, order
+from tests.support.writes import MAPPING
 
 HERE, THERE = SOURCE.table_arn, SOURCE.table_arn.replace("us-east-1", "eu-west-1")
 OLD, LABEL, NEW = "2025-01-01T00:00:00.000", STREAM.label, "2026-12-31T00:00:00.000"
@@ -39,15 +39,18 @@ def unregistered(tables: Tables) -> Tables:
 
 def known(tables: Tables, *sources: tuple[int, str, str]) -> None:
     for source in sources:
-        tables.run(f"INSERT INTO replication_sources VALUES {(*source, '2026-01-01 00:00:00')}")
+        tables.run(f"INSERT INTO replication_sources VALUES {('orders', *source, '2026-01-01 00:00:00')}")
 
 
 def applied(tables: Tables, version: str) -> None:
-    tables.run(f"INSERT INTO replication_versions VALUES ('a', '{version}', 0, 0, 0)")
+    tables.run(
+        "INSERT INTO replication_versions (entity, item_key, version, deleted, source_time, token)"
+        f" VALUES ('orders.order', 'a', '{version}', 0, 0, 0)"
+    )
 
 
 def everything(tables: Tables) -> list[Rows]:
-    return [tables.run("SELECT * FROM replication_sources ORDER BY 1"), tables.whole_sidecar(), tables.orders()]
+    return [tables.run("SELECT * FROM replication_sources ORDER BY 1, 2"), tables.whole_sidecar(), tables.orders()]
 
 
 REFUSED = {
@@ -89,7 +92,7 @@ def test_a_source_that_could_count_as_stale_is_refused(
     before = everything(unregistered)
 
     with pytest.raises(SourceError) as refused:
-        register(connect(), Source(*source), label)
+        register(connect(), MAPPING, Source(*source), label)
 
     assert [word for word in words if word not in str(refused.value)] == []
     assert everything(unregistered) == before
@@ -137,7 +140,7 @@ def test_a_source_newer_than_what_was_applied_is_registered(
     if version:
         applied(unregistered, version.strip())
 
-    assert register(connect(), Source(*source), label) == answer
+    assert register(connect(), MAPPING, Source(*source), label) == answer
 
     assert unregistered.sources() == after
     unregistered.assert_unlocked()
@@ -146,7 +149,7 @@ def test_a_source_newer_than_what_was_applied_is_registered(
 def test_registering_again_changes_nothing(tables: Tables, connect: Any):
     tables.run("UPDATE replication_sources SET registered_at = '2026-01-01 00:00:00'")
     before = everything(tables)
-    assert register(connect(), SOURCE, LABEL) == "known"
+    assert register(connect(), MAPPING, SOURCE, LABEL) == "known"
     assert everything(tables) == before
 
 
@@ -157,7 +160,7 @@ def test_of_two_tables_registering_at_once_one_succeeds(unregistered: Tables, co
 
     def answer(number: int) -> str:
         try:
-            return register(connections[number], Source((HERE, THERE)[number % 2]), LABEL)
+            return register(connections[number], MAPPING, Source((HERE, THERE)[number % 2]), LABEL)
         except SourceError:
             return "refused"
 
@@ -175,7 +178,7 @@ def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any)
     first, second = connect(), connect()
     first.query(f"UPDATE replication_sources SET stream_label = '{NEW}'")
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(register, second, SOURCE, "2026-06-30T00:00:00.000")
+        answer = pool.submit(register, second, MAPPING, SOURCE, "2026-06-30T00:00:00.000")
         poll(lambda: tables.run("SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"), 10)
         first.commit()
         with pytest.raises(SourceError, match=f"older than its stream {NEW}"):
@@ -191,7 +194,7 @@ def opened(server: MariaDB) -> Iterator[Callable[[Source | None], MySQLDatabase]
 
     def open_as(source: Source | None) -> MySQLDatabase:
         settings = MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem)
-        made.append(MySQLDatabase(settings, parameters, mapping.load(), source=source))
+        made.append(MySQLDatabase(settings, parameters, MAPPING, source=source))
         return made[-1]
 
     yield open_as
@@ -260,7 +263,7 @@ def test_a_connection_with_wrong_row_counts_stops(
 def test_the_check_leaves_no_lock_behind(tables: Tables, connect: Any):
     """A client that vanishes after the check must not stop the others."""
     connection = connect()
-    assert check(connection, SOURCE)
+    assert check(connection, MAPPING, SOURCE)
     tables.assert_unlocked()
     assert not connection.get_autocommit(), "what follows is one transaction"
 
@@ -294,7 +297,7 @@ class TestFailover:
         """Until the schema step has registered its generation."""
         self.deploy(world, ARN, 0)
         function = world.cold_start(f"{name}.handler", STREAM_GENERATION="5", LOCK_TABLE_NAME="lock")
-        with pytest.raises(StopError, match="as generation 5; run the schema step"):
+        with pytest.raises(StopError, match="as generation 5 of mapping orders; run the schema step"):
             function.DATABASE.execute("writing", lambda *_: pytest.fail("it went on"))
         self.deploy(world, ARN, 5)
         assert function.DATABASE.execute("asking", lambda *_: "answer") == "answer"

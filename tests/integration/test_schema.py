@@ -14,9 +14,9 @@ from common.database import SchemaMismatchError
 from common.mysql import schema
 from common.mysql.columns import enum_values
 from common.mysql.sql import literal
-from common.mysql.target import Target, UniqueKey
+from common.mysql.target import KeyColumn, Target, UniqueKey
 from tests.support.tables import Tables, without_width
-from tests.support.writes import MAPPING
+from tests.support.writes import MAPPING, ORDER
 
 VACANT = (("merchant_id", "text"), ("status", "text"))
 CREATED, FITS = "created", "fits"
@@ -75,11 +75,15 @@ def test_both_tables_are_created_where_there_are_none(step: Any, nothing: Tables
     ]
     assert columns(nothing, "tbl_orders")[0][2] == "ascii_bin", "'a' and 'A' are two orders"
     assert columns(nothing, "replication_versions") == [
+        ("entity", "varchar(64)", "ascii_bin", "NO", "PRI"),
         ("item_key", "varchar(255)", "ascii_bin", "NO", "PRI"),
         ("version", "varchar(160)", "ascii_bin", "NO", ""),
         ("deleted", "tinyint", None, "NO", ""),
         ("source_time", "bigint", None, "NO", ""),
         ("token", "int unsigned", None, "NO", ""),
+        ("kept_version", "varchar(160)", "ascii_bin", "YES", ""),
+        ("kept_mark", "tinyint", None, "YES", ""),
+        ("kept_time", "bigint", None, "YES", ""),
     ]
 
 
@@ -96,7 +100,7 @@ def test_a_legacy_table_that_exists_is_left_untouched(step: Any, nothing: Tables
     before = ddl(nothing), nothing.orders()
 
     assert step() == {"target": FITS, "sidecar": CREATED}
-    assert (ddl(nothing)[2:], nothing.orders()) == before
+    assert (ddl(nothing)[3:], nothing.orders()) == before
 
 
 def test_two_deployments_at_once_do_no_harm(connect: Any, nothing: Tables):
@@ -105,7 +109,7 @@ def test_two_deployments_at_once_do_no_harm(connect: Any, nothing: Tables):
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda connection: schema.create_missing(connection, MAPPING), connections))
 
-    assert len(ddl(nothing)) == 3
+    assert len(ddl(nothing)) == 4
     assert {answer["target"] for answer in answers} <= {CREATED, FITS}
 
 
@@ -161,11 +165,11 @@ def test_a_table_that_holds_every_mapped_value_fits(step: Any, nothing: Tables, 
         ),
         (
             "MODIFY created_at DATETIME NOT NULL",
-            "column created_at is datetime; the mapping needs INT or BIGINT for epoch seconds",
+            "column created_at is datetime; the mapping needs INT or BIGINT",
         ),
         (
             "MODIFY created_at SMALLINT NOT NULL",
-            "column created_at is smallint; the mapping needs INT or BIGINT for epoch seconds",
+            "column created_at is smallint; the mapping needs INT or BIGINT",
         ),
         (
             "ADD COLUMN tax INT NOT NULL",
@@ -180,7 +184,7 @@ def test_a_table_that_holds_every_mapped_value_fits(step: Any, nothing: Tables, 
             "DROP PRIMARY KEY, ADD UNIQUE KEY (order_id(8))",
             "column order_id is neither the primary key nor a unique key by itself",
         ),
-        ("ENGINE=MyISAM", "its engine is MyISAM; only InnoDB commits both tables together"),
+        ("ENGINE=MyISAM", "its engine is MyISAM; only InnoDB commits all tables together"),
     ],
 )
 def test_each_mismatch_is_named_and_no_table_is_touched(step: Any, nothing: Tables, changes: str, problem: str):
@@ -206,7 +210,7 @@ def test_all_mismatches_are_named_in_one_message(step: Any, nothing: Tables):
         step()
 
     assert str(refused.value) == (
-        "table tbl_orders does not fit the mapping: its engine is MyISAM; only InnoDB commits both tables together;"
+        "table tbl_orders does not fit the mapping: its engine is MyISAM; only InnoDB commits all tables together;"
         " column amount is float; the mapping needs DECIMAL(19,4) or wider; column currency is missing;"
         " column tax is NOT NULL without a default, and the mapping does not fill it;"
         " column order_id is neither the primary key nor a unique key by itself"
@@ -219,7 +223,7 @@ def test_a_view_is_no_table(step: Any, nothing: Tables):
     with pytest.raises(SchemaMismatchError) as refused:
         step()
 
-    assert problems_of(refused)[0] == "its engine is a view; only InnoDB commits both tables together"
+    assert problems_of(refused)[0] == "its engine is a view; only InnoDB commits all tables together"
 
 
 @pytest.mark.parametrize(
@@ -234,8 +238,8 @@ def test_a_view_is_no_table(step: Any, nothing: Tables):
             "MODIFY version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL",
             "column version must have the collation ascii_bin",
         ),
-        ("DROP PRIMARY KEY", "item_key is not its primary key"),
-        ("ENGINE=MyISAM", "its engine is MyISAM; only InnoDB commits both tables together"),
+        ("DROP PRIMARY KEY", "its primary key is not (entity, item_key)"),
+        ("ENGINE=MyISAM", "its engine is MyISAM; only InnoDB commits all tables together"),
         (
             "MODIFY version VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL",
             "column version is varchar(20); it needs at least 160 characters",
@@ -294,7 +298,7 @@ def test_wrong_row_counts_are_refused_and_nothing_is_left(connect: Any, nothing:
         ("ADD KEY k (status)", {}),
         (
             "MODIFY order_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL",
-            {"charset": "utf8mb4", "collation": "utf8mb4_unicode_ci", "is_plain": False},
+            {"key": (KeyColumn("order_id", "text", "utf8mb4", "utf8mb4_unicode_ci"),), "is_plain": False},
         ),
         (
             "DROP PRIMARY KEY, ADD COLUMN id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, ADD UNIQUE KEY u (order_id)",
@@ -312,8 +316,10 @@ def test_what_the_writer_must_know_of_a_table_is_found(
 
     [(packet_bytes, version)] = nothing.run("SELECT @@GLOBAL.max_allowed_packet, @@version")
     row_word = "" if "MariaDB" in version else "ROW"
-    expected = Target(MAPPING, packet_bytes=packet_bytes, row_word=row_word, vacant=VACANT)
-    assert schema.inspect(connect(), MAPPING) == replace(expected, **found)
+    expected = Target(ORDER, (KeyColumn("order_id"),), row_word=row_word, vacant=VACANT)
+    targets = schema.inspect(connect(), MAPPING)
+    assert targets.tables == (replace(expected, **found),)
+    assert targets.packet_bytes == packet_bytes
 
 
 def test_a_generated_column_in_the_mapping_is_a_mismatch(step: Any, nothing: Tables, connect: Any):
@@ -341,6 +347,6 @@ def test_the_values_of_an_enum_are_those_that_the_server_has(nothing: Tables, st
     nothing.run(ORDERS, f"ALTER TABLE tbl_orders MODIFY status ENUM({listed}) NOT NULL")
     step()
 
-    [check] = schema.inspect(connect(), MAPPING).checks
+    [check] = schema.inspect(connect(), MAPPING).tables[0].checks
 
     assert [value for value in [*values, "A", "1", "", "it''s"] if check.fits(value)] == values
