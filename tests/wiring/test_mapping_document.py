@@ -84,7 +84,7 @@ def test_the_document_shows_the_migration_of_the_sidecar() -> None:
 def test_the_prepare_function_of_the_document_works() -> None:
     [text] = examples.blocks("python")
     functions: dict[str, Any] = {}
-    exec(text, functions)  # noqa: S102 - it is the document's own
+    exec(text, functions)
 
     item = {"pk": "1", "first_name": "Ada", "last_name": "Byron"}
     assert functions["prepare"](item)["name"] == "Ada Byron"
