@@ -44,22 +44,16 @@ class Model:
         self.entities = document["entities"]
         self.rows: dict[str, dict[Key, Row]] = {name: {} for name in self.entities}
 
-    def apply(self, written: list[tuple[int, Live | Gone]]) -> None:
-        """One batch: outcomes with their source times, in stream order. Only the newest of a key takes effect."""
-        newest: dict[tuple[str, Key], tuple[int, Live | Gone]] = {}
-        for time, outcome in written:
-            if isinstance(outcome, Live) or self._policy(outcome) != "ignore":
-                newest[outcome.entity, outcome.key] = (time, outcome)
-        for time, outcome in newest.values():
-            self._take(time, outcome)
-
-    def _take(self, time: int, outcome: Live | Gone) -> None:
+    def apply(self, time: int, outcome: Live | Gone) -> None:
+        """The next change in stream order. How changes are cut into batches makes no difference."""
         rows = self.rows[outcome.entity]
         if isinstance(outcome, Live):
             rows[outcome.key] = dict(outcome.row)
-        elif isinstance(policy := self._policy(outcome), str):
+            return
+        policy = self._policy(outcome)
+        if policy == "delete":
             rows.pop(outcome.key, None)
-        elif outcome.key in rows:
+        elif policy != "ignore" and outcome.key in rows:
             rows[outcome.key][policy["flag"]] = 1
             if "time" in policy:
                 rows[outcome.key][policy["time"]] = f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}"
@@ -206,7 +200,8 @@ def test_the_server_returns_what_the_reference_says(
 
     for batch in drawn:
         parked = stored.write(batch)
-        model.apply(_written(document, batch, parked))
+        for time, outcome in _written(document, batch, parked):
+            model.apply(time, outcome)
 
     for entity in stored.mapping.entities:
         expected = sorted(map(_comparable, model.rows[entity.name].values()), key=repr)

@@ -10,6 +10,7 @@ import pymysql
 import pytest
 
 from common import mapping as declared
+from common.keys import key_text
 from common.mysql import registry, schema
 from common.mysql.apply import apply
 from common.records import parse_records
@@ -110,3 +111,21 @@ def test_a_member_that_left_is_flagged(nothing: Tables, connect: Any, how: str) 
 
     assert gone == [sample["row"] | {"is_deleted": 1, "deleted_at": SHOWN_TIME}]
     assert example.rows("members") == [sample["row"]]
+
+
+def test_the_update_of_the_document_rewrites_keys(tables: Tables) -> None:
+    """Ids with slashes and percent signs get the text that the writer looks for."""
+    ids = ["plain", "a/b", "100%", "%2F/%", "a_b"]
+    tables.run(
+        *(
+            "INSERT INTO replication_versions (entity, item_key, version, deleted, source_time, token)"
+            f" VALUES ('orders.order', '{one}', '1', 0, 0, 0)"
+            for one in ids
+        )
+    )
+
+    assert tables.run(statement("SELECT COUNT(*) FROM replication_versions")) == [(3,)]
+    tables.run(statement("UPDATE replication_versions"))
+
+    texts = [row[0] for row in tables.run("SELECT item_key FROM replication_versions")]
+    assert sorted(f"order/{text}" for text in texts) == sorted(key_text("order", [one]) for one in ids)

@@ -82,9 +82,13 @@ def key_column(draw: st.DrawFn, name: str, types: tuple[str, ...]) -> dict[str, 
     kind = draw(st.sampled_from(types))
     column = {"column": name, "type": kind}
     if kind == "string":
-        lengths = st.sampled_from((1, 12, 64, 200))
-        made: dict[str, Any] = draw(st.fixed_dictionaries({"length": lengths}, optional={"ascii": st.booleans()}))
-        return column | made | ({"length": 1024} if made["length"] == 200 and made.get("ascii") else {})
+        made: dict[str, Any] = draw(
+            st.one_of(
+                st.fixed_dictionaries({"length": st.sampled_from((1, 12, 64, 200))}),
+                st.fixed_dictionaries({"length": st.sampled_from((1, 64, 1024, 2048)), "ascii": st.just(True)}),
+            )
+        )
+        return column | made
     if kind == "binary":
         return column | {"length": draw(st.sampled_from((1, 16, 1024)))}
     if kind == "decimal":

@@ -18,6 +18,7 @@ Document = Mapping[str, Any]
 COLUMN_NAMES = ("a", "b", "c", "d", "select", "key", "order", "Group", "x_1", "rank", "values", "row")
 ATTRIBUTES = ("name", "a.b", "Größe", "🦊", "with space", "nested", "list", "value", "type", "x")
 LITERALS = ("#", "|", "::", "-L-", "/", "#x#", "%", "é")
+MOST_INDEX_BYTES = 3072
 KINDS = {"string": "S", "number": "N", "binary": "B"}
 
 
@@ -81,6 +82,9 @@ def _entities(draw: st.DrawFn, document: Document, when: dict[str, Any], table: 
         if role in document and "equals" not in when.get(role, {}):
             templates[role], made = draw(_template(document[role]["type"], when.get(role, {}), names))
             key_columns += made
+    if sum(map(_index_bytes, key_columns)) > MOST_INDEX_BYTES:
+        for column in [one for one in key_columns if "length" in one]:
+            column["length"] = min(column["length"], 64)
     entity: dict[str, Any] = {"when": when} if when else {}
     entity["target"] = {"table": table, "key": templates, "key_columns": draw(st.permutations(key_columns))}
     entity["columns"] = [draw(_mapped_column(next(names))) for _ in range(draw(st.integers(0, 4)))]
@@ -92,6 +96,10 @@ def _entities(draw: st.DrawFn, document: Document, when: dict[str, Any], table: 
     if "flag" in entity.get("deletes", ()) and "flag" in entity.get("ttl", ()):
         entity["ttl"] = entity["deletes"]
     return entity
+
+
+def _index_bytes(column: Document) -> int:
+    return int(column.get("length", 20)) * (1 if column.get("ascii") or column["type"] == "binary" else 4)
 
 
 @st.composite
@@ -214,7 +222,8 @@ def _captures(column: Document, literal: str) -> st.SearchStrategy[str]:
     if column["type"] == "string":
         ascii_only = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8)
         wide = texts(column["length"], least=1)
-        text = st.one_of(ascii_only, ascii_only if column.get("ascii") else wide)
+        full = ascii_only.map(lambda drawn: drawn * column["length"])
+        text = st.one_of(ascii_only, full if column.get("ascii") else wide)
         return text.map(lambda drawn: (drawn.replace(literal[0], "_") if literal else drawn)[: column["length"]])
     canonical = fitting(natural).map(lambda value: str(next(iter(value.values()))))
     if column["type"] == "datetime":

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common import mapping as declared
+from common.mysql import registry, sidecar
 from common.records import parse_records
 from tests.support import examples
 
@@ -71,3 +72,20 @@ def test_an_invoice_whose_key_does_not_fit_is_poison(text: str, reason: str) -> 
     batch = parse_records([examples.record(mapping, item, 1)], mapping)
 
     assert len(batch.parked) == 1, reason
+
+
+def test_the_document_shows_the_migration_of_the_sidecar() -> None:
+    statements = [" ".join(block.split()).rstrip(";") for block in examples.blocks("sql")]
+
+    assert sidecar.TABLE.migration in statements
+    assert registry.SOURCES_TABLE.migration in statements
+
+
+def test_the_prepare_function_of_the_document_works() -> None:
+    [text] = examples.blocks("python")
+    functions: dict[str, Any] = {}
+    exec(text, functions)
+
+    item = {"pk": "1", "first_name": "Ada", "last_name": "Byron"}
+    assert functions["prepare"](item)["name"] == "Ada Byron"
+    assert functions["prepare"](item | {"archived": True}) is None
