@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.mapping_file import read_text
-from tests.support.records import START
+from tests.support.records import START, TTL_IDENTITY, record
 
 # `seq` tells which change wrote a row.
 _SEQ = {"column": "seq", "from": ["seq"], "type": "bigint"}
@@ -36,6 +36,7 @@ DECLARED: dict[str, Any] = {
                 {"column": "seal", "from": ["seal"], "type": "binary", "length": 40},
             ],
             "deletes": {"flag": "is_deleted", "time": "deleted_at"},
+            "ttl": {"flag": "is_deleted", "time": "deleted_at"},
         },
         "lot": {
             "when": {"partition_key": {"starts_with": "ITEM#"}, "attribute": {"path": ["kind"], "equals": "lot"}},
@@ -52,7 +53,6 @@ DECLARED: dict[str, Any] = {
                 _SEQ,
                 {"column": "parts", "from": ["parts"], "type": "json", "absent": {"default": "[]"}},
             ],
-            "ttl": "delete",
         },
     },
 }
@@ -78,6 +78,7 @@ def shop_item(key: tuple[str, int, bytes], seq: int, kind: str) -> dict[str, Any
         "parts": {"L": [{"N": str(seq)}, {"NULL": True}]},
         "expires": {"N": str(START + 259_200)},
     }
+<<<<<<< HEAD
 =======
 """A mapping with three entities and composite keys, its tables, and changes of its items."""
 
@@ -249,3 +250,32 @@ def total(value: str) -> Decimal:
     """A bill's total as its column has it."""
     return Decimal(value).quantize(Decimal("1.0000000000"))
 >>>>>>> n-room
+=======
+
+
+def shop_record(key: tuple[str, int, bytes], sequence: int, event: str, kind: str, **options: Any) -> dict[str, Any]:
+    """A stream record without an old image; `options` are those of `tests.support.records.record`.
+
+    The row tells `options["time"]`, in seconds from START.
+    """
+    made = record("", sequence, event, **options)
+    body = made["dynamodb"]
+    body["Keys"] = shop_keys(key)
+    body.pop("OldImage", None)
+    if event != "REMOVE":
+        body["NewImage"] = shop_item(key, options["time"] - START, kind)
+    return made
+
+
+def shop_change(key: tuple[str, int, bytes], sequence: int, kind: str = "sale", **options: Any) -> dict[str, Any]:
+    """A change of the item with `key`, later than all of a lower sequence."""
+    return shop_record(key, sequence, "MODIFY", kind, **{"time": START + sequence} | options)
+
+
+def shop_expiry(key: tuple[str, int, bytes], sequence: int, kind: str = "sale") -> dict[str, Any]:
+    return shop_record(key, sequence, "REMOVE", kind, time=START + sequence, identity=TTL_IDENTITY)
+
+
+def shop_remove(key: tuple[str, int, bytes], sequence: int, kind: str = "sale") -> dict[str, Any]:
+    return shop_record(key, sequence, "REMOVE", kind, time=START + sequence)
+>>>>>>> n-replay
