@@ -230,6 +230,19 @@ def test_an_invalid_file_is_an_error(call: Call, tmp_path: Path):
     assert f"error    {file}: shop.json: entities: is empty" in shown
 
 
+def test_the_prepare_file_is_checked_before_it_runs(call: Call, tmp_path: Path):
+    """As the build does."""
+    file, mark = tmp_path / "shop.json", tmp_path / "ran"
+    file.write_text(json.dumps({**MAPPING, "prepare": "shop.py"}))
+    file.with_name("shop.py").write_text(f"open({str(mark)!r}, 'w')\n\ndef prepare(item):\n    return item\n")
+    code, shown = call("check", str(file), database=False)
+    assert code == 1
+    assert "shop.py, line 1: open is not allowed" in shown
+    assert not mark.exists()
+    file.with_name("shop.py").write_text("def prepare(item):\n    return item\n")
+    assert call("check", str(file), database=False)[0] == 0
+
+
 def test_items_are_checked_against_tables(call: Call, tables: Tables, file: Path, dynamodb: Any):
     """What the mapping refuses, what the table refuses, what nobody mapped."""
     tables.run(ddl("CHECK (amount > 0)", "note VARCHAR(20) CHARACTER SET ascii", without=NOTE))

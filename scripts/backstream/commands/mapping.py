@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from importlib import import_module
+from textwrap import fill
 from typing import Any
 
 import shtab
@@ -158,7 +159,7 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
 
 def _add(subcommands: Any, name: str, text: str, more: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subcommands.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}.\n{more}"
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.\n\n{fill(more, 100)}"
     )
     parser.set_defaults(run=_command(name))
     return parser

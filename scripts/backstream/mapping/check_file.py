@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.mapping_file import read_file
-
+from backstream import prepare_lint
 from backstream.mapping.findings import Finding, error, ok
 from common import mapping
 from common.mapping import Entity
+from common.mapping_file import read_file
 
 # https://dev.mysql.com/doc/refman/8.4/en/column-count-limit.html
 _ROW_BYTES = 65_535
@@ -18,12 +19,23 @@ _ROW_BYTES = 65_535
 
 def check_file(file: Path) -> list[Finding]:
     """An error for each problem of the file."""
-    if problems := mapping.check_file(file):
+    # Loading the mapping runs its prepare file, so that comes first.
+    if problems := _prepare_problems(file) or mapping.check_file(file):
         return [error(str(file), problem) for problem in problems]
     found = read_file(file)
     sizes = [finding for entity in found.entities for finding in _sizes(entity)]
     described = ", ".join(f"{entity.name} to {entity.table}" for entity in found.entities)
     return sizes or [ok(str(file), f"is valid: {described}")]
+
+
+def _prepare_problems(file: Path) -> list[str]:
+    """What the build refuses of the file of `prepare`; nothing where the mapping is refused for it anyway."""
+    try:
+        name = json.loads(file.read_bytes())["prepare"]
+        source = file.with_name(name).read_text(encoding="utf-8")
+    except (ValueError, KeyError, TypeError, OSError):
+        return []
+    return prepare_lint.problems(source, name)
 
 
 def _sizes(entity: Entity) -> Iterator[Finding]:

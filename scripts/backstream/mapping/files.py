@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common.mapping_file import read_file
-
 from backstream.errors import UsageError
 from common.mapping import Mapping, MappingError
+from common.mapping_file import read_file
 
 FOLDER = Path("mappings")
 

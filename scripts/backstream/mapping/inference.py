@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from common.columns.option import OptionError
-
 from backstream.mapping.items import Item
 from common.columns import TYPES
 from common.columns.column_type import ColumnType
+from common.columns.option import OptionError
 from common.poison import PoisonError
 
 Declared = dict[str, Any]  # fields of a column in a mapping
