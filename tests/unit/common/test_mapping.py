@@ -9,11 +9,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from common.columns.epoch import EpochType
+from common.columns.key import KeyType
 
 from common import mapping
 from common.columns.decimal import DecimalType
-from common.columns.epoch import EpochType
-from common.columns.key import KeyType
 from common.columns.string import StringType
 from common.mapping import Column, Table
 from scripts.generators import mapping_schema
