@@ -1,4 +1,4 @@
-"""A mapping of two entities with composite keys keeps the replay's promises: see tests/support/shop.py."""
+"""A mapping of two entities with composite keys keeps the replay's promises: see tests/support/shop_items.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from common.records import parse_records
 from dlq_replayer import drain
 from dlq_replayer.splits import SegmentFormat, cut, to_line
 from tests.support.replay import SHOP, ReplayExecution, ReplayHarness, StoppedError
-from tests.support.shop import KEYS, shop_change, shop_expiry, shop_remove
+from tests.support.shop_items import KEYS, shop_change, shop_expiry, shop_remove
 
 A, B, C, D, E = KEYS
 TEXT_OF_A, LOT_OF_A = "sale/a/1/00", "lot/00/a/1"
@@ -223,7 +223,7 @@ def test_values_of_every_entity_keep_their_types_in_a_segment():
 def test_a_mapping_has_the_same_digest_in_every_process():
     """Otherwise each call would take the segments of the call before for those of another build."""
     program = (
-        "from dlq_replayer.splits import SegmentFormat; from tests.support.shop import SHOP;"
+        "from dlq_replayer.splits import SegmentFormat; from tests.support.shop_items import SHOP;"
         "print(SegmentFormat(SHOP).encode([], 't').decode())"
     )
     digests = {

@@ -36,7 +36,7 @@ from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
-from tests.support import shop
+from tests.support import shop_items as shop
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
 from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record
 from tests.support.tables import Rows, Tables, order
