@@ -12,9 +12,10 @@ from typing import Any
 from backstream.mapping import legacy
 from backstream.mapping.draft_key import KeyDraft, LegacyTable, TableKeys, draft_key
 from backstream.mapping.grouping import Kind, fold, kinds_of
-from backstream.mapping.inference import Attribute, Declared, Path, attribute_of, infer
+from backstream.mapping.inference import Attribute, Declared, attribute_of, infer
 from backstream.mapping.items import Item
 from backstream.mapping.naming import entity_name, is_empty_key_name, plural, snake_case, unused
+from common.mapping import AttributePath
 
 _TYPES = {"S": "string", "N": "number", "B": "binary"}
 _LONGEST_ENTITY = 31
@@ -33,7 +34,7 @@ def draft(keys: TableKeys, items: Sequence[Item], tables: Sequence[LegacyTable] 
     return {
         "$schema": "./mapping.schema.json",
         "comment": "; ".join(comments),
-        **{word: {"attribute": one.name, "type": _TYPES[one.type]} for word, one in keys.attributes},
+        **{word: {"attribute": one.attribute, "type": _TYPES[one.type]} for word, one in keys.attributes},
         **({"ttl_attribute": keys.ttl_attribute} if keys.ttl_attribute else {}),
         "entities": {
             name: _entity(keys, kind, name, owners.get(name), unused(plural(name), taken))
@@ -45,7 +46,7 @@ def draft(keys: TableKeys, items: Sequence[Item], tables: Sequence[LegacyTable] 
 def _left_out(kind: Kind, keys: TableKeys) -> str:
     shapes = (kind.partition_key, kind.sort_key)
     conditions = [
-        f"{one.name} {word.replace('_', ' ')} {text}"
+        f"{one.attribute} {word.replace('_', ' ')} {text}"
         for (_, one), shape in zip(keys.attributes, shapes, strict=False)
         for word, text in shape.condition.items()
     ]
@@ -116,7 +117,7 @@ def _columns(keys: TableKeys, kind: Kind, key: KeyDraft, like: LegacyTable | Non
 
 def _attributes(keys: TableKeys, kind: Kind) -> list[str]:
     """The names of the attributes to map, in the order in which the sample has them."""
-    left_out = {one.name for _, one in keys.attributes} | {keys.ttl_attribute}
+    left_out = {one.attribute for _, one in keys.attributes} | {keys.ttl_attribute}
     left_out |= {name for name in keys.index_attributes if is_empty_key_name(_without_index(name))}
     if kind.discriminator:
         left_out.add(kind.discriminator[0])
@@ -134,7 +135,7 @@ def _repeated_key(attribute: Attribute, key: KeyDraft) -> str | None:
     return next((column for column, texts in key.captured.items() if texts == attribute.texts), None)
 
 
-def _targets(attribute: Attribute, like: LegacyTable | None) -> list[tuple[Path, str]]:
+def _targets(attribute: Attribute, like: LegacyTable | None) -> list[tuple[AttributePath, str]]:
     """The columns of an attribute, with the path of each: one, or several where the legacy table splits a map."""
     name = str(attribute.path[0])
     if like and (column := legacy.column_for(name, like.columns)):

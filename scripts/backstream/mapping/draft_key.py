@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from backstream.mapping.dynamodb import KeyAttribute
 from backstream.mapping.grouping import KeyShape, Kind, fold
 from backstream.mapping.inference import Attribute, Declared, holds, holds_key, is_printable_ascii
 from backstream.mapping.legacy import candidates_for
 from backstream.mapping.naming import is_empty_key_name, snake_case, unused
 from backstream.mapping.templates import Capture, Template, template_of
+from common.mapping import KeyAttribute
 from common.mysql.columns import ActualColumn
 
 _KEY_TYPES = {"string", "tinyint", "smallint", "int", "bigint", "decimal", "binary", "uuid", "date", "datetime"}
@@ -83,10 +83,10 @@ def draft_key(keys: TableKeys, kind: Kind, entity: str, like: LegacyTable | None
 
 
 def _template(one: KeyAttribute, shape: KeyShape, kind: Kind, fallback: str) -> Template:
-    texts = [item[one.name][one.type] for item in kind.items]
+    texts = [item[one.attribute][one.type] for item in kind.items]
     if one.type == "S":
-        return template_of(texts, shape, one.name, fallback)
-    return Template([Capture(fallback if is_empty_key_name(one.name) else snake_case(one.name), texts)])
+        return template_of(texts, shape, one.attribute, fallback)
+    return Template([Capture(fallback if is_empty_key_name(one.attribute) else snake_case(one.attribute), texts)])
 
 
 def _names(captures: Sequence[Capture], like: LegacyTable | None) -> tuple[list[str], list[str]]:

@@ -11,17 +11,10 @@ from botocore.exceptions import ClientError
 
 from backstream.errors import UsageError
 from backstream.mapping.items import Item, from_boto3, to_boto3
+from common.mapping import KeyAttribute
 
 # A sample from several segments comes from several partitions of the table.
 _SEGMENTS = 8
-
-
-@dataclass(frozen=True)
-class KeyAttribute:
-    """A key attribute; `type` is S, N or B."""
-
-    name: str
-    type: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class SourceTable:
 
     def item(self, key: Item) -> Item | None:
         """By its key, read consistently; None where there is none. Raises UsageError for a key of another shape."""
-        needed = {one.name: one.type for one in (self.partition_key, self.sort_key) if one}
+        needed = {one.attribute: one.type for one in (self.partition_key, self.sort_key) if one}
         if {name: next(iter(value)) for name, value in key.items()} != needed:
             shape = ", ".join(f"{name} ({kind})" for name, kind in needed.items())
             raise UsageError(f"the key of {self.name} is {shape}: give exactly these attributes as --key")

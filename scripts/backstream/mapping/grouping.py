@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from backstream.mapping.dynamodb import KeyAttribute
 from backstream.mapping.items import Item
+from common.mapping import KeyAttribute
 
 SEPARATORS = "#|:/~"
 # The names that single-table designs give to the attribute with the kind of an item, without case and underscores.
@@ -75,7 +75,7 @@ def kinds_of(
     sort_shapes = _shapes(items, sort_key, may_be_whole=True) if sort_key else [KeyShape()] * len(items)
     for item, *shapes in zip(items, partition_shapes, sort_shapes, strict=True):
         groups[shapes[0], shapes[1]].append(item)
-    names = {one.name for one in (partition_key, sort_key) if one}
+    names = {one.attribute for one in (partition_key, sort_key) if one}
     kinds = [kind for shapes, group in groups.items() for kind in _split(Kind(*shapes, group), names)]
     kept: list[Kind] = []
     left: list[Kind] = []
@@ -98,7 +98,7 @@ def fold(name: str) -> str:
 def _shapes(items: Sequence[Item], key: KeyAttribute, *, may_be_whole: bool) -> list[KeyShape]:
     if key.type != "S":
         return [KeyShape()] * len(items)
-    texts = [item[key.name]["S"] for item in items]
+    texts = [item[key.attribute]["S"] for item in items]
     prefixes = [_prefix(text) for text in texts]
     if not _are_names([prefix for prefix in prefixes if prefix]):
         prefixes = [""] * len(texts)

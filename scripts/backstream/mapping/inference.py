@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 from backstream.mapping.items import Item
 from common.columns import TYPES
-from common.columns.column_type import ColumnType
+from common.columns.column_type import AttributeValue, ColumnType
 from common.columns.option import OptionError
+from common.mapping import AttributePath
+from common.paths import value_at
 from common.poison import PoisonError
 
 Declared = dict[str, Any]  # fields of a column in a mapping
-Path = tuple[str | int, ...]
 
 _LENGTHS = (16, 32, 64, 128, 255, 512, 1024, 2048)
 _BINARY_LENGTHS = (*_LENGTHS, 4096)
@@ -37,8 +38,8 @@ _BOOLEANS = (("Y", "N"), ("y", "n"), ("YES", "NO"), ("yes", "no"), ("true", "fal
 class Attribute(NamedTuple):
     """What a sample shows of a path: its `values` in DynamoDB JSON, and how many items lack it or have NULL there."""
 
-    path: Path
-    values: list[dict[str, Any]]
+    path: AttributePath
+    values: list[AttributeValue]
     absent: int = 0
     nulls: int = 0
 
@@ -53,9 +54,9 @@ class Attribute(NamedTuple):
         return [next(iter(value.values())) for value in self.values]
 
 
-def attribute_of(items: Iterable[Item], path: Path) -> Attribute:
+def attribute_of(items: Iterable[Item], path: AttributePath) -> Attribute:
     """What `items` show at `path`."""
-    found = [_at(item, path) for item in items]
+    found = [value_at(item, path) for item in items]
     present = [value for value in found if value is not None]
     values = [value for value in present if "NULL" not in value]
     return Attribute(path, values, len(found) - len(present), len(present) - len(values))
@@ -112,19 +113,6 @@ def _accepts(decode: Callable[[], Any]) -> bool:
     except (PoisonError, OptionError, KeyError, TypeError, AttributeError):
         return False
     return True
-
-
-def _at(item: Item, path: Path) -> dict[str, Any] | None:
-    """The value at `path`; None where the item has none."""
-    value: Any = {"M": item}
-    for step in path:
-        inside = value.get("M") if isinstance(step, str) else value.get("L")
-        try:
-            value = inside[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    found: dict[str, Any] = value
-    return found
 
 
 def _with_head_room(size: int, steps: Sequence[int]) -> int | None:
@@ -242,7 +230,7 @@ def _map(attribute: Attribute) -> Declared:
     return _json(attribute, f'a map: a column of one of its names has "from": {_quoted(example)}')
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: AttributePath) -> str:
     return json.dumps(list(path), ensure_ascii=False)
 
 

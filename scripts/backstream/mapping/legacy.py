@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from backstream.mapping.grouping import fold
-from backstream.mapping.inference import Attribute, Declared, Path, first_that_holds, infer
+from backstream.mapping.inference import Attribute, Declared, first_that_holds, infer
+from common.mapping import AttributePath
 from common.mysql.columns import ActualColumn, enum_values
 
 _LONGEST_STRING = 16_383
@@ -26,7 +27,7 @@ def column_for(name: str, columns: Mapping[str, ActualColumn]) -> str | None:
     return {fold(column): column for column in columns}.get(fold(name))
 
 
-def paths_into(attribute: Attribute, columns: Mapping[str, ActualColumn]) -> Iterator[tuple[Path, str]]:
+def paths_into(attribute: Attribute, columns: Mapping[str, ActualColumn]) -> Iterator[tuple[AttributePath, str]]:
     """Paths inside a map that name a column together, such as `address`, `city` for `address_city`."""
     for path in sorted(set(_leaves(attribute.path, attribute.texts)), key=str):
         column = column_for("_".join(map(str, path)), columns)
@@ -51,7 +52,7 @@ def fit(attribute: Attribute, actual: ActualColumn) -> Declared:
     return declared | ({"comment": doubt} if doubt else {})
 
 
-def _leaves(path: Path, maps: Iterable[Mapping[str, Any]]) -> Iterator[Path]:
+def _leaves(path: AttributePath, maps: Iterable[Mapping[str, Any]]) -> Iterator[AttributePath]:
     for inner in maps:
         for name, value in inner.items():
             if "M" in value:

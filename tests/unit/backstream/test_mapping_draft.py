@@ -11,10 +11,9 @@ import pytest
 
 from backstream.mapping.draft import draft
 from backstream.mapping.draft_key import LegacyTable, TableKeys
-from backstream.mapping.dynamodb import KeyAttribute
 from backstream.mapping.files import render
 from backstream.mapping.inference import Attribute, infer
-from common.mapping import Mapping
+from common.mapping import KeyAttribute, Mapping
 from common.mapping_file import read_text
 from common.mysql.columns import ActualColumn
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from backstream.mapping.draft import draft
 from backstream.mapping.draft_key import TableKeys
-from backstream.mapping.dynamodb import KeyAttribute
 from backstream.mapping.files import render
 from backstream.mapping.grouping import kinds_of
 from backstream.mapping.outcomes import outcomes
 from common.changes import Change, Parked
+from common.mapping import KeyAttribute
 from common.mapping_file import read_text
 from tests.support.attribute_strategies import attributes as attribute_values
 from tests.support.attribute_strategies import texts
@@ -41,7 +41,9 @@ def samples(draw: st.DrawFn) -> tuple[TableKeys, list[dict[str, Any]]]:
     attributes = [KeyAttribute(name, kind) for name, kind in zip(("pk", "sk"), kinds, strict=False)]
     used = draw(st.lists(NAMES, max_size=4, unique=True))
     others = st.fixed_dictionaries({}, optional={name: attribute_values for name in used if name not in ("pk", "sk")})
-    key = st.fixed_dictionaries({one.name: st.fixed_dictionaries({one.type: KEYS[one.type]}) for one in attributes})
+    key = st.fixed_dictionaries(
+        {one.attribute: st.fixed_dictionaries({one.type: KEYS[one.type]}) for one in attributes}
+    )
     items = [a | b for a, b in draw(st.lists(st.tuples(others, key), min_size=1, max_size=12))]
     return TableKeys(*attributes), items  # type: ignore[arg-type]
 
