@@ -96,9 +96,7 @@ def test_what_became_of_kept_rows_is_counted(shop: ItemTables):
     assert shop(*removals).counts == Counter(redelivered=3)
     assert shop(shop.expire("note", NOTE, 1), shop.delete("bill", BILL, 4)).counts == Counter(stale=2)
     again = shop.expire("note", NOTE, 9)
-    assert shop(shop.expire("note", NOTE, 8), again, again).counts == Counter(
-        ttl_delete=1, superseded=1, redelivered=1
-    )
+    assert shop(shop.expire("note", NOTE, 8), again, again).counts == Counter(ttl_delete=1, superseded=1, redelivered=1)
 
 
 def test_a_removal_that_is_older_than_the_row_flags_nothing(shop: ItemTables):
