@@ -44,7 +44,7 @@ def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, tables, log
 
     assert consumer.deliver(*batch) == {"redelivered": 2, "parked": poison}
     assert log() == [("a", "NEW"), ("z", "NEW")]
-    assert [name.split("/")[1] for name in parked()] == [f"bad{n}" for n in range(poison)]
+    assert [name.split("/")[2] for name in parked()] == [f"bad{n}" for n in range(poison)]
     stored = [json.loads(s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()) for name in parked()]
     assert [found["record"] for found in stored] == bad
     assert proxy.connections == 1
