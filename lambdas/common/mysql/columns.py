@@ -166,7 +166,10 @@ def fits_digits(actual: ActualColumn) -> ColumnCheck | None:
     bound = Decimal(10) ** ((actual.precision or 0) - (actual.scale or 0))
     least = Decimal(0) if actual.unsigned else -bound
     return ColumnCheck(
-        lambda value: value is None or (least <= Decimal(value) < bound and Decimal(value) != -bound),
+        lambda value: (
+            value is None
+            or (least <= Decimal(cast(Decimal, value)) < bound and Decimal(cast(Decimal, value)) != -bound)
+        ),
         errno=ER.WARN_DATA_OUT_OF_RANGE,
     )
 
