@@ -86,7 +86,9 @@ def test_a_parent_comes_first_beside_poison(shop: ItemTables):
 
 def test_a_child_is_deleted_before_its_parent(tables: Tables, connect: Any):
     """Here a customer refers to its notes."""
-    shop = make_shop(tables, connect(), ["ALTER TABLE customers ADD FOREIGN KEY (customer) REFERENCES notes (customer)"])
+    shop = make_shop(
+        tables, connect(), ["ALTER TABLE customers ADD FOREIGN KEY (customer) REFERENCES notes (customer)"]
+    )
     shop(shop.put("customer", ("ann",), 1, "Ann"), shop.put("note", ("ann", 1), 1, "x"))
     assert shop.targets.parents_first == (0, 2, 1)
 
@@ -131,9 +133,7 @@ def test_a_unique_value_moves_between_rows_of_one_entity(shop: ItemTables):
     other = ("ann", "2026-01-31", 2)
     shop(shop.put("customer", ("ann",), 1, "Ann"), bill(shop, 1, place=1), bill(shop, 1, key=other, place=2))
 
-    outcome = shop(
-        bill(shop, 2, place=2), bill(shop, 2, key=other, place=1), shop.put("customer", ("ann",), 2, "Anna")
-    )
+    outcome = shop(bill(shop, 2, place=2), bill(shop, 2, key=other, place=1), shop.put("customer", ("ann",), 2, "Anna"))
 
     assert (outcome.counts, outcome.parked) == (Counter(upserted=3), [])
     assert shop.rows("bills") == [bill_row(place=2), bill_row(key=other, place=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -166,4 +166,4 @@ def make_readings(tables: Tables, connection: pymysql.Connection[Any], *ddl: str
 
 def total(value: str) -> Decimal:
     """A bill's total as its column has it."""
-    return Decimal(value).quantize(Decimal("1.0000000000"))
+    return Decimal(value).quantize(Decimal("1.0000000000"), context=Context(prec=60))
