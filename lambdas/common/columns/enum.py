@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.columns.column_type import ColumnType, ContentDecoder
-from common.columns.option import Option, other
+from common.columns.option import Option, of_shape
 from common.mysql.columns import ColumnRules, enum_need, fits_character_set
 from common.poison import PoisonError
 
@@ -32,11 +32,11 @@ def _are_values(values: Any) -> bool:
 
 @dataclass(frozen=True)
 class EnumType(ColumnType, name="enum"):
-    values: Sequence[str] = other(
+    values: Sequence[str] = of_shape(
         Option(
             "values",
-            "a list of different strings, each of 1 to 255 characters up to U+FFFF, without backslash, control characters"
-            " or a blank at the end",
+            "a list of different strings, each of 1 to 255 characters up to U+FFFF, without backslash, control"
+            " characters or a blank at the end",
             {
                 "type": "array",
                 "description": "the texts that the column can hold",
