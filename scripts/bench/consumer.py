@@ -150,7 +150,7 @@ def _sent(server: Server, event: Event) -> str:
     own.execute("warming up", lambda connection, _: _record_commands(connection, commands))
     consume(
         event["Records"],
-        parse=function.PARSE,
+        parse=function.parse,
         database=own,
         quarantine=function.QUARANTINE,
         unfinished=function.UNFINISHED,

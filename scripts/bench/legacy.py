@@ -20,7 +20,7 @@ import pymysql
 from common.changes import Change
 from common.mysql import schema
 from common.mysql.apply import apply
-from common.mysql.target import Target
+from common.mysql.target import Targets
 from scripts.bench.delay_proxy import delayed
 from scripts.bench.orders import changes, new_keys
 from scripts.bench.results import Row, at_least, at_most, information
@@ -82,7 +82,7 @@ def _hostile(server: Server) -> Iterator[Row]:
             yield at_least(f"{COUNT} known keys of a hostile table, of the plain table's rate", ratio, 0.6, note=rate)
 
 
-def _write(connection: pymysql.Connection[Any], target: Target, keys: list[str], limit: int) -> Callable[[], object]:
+def _write(connection: pymysql.Connection[Any], target: Targets, keys: list[str], limit: int) -> Callable[[], object]:
     given = _with_fixed_columns(changes(MAPPING, random.sample(keys, COUNT)))
     return partial(apply, connection, target, given, statement_bytes=limit)
 

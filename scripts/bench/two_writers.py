@@ -21,7 +21,7 @@ from common.changes import Change
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.mysql.sidecar import SIDECAR
-from common.mysql.target import Target
+from common.mysql.target import Targets
 from common.records import parse_records
 from scripts.bench.baselines import select_for_update
 from scripts.bench.orders import new_keys, records, removals, to_event
@@ -37,7 +37,7 @@ CONTROL_ATTEMPTS = 5
 BARRIER_SECONDS = 120
 ISOLATION = ("READ COMMITTED", "REPEATABLE READ")
 
-Write = Callable[[Any, Target, list[Change]], object]  # the connection first
+Write = Callable[[Any, Targets, list[Change]], object]  # the connection first
 Round = list[list[Change]]  # a batch for each writer
 
 
@@ -57,7 +57,7 @@ def rows(bench: Bench) -> Iterator[Row]:
     yield _control(bench.server)
 
 
-def _apply(connection: pymysql.Connection[Any], target: Target, batch: list[Change]) -> object:
+def _apply(connection: pymysql.Connection[Any], target: Targets, batch: list[Change]) -> object:
     return apply(connection, target, batch, statement_bytes=UNSPLIT)
 
 
@@ -131,7 +131,7 @@ def _writer(endpoint: Endpoint, isolation: str, write: Write, batches: list[list
     return conflicts
 
 
-def _written(write: Write, connection: Any, target: Target, batch: list[Change]) -> bool:
+def _written(write: Write, connection: Any, target: Targets, batch: list[Change]) -> bool:
     try:
         write(connection, target, batch)
     except pymysql.MySQLError as error:

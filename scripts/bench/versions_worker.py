@@ -19,11 +19,13 @@ from scripts.bench.server import UNSPLIT, Endpoint, FixedParameters
 from stream_consumer import handler as function
 
 KNOWN, AT_ONCE = 20_000, 5_000
+# What the handler's module calls the mapping and the parser, now and in the version before.
+NAMES = (("MAPPING", "TABLE"), ("parse", "PARSE"))
 
 
 def main() -> None:
     endpoint = Endpoint(**json.loads(sys.argv[1]))
-    mapping = getattr(function, "MAPPING", None) or function.TABLE  # the second is the name before
+    mapping, parse = (getattr(function, one, None) or getattr(function, two) for one, two in NAMES)
     source = function.SETTINGS.source
     MySQLDatabase(function.SETTINGS, FixedParameters(endpoint), mapping, source=source).prepare(STREAM.label)
     handle, known = handler(endpoint, UNSPLIT), new_keys(KNOWN)
@@ -35,7 +37,7 @@ def main() -> None:
         gc.collect()
         started = time.perf_counter()
         if kind == "decode":
-            function.PARSE(given["Records"])
+            parse(given["Records"])
         else:
             handle(given)
         print(time.perf_counter() - started, flush=True)
