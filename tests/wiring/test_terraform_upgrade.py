@@ -87,7 +87,7 @@ def planned_changes(name: str, home: Path, url: str, values: dict[str, str]) -> 
     shutil.copytree(TERRAFORM / "tests" / "fixture", folder / "tests" / "fixture")
     for zipped in (folder / "tests" / "fixture").glob("*.zip"):
         values = values | {zipped.name: base64.b64encode(hashlib.sha256(zipped.read_bytes()).digest()).decode()}
-    (folder / "terraform.tfstate").write_text(filled_in(f"{name}.tfstate.json", values))
+    (folder / "terraform.tfstate").write_text(filled_in(f"{name}.state.json", values))
     (folder / "state.auto.tfvars.json").write_text(filled_in(f"{name}.tfvars.json", values))
     terraform(folder, url, "init", "-lockfile=readonly")
     terraform(folder, url, "plan", "-refresh=false", "-out=plan")
@@ -115,7 +115,7 @@ def changed(change: Change) -> set[str]:
 
 
 def resources(name: str) -> set[str]:
-    state = json.loads((STATES / f"{name}.tfstate.json").read_text())
+    state = json.loads((STATES / f"{name}.state.json").read_text())
     return {f"{resource['type']}.{resource['name']}" for resource in state["resources"]}
 
 
