@@ -285,22 +285,23 @@ class _EntityParser:
         return Mark.EXPIRED if expired else Mark.DELETED
 
     def _rows(self, keys: list[Sequence[Value]], images: Sequence[Any]) -> Iterable[Row | None]:
-        written = [image for image in images if image is not None]
-        if len(written) == len(images):
-            return self._live_rows(keys, written)
-        if not written:
-            return repeat(None)
+        if None not in images:
+            return self._live_rows(keys, images)
         live = [index for index, image in enumerate(images) if image is not None]
-        rows = self._live_rows([[column[index] for index in live] for column in keys], written)
+        if not live:
+            return repeat(None)
+        rows = self._live_rows(
+            [[column[index] for index in live] for column in keys], [images[index] for index in live]
+        )
         return [None if image is None else next(rows) for image in images]
 
-    def _live_rows(self, keys: list[Sequence[Value]], images: list[Any]) -> Iterator[Row]:
+    def _live_rows(self, keys: list[Sequence[Value]], images: Sequence[Any]) -> Iterator[Row]:
         columns = self._decode_columns(images)
         if self._has_unmapped(images):
             self._note_unmapped(images)
         return zip(*keys, *columns, strict=True)
 
-    def _has_unmapped(self, images: list[Any]) -> bool:
+    def _has_unmapped(self, images: Sequence[Any]) -> bool:
         """Whether an image, whose columns are decoded, has an attribute that nothing takes."""
         if len(self._optional) > len(self._mapped) - len(self._optional):
             return not self._mapped.issuperset(chain.from_iterable(images))
@@ -310,7 +311,7 @@ class _EntityParser:
             known += sum([name in image for image in images])
         return sum(map(len, images)) != known
 
-    def _note_unmapped(self, images: list[Any]) -> None:
+    def _note_unmapped(self, images: Sequence[Any]) -> None:
         names = sorted(set().union(*images) - self._mapped)
         if self._unmapped.action is UnmappedAction.QUARANTINE:
             raise PoisonError(f"attribute {', '.join(names)} is not mapped", _UNMAPPED_HINT)
