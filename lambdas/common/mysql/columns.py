@@ -182,10 +182,8 @@ def holds_integers(actual: ActualColumn, least: int, most: int) -> ColumnCheck |
     if integer_need(actual, least, most) is None:
         return None
     lowest, highest = _integer_range(actual)
-    return ColumnCheck(
-        lambda value: value is None or lowest <= int(value) <= highest,
-        f"is {actual.full_type}, which ends at {highest}",
-    )
+    what = f"which ends at {highest}" if lowest <= highest else "no column of whole numbers"
+    return ColumnCheck(lambda value: value is None or lowest <= int(value) <= highest, f"is {actual.full_type}, {what}")
 
 
 def boolean_need(actual: ActualColumn) -> str | None:
