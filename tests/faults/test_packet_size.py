@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from common import mapping
 from common.columns.string import StringType
 from common.mysql.database import MySQLDatabase
 from tests.support.records import record
@@ -44,10 +43,12 @@ def test_a_row_larger_than_max_allowed_packet_is_parked(*, filling, tables, smal
     """The reason names the setting to raise, and the rest of the batch is applied."""
     tables.run("ALTER TABLE tbl_orders MODIFY merchant_id TEXT NOT NULL")
     consumer = new_consumer()
-    wide = dataclasses.replace(mapping.load().columns[1], type=StringType(20_000))
-    columns = (mapping.load().columns[0], wide, *mapping.load().columns[2:])
-    consumer.table = dataclasses.replace(consumer.table, columns=columns)
-    consumer.database = MySQLDatabase(consumer.settings, consumer.parameters, consumer.table)
+    [entity] = consumer.mapping.entities
+    key, merchant, *others = entity.columns
+    wide = dataclasses.replace(merchant, type=StringType(20_000))
+    entity = dataclasses.replace(entity, columns=(key, wide, *others))
+    consumer.mapping = dataclasses.replace(consumer.mapping, entities=(entity,))
+    consumer.database = MySQLDatabase(consumer.settings, consumer.parameters, consumer.mapping)
 
     counts = consumer.deliver(record("a", 1), record("b", 2, merchant_id=filling), record("c", 3))
 

@@ -35,14 +35,16 @@ def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, tables, log
     bad = [record(f"bad{n}", 10 + n, amount="0.00001") for n in range(poison)]
     batch = [record("a", 1), *bad, record("z", 2)]
 
-    with pytest.raises(ParkError, match=r"^cannot park a record as s3://failures/quarantine/order/bad\d/.*: NoSuchBucket: "):
+    with pytest.raises(
+        ParkError, match=r"^cannot park a record as s3://failures/quarantine/order/bad\d/.*: NoSuchBucket: "
+    ):
         consumer.deliver(*batch)
     assert tables.orders() == [order("a"), order("z")]
     assert tables.sidecar() == [("a", 1, 0), ("z", 2, 0)]
 
     assert consumer.deliver(*batch) == {"redelivered": 2, "parked": poison}
     assert log() == [("a", "NEW"), ("z", "NEW")]
-    assert [name.split("/")[1] for name in parked()] == [f"bad{n}" for n in range(poison)]
+    assert [name.split("/")[2] for name in parked()] == [f"bad{n}" for n in range(poison)]
     stored = [json.loads(s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()) for name in parked()]
     assert [found["record"] for found in stored] == bad
     assert proxy.connections == 1

@@ -387,7 +387,9 @@ class TestHoldAndStop:
         with pytest.raises(HoldError) as held:
             consume(record("a", 1, merchant_id="secret"), record("b", 1))
 
-        assert str(held.value).startswith("applying 2 changes of mapping orders, the first of key order/a: MySQL error 2003: ")
+        assert str(held.value).startswith(
+            "applying 2 changes of mapping orders, the first of key order/a: MySQL error 2003: "
+        )
         assert held.value.__cause__ is None, "a chained MySQL error may hold row values"
 
 

@@ -39,11 +39,11 @@ def world(tables: Tables, log: WriteLog, connect: Any) -> World:
 def unguarded(writer: Applier, delivery: Delivery) -> Outcome:
     """The naive writer: the last change of each key in the batch, one upsert, one delete, COMMIT."""
     changes = changes_of(*(step.record() for step in delivery.steps))
-    newest = {order_id(change.key): change for change in sorted(changes, key=lambda change: change[:2])}
+    newest = {change.key: change for change in sorted(changes, key=lambda change: change[:2])}
     table, columns = ORDER.table, ", ".join(column.name for column in ORDER.columns)
     changed = ", ".join(f"{column.name} = VALUES({column.name})" for column in ORDER.columns)
     rows = [f"({','.join(map(literal, change.row))})" for change in newest.values() if change.row is not None]
-    gone = [literal(change.key) for change in newest.values() if change.row is None]
+    gone = [literal(change.key_values[0]) for change in newest.values() if change.row is None]
     try:
         if rows:
             into = f"INSERT INTO {table} ({columns}) VALUES {','.join(rows)}"

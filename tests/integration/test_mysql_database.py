@@ -84,8 +84,10 @@ def test_what_is_read_is_the_state_of_now(database: MySQLDatabase, tables: Table
         (lambda: database.rows(0, [("a",)]), "INSERT INTO tbl_orders VALUES ('a', 'm', 1, 'INR', 'NEW', 1, 1)"),
         (
             lambda: database.versions(["order/a"]),
-            "INSERT INTO replication_versions (entity, item_key, version, deleted, source_time, token)"
-            " VALUES ('orders.order', 'a', 'v', 0, 1, 0)",
+            (
+                "INSERT INTO replication_versions (entity, item_key, version, deleted, source_time, token)"
+                " VALUES ('orders.order', 'a', 'v', 0, 1, 0)"
+            ),
         ),
     ):
         assert ask() == {}

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.support.backlogs import GeneratedBacklog, backlogs
-from tests.support.replay import ReplayHarness
+from tests.support.replay import ORDERS, SHOP, Dataset, ReplayHarness
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
-@given(backlog=backlogs)
-def test_any_backlog_is_replayed_however_interrupted(
-    make_harness: Callable[..., ReplayHarness], backlog: GeneratedBacklog
-):
+@pytest.mark.parametrize("dataset", [ORDERS, SHOP], ids=["orders", "shop"])
+def test_any_backlog_is_replayed_however_interrupted(make_harness: Callable[..., ReplayHarness], dataset: Dataset):
     """Batches overlap, repeat, are bisected, come from parent and child shards and from two streams of one table."""
-    backlog.assert_replays(make_harness)
+
+    @settings(
+        max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    )
+    @given(backlog=backlogs)
+    def replays(backlog: GeneratedBacklog) -> None:
+        backlog.assert_replays(lambda **options: make_harness(dataset=dataset, **options))
+
+    replays()

@@ -6,27 +6,16 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 
 from dlq_replayer import collect, drain, splits
-from tests.support.records import ARN, START, record
-from tests.support.replay import CHILD, SHARD, ReplayExecution, ReplayHarness, StoppedError, last_states
+from tests.support.replay import CHILD, SHARD, ReplayExecution, ReplayHarness, StoppedError
 
-LATER_ARN = ARN.replace("2026-01-31", "2026-02-01")  # the table's stream, switched off and on again
-KEYS = "abcdef"
+KEYS = range(6)
 # Records that are collected at once, changes that are applied at once, bytes of a split that are sorted in memory.
 SIZES = ((collect, "_PART_RECORDS"), (drain, "_CHUNK"), (splits, "_IN_MEMORY"))
-
-
-def made(stream: int, number: int, key: str, event: str) -> dict[str, Any]:
-    """The clock grows with the sequence, and from the first stream to the second."""
-    at = stream * 100 + number
-    time = START + at  # unique, as the column may be
-    arn = [ARN, LATER_ARN][stream]
-    return record(key, number, event, arn=arn, time=time, amount=str(at), created_at=time, updated_at=time)
 
 
 _streams = st.lists(
@@ -44,7 +33,7 @@ _cut = st.tuples(st.integers(0, 1), st.integers(0, 24), st.integers(1, 12), st.b
 class GeneratedBacklog:
     """What failed, how it was cut into batches, and what interrupts the replay."""
 
-    changes: list[list[tuple[str, str]]]
+    changes: list[list[tuple[int, str]]]
     cuts: list[tuple[int, int, int, bool, bool]]
     workers: int
     sizes: tuple[int, int, int]
@@ -56,7 +45,10 @@ class GeneratedBacklog:
     def assert_replays(self, make_harness: Callable[..., ReplayHarness]) -> None:
         """At the end MySQL has the last state of each key."""
         harness, rng = make_harness(concurrency=self.workers, every_change=self.every_change), random.Random(self.seed)
-        records = [[made(s, n, key, event) for n, (key, event) in enumerate(self.changes[s])] for s in (0, 1)]
+        records = [
+            [harness.dataset.make(stream, n, key, event) for n, (key, event) in enumerate(self.changes[stream])]
+            for stream in (0, 1)
+        ]
         failed = []
         for stream, start, size, pointer, twice in self.cuts:
             batch = records[stream][start : start + size]
@@ -76,7 +68,7 @@ class GeneratedBacklog:
                 patch.setattr(module, name, size)
             replay_until_empty(harness, self.retries, rng)
         harness.database.drop()
-        assert last_states(failed) == harness.tables.orders()
+        harness.assert_last_states(failed)
 
 
 backlogs = st.builds(

@@ -36,8 +36,9 @@ from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
+from tests.support import shop_items as shop
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
-from tests.support.records import ARN, SOURCE, START, STREAM, record
+from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record
 from tests.support.tables import Rows, Tables, order
 
 BUCKET, QUEUE = "failures", "https://queue"
@@ -174,10 +175,12 @@ class Dataset:
     """A mapping whose rows tell which change wrote them.
 
     `logged` holds, for each table, the SQL of the text of its key, and of the sequence of the change that wrote `NEW`.
+    `make(stream, number, key, event)` makes a record of the `key`-th item.
     """
 
     mapping: Mapping
     logged: dict[str, tuple[str, str]]
+    make: Callable[[int, int, int, str], Record]
 
     @property
     def names(self) -> list[str]:
@@ -189,9 +192,11 @@ class Dataset:
         registry.register(tables.admin, self.mapping, SOURCE, STREAM.label)
         for table, (key, sequence) in self.logged.items():
             body = f"INSERT INTO target_log (item_key, seq) VALUES ({key}, {sequence})"
+            # A flag is set without another sequence.
+            if_newer = f"IF NOT {sequence} <=> {sequence.replace('NEW.', 'OLD.')} THEN {body}; END IF"
             tables.run(
                 f"CREATE TRIGGER log_insert_{table} AFTER INSERT ON {table} FOR EACH ROW {body}",
-                f"CREATE TRIGGER log_update_{table} AFTER UPDATE ON {table} FOR EACH ROW {body}",
+                f"CREATE TRIGGER log_update_{table} AFTER UPDATE ON {table} FOR EACH ROW {if_newer}",
             )
 
     def outcomes(self, record: Record) -> list[Single]:
@@ -200,8 +205,32 @@ class Dataset:
         return outcome if isinstance(outcome, list) else [outcome]
 
 
+LATER_ARN = ARN.replace("2026-01-31", "2026-02-01")  # the table's stream, switched off and on again
+
+
+def _order_record(stream: int, number: int, key: int, event: str) -> Record:
+    """The clock grows with the sequence, and from the first stream to the second."""
+    at = stream * 100 + number
+    time = START + at  # unique, as the column may be
+    values = {"amount": str(at), "created_at": time, "updated_at": time}
+    return record("abcdef"[key], number, event, arn=[ARN, LATER_ARN][stream], time=time, **values)
+
+
+def _shop_record(stream: int, number: int, key: int, event: str) -> Record:
+    """An item becomes another kind with many of its changes, and every other removal is an expiry."""
+    at, kind = stream * 100 + number, shop.KINDS[(number * 7 + stream + key) % 3]
+    options: dict[str, Any] = {"arn": [ARN, LATER_ARN][stream], "time": START + at}
+    if event == "REMOVE" and number % 2:
+        options["identity"] = TTL_IDENTITY
+    return shop.shop_record(shop.KEYS[key % len(shop.KEYS)], number, event, kind, **options)
+
+
 # `updated_at` carries the sequence of a change, see `change()`.
-ORDERS = Dataset(mapping.load(), {"tbl_orders": ("CONCAT('order/', NEW.order_id)", f"NEW.updated_at - {START}")})
+_ORDERS_LOGGED = {"tbl_orders": ("CONCAT('order/', NEW.order_id)", f"(NEW.updated_at - {START})")}
+ORDERS = Dataset(mapping.load(), _ORDERS_LOGGED, _order_record)
+_SHOP_KEY = "CONCAT('{}/', HEX(NEW.shop), '/', NEW.line, '/', HEX(NEW.token))"
+_SHOP_LOGGED = {f"shop_{name}s": (_SHOP_KEY.format(name), "NEW.seq") for name in ("sale", "lot")}
+SHOP = Dataset(shop.SHOP, _SHOP_LOGGED, _shop_record)
 
 
 class ReplayHarness:
@@ -326,6 +355,20 @@ class ReplayHarness:
         return ReplayExecution(self, given, **options).resume()
 
     # what a person sees
+
+    def rows(self) -> dict[str, Rows]:
+        """The rows of each table as the mapping has them, in any order."""
+        return {entity.table: self._rows(entity) for entity in self.mapping.entities}
+
+    def _rows(self, entity: Entity) -> Rows:
+        names = ", ".join(column.name for column in entity.columns)
+        rows = self.tables.run(f"SELECT {names} FROM {entity.table}")
+        return [tuple(str(value) if isinstance(value, datetime) else value for value in row) for row in rows]
+
+    def assert_last_states(self, records: Iterable[Record]) -> None:
+        expected, found = last_rows(records, self.mapping), self.rows()
+        for table, rows in expected.items():
+            assert sorted(rows, key=repr) == sorted(found[table], key=repr), table
 
     def keys(self, prefix: str) -> list[str]:
         return sorted(key for key in self.s3.objects if key.startswith(prefix))

@@ -82,8 +82,7 @@ class KeyColumn(NamedTuple):
 
     @classmethod
     def of(cls, actual: ActualColumn) -> KeyColumn:
-        kind = _KINDS.get(actual.type, "number")
-        return cls(actual.name, kind, actual.charset, actual.collation)
+        return cls(actual.name, _KINDS.get(actual.type, "number"), actual.charset, actual.collation)
 
     @property
     def is_exact(self) -> bool:
@@ -106,7 +105,9 @@ class KeyColumn(NamedTuple):
                 f" AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({value} AS BINARY)"
             )
         if self.kind == "binary":
-            return f"{column} = {value} AND COERCIBILITY({column}) = 2"
+            # A text column would compare by its collation.
+            exactly = f"CAST({column} AS BINARY) = CAST({value} AS BINARY)"
+            return f"{column} = {value} AND {exactly} AND COERCIBILITY({column}) = 2"
         if self.kind != "number":
             value = f"CAST({value} AS {_CASTS[self.kind]})"
         return f"{column} = {value} AND COERCIBILITY({column}) = 5"

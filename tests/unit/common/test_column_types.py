@@ -101,7 +101,11 @@ def test_a_type_says_what_its_column_is_in_mysql(case: TypeCase):
         ("tinyint", {"maximum": 200}, "minimum and maximum must be between -128 and 127, the range of the column"),
         ("int", {"minimum": 2, "maximum": 1}, "maximum must not be below minimum"),
         ("boolean", {"as": {"true": "Y"}}, 'as must be an object such as {"true": "Y", "false": "N"}'),
-        ("boolean", {"as": {"true": 1, "false": Decimal("1.0")}}, "as must have different values for true and for false"),
+        (
+            "boolean",
+            {"as": {"true": 1, "false": Decimal("1.0")}},
+            "as must have different values for true and for false",
+        ),
         ("enum", {"values": ["a", "a"]}, "values must be a list of different strings"),
         ("enum", {"values": ["a "]}, "values must be a list of different strings"),
         ("enum", {"values": []}, "values must be a list of different strings"),
@@ -136,14 +140,26 @@ def test_a_constant_is_written_in_the_natural_form(name: str, options: dict[str,
     ("name", "options", "good", "bad"),
     [
         ("int", {}, ["7", "0", "-1"], ["007", "+7", "-0", "7.0", "1e3", " 7", "", "\u0667", "7,7"]),
-        ("decimal", {"precision": 5, "scale": 2}, ["1.5", "0", "-0.05"], ["1.50", "01", ".5", "1.", "-0", "-0.0", "1e1"]),
+        (
+            "decimal",
+            {"precision": 5, "scale": 2},
+            ["1.5", "0", "-0.05"],
+            ["1.50", "01", ".5", "1.", "-0", "-0.0", "1e1"],
+        ),
         ("uuid", {}, ["01234567-89ab-cdef-0123-456789abcdef"], ["01234567-89AB-cdef-0123-456789abcdef"]),
         ("date", {}, ["2026-01-31"], ["2026-1-31"]),
-        ("datetime", {"fraction": 1}, ["2026-01-31T10:00:00.5Z"], ["2026-01-31T10:00:00.50Z", "2026-01-31T11:00:00.5+01:00"]),
+        (
+            "datetime",
+            {"fraction": 1},
+            ["2026-01-31T10:00:00.5Z"],
+            ["2026-01-31T10:00:00.50Z", "2026-01-31T11:00:00.5+01:00"],
+        ),
         ("string", {"length": 5}, ["a", " a"], ["a ", "toolong"]),
     ],
 )
-def test_a_key_column_takes_one_text_for_each_value(name: str, options: dict[str, Any], good: list[str], bad: list[str]):
+def test_a_key_column_takes_one_text_for_each_value(
+    name: str, options: dict[str, Any], good: list[str], bad: list[str]
+):
     """Otherwise two items would be one row."""
     decode = TYPES[name].with_options(options).in_key().key_decoder("key k")
     assert len(set(decode(good))) == len(good)

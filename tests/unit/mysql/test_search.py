@@ -37,7 +37,10 @@ class FakeServer:
 
 def searched(rows: int, server: FakeServer, at_once: int, limit: int) -> tuple[list[str], list[str]]:
     """Keys that were accepted, and those that were refused."""
-    changes = [Change(f"k{i:04}", "1", (), 0, {}, created=False, entity=0, key_values=(f"k{i:04}",), mark=Mark.LIVE) for i in range(rows)]
+    changes = [
+        Change(f"k{i:04}", "1", (), 0, {}, created=False, entity=0, key_values=(f"k{i:04}",), mark=Mark.LIVE)
+        for i in range(rows)
+    ]
     search = Search(Statement(changes, [10] * rows, FIXED, limit, server.send), at_once)
     through: list[str] = []
     refused: list[str] = []

@@ -1,0 +1,153 @@
+"""Removals that leave the row in place: ignored, or flagged. Any order of delivery ends in one state."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from common.changes import Change, Kind
+from tests.support.legacy import signal
+from tests.support.records import START
+from tests.support.shop import ItemTables, make_shop, total
+from tests.support.tables import Tables
+
+BILL = ("ann", "2026-01-31", 1)
+NOTE = ("ann", 1)
+LIVE = (0, None)
+
+
+@pytest.fixture
+def shop(tables: Tables, connect: Any) -> ItemTables:
+    return make_shop(tables, connect(), ())
+
+
+def bill(shop: ItemTables, version: int) -> Change:
+    return shop.put("bill", BILL, version, total(str(version)), None, *LIVE)
+
+
+def flagged(version: int, removed: int) -> tuple[Any, ...]:
+    """The row of a bill: what it was at `version`, flagged at the time of `removed`."""
+    # START is 2026-02-02 02:40:00 UTC.
+    return (*BILL, total(str(version)), None, 1, f"2026-02-02 02:40:{removed:02}")
+
+
+def state(shop: ItemTables) -> Any:
+    return shop.rows("bills"), shop.rows("notes"), shop.sidecar()
+
+
+def assert_one_state(shop: ItemTables, changes: list[Change], expected: Any) -> None:
+    """In any order, one by one or in one batch."""
+    for order in itertools.permutations(changes):
+        for together in (False, True):
+            shop.tables.run("DELETE FROM bills", "DELETE FROM notes", "DELETE FROM replication_versions")
+            for batch in [order] if together else [[change] for change in order]:
+                assert shop(*batch).parked == []
+            assert state(shop) == expected, [change.version for change in order]
+
+
+def test_a_deleted_row_is_flagged_with_its_last_values(shop: ItemTables):
+    assert START % 86_400 == 9_600, "see flagged()"
+    expected = [flagged(2, 3)], [], [("shop.bill", "ann/2026-01-31/1", "v0002", 0, "v0003", 1)]
+
+    assert_one_state(shop, [bill(shop, 1), bill(shop, 2), shop.delete("bill", BILL, 3)], expected)
+
+
+def test_an_item_that_comes_back_is_not_flagged(shop: ItemTables):
+    rows = [(*BILL, total("3"), None, *LIVE)]
+    expected = rows, [], [("shop.bill", "ann/2026-01-31/1", "v0003", 0, "v0002", 1)]
+
+    assert_one_state(shop, [bill(shop, 1), shop.delete("bill", BILL, 2), bill(shop, 3)], expected)
+
+
+def test_an_ignored_removal_leaves_the_row(shop: ItemTables):
+    """And the row still becomes what the item was before it went."""
+    changes = [shop.put("note", NOTE, 1, "a"), shop.put("note", NOTE, 2, "b"), shop.delete("note", NOTE, 3)]
+    expected = [], [(*NOTE, "b")], [("shop.note", "ann/1", "v0002", 0, "v0003", 1)]
+
+    assert_one_state(shop, changes, expected)
+
+
+def test_an_ignored_expiry_leaves_its_own_mark(shop: ItemTables):
+    changes = [shop.put("note", NOTE, 1, "a"), shop.expire("note", NOTE, 2)]
+    expected = [], [(*NOTE, "a")], [("shop.note", "ann/1", "v0001", 0, "v0002", 2)]
+
+    assert_one_state(shop, changes, expected)
+
+
+def test_an_expiry_that_removes_the_row_has_its_own_mark(shop: ItemTables):
+    """2, where a deletion leaves a tombstone of 1."""
+    shop(shop.put("customer", ("ann",), 1, "A"), shop.put("customer", ("bob",), 1, "B"))
+
+    outcome = shop(shop.expire("customer", ("ann",), 2), shop.delete("customer", ("bob",), 2))
+
+    assert outcome.counts == Counter(deleted=2)
+    assert shop.rows("customers") == []
+    assert [row[1:4] for row in shop.sidecar()] == [("ann", "v0002", 2), ("bob", "v0002", 1)]
+
+
+def test_what_became_of_kept_rows_is_counted(shop: ItemTables):
+    shop(bill(shop, 5))
+    removals = [shop.expire("note", NOTE, 2), shop.delete("note", ("bob", 1), 2), shop.delete("bill", BILL, 6)]
+
+    assert shop(*removals).counts == Counter(ttl_delete=1, ignored_delete=1, deleted=1)
+    assert shop(*removals).counts == Counter(redelivered=3)
+    assert shop(shop.expire("note", NOTE, 1), shop.delete("bill", BILL, 4)).counts == Counter(stale=2)
+    again = shop.expire("note", NOTE, 9)
+    assert shop(shop.expire("note", NOTE, 8), again, again).counts == Counter(ttl_delete=1, superseded=1, redelivered=1)
+
+
+def test_a_removal_that_is_older_than_the_row_flags_nothing(shop: ItemTables):
+    shop(bill(shop, 5))
+
+    assert shop(shop.delete("bill", BILL, 4)).counts == Counter(stale=1)
+    assert shop.rows("bills") == [(*BILL, total("5"), None, *LIVE)]
+
+
+def test_a_flag_beside_poison_is_set(shop: ItemTables):
+    refused = signal("NEW.number = 0")
+    shop.tables.run(f"CREATE TRIGGER bad BEFORE INSERT ON notes FOR EACH ROW {refused}")
+    shop(bill(shop, 1))
+
+    outcome = shop(shop.delete("bill", BILL, 2), shop.put("note", ("ann", 0), 1, "x"), shop.expire("note", NOTE, 2))
+
+    assert [p.key for p in outcome.parked] == ["note/ann/0"]
+    assert outcome.counts == Counter(deleted=1, ttl_delete=1)
+    assert shop.rows("bills") == [flagged(1, 2)]
+    assert [row[1] for row in shop.sidecar()] == ["ann/2026-01-31/1", "ann/1"]
+
+
+def test_a_refused_flag_is_parked_without_a_trace(shop: ItemTables):
+    """It is tried again once the trigger is gone."""
+    refused = signal("NEW.is_deleted = 1")
+    shop(bill(shop, 1), bill(shop, 2))
+    shop.tables.run(f"CREATE TRIGGER bad BEFORE UPDATE ON bills FOR EACH ROW {refused}")
+    removal = shop.delete("bill", BILL, 3)
+
+    outcome = shop(removal, shop.put("note", NOTE, 1, "x"))
+
+    assert [(p.key, p.kind) for p in outcome.parked] == [("bill/ann/2026-01-31/1", Kind.POISON)]
+    assert outcome.counts == Counter(upserted=1)
+    assert shop.sidecar()[0][4:] == (None, None)
+    shop.tables.run("DROP TRIGGER bad")
+    assert shop(removal).counts == Counter(deleted=1)
+    assert shop.rows("bills") == [flagged(2, 3)]
+
+
+def test_a_trigger_that_moves_a_flagged_row_is_found(shop: ItemTables):
+    shop(bill(shop, 1))
+    shop.tables.run("CREATE TRIGGER move BEFORE UPDATE ON bills FOR EACH ROW SET NEW.number = 77")
+    shop.tables.run("ALTER TABLE bills ADD COLUMN more INT NULL")
+    shop.inspect()
+
+    outcome = shop(shop.delete("bill", BILL, 2))
+
+    assert [p.reason.split(":")[0] for p in outcome.parked] == ["a trigger changes the key of the row"]
+    assert [row[2] for row in shop.rows("bills")] == [1]
+
+
+def test_a_flag_is_set_only_where_there_is_a_row(shop: ItemTables):
+    assert shop(shop.delete("bill", BILL, 2)).counts == Counter(deleted=1)
+    assert shop.rows("bills") == []

@@ -1,0 +1,239 @@
+"""A mapping of two entities with composite keys keeps the replay's promises: see tests/support/shop_items.py."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from common.changes import Change, Mark, Reference
+from common.layout import DEFERRED, QUARANTINE
+from common.records import parse_records
+from dlq_replayer import drain
+from dlq_replayer.splits import SegmentFormat, cut, to_line
+from tests.support.replay import SHOP, ReplayExecution, ReplayHarness, StoppedError
+from tests.support.shop_items import KEYS, shop_change, shop_expiry, shop_remove
+
+A, B, C, D, E = KEYS
+TEXT_OF_A, LOT_OF_A = "sale/a/1/00", "lot/00/a/1"
+
+
+@pytest.fixture
+def make_shop(make_harness: Callable[..., ReplayHarness]) -> Callable[..., ReplayHarness]:
+    return lambda **options: make_harness(dataset=SHOP, **options)
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., ReplayHarness]) -> ReplayHarness:
+    return make_shop()
+
+
+def poison(key: tuple[str, int, bytes], sequence: int) -> dict[str, Any]:
+    """The price has one digit too many."""
+    record = shop_change(key, sequence)
+    record["dynamodb"]["NewImage"]["detail"] = {"M": {"price": {"N": "0.0001"}}}
+    return record
+
+
+BATCHES = [
+    [shop_change(A, 1), shop_change(B, 2, "lot"), shop_change(A, 3, "lot"), shop_change(C, 4)],
+    [poison(E, 5), shop_remove(C, 6), shop_change(D, 7), shop_change(A, 8)],
+    [shop_change(D, 9, "neither"), shop_change(B, 10), shop_expiry(A, 11), shop_change(E, 12, "lot")],
+]
+RECORDS = [record for batch in BATCHES for record in batch]
+
+
+def fill(harness: ReplayHarness) -> ReplayHarness:
+    harness.put_batch(BATCHES[0])
+    harness.put_batch(BATCHES[1], escaped=False)
+    harness.send_pointer(BATCHES[2])
+    return harness
+
+
+def assert_all_settled(harness: ReplayHarness) -> None:
+    harness.assert_last_states(RECORDS)
+    assert (harness.left(), harness.sqs.messages, harness.keys(DEFERRED)) == ([], {}, [])
+    assert all(key.startswith("quarantine/sale/%25C3%25A9%2F-5%2F2f/") for key in harness.keys(QUARANTINE))
+
+
+def test_a_replay_writes_both_tables(shop: ReplayHarness):
+    report = fill(shop).replay()
+    assert report["outcome"] == "complete"
+    assert_all_settled(shop)
+    assert {table: len(rows) for table, rows in shop.rows().items()} == {"shop_sales": 4, "shop_lots": 1}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_call_killed_anywhere_is_retried(
+    make_shop: Callable[..., ReplayHarness], moment: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Each chunk is two changes, so progress lies between the entities of a key, too."""
+    monkeypatch.setattr(drain, "_CHUNK", 2)
+    harness = fill(make_shop())
+    harness.replay()
+    total = harness.faults.calls
+    for call in range(1, total + 1, 2):
+        harness = fill(make_shop())
+        harness.faults.kill(call, moment)
+        execution = ReplayExecution(harness)
+        assert execution.resume()["outcome"] == "complete"
+        assert execution.crashes == 1, call
+        assert_all_settled(harness)
+
+
+def test_a_stopped_execution_leaves_the_rest(make_shop: Callable[..., ReplayHarness]):
+    harness = fill(make_shop())
+    harness.replay()
+    for call in range(1, harness.faults.calls + 1, 7):
+        harness = fill(make_shop())
+        harness.faults.kill(call, "after")
+        with suppress(StoppedError):
+            ReplayExecution(harness, retries=0).resume()
+        harness.clock.advance(200)
+        harness.replay()
+        assert_all_settled(harness)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_replays_at_once_end_in_the_same_state(shop: ReplayHarness, seed: int):
+    rng = random.Random(seed)
+    fill(shop)
+    one = ReplayExecution(shop, rng=rng).until("collect")
+    one.stop()
+    two = ReplayExecution(shop, rng=rng).until("collect")
+    while running := [execution for execution in (one, two) if execution.action]:
+        rng.choice(running).step()
+        shop.check()
+    assert_all_settled(shop)
+
+
+def test_an_outage_leaves_only_the_rest(make_shop: Callable[..., ReplayHarness]):
+    harness = make_shop(concurrency=4)
+    fill(harness)
+    execution = ReplayExecution(harness).until("drain")
+    drained = iter(range(1, 1_000))
+
+    def fail(operation: str) -> None:
+        harness.server.down = harness.server.down or ("replaying" in operation and next(drained) >= 2)
+
+    harness.database.before_execute = fail
+    assert execution.resume()["outcome"] == "incomplete"
+    harness.server.down = False
+    harness.database.before_execute = lambda _: None
+    assert harness.replay()["outcome"] == "complete"
+    assert_all_settled(harness)
+
+
+def test_an_item_that_changes_its_kind_moves_its_row(shop: ReplayHarness):
+    """One record is the removal of one row and the row of another."""
+    shop.put_batch([shop_change(A, 1), shop_change(A, 2, "lot")])
+    counts = shop.replay()["counts"]
+    assert (counts["records"], counts["changes"], counts["keys"]) == (2, 4, 2)
+    shop.assert_last_states([shop_change(A, 1), shop_change(A, 2, "lot")])
+    (sale,), (lot,) = shop.rows()["shop_sales"], shop.rows()["shop_lots"]
+    assert (sale[3], sale[-2:], lot[3]) == (1, (1, "2026-02-02 02:40:02"), 2)
+
+
+@pytest.mark.parametrize("key", [TEXT_OF_A, LOT_OF_A])
+def test_keys_selects_the_records_that_concern_a_key(shop: ReplayHarness, key: str):
+    """Here each record concerns a key of both entities."""
+    wanted = shop.put_batch([shop_change(A, 1)])
+    other = shop.put_batch([shop_change(B, 2), shop_change(C, 3)])
+    report = shop.replay({"keys": [key]})
+    assert (report["counts"]["batches"], report["counts"]["records"], shop.left()) == (1, 1, [other])
+    shop.assert_last_states([shop_change(A, 1)])
+    assert wanted not in shop.s3.objects
+
+
+def test_a_key_that_names_no_entity_is_refused(shop: ReplayHarness):
+    shop.put_batch([shop_change(A, 1)])
+    message = shop.replay({"keys": ["order/1"]})["message"]
+    assert "order/1 names no entity: write <entity>/<key>; the mapping shop has sale, lot" in message
+
+
+def test_one_entity_of_a_record_is_parked_alone(shop: ReplayHarness):
+    """The removal of the other row is applied; a corrected record is then replayed for both."""
+    shop.put_batch([shop_change(E, 1, "lot"), poison(E, 2)])
+    report = shop.replay()
+    [name] = shop.keys(QUARANTINE)
+    assert report["parked_records"] == [name]
+    assert name.startswith("quarantine/sale/")
+    assert (shop.rows()["shop_sales"], shop.rows()["shop_lots"]) == ([], [])
+    assert shop.bucket.read_json(name)["key"] == "sale/%C3%A9/-5/2f"
+    report = shop.replay({"include_quarantine": True, "keys": ["sale/%C3%A9/-5/2f"]})
+    assert (report["counts"]["redelivered"], shop.keys(QUARANTINE)) == (1, [name])
+
+
+def test_a_missing_parent_is_waited_for(shop: ReplayHarness):
+    """The table of one entity refers to that of the other."""
+    shop.tables.run(
+        "ALTER TABLE shop_lots ADD CONSTRAINT sold FOREIGN KEY (shop, line, token)"
+        " REFERENCES shop_sales (shop, line, token)"
+    )
+    try:
+        shop.put_batch([shop_change(A, 1, "lot")])
+        assert shop.replay()["counts"]["deferred"] == 1
+        assert [key.rpartition("/")[0] for key in shop.keys(DEFERRED)] == ["deferred/lot/00%2Fa%2F1"]
+        columns = "shop, line, token, seq, price, seal, is_deleted"
+        shop.tables.run(f"INSERT INTO shop_sales ({columns}) VALUES ('a', 1, X'00', 0, 1, X'00', 0)")
+        shop.replay()
+        assert (len(shop.rows()["shop_lots"]), shop.keys(DEFERRED)) == (1, [])
+    finally:
+        shop.tables.run("ALTER TABLE shop_lots DROP FOREIGN KEY sold")
+
+
+def test_a_dry_run_knows_removals_that_left_the_row(shop: ReplayHarness):
+    """The sidecar notes them beside the version of the row."""
+    batch = [shop_change(A, 1), shop_remove(A, 2)]
+    shop.put_batch(batch)
+    assert shop.replay({"dry_run": True})["counts"]["stale"] == 0
+    shop.replay()
+    shop.put_batch(batch)
+    assert shop.replay({"dry_run": True})["counts"]["stale"] == 2
+    shop.put_batch([shop_remove(A, 3)])
+    assert shop.replay({"dry_run": True})["counts"]["stale"] == 0
+
+
+# segments
+
+
+def lines_of(records: list[dict[str, Any]]) -> list[Change]:
+    changes = parse_records(records, SHOP.mapping).changes
+    return [change._replace(record=Reference("batch", index)) for index, change in enumerate(changes)]
+
+
+def test_values_of_every_entity_keep_their_types_in_a_segment():
+    form, changes = SegmentFormat(SHOP.mapping), lines_of([*RECORDS[:4], *RECORDS[5:]])
+    lines = [to_line(change, "batch", index) for index, change in enumerate(changes)]
+    [(_, held)] = cut(lines, 1)
+    header, *pieces = form.encode(held, "token").split(b"\n")
+    found = [form.change(line) for piece in pieces for line in form.decode(piece)]
+    assert form.token(header) == "token"
+    assert found == sorted(changes, key=lambda change: change[:2])
+    assert str(found) == str(sorted(changes, key=lambda change: change[:2])), "also where types are equal by value"
+    assert {change.mark for change in found} == set(Mark)
+    assert all(type(change.mark) is Mark for change in found)
+
+
+def test_a_mapping_has_the_same_digest_in_every_process():
+    """Otherwise each call would take the segments of the call before for those of another build."""
+    program = (
+        "from dlq_replayer.splits import SegmentFormat; from tests.support.shop_items import SHOP;"
+        "print(SegmentFormat(SHOP).encode([], 't').decode())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=_environment(seed)
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert digests == {SegmentFormat(SHOP.mapping).encode([], "t").decode()}
+
+
+def _environment(seed: str) -> dict[str, str]:
+    return {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
