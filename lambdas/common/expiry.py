@@ -37,11 +37,11 @@ def _had_expired(record: Mapping[str, Any], ttl_attribute: str) -> bool:
     """Whether the removed item's time had come at the record's time; False where either is malformed."""
     try:
         body = record["dynamodb"]
-        [expires_at] = _decode_time([body["OldImage"][ttl_attribute]])
+        [expires_at] = _decode_time([body["OldImage"][ttl_attribute]["N"]])
         [removed_at] = source_times([body["ApproximateCreationDateTime"]])
     except (KeyError, TypeError, AttributeError, PoisonError):
         return False
-    return removed_at - _OLDEST_EXPIRY_SECONDS <= expires_at <= removed_at
+    return bool(removed_at - _OLDEST_EXPIRY_SECONDS <= expires_at <= removed_at)
 
 
-_decode_time = BigintType(minimum=0, maximum=10**11 - 1).decoder("attribute ttl")
+_decode_time = BigintType(minimum=0, maximum=10**11 - 1).content_decoder("attribute ttl")

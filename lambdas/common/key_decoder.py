@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping as Json, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as Json
 from typing import Any
 
 from common.changes import Value

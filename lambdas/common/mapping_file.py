@@ -9,7 +9,8 @@ import importlib.util
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping as Json
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as Json
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import combinations
@@ -196,8 +197,8 @@ class _Reader:
             if not _exclude(one.when, two.when):
                 self.problem(
                     f"entity {two.name}",
-                    f"could match the same item as entity {one.name}; let `when` of both test the same key attribute, or"
-                    " the same attribute path, for different values",
+                    f"could match the same item as entity {one.name}; let `when` of both test the same key attribute,"
+                    " or the same attribute path, for different values",
                 )
 
     # An entity
@@ -263,7 +264,7 @@ class _Reader:
                 self.problem(given[0], "must be a string with 1 or more characters")
             else:
                 exact = Decimal(value) if _is_number(value) else value
-                return KeyCondition(**{given[0]: exact})
+                return KeyCondition(**{given[0]: exact})  # type: ignore[arg-type]
             return None
 
     def _attribute_condition(self, declared: Any, keys: Json[str, KeyAttribute | None]) -> AttributeCondition | None:
@@ -271,7 +272,7 @@ class _Reader:
             if not self._is_object("", declared, ("path", "equals")) or not {"path", "equals"} <= declared.keys():
                 return None
             path = self._path("path", declared["path"])
-            if path and path[0] in (key.attribute for key in keys.values() if key):
+            if path and path[0] in [key.attribute for key in keys.values() if key]:
                 self.problem("path", f"{path[0]} is a key attribute; write the condition as partition_key or sort_key")
             value = declared["equals"]
             if not (isinstance(value, str | bool) or _is_number(value)):
@@ -318,7 +319,8 @@ class _Reader:
                 if role not in found and "equals" not in (_condition(when, role) or {}):
                     self.problem(
                         role,
-                        "is missing, so two items could be one row; add its template, or fix it with `equals` in `when`",
+                        "is missing, so two items could be one row; add its template, or fix it with `equals` in"
+                        " `when`",
                     )
         return Templates(**found) if len(self.problems) == before else None
 

@@ -107,8 +107,8 @@ def _entity() -> Schema:
             "target": _ref("target", "The table, and how its primary key is made of the item's key."),
             "columns": {"type": "array", "description": "The other columns.", "items": _ref("column")},
             "unmapped": {
-                "description": "What becomes of attributes that no column takes: nothing, quarantine of the item, or one"
-                " JSON column with all of them.",
+                "description": "What becomes of attributes that no column takes: nothing, quarantine of the item, or"
+                " one JSON column with all of them.",
                 "anyOf": [
                     {"enum": ["ignore", "quarantine"]},
                     _object({"column": _ref("identifier")}, required=("column",)),

@@ -29,12 +29,11 @@ def value_at(image: Any, path: AttributePath) -> AttributeValue | None:
     value: Any = {"M": image}
     for segment in path:
         inner = value.get("M" if isinstance(segment, str) else "L")
-        if isinstance(inner, dict) and segment in inner:
-            value = inner[segment]
-        elif isinstance(inner, list) and isinstance(segment, int) and segment < len(inner):
-            value = inner[segment]
-        else:
+        in_map = isinstance(inner, dict) and segment in inner
+        in_list = isinstance(inner, list) and isinstance(segment, int) and segment < len(inner)
+        if not (in_map or in_list):
             return None
+        value = inner[segment]
     return value  # type: ignore[no-any-return]
 
 

@@ -70,7 +70,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def attribute_value(value: Any) -> AttributeValue:
+def attribute_value(value: Any) -> AttributeValue:  # noqa: PLR0911 - one for each type
     """The attribute value of a Python value. Raises PoisonError for one that DynamoDB does not have."""
     if value is None:
         return {"NULL": True}

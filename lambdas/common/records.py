@@ -45,7 +45,7 @@ def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source
     batch = Batch()
     classify = classifier(mapping, source=source)
     for outcome in classify(records):
-        for one in outcome if type(outcome) is list else (outcome,):
+        for one in outcome if isinstance(outcome, list) else (outcome,):
             if isinstance(one, Change):
                 batch.changes.append(one)
             elif isinstance(one, Parked):
@@ -180,7 +180,7 @@ class _EntityParser:
         self.name, self.source = entity.name, source
         self._index, self._ttl_attribute = index, mapping.ttl_attribute
         self._tests = key_tests(mapping, entity)
-        self._attribute_test = entity.when.attribute and image_test(entity.when.attribute)
+        self._attribute_test = image_test(entity.when.attribute) if entity.when.attribute else None
         self._takes_any_image = mapping.prepare is None and self._attribute_test is None
         self._decode_keys = KeyDecoder(mapping, entity)
         self._mapped = _mapped(mapping, entity)
@@ -213,7 +213,10 @@ class _EntityParser:
         """The change of each record whose key matches; None where the item is not the entity's, and was not before."""
         if self._takes_any_image:
             return self.changes(part)
-        images = [self._image(record["eventName"], body, prepare) for record, body in zip(part.records, part.bodies)]
+        images = [
+            self._image(record["eventName"], body, prepare)
+            for record, body in zip(part.records, part.bodies, strict=True)
+        ]
         mine = [
             index
             for index, (image, keys) in enumerate(zip(images, part.keys, strict=True))
@@ -274,7 +277,7 @@ class _EntityParser:
         changes = zip(
             key_texts(self.name, key_columns), item_versions, self._rows(key_columns, images), times, records, created,
             repeat(self._index), zip(*key_columns, strict=True), marks,
-        )  # fmt: skip  # noqa: B905
+        )  # fmt: skip
         return list(map(_change, changes))
 
     def _removal(self, record: Record, event: str) -> Mark:

@@ -16,7 +16,7 @@ _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}", re.ASCII)
 
 @dataclass(frozen=True)
 class Template:
-    """`literals` are the texts before, between and behind the captures of `columns`; the first and last may be empty."""
+    """`literals` are the texts before, between and behind the captures of `columns`. First and last may be empty."""
 
     literals: tuple[str, ...]
     columns: tuple[str, ...]
@@ -54,7 +54,6 @@ class Template:
 
     @cached_property
     def _match(self) -> Callable[[str], re.Match[str] | None]:
-        pieces = [re.escape(self.literals[0])]
-        for literal in map(re.escape, self.literals[1:]):
-            pieces.append(f"((?:(?!{literal}).)+){literal}" if literal else "(.+)")
-        return re.compile("".join(pieces), re.DOTALL).fullmatch
+        first, *others = map(re.escape, self.literals)
+        captures = [f"((?:(?!{literal}).)+){literal}" if literal else "(.+)" for literal in others]
+        return re.compile("".join([first, *captures]), re.DOTALL).fullmatch

@@ -130,7 +130,7 @@ def test_a_server_that_is_down_holds_and_recovers(tables, proxy, consumer):
 
     for _ in range(2):
         with pytest.raises(
-            HoldError, match=r"^applying 1 changes to tbl_orders.*: MySQL error 2003: .*unreachable"
+            HoldError, match=r"^applying 1 changes of mapping orders.*: MySQL error 2003: .*unreachable"
         ) as e:
             consumer.deliver(record("b", 2))
         assert e.value.errno == 2003

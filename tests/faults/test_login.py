@@ -239,7 +239,7 @@ def test_the_real_cache_keeps_no_wrong_parameter_or_secret(*, server, tables, ne
     consumer.database = MySQLDatabase(
         MySQLSettings(param_name="/orders/rds", secret_arn="rds", ca_pem=server.ca_pem),
         AwsParameters("/orders/rds", "rds"),
-        consumer.table,
+        consumer.mapping,
     )
 
     def fails() -> str:

@@ -119,6 +119,18 @@ def test_a_flag_beside_poison_is_set(shop: ItemTables):
     assert [row[1] for row in shop.sidecar()] == ["ann/2026-01-31/1", "ann/1"]
 
 
+def test_an_older_removal_beside_poison_changes_no_flag(shop: ItemTables):
+    """The time of the flag stays that of the newest removal."""
+    refused = signal("NEW.number = 0")
+    shop.tables.run(f"CREATE TRIGGER bad BEFORE INSERT ON notes FOR EACH ROW {refused}")
+    shop(bill(shop, 1), shop.delete("bill", BILL, 3))
+
+    outcome = shop(shop.delete("bill", BILL, 2), shop.put("note", ("ann", 0), 1, "x"))
+
+    assert outcome.counts == Counter(stale=1)
+    assert shop.rows("bills") == [flagged(1, 3)]
+
+
 def test_a_refused_flag_is_parked_without_a_trace(shop: ItemTables):
     """It is tried again once the trigger is gone."""
     refused = signal("NEW.is_deleted = 1")

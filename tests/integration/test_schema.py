@@ -165,11 +165,11 @@ def test_a_table_that_holds_every_mapped_value_fits(step: Any, nothing: Tables, 
         ),
         (
             "MODIFY created_at DATETIME NOT NULL",
-            "column created_at is datetime; the mapping needs INT or BIGINT",
+            "column created_at is datetime; the mapping needs a column of whole numbers from 0 to 99999999999",
         ),
         (
             "MODIFY created_at SMALLINT NOT NULL",
-            "column created_at is smallint; the mapping needs INT or BIGINT",
+            "column created_at is smallint; the mapping needs a column of whole numbers from 0 to 99999999999",
         ),
         (
             "ADD COLUMN tax INT NOT NULL",

@@ -1,7 +1,7 @@
 """What a stream record becomes under a mapping file: the reference for `common.records`.
 
 It reads the file's JSON and one record, a value at a time. It is slow and obvious on purpose, and shares no code with
-`common`: the tests compare the two.
+`common`: the tests compare the two. A `prepare` function is not called; its mapping is as if it changed nothing.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def _gone(document: Document, name: str, record: Mapping[str, Any]) -> Outcome |
         return Gone(name, _key(document, entity, record["dynamodb"]["Keys"]), mark)
     except Unfit as error:
         # Nothing says that the item was of this entity, and no row can have such a key.
-        return None if "attribute" in entity.get("when", {}) else Quarantined(name, str(error))
+        is_known = "attribute" not in entity.get("when", {}) and "prepare" not in document
+        return Quarantined(name, str(error)) if is_known else None
 
 
 # Which items are of the entity

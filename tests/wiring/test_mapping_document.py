@@ -79,3 +79,13 @@ def test_the_document_shows_the_migration_of_the_sidecar() -> None:
 
     assert sidecar.TABLE.migration in statements
     assert registry.SOURCES_TABLE.migration in statements
+
+
+def test_the_prepare_function_of_the_document_works() -> None:
+    [text] = examples.blocks("python")
+    functions: dict[str, Any] = {}
+    exec(text, functions)
+
+    item = {"pk": "1", "first_name": "Ada", "last_name": "Byron"}
+    assert functions["prepare"](item)["name"] == "Ada Byron"
+    assert functions["prepare"](item | {"archived": True}) is None

@@ -28,4 +28,4 @@ def named(cls: type[ColumnType]) -> Iterator[type[ColumnType]]:
 for module in sorted(Path(__file__).parent.glob("[a-z]*.py")):
     import_module(f"{__name__}.{module.stem}")
 
-TYPES = complete(named(ColumnType))
+TYPES = complete(named(ColumnType))  # type: ignore[type-abstract]

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder, Decoder
 from common.columns.number import number
-from common.columns.option import Option, other
+from common.columns.option import Option, of_shape
 from common.mysql.columns import ColumnRules, boolean_need
 from common.poison import PoisonError
 
@@ -29,7 +29,7 @@ def _is_pair(value: Any) -> bool:
 class BooleanType(ColumnType, name="boolean"):
     """1 and 0. With `conversion`, the item has one of two strings or numbers instead of a boolean."""
 
-    conversion: dict[str, Any] | None = other(
+    conversion: dict[str, Any] | None = of_shape(  # noqa: RUF009 - a field
         Option(
             "as",
             'an object such as {"true": "Y", "false": "N"} with two strings or numbers',
@@ -37,7 +37,8 @@ class BooleanType(ColumnType, name="boolean"):
                 "type": "object",
                 "description": "the strings or numbers that the item has for true and for false",
                 "required": list(_VALUES),
-                "properties": dict.fromkeys(_VALUES, {"type": ["string", "number"]}) | {"comment": {"type": "string"}},
+                "properties": {name: {"type": ["string", "number"]} for name in _VALUES}
+                | {"comment": {"type": "string"}},
                 "additionalProperties": False,
             },
             _is_pair,
@@ -59,7 +60,7 @@ class BooleanType(ColumnType, name="boolean"):
             return ["as must have different values for true and for false"]
         return ()
 
-    def content_decoder(self, subject: str) -> ContentDecoder[int]:
+    def content_decoder(self, subject: str) -> ContentDecoder[int]:  # noqa: ARG002 - a boolean always fits
         def decode(values: Sequence[Any]) -> Sequence[int]:
             if not set(map(type, values)) <= {bool}:
                 raise TypeError

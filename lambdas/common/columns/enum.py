@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.columns.column_type import ColumnType, ContentDecoder
-from common.columns.option import Option, other
+from common.columns.option import Option, of_shape
 from common.mysql.columns import ColumnRules, enum_need, fits_character_set
 from common.poison import PoisonError
 
 # A value of MySQL's ENUM has no blank at its end and at most 255 characters. A backslash would need a quoting that
-# depends on the SQL mode: https://dev.mysql.com/doc/refman/8.4/en/enum.html
-_VALUE = r"^[^\u0000-\u001f\\\ud800-\udfff]{0,254}[^\u0000-\u0020\\\ud800-\udfff]$"
+# depends on the SQL mode, and information_schema cannot show a character beyond U+FFFF.
+# Source: https://dev.mysql.com/doc/refman/8.4/en/enum.html
+_CHARACTERS = r"\[\]-\ud7ff\ue000-\uffff"
+_VALUE = rf"^[ -{_CHARACTERS}]{{0,254}}[!-{_CHARACTERS}]$"
 _is_value = re.compile(_VALUE.removesuffix("$")).fullmatch
 _MOST = 1_000
 
@@ -30,11 +32,11 @@ def _are_values(values: Any) -> bool:
 
 @dataclass(frozen=True)
 class EnumType(ColumnType, name="enum"):
-    values: Sequence[str] = other(
+    values: Sequence[str] = of_shape(
         Option(
             "values",
-            "a list of different strings, each of 1 to 255 characters without backslash, control characters or a blank"
-            " at the end",
+            "a list of different strings, each of 1 to 255 characters up to U+FFFF, without backslash, control"
+            " characters or a blank at the end",
             {
                 "type": "array",
                 "description": "the texts that the column can hold",

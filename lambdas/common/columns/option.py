@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Option:
-    """`name` is the option's name in a mapping, `what` what it must be. `accepts` and `schema` allow the same values."""
+    """`name` is the option's name in a mapping, `what` what it must be.
+
+    `accepts` and `schema` allow the same values.
+    """
 
     name: str
     what: str
@@ -54,7 +57,7 @@ def choice(name: str, values: tuple[str, ...], description: str, default: str | 
     return _field(Option(name, what, schema, lambda value: type(value) is str and value in values), default=default)
 
 
-def other(option: Option, **default: Any) -> Any:
+def of_shape(option: Option, **default: Any) -> Any:
     """An option of a shape that only one type has."""
     return _field(option, **default)
 

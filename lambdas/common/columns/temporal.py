@@ -160,8 +160,8 @@ class DatetimeType(_Temporal, name="datetime"):
             try:
                 moment = datetime.fromisoformat(f"{parts[1]}T{parts[2]}{parts[5] or '+00:00'}").astimezone(UTC)
             except (ValueError, OverflowError):
-                moment = datetime.min
-            if moment.year < _FIRST_YEAR:
+                moment = None
+            if moment is None or moment.year < _FIRST_YEAR:
                 raise PoisonError(f"{subject} is not a time between the years 1000 and 9999")
             return f"{moment.replace(tzinfo=None).isoformat(' ')}{fraction}"
 

@@ -18,9 +18,9 @@ and fires insert triggers for it. Triggers are hidden from a user without the TR
 tell where it would be safe. https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html
 
 A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot bring it back. A removal that leaves
-the row in place, because the entity ignores or flags it, is noted beside the version: a late upsert still brings the row
-to what the item was last. Of entities that refer to each other, parents are written first and removed last. When the server refuses
-a row, isolate.py finds it and writes the rest.
+the row in place, because the entity ignores or flags it, is noted beside the version. A late upsert still makes the row
+what the item was before it went. Parents are written before their children and removed after them. When the server
+refuses a row, isolate.py finds it and writes the rest.
 """
 
 from __future__ import annotations

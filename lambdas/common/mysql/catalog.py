@@ -38,8 +38,6 @@ class TableFacts:
 def read_tables(connection: Connection[Any], names: Sequence[str]) -> dict[str, TableFacts]:
     """The facts of every table of `names` in the connection's database."""
     facts = {name: TableFacts() for name in names}
-    for name, engine in _ask(connection, names, "ENGINE", "TABLES"):
-        facts[name].engine = engine
     columns = (
         "COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, IS_NULLABLE,"
         " CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_DEFAULT, EXTRA, ORDINAL_POSITION"
@@ -47,6 +45,9 @@ def read_tables(connection: Connection[Any], names: Sequence[str]) -> dict[str, 
     for name, *column, _ in sorted(_ask(connection, names, columns, "COLUMNS"), key=lambda row: (row[0], row[-1])):
         actual = _actual(*column)
         facts[name].columns[actual.name] = actual
+    # Behind the columns: another schema step may create a table in between.
+    for name, engine in _ask(connection, names, "ENGINE", "TABLES"):
+        facts[name].engine = engine
     parts = "INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, SUB_PART"
     unique = _ask(connection, names, parts, "STATISTICS", "NON_UNIQUE = 0")
     for name, key, _, column, length in sorted(unique, key=lambda row: row[:3]):

@@ -83,12 +83,33 @@ def test_a_file_that_is_no_mapping_is_refused(text: str, problem: str):
 
 
 def test_all_problems_are_told_at_once():
-    declared = with_change({"put": {"ttl_attribute": "", "entities.line.unmapped": "x", "entities.line.columns.0.length": 0}})
+    declared = with_change(
+        {"put": {"ttl_attribute": "", "entities.line.unmapped": "x", "entities.line.columns.0.length": 0}}
+    )
     assert len(problems(declared)) == 3
 
 
 junk = st.sampled_from(
-    [None, True, 0, -1, 1.5, 10**9, "", "x", "a b", "string", "null", "reject", [], ["x"], [0], {}, {"x": 1}, {"comment": 1}]
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        10**9,
+        "",
+        "x",
+        "a b",
+        "string",
+        "null",
+        "reject",
+        [],
+        ["x"],
+        [0],
+        {},
+        {"x": 1},
+        {"comment": 1},
+    ]
 )
 
 

@@ -177,7 +177,11 @@ def test_a_slice_of_records_is_held_at_a_time():
 def test_changes_keep_the_order_of_the_stream():
     batch = parse_records([record("b", 2), remove("a", 3), record("b", 1)], ORDERS)
 
-    assert [(change.key, change.version[-1]) for change in batch.changes] == [("order/b", "2"), ("order/a", "3"), ("order/b", "1")]
+    assert [(change.key, change.version[-1]) for change in batch.changes] == [
+        ("order/b", "2"),
+        ("order/a", "3"),
+        ("order/b", "1"),
+    ]
 
 
 def with_note() -> mapping.Mapping:

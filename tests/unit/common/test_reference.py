@@ -72,12 +72,7 @@ def _all_agree(expected: Iterable[Any], actual: Iterable[Any]) -> bool:
     return all(is_same(one, other) for one, other in zip(expected, actual, strict=True))
 
 
-@settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(data=st.data())
-def test_any_item_becomes_what_the_reference_says(folder: Path, data: st.DataObject) -> None:
-    """Each record of a batch is its row, a removal, quarantined, or of no entity."""
-    document = data.draw(mappings(), label="mapping")
-    drawn = data.draw(st.lists(records(document), min_size=1, max_size=4), label="records")
+def assert_as_the_reference_says(document: Mapping[str, Any], drawn: list[dict[str, Any]], folder: Path) -> None:
     mapping = load(document, folder)
 
     classified = [outcomes_of(mapping, outcome) for outcome in classifier(mapping)(drawn)]
@@ -87,3 +82,29 @@ def test_any_item_becomes_what_the_reference_says(folder: Path, data: st.DataObj
     for ours, theirs in zip(expected, classified, strict=True):
         assert len(ours) == len(theirs), (ours, theirs)
         assert all(any(agree(one, other) for other in theirs) for one in ours), (ours, theirs)
+
+
+PROPERTY = settings(
+    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@PROPERTY
+@given(data=st.data())
+def test_any_item_becomes_what_the_reference_says(folder: Path, data: st.DataObject) -> None:
+    """Each record of a batch is its row, a removal, quarantined, or of no entity."""
+    document = data.draw(mappings(), label="mapping")
+    drawn = data.draw(st.lists(records(document), min_size=1, max_size=4), label="records")
+
+    assert_as_the_reference_says(document, drawn, folder)
+
+
+@PROPERTY
+@given(data=st.data())
+def test_a_prepare_that_returns_its_item_changes_nothing(folder: Path, data: st.DataObject) -> None:
+    """Every value survives the way into plain Python and back."""
+    (folder / "identity.py").write_text("def prepare(item):\n    return item\n", encoding="utf-8")
+    document = data.draw(mappings(), label="mapping") | {"prepare": "identity.py"}
+    drawn = data.draw(st.lists(records(document), min_size=1, max_size=4), label="records")
+
+    assert_as_the_reference_says(document, drawn, folder)

@@ -84,8 +84,8 @@ def test_a_record_of_another_table_is_parked_without_a_version(arn: str):
     """A version that means nothing here would be compared with those that do."""
     foreign = record("a", 1, arn=arn)
     batch = parse_records([foreign, record("b", 1)], TABLE, source=SOURCE)
-    assert [change.key for change in batch.changes] == ["b"]
-    assert [(one.key, one.version, one.record) for one in batch.parked] == [("a", None, foreign)]
+    assert [change.key for change in batch.changes] == ["order/b"]
+    assert [(one.key, one.version, one.record) for one in batch.parked] == [("order/a", None, foreign)]
     assert batch.parked[0].reason == "eventSourceARN belongs to another table"
     assert "STREAM_ARN" in batch.parked[0].hint
 
