@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from common.changes import Change
+from common.changes import Change, Mark
 from common.histories import coalesce, layers, newest
 
 
 def change(key: str, version: str, *, created: bool = False) -> Change:
-    return Change(key, version, (key,), 1, {}, created)
+    return Change(key, version, (key,), 1, {}, created, 0, (key,), Mark.LIVE)
 
 
 @pytest.mark.parametrize(("first", "last"), [(True, False), (False, True), (True, True), (False, False)])
