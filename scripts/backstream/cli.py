@@ -12,12 +12,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from backstream import __version__
 from backstream.commands import COMMANDS
-from backstream.errors import ExitCode, UsageError
+from backstream.errors import ExitCode, FailedError, UsageError
 from backstream.options import Parser
 from common.bucket import UnreadableError
 
 _DESCRIPTION = """\
-Operate a Backstream deployment: replay failed batches, and see to parked records.
+Operate a Backstream deployment: replay failed batches, see to parked records, write mapping files.
 
 The deployment is one of these:
   --outputs FILE               its Terraform outputs
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ClientError, BotoCoreError) as error:
         _say(f"AWS refused or did not answer; a replay that was started goes on: {error}")
         return ExitCode.FAILED
-    except UnreadableError as error:
+    except (UnreadableError, FailedError) as error:
         _say(str(error))
         return ExitCode.FAILED
     except KeyboardInterrupt:

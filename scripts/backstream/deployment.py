@@ -33,7 +33,9 @@ class Deployment:
 
     def client(self, service: str) -> Any:
         """A boto3 client of the deployment's Region. An emulator never gets the operator's credentials."""
-        return client(service, self.state_machine.split(":")[3], self.outputs.get("endpoint_url") or _endpoint())
+        return client(
+            service, self.state_machine.split(":")[3], self.outputs.get("endpoint_url") or emulator_endpoint()
+        )
 
     @property
     def state_machine(self) -> str:
@@ -117,7 +119,7 @@ def _read_parameter(parameter: str, region: str | None) -> Deployment:
     if region is None:
         raise UsageError(f"no Region to look up the SSM parameter {parameter} in: give --region or set AWS_REGION")
     try:
-        found = client("ssm", region, _endpoint()).get_parameter(Name=parameter)
+        found = client("ssm", region, emulator_endpoint()).get_parameter(Name=parameter)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ParameterNotFound":
             raise
@@ -157,7 +159,7 @@ def _local_outputs() -> Path:
     raise UsageError(f"no deployment is named and no local stack is up ({looked}): {_WAYS}")
 
 
-def _endpoint() -> str | None:
+def emulator_endpoint() -> str | None:
     """Of an emulator, where the environment names one. Raises UsageError."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL") or None
     if endpoint and not _is_url(endpoint):

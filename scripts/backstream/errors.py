@@ -18,3 +18,7 @@ class ExitCode(IntEnum):
 
 class UsageError(Exception):
     """The command cannot do what it was asked for; nothing was changed. The message says what to give instead."""
+
+
+class FailedError(Exception):
+    """The command could not be done. The message says why."""

@@ -57,6 +57,8 @@ def test_a_key_may_be_named_like_a_command(options: list[Any]):
         (["--help"], "completion"),
         (["replay", "--help"], "Exit codes:"),
         (["replay", "start", "--help"], "--max-batches"),
+        (["mapping", "--help"], "Nothing is changed"),
+        (["mapping", "draft", "--help"], "--like"),
         (["replay", "--dry-run", "--help"], "--max-batches"),
     ],
 )
@@ -71,7 +73,17 @@ def test_help_and_version_end_with_zero(capsys: Any, arguments: list[str], shown
 def test_completion_knows_every_command_and_option(capsys: Any, shell: str):
     assert cli.main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    for word in ("replay", "watch", "discard", "outputs", "include-quarantine"):
+    for word in (
+        "replay",
+        "watch",
+        "discard",
+        "outputs",
+        "include-quarantine",
+        "mapping",
+        "explain",
+        "like",
+        "sidecar",
+    ):
         assert word in script
 
 
@@ -90,6 +102,8 @@ def test_bash_completes_commands_and_options(capsys: Any):
     assert complete("backstream", "rep") == ["replay"]
     assert complete("backstream", "replay", "wa") == ["watch"]
     assert complete("backstream", "replay", "start", "--dry") == ["--dry-run"]
+    assert complete("backstream", "mapping", "dr") == ["draft"]
+    assert complete("backstream", "mapping", "ddl", "--side") == ["--sidecar"]
 
 
 def test_the_tool_needs_its_own_dependencies_only():
@@ -109,6 +123,8 @@ def test_the_tool_needs_its_own_dependencies_only():
 
 def test_every_command_says_how_to_run_it():
     parser = cli.build_parser()
-    parsed = [parser.parse_args(arguments) for arguments in (["replay"], ["completion", "bash"])]
+    parsed = [
+        parser.parse_args(arguments) for arguments in (["replay"], ["mapping", "ddl", "orders"], ["completion", "bash"])
+    ]
     assert len(parsed) == len(COMMANDS)
     assert all(callable(one.run) for one in parsed)

@@ -66,6 +66,7 @@ def test_the_wheel_holds_the_tool_and_common_only(wheel: Path):
         (["--help"], "replay"),
         (["replay", "--help"], "Exit codes:"),
         (["replay", "start", "--help"], "--max-batches"),
+        (["mapping", "--help"], "Exit codes:"),
         (["completion", "zsh"], "#compdef backstream"),
     ],
 )
@@ -85,3 +86,22 @@ def test_the_installed_command_reads_a_deployment(installed: Path, tmp_path: Pat
     done = run(installed / "backstream", "replay", "list", "--outputs", outputs)
     assert done.returncode == 1
     assert "AWS refused or did not answer" in done.stderr
+
+
+def test_mapping_says_which_packages_it_needs(installed: Path):
+    """The replay commands do without them."""
+    done = run(installed / "backstream", "mapping", "ddl", ROOT / "mappings" / "orders.json")
+    assert done.returncode == 2
+    assert "backstream mapping needs the package" in done.stderr
+    assert "pip install '.[mapping]'" in done.stderr
+
+
+def test_mapping_needs_its_own_extra_only(wheel: Path, tmp_path_factory: pytest.TempPathFactory):
+    venv = tmp_path_factory.mktemp("extra")
+    run(sys.executable, "-m", "venv", venv)
+    done = run(venv / "bin" / "python", "-m", "pip", "install", "--no-compile", f"{wheel}[mapping]")
+    assert done.returncode == 0, done.stderr
+    for command in ("check", "ddl"):
+        done = run(venv / "bin" / "backstream", "mapping", command, ROOT / "mappings" / "orders.json")
+        assert done.returncode == 0, done.stderr
+    assert "CREATE TABLE IF NOT EXISTS `tbl_orders`" in done.stdout
