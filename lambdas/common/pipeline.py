@@ -29,7 +29,7 @@ def _stream_arn(value: str) -> str:
 class SourceSettings:
     """Whose changes are written, and what they become."""
 
-    mapping_name: str = config.env("MAPPING", _mapping_name, default=mapping.DEFAULT)
+    mapping_name: str = config.env("MAPPING", _mapping_name, default="orders")
     stream_arn: str = config.env("STREAM_ARN", _stream_arn)
     generation: int = config.env("STREAM_GENERATION", config.integer(0, HIGHEST_GENERATION), default=0)
 

@@ -11,7 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from common.changes import Change
 from common.mysql.sidecar import CLAIM_HEAD, SIDECAR
 from common.mysql.sql import literal
-from common.mysql.target import Target
+from common.mysql.target import Target, Targets
 from scripts.bench.orders import Event
 from scripts.bench.server import MAPPING, ORDER, Endpoint
 
@@ -62,7 +62,7 @@ def reference(endpoint: Endpoint, event: Event) -> None:
             cursor.execute(_UPSERT, [item[name] for name in _ATTRIBUTES])
 
 
-def select_for_update(connection: pymysql.Connection[Any], target: Target, changes: list[Change]) -> None:
+def select_for_update(connection: pymysql.Connection[Any], targets: Targets, changes: list[Change]) -> None:
     """The wrong writer, kept as a control: read the versions with `SELECT ... FOR UPDATE`, write what is newer.
 
     It locks nothing for a key that does not exist yet. At READ COMMITTED two of them both find nothing, and the later
@@ -77,5 +77,5 @@ def select_for_update(connection: pymysql.Connection[Any], target: Target, chang
     newer = [change for change in ordered if change.version > stored.get(sidecar_row(change)[0], "")]
     if newer:
         sidecar_upsert(connection, [sidecar_row(change) for change in newer])
-        one_upsert(connection, target, [change.row for change in newer])
+        one_upsert(connection, targets.tables[0], [change.row for change in newer])
     connection.commit()

@@ -81,7 +81,9 @@ def _against_limit(server: Server, keys: Keys, repetitions: int) -> dict[str, fl
     with server.endpoint.connect() as connection:
 
         def limit() -> Callable[[], object]:
-            return partial(one_upsert, connection, server.target, [change.row for change in changes(MAPPING, keys())])
+            return partial(
+                one_upsert, connection, server.targets.tables[0], [change.row for change in changes(MAPPING, keys())]
+            )
 
         variants: dict[str, Variant] = {**_handled(server.endpoint, keys), "limit": limit}
         return interleaved(variants, repetitions)
@@ -150,7 +152,7 @@ def _sent(server: Server, event: Event) -> str:
     own.execute("warming up", lambda connection, _: _record_commands(connection, commands))
     consume(
         event["Records"],
-        parse=function.PARSE,
+        parse=function.parse,
         database=own,
         quarantine=function.QUARANTINE,
         unfinished=function.UNFINISHED,

@@ -19,7 +19,7 @@ from common.mapping import Mapping, load
 from common.mysql import registry, schema
 from common.mysql.apply import apply
 from common.mysql.connection import SQL_MODE
-from common.mysql.target import Target
+from common.mysql.target import Targets
 from scripts.bench.orders import SOURCE, STREAM, changes, new_keys
 from scripts.local_stack.mariadb import MariaDB
 
@@ -85,7 +85,7 @@ class Server:
         self._mariadb = MariaDB(home, OPTIONS)
         self._mariadb.start()
         self.endpoint = self._account()
-        self.target = self._create()
+        self.targets = self._create()
         self._known = self._fill()
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class Server:
             cursor.execute(f"GRANT ALL ON `{endpoint.database}`.* TO %s@'%%'", (endpoint.user,))
         return endpoint
 
-    def _create(self) -> Target:
+    def _create(self) -> Targets:
         with self.endpoint.connect() as connection:
             schema.create_missing(connection, MAPPING)
             registry.register(connection, MAPPING, SOURCE, STREAM.label)
@@ -131,7 +131,7 @@ class Server:
         with self.endpoint.connect() as connection:
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
-                apply(connection, self.target, changes(MAPPING, part), statement_bytes=UNSPLIT)
+                apply(connection, self.targets, changes(MAPPING, part), statement_bytes=UNSPLIT)
         return keys
 
 

@@ -23,7 +23,8 @@ KNOWN, AT_ONCE = 20_000, 5_000
 
 def main() -> None:
     endpoint = Endpoint(**json.loads(sys.argv[1]))
-    mapping = getattr(function, "MAPPING", None) or function.TABLE  # the second is the name before
+    names = vars(function)  # the second of each is the name before
+    mapping, parse = names.get("MAPPING") or names["TABLE"], names.get("parse") or names["PARSE"]
     source = function.SETTINGS.source
     MySQLDatabase(function.SETTINGS, FixedParameters(endpoint), mapping, source=source).prepare(STREAM.label)
     handle, known = handler(endpoint, UNSPLIT), new_keys(KNOWN)
@@ -35,7 +36,7 @@ def main() -> None:
         gc.collect()
         started = time.perf_counter()
         if kind == "decode":
-            function.PARSE(given["Records"])
+            parse(given["Records"])
         else:
             handle(given)
         print(time.perf_counter() - started, flush=True)

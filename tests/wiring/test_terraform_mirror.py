@@ -59,9 +59,7 @@ def test_a_folder_that_is_no_mirror_is_refused(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "terraform.d").exists()
 
 
-def test_a_copy_of_the_configuration_has_modules_and_lock_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_of_the_configuration_has_modules_and_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy's provider is checked against the hashes of the committed file. An old copy is replaced."""
     source, module = tmp_path / "source", Path("modules") / "pipeline" / "main.tf"
     for folder in (source, tmp_path / "copy"):
