@@ -11,7 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from common.changes import Change
 from common.mysql.sidecar import CLAIM_HEAD, SIDECAR
 from common.mysql.sql import literal
-from common.mysql.target import Targets
+from common.mysql.target import Target, Targets
 from scripts.bench.orders import Event
 from scripts.bench.server import MAPPING, ORDER, Endpoint
 
@@ -33,10 +33,10 @@ def sidecar_row(change: Change) -> tuple[Any, ...]:
     return change.key.partition("/")[2], 0, change.source_time, 1, change.version
 
 
-def two_upserts(connection: pymysql.Connection[Any], targets: Targets, sidecar: Tuples, rows: Tuples) -> None:
+def two_upserts(connection: pymysql.Connection[Any], target: Target, sidecar: Tuples, rows: Tuples) -> None:
     """Both tables, unguarded: one multi-row upsert each, one commit."""
     sidecar_upsert(connection, sidecar)
-    one_upsert(connection, targets, rows)
+    one_upsert(connection, target, rows)
 
 
 def sidecar_upsert(connection: pymysql.Connection[Any], sidecar: Tuples) -> None:
@@ -45,11 +45,11 @@ def sidecar_upsert(connection: pymysql.Connection[Any], sidecar: Tuples) -> None
     connection.query(CLAIM_HEAD + ",".join(values) + _CLAIM_TAIL)
 
 
-def one_upsert(connection: pymysql.Connection[Any], targets: Targets, rows: Tuples) -> None:
+def one_upsert(connection: pymysql.Connection[Any], target: Target, rows: Tuples) -> None:
     """The raw limit: the target table alone, one multi-row upsert, one commit."""
     values = [f"('{a}','{b}',{c},'{d}','{e}',{f},{g})" for a, b, c, d, e, f, g in rows]
     updates = ", ".join(f"`{c.name}` = VALUES(`{c.name}`)" for c in ORDER.columns if c not in ORDER.key)
-    connection.query(f"{targets.tables[0].insert_head}{','.join(values)} ON DUPLICATE KEY UPDATE {updates}")
+    connection.query(f"{target.insert_head}{','.join(values)} ON DUPLICATE KEY UPDATE {updates}")
     connection.commit()
 
 
@@ -77,5 +77,5 @@ def select_for_update(connection: pymysql.Connection[Any], targets: Targets, cha
     newer = [change for change in ordered if change.version > stored.get(sidecar_row(change)[0], "")]
     if newer:
         sidecar_upsert(connection, [sidecar_row(change) for change in newer])
-        one_upsert(connection, targets, [change.row for change in newer])
+        one_upsert(connection, targets.tables[0], [change.row for change in newer])
     connection.commit()

@@ -81,7 +81,9 @@ def _against_limit(server: Server, keys: Keys, repetitions: int) -> dict[str, fl
     with server.endpoint.connect() as connection:
 
         def limit() -> Callable[[], object]:
-            return partial(one_upsert, connection, server.target, [change.row for change in changes(MAPPING, keys())])
+            return partial(
+                one_upsert, connection, server.targets.tables[0], [change.row for change in changes(MAPPING, keys())]
+            )
 
         variants: dict[str, Variant] = {**_handled(server.endpoint, keys), "limit": limit}
         return interleaved(variants, repetitions)

@@ -82,9 +82,9 @@ def _hostile(server: Server) -> Iterator[Row]:
             yield at_least(f"{COUNT} known keys of a hostile table, of the plain table's rate", ratio, 0.6, note=rate)
 
 
-def _write(connection: pymysql.Connection[Any], target: Targets, keys: list[str], limit: int) -> Callable[[], object]:
+def _write(connection: pymysql.Connection[Any], targets: Targets, keys: list[str], limit: int) -> Callable[[], object]:
     given = _with_fixed_columns(changes(MAPPING, random.sample(keys, COUNT)))
-    return partial(apply, connection, target, given, statement_bytes=limit)
+    return partial(apply, connection, targets, given, statement_bytes=limit)
 
 
 def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change], Change]) -> Iterator[Row]:
@@ -92,7 +92,7 @@ def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change
     with endpoint.connect() as admin:
         admin.query(f"ALTER TABLE tbl_orders {alter}")
     with delayed(endpoint, ROUND_TRIP) as distant, distant.connect() as connection:
-        target = schema.describe(connection, MAPPING)
+        targets = schema.describe(connection, MAPPING)
         connection.rollback()
 
         def measure(refused: int) -> float:
@@ -100,7 +100,7 @@ def _refused(endpoint: Endpoint, kind: str, alter: str, poison: Callable[[Change
             step = COUNT // refused if refused else COUNT + 1
             given = [poison(change) if i % step == step - 1 else change for i, change in enumerate(given)]
             started = time.perf_counter()
-            outcome = apply(connection, target, given, statement_bytes=SPLIT)
+            outcome = apply(connection, targets, given, statement_bytes=SPLIT)
             taken = time.perf_counter() - started
             if len(outcome.parked) != refused:
                 raise AssertionError(f"{len(outcome.parked)} parked, {refused} expected")
@@ -132,11 +132,11 @@ def _table(server: Server, name: str, *statements: str) -> Endpoint:
 def _fill(endpoint: Endpoint) -> list[str]:
     keys = new_keys(KNOWN)
     with endpoint.connect() as connection:
-        target = schema.inspect(connection, MAPPING)
+        targets = schema.inspect(connection, MAPPING)
         for start in range(0, KNOWN, 5_000):
             apply(
                 connection,
-                target,
+                targets,
                 _with_fixed_columns(changes(MAPPING, keys[start : start + 5_000])),
                 statement_bytes=UNSPLIT,
             )

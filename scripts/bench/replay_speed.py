@@ -46,7 +46,7 @@ def _compare(
         folder = Path(scratch.enter_context(tempfile.TemporaryDirectory()))
         connection = scratch.enter_context(endpoint.connect())
         backlog = bucket_in(folder / "backlog", keys, modify=modify)
-        write = partial(apply, connection, server.target, statement_bytes=statement_bytes)
+        write = partial(apply, connection, server.targets, statement_bytes=statement_bytes)
 
         def replaying() -> Callable[[], object]:
             truncate(endpoint)

@@ -85,7 +85,7 @@ class Server:
         self._mariadb = MariaDB(home, OPTIONS)
         self._mariadb.start()
         self.endpoint = self._account()
-        self.target = self._create()
+        self.targets = self._create()
         self._known = self._fill()
 
     def stop(self) -> None:
@@ -131,7 +131,7 @@ class Server:
         with self.endpoint.connect() as connection:
             for start in range(0, len(keys), AT_ONCE):
                 part = keys[start : start + AT_ONCE]
-                apply(connection, self.target, changes(MAPPING, part), statement_bytes=UNSPLIT)
+                apply(connection, self.targets, changes(MAPPING, part), statement_bytes=UNSPLIT)
         return keys
 
 

@@ -57,8 +57,8 @@ def rows(bench: Bench) -> Iterator[Row]:
     yield _control(bench.server)
 
 
-def _apply(connection: pymysql.Connection[Any], target: Targets, batch: list[Change]) -> object:
-    return apply(connection, target, batch, statement_bytes=UNSPLIT)
+def _apply(connection: pymysql.Connection[Any], targets: Targets, batch: list[Change]) -> object:
+    return apply(connection, targets, batch, statement_bytes=UNSPLIT)
 
 
 def _guarded(kind: str, isolation: str, result: Result) -> Row:
@@ -122,18 +122,18 @@ def _writer(endpoint: Endpoint, isolation: str, write: Write, batches: list[list
     """The number of conflicts. After each the writer tries again, as the consumer does."""
     conflicts = 0
     with endpoint.connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}") as connection:
-        target = schema.inspect(connection, MAPPING)
+        targets = schema.inspect(connection, MAPPING)
         connection.rollback()
         for batch in batches:
             _barrier.wait(BARRIER_SECONDS)
-            while not _written(write, connection, target, batch):
+            while not _written(write, connection, targets, batch):
                 conflicts += 1
     return conflicts
 
 
-def _written(write: Write, connection: Any, target: Targets, batch: list[Change]) -> bool:
+def _written(write: Write, connection: Any, targets: Targets, batch: list[Change]) -> bool:
     try:
-        write(connection, target, batch)
+        write(connection, targets, batch)
     except pymysql.MySQLError as error:
         if error.args[0] not in (ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT):
             raise

@@ -19,13 +19,12 @@ from scripts.bench.server import UNSPLIT, Endpoint, FixedParameters
 from stream_consumer import handler as function
 
 KNOWN, AT_ONCE = 20_000, 5_000
-# What the handler's module calls the mapping and the parser, now and in the version before.
-NAMES = (("MAPPING", "TABLE"), ("parse", "PARSE"))
 
 
 def main() -> None:
     endpoint = Endpoint(**json.loads(sys.argv[1]))
-    mapping, parse = (getattr(function, one, None) or getattr(function, two) for one, two in NAMES)
+    names = vars(function)  # the second of each is the name before
+    mapping, parse = names.get("MAPPING") or names["TABLE"], names.get("parse") or names["PARSE"]
     source = function.SETTINGS.source
     MySQLDatabase(function.SETTINGS, FixedParameters(endpoint), mapping, source=source).prepare(STREAM.label)
     handle, known = handler(endpoint, UNSPLIT), new_keys(KNOWN)

@@ -38,12 +38,12 @@ def _write(server: Server, keys: Callable[[], list[str]], repetitions: int) -> d
     with server.endpoint.connect() as ours, server.endpoint.connect() as theirs:
 
         def guarded(statement_bytes: int) -> Callable[[], object]:
-            return partial(apply, ours, server.target, changes(MAPPING, keys()), statement_bytes=statement_bytes)
+            return partial(apply, ours, server.targets, changes(MAPPING, keys()), statement_bytes=statement_bytes)
 
         def unguarded() -> Callable[[], object]:
             given = sorted(changes(MAPPING, keys()))
             ready = [sidecar_row(change) for change in given], [change.row for change in given]
-            return partial(two_upserts, theirs, server.target, *ready)
+            return partial(two_upserts, theirs, server.targets.tables[0], *ready)
 
         variants: dict[str, Variant] = {
             "apply": partial(guarded, UNSPLIT),
@@ -56,7 +56,7 @@ def _write(server: Server, keys: Callable[[], list[str]], repetitions: int) -> d
 def rows_of_stale_batches(bench: Bench) -> Iterator[Row]:
     server = bench.server
     with server.endpoint.connect() as connection:
-        write = partial(apply, connection, server.target, statement_bytes=UNSPLIT)
+        write = partial(apply, connection, server.targets, statement_bytes=UNSPLIT)
         batches = {
             "clean": partial(_clean, server),
             "again": partial(_again, server, write),

@@ -57,6 +57,7 @@ class SecondPipeline:
 
     def remove(self) -> None:
         if self._terraform.has_state:
+            self._empty_bucket()
             self._terraform.destroy()
         with self._stack.mysql() as connection, connection.cursor() as cursor:
             for table in TABLES:
@@ -64,6 +65,14 @@ class SecondPipeline:
             cursor.execute("DELETE FROM replication_versions WHERE entity LIKE 'shop.%'")
             cursor.execute("DELETE FROM replication_sources WHERE mapping = 'shop'")
             cursor.execute("DELETE FROM replication_entities WHERE entity LIKE 'shop.%'")
+
+    def _empty_bucket(self) -> None:
+        """MiniStack ignores the encoding of names that Terraform asks for, so Terraform cannot delete one with a %."""
+        s3, bucket = self._stack.client("s3"), self._terraform.outputs().get("shop", {}).get("failures_bucket")
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket) if bucket else ()
+        for page in pages:
+            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
 
     def put(self, *items: dict[str, Any]) -> None:
         """In this order, each when the one before is stored."""
