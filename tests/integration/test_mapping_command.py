@@ -215,7 +215,7 @@ def test_an_old_sidecar_is_an_error(call: Call, tables: Tables, file: Path):
     tables.run(ddl(), "CREATE TABLE replication_versions (item_key VARCHAR(64) PRIMARY KEY)")
     code, shown = call("check", str(file))
     assert code == 1
-    assert "error    replication_versions: it is of a version without mappings; run this first" in shown
+    assert "error    replication_versions: it is of a version without mappings: migrate the sidecar first" in shown
     code, shown = call("ddl", str(file), "--sidecar")
     assert "ALTER TABLE replication_versions ADD COLUMN entity" in shown
     assert "CREATE TABLE IF NOT EXISTS replication_entities" in shown

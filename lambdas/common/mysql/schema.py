@@ -189,7 +189,7 @@ def _own_mismatches(table: OwnTable, facts: TableFacts) -> Iterator[str]:
         yield "it does not exist; run the schema step"
         return
     if table.key[0] not in columns and table.migration:
-        yield f"it is of a version without mappings; run this first, as docs/operations.md describes: {table.migration}"
+        yield f"it is of a version without mappings: migrate the sidecar first, see docs/mapping.md: {table.migration}"
         return
     yield from _engine_mismatches(facts)
     yield from (f"column {name} is missing" for name in table.columns if name not in columns)
