@@ -41,10 +41,9 @@ class KeyDecoder:
         columns: Columns = []
         try:
             for key, template, decoders in self._parts:
-                contents = [values[key.attribute][key.type] for values in keys]
-                columns += [
-                    decode(part) for decode, part in zip(decoders, _split(key, template, contents), strict=True)
-                ]
+                attribute, kind = key.attribute, key.type
+                parts = _split(key, template, [values[attribute][kind] for values in keys])
+                columns += [decode(part) for decode, part in zip(decoders, parts, strict=True)]
         except PoisonError as error:
             raise PoisonError(str(error), _HINT) from None
         return columns if self._in_order else [columns[index] for index in self._order]

@@ -29,8 +29,7 @@ def key_texts(entity: str, columns: Sequence[Sequence[Value]]) -> list[str]:
     tails = parts[0] if len(parts) == 1 else list(map("/".join, zip(*parts, strict=True)))
     if len(max(tails, key=len)) > LONGEST:
         tails = list(map(_bounded, tails))
-    prefix = f"{entity}/"
-    return [prefix + tail for tail in tails]
+    return list(map(f"{entity}/".__add__, tails))
 
 
 def key_text(entity: str, values: Sequence[Value]) -> str:
@@ -45,10 +44,12 @@ def entity_and_tail(key: str) -> tuple[str, str]:
 
 
 def _column_texts(values: Sequence[Value]) -> Sequence[str]:
-    if set(map(type, values)) == {str}:
+    try:
         together = "".join(values)  # type: ignore[arg-type]
-        if together.isascii() and together.isprintable() and not any(map(together.__contains__, " %/")):
-            return values  # type: ignore[return-value]
+    except TypeError:  # not all are texts
+        return [_text(value) for value in values]
+    if together.isascii() and together.isprintable() and not any(map(together.__contains__, " %/")):
+        return values  # type: ignore[return-value]
     return [_text(value) for value in values]
 
 

@@ -136,7 +136,7 @@ class _Reader:
             )
         ttl = self._text("ttl_attribute", declared, _is_attribute, _ATTRIBUTE)
         prepare = self._prepare(name, declared, folder)
-        entities = self._entities(declared.get("entities"), keys)
+        entities = self._entities(declared["entities"], keys) if "entities" in declared else []
         if self.problems:
             return None
         partition_key, sort_key = keys["partition_key"], keys.get("sort_key")
@@ -167,8 +167,6 @@ class _Reader:
             return None
 
     def _entities(self, declared: Any, keys: Json[str, KeyAttribute | None]) -> list[Entity]:
-        if declared is None:
-            return []
         if not isinstance(declared, dict):
             self.problem("entities", "must be an object with an entity for each kind of item")
             return []

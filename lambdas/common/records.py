@@ -266,26 +266,28 @@ class _EntityParser:
         times = source_times([body["ApproximateCreationDateTime"] for body in bodies])
         events = [record["eventName"] for record in records]
         if images is None:
-            images = _images(bodies, events)
+            images, all_live = _images(bodies, events)
+        else:
+            all_live = None not in images
         marks: Iterable[Mark] = repeat(Mark.LIVE)
-        if None in images:
+        if not all_live:
             marks = [
                 Mark.LIVE if image is not None else self._removal(record, event)
                 for image, record, event in zip(images, records, events, strict=True)
             ]
         created = [event == "INSERT" for event in events]
-        changes = zip(
-            key_texts(self.name, key_columns), item_versions, self._rows(key_columns, images), times, records, created,
-            repeat(self._index), zip(*key_columns, strict=True), marks,
-        )  # fmt: skip
+        item_keys, key_values = key_texts(self.name, key_columns), zip(*key_columns, strict=True)
+        rows = self._rows(key_columns, images, all_live=all_live)
+        entity = repeat(self._index)
+        changes = zip(item_keys, item_versions, rows, times, records, created, entity, key_values, marks)  # noqa: B905
         return list(map(_change, changes))
 
     def _removal(self, record: Record, event: str) -> Mark:
         expired = event == "REMOVE" and is_ttl_delete(record, self._ttl_attribute)
         return Mark.EXPIRED if expired else Mark.DELETED
 
-    def _rows(self, keys: list[Sequence[Value]], images: Sequence[Any]) -> Iterable[Row | None]:
-        if None not in images:
+    def _rows(self, keys: list[Sequence[Value]], images: Sequence[Any], *, all_live: bool) -> Iterable[Row | None]:
+        if all_live:
             return self._live_rows(keys, images)
         live = [index for index, image in enumerate(images) if image is not None]
         if not live:
@@ -328,14 +330,15 @@ _UNMAPPED_HINT = "map the attribute, or correct the item; its next version super
 _change = partial(tuple.__new__, Change)  # Change(*fields), in half the time
 
 
-def _images(bodies: Sequence[Any], events: list[Any]) -> Sequence[Any]:
-    """The new image of each record; None for a removal."""
+def _images(bodies: Sequence[Any], events: list[Any]) -> tuple[Sequence[Any], bool]:
+    """The new image of each record, None for a removal; and whether there is no removal."""
     removals = events.count("REMOVE")
     if removals + events.count("INSERT") + events.count("MODIFY") < len(events):
         raise PoisonError(_NO_EVENT)
     if not removals:
-        return [body["NewImage"] for body in bodies]
-    return [None if event == "REMOVE" else body["NewImage"] for event, body in zip(events, bodies, strict=True)]
+        return [body["NewImage"] for body in bodies], True
+    images = [None if event == "REMOVE" else body["NewImage"] for event, body in zip(events, bodies, strict=True)]
+    return images, False
 
 
 def _mapped(mapping: Mapping, entity: Entity) -> frozenset[str]:
