@@ -274,17 +274,18 @@ def test_a_quarantined_record_is_retried_by_its_key(stack: Deployed, operator: O
     )
     try:
         refused = stack.create(merchant="merchant-refused")
-        assert poll(lambda: operator.replay("list", refused, "--json").report, ARRIVAL, interval=1)
-        parked_again = operator.replay("retry", refused)
+        key = f"order/{refused}"
+        assert poll(lambda: operator.replay("list", key, "--json").report, ARRIVAL, interval=1)
+        parked_again = operator.replay("retry", key)
         assert parked_again.code == 4, parked_again
         assert stack.mysql_order(refused) is None
     finally:
         execute(stack, "DROP TRIGGER refuse")
-    assert refused in operator.replay("show", refused).stdout
-    retried = operator.replay("retry", refused)
+    assert key in operator.replay("show", key).stdout
+    retried = operator.replay("retry", key)
     assert retried.code == 0, retried
     assert stack.mysql_order(refused) == stack.table_order(refused)
-    assert operator.replay("list", refused, "--json").report == []
+    assert operator.replay("list", key, "--json").report == []
 
 
 def test_an_order_is_written_once_its_parent_row_exists(stack: Deployed, operator: Operator):
@@ -297,8 +298,9 @@ def test_an_order_is_written_once_its_parent_row_exists(stack: Deployed, operato
     )
     try:
         early = stack.create(merchant="merchant-late")
-        assert poll(lambda: operator.replay("list", early, "--json").report, ARRIVAL, interval=1)
-        (parked,) = operator.replay("list", early, "--json").report
+        key = f"order/{early}"
+        assert poll(lambda: operator.replay("list", key, "--json").report, ARRIVAL, interval=1)
+        (parked,) = operator.replay("list", key, "--json").report
         assert (parked["kind"], parked["object"].split("/")[:3]) == ("deferred", ["deferred", "order", early])
         tried = operator.replay("--json")
         assert (tried.code, tried.report["counts"].get("deferred"), stack.mysql_order(early)) == (0, 1, None), tried
@@ -306,7 +308,7 @@ def test_an_order_is_written_once_its_parent_row_exists(stack: Deployed, operato
         written = operator.replay("--json")
         assert (written.code, written.report["counts"]["applied"]) == (0, 1), written
         assert stack.mysql_order(early) == stack.table_order(early)
-        assert operator.replay("list", early, "--json").report == []
+        assert operator.replay("list", key, "--json").report == []
     finally:
         execute(stack, "ALTER TABLE tbl_orders DROP FOREIGN KEY of_merchant", "DROP INDEX of_merchant ON tbl_orders")
         execute(stack, "DROP TABLE merchants")
