@@ -41,7 +41,7 @@ class Plan:
 def plans(draw: st.DrawFn) -> Plan:
     keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, unique=True))
     histories = {
-        key: [PUT, *draw(st.lists(st.sampled_from(KINDS[key[0]]), max_size=5))]
+        key: _possible([PUT, *draw(st.lists(st.sampled_from(KINDS[key[0]]), max_size=5))])
         for key in [("customer", ("ann",)), *keys]
     }
     steps = [(key, n) for key, kinds in histories.items() for n in range(1, len(kinds) + 1)]
@@ -54,6 +54,13 @@ def plans(draw: st.DrawFn) -> Plan:
         deliveries.append((draw(st.integers(0, 1)), list(queue[:size]), limit, every))
         queue = queue[size:]
     return Plan(histories, deliveries)
+
+
+def _possible(kinds: list[str]) -> list[str]:
+    """Only an item that exists expires: see "Deletes and expiry" in docs/mapping.md."""
+    return [
+        PUT if kind == EXPIRE and before != PUT else kind for kind, before in zip(kinds, [PUT, *kinds], strict=False)
+    ]
 
 
 def change(shop: ItemTables, step: tuple[tuple[str, Row], int], histories: dict[Any, list[str]]) -> Change:
