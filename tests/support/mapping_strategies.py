@@ -95,6 +95,8 @@ def _entities(draw: st.DrawFn, document: Document, when: dict[str, Any], table: 
     entity |= {policy: one for policy in ("deletes", "ttl") if (one := draw(st.sampled_from(removals))) is not None}
     if "flag" in entity.get("deletes", ()) and "flag" in entity.get("ttl", ()):
         entity["ttl"] = entity["deletes"]
+    if "attribute" in entity.get("when", {}):
+        _agree(entity)
     return entity
 
 
@@ -255,6 +257,20 @@ def _images(draw: st.DrawFn, document: Document, entity: Document, keys: dict[st
             st.one_of(st.integers(START - 5, START + 2000).map(lambda time: {"N": str(time)}), attributes)
         )
     return image | keys
+
+
+def with_agreeing_removals(document: dict[str, Any]) -> dict[str, Any]:
+    """The mapping, where no entity flags one kind of removal and ignores the other."""
+    for entity in document["entities"].values():
+        _agree(entity)
+    return document
+
+
+def _agree(entity: dict[str, Any]) -> None:
+    policies = entity.get("deletes", "delete"), entity.get("ttl", "ignore")
+    flags = [one for one in policies if isinstance(one, dict)]
+    if flags and "ignore" in policies:
+        entity["deletes"] = entity["ttl"] = flags[0]
 
 
 def _as_attribute(value: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Sequence
 from decimal import Context, Decimal
 from typing import Any
@@ -45,9 +46,9 @@ class NumberType(ColumnType):
     def kind(self) -> str:
         return "S" if self.conversion else "N"
 
+    @abstractmethod
     def number_decoder(self, subject: str) -> ContentDecoder[Any]:
         """`content_decoder` for texts of numbers in any notation."""
-        raise NotImplementedError
 
     def content_decoder(self, subject: str) -> ContentDecoder[Any]:
         decode = self.number_decoder(subject)

@@ -17,7 +17,7 @@ from common import mapping_file
 from common.changes import Change, Mark, Parked
 from common.keys import entity_and_tail
 from common.records import classifier
-from tests.support.mapping_strategies import mappings, records
+from tests.support.mapping_strategies import mappings, records, with_agreeing_removals
 from tests.support.reference_mapping import Gone, Live, Outcome, Quarantined, outcomes
 from tests.support.reference_types import is_same
 
@@ -104,7 +104,7 @@ def test_any_item_becomes_what_the_reference_says(folder: Path, data: st.DataObj
 def test_a_prepare_that_returns_its_item_changes_nothing(folder: Path, data: st.DataObject) -> None:
     """Every value survives the way into plain Python and back."""
     (folder / "identity.py").write_text("def prepare(item):\n    return item\n", encoding="utf-8")
-    document = data.draw(mappings(), label="mapping") | {"prepare": "identity.py"}
+    document = with_agreeing_removals(data.draw(mappings(), label="mapping")) | {"prepare": "identity.py"}
     drawn = data.draw(st.lists(records(document), min_size=1, max_size=4), label="records")
 
     assert_as_the_reference_says(document, drawn, folder)
