@@ -233,7 +233,8 @@ def test_an_invalid_file_is_an_error(call: Call, tmp_path: Path):
 def test_the_prepare_file_is_checked_before_it_runs(call: Call, tmp_path: Path):
     """As the build does."""
     file, mark = tmp_path / "shop.json", tmp_path / "ran"
-    file.write_text(json.dumps({**MAPPING, "prepare": "shop.py"}))
+    order = {**MAPPING["entities"]["order"], "deletes": "delete"}
+    file.write_text(json.dumps({**MAPPING, "entities": {"order": order}, "prepare": "shop.py"}))
     file.with_name("shop.py").write_text(f"open({str(mark)!r}, 'w')\n\ndef prepare(item):\n    return item\n")
     code, shown = call("check", str(file), database=False)
     assert code == 1
