@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from common.changes import Change, Parked, Row
+from common.changes import Change, Mark, Parked, Row
 
 
 class Verdict(StrEnum):
@@ -97,12 +97,18 @@ class Outcome:
 class StoredVersion(NamedTuple):
     """What the sidecar holds of a key. `source_time` is in epoch seconds.
 
-    `kept_version` is that of the newest removal that left the row in place, empty where there was none.
+    `kept_delete` and `kept_expiry` are the versions of the newest deletion and the newest expiry that left the row in
+    place, empty where there was none.
     """
 
     version: str
     source_time: int
-    kept_version: str = ""
+    kept_delete: str = ""
+    kept_expiry: str = ""
+
+    def kept(self, mark: Mark) -> str:
+        """The version of the newest removal of a kind that left the row in place."""
+        return self.kept_expiry if mark is Mark.EXPIRED else self.kept_delete
 
 
 class Database(Protocol):

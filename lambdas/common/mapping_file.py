@@ -105,7 +105,6 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.problems: list[str] = []
         self._file = file
-        self._prepares = False
         self._place: list[str] = []
 
     def problem(self, place: str, what: str) -> None:
@@ -136,7 +135,6 @@ class _Reader:
                 "sort_key", "has the attribute of partition_key; name the table's sort key, or leave sort_key out"
             )
         ttl = self._text("ttl_attribute", declared, _is_attribute, _ATTRIBUTE)
-        self._prepares = "prepare" in declared
         prepare = self._prepare(name, declared, folder)
         entities = self._entities(declared["entities"], keys) if "entities" in declared else []
         if self.problems:
@@ -216,8 +214,6 @@ class _Reader:
         unmapped, unmapped_columns = self._unmapped(declared.get("unmapped", "ignore"))
         deletes, deletes_columns = self._removal("deletes", declared.get("deletes", "delete"))
         ttl, ttl_columns = self._removal("ttl", declared.get("ttl", "ignore"))
-        if when and (when.attribute or self._prepares):
-            self._agree(deletes, ttl)
         removal_columns = list(dict.fromkeys([*deletes_columns, *ttl_columns]))
         together = (*key, *columns, *unmapped_columns, *removal_columns)
         self._different(together)
@@ -225,16 +221,6 @@ class _Reader:
             return None
         when = self._with_templates(when, templates)
         return Entity(name, table, tuple(key), together, when, templates, unmapped, deletes, ttl)
-
-    def _agree(self, deletes: Removal, ttl: Removal) -> None:
-        """An item can stop matching and then expire. Which is applied first must not decide what the row says."""
-        actions = (deletes.action, ttl.action)
-        if Action.FLAG in actions and Action.DELETE not in actions and deletes != ttl:
-            self.problem(
-                "ttl",
-                "must set the same flag as deletes, because an item can stop matching and then expire; write the same"
-                ' flag in both, or let one of them be "delete"',
-            )
 
     def _different(self, columns: Iterable[Column]) -> None:
         names = Counter(column.name.lower() for column in columns)

@@ -122,15 +122,15 @@ def _column_decoder(column: Column) -> ColumnDecoder:
     """A function from maps or lists to the values of `column` in them."""
     segment: Any = column.path[-1]
     subject = f"attribute {path_text(column.path)}"
-    decode = column.type.decoder(subject)
     kind = column.type.kind
     takes_null = kind == ""  # its decoder may take a NULL as a value
     if column.absent or column.null or takes_null:
-        return _optional(column, subject, decode, takes_null=takes_null)
+        return _optional(column, subject, column.type.decoder(subject), takes_null=takes_null)
+    decode = column.type.content_decoder(subject)
 
     def decode_present(containers: Images) -> Sequence[Value]:
         try:
-            return decode([container[segment] for container in containers])
+            return decode([container[segment][kind] for container in containers])
         except (KeyError, IndexError, TypeError):
             values = [_inside(container, segment) for container in containers]
             if _ABSENT in values:

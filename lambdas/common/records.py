@@ -42,9 +42,18 @@ _MOST_NAMES = 1_000
 
 def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source | None = None) -> Batch:
     """Sort the records of a stream event into changes, poison and skips. Every record becomes one or more of them."""
-    batch = Batch()
     classify = classifier(mapping, source=source)
-    for outcome in classify(records):
+    outcomes = list(classify(records))
+    batch = Batch([outcome for outcome in outcomes if type(outcome) is Change])
+    if len(batch.changes) < len(outcomes):
+        batch = _sorted_out(outcomes)
+    batch.unmapped_attributes = classify.take_unmapped_attributes()
+    return batch
+
+
+def _sorted_out(outcomes: Iterable[Outcome]) -> Batch:
+    batch = Batch()
+    for outcome in outcomes:
         for one in outcome if isinstance(outcome, list) else (outcome,):
             if isinstance(one, Change):
                 batch.changes.append(one)
@@ -52,7 +61,6 @@ def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source
                 batch.parked.append(one)
             else:
                 batch.skipped[one] += 1
-    batch.unmapped_attributes = classify.take_unmapped_attributes()
     return batch
 
 

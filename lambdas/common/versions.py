@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from common.characters import DIGITS, only
 from common.poison import PoisonError
 from common.source import Source
 
@@ -13,6 +14,7 @@ from common.source import Source
 LOWEST_VERSION = ""
 
 _MOST_DIGITS = 99
+_are_digits = only(DIGITS)
 _NO_NUMBER = f"SequenceNumber is not a decimal string of at most {_MOST_DIGITS} digits"
 _OTHER_TABLE = "the event source mapping delivers the stream of another table: correct it, or correct STREAM_ARN"
 
@@ -34,7 +36,7 @@ def versions(stream_arns: Sequence[str], sequence_numbers: Sequence[str], source
     Raises PoisonError when either part is malformed, or of another table than `source`.
     """
     together = "".join(sequence_numbers)
-    if not (together.isascii() and together.isdigit() and "" not in sequence_numbers):
+    if not together or "" in sequence_numbers or not _are_digits(together):
         raise PoisonError(_NO_NUMBER)
     if min(sequence_numbers) < "1":
         sequence_numbers = [number.lstrip("0") for number in sequence_numbers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common.changes import Change, Mark
 from common.database import StoredVersion
@@ -26,7 +26,7 @@ def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
             newest = {}
         versions = newest.setdefault(change.key, _Newest())
         if change.mark is not Mark.LIVE and _leaves_the_row(drainer.mapping, change):
-            versions.kept = change.version
+            versions.kept[change.mark] = change.version
         else:
             versions.applied = change.version
     return counts + _compare(drainer, newest)
@@ -34,15 +34,17 @@ def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
 
 @dataclass
 class _Newest:
-    """The newest version of a key's changes: of those that are applied, and of removals that leave the row."""
+    """The newest version of a key's changes: of those that are applied, and of removals that leave the row, by kind."""
 
     applied: str = ""
-    kept: str = ""
+    kept: dict[Mark, str] = field(default_factory=dict)
 
     def is_stale(self, stored: StoredVersion | None) -> bool:
         if stored is None:
             return False
-        return stored.version >= self.applied and max(stored.version, stored.kept_version) >= self.kept
+        return stored.version >= self.applied and all(
+            max(stored.version, stored.kept(mark)) >= version for mark, version in self.kept.items()
+        )
 
 
 def _leaves_the_row(mapping: Mapping, change: Change) -> bool:

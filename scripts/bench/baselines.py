@@ -40,8 +40,7 @@ def two_upserts(connection: pymysql.Connection[Any], target: Target, sidecar: Tu
 
 
 def sidecar_upsert(connection: pymysql.Connection[Any], sidecar: Tuples) -> None:
-    scope = MAPPING.scope(0)
-    values = [f"('{scope}','{key}',{deleted},{time},{token},'{v}')" for key, deleted, time, token, v in sidecar]
+    values = [f"('{key}',{deleted},{time},{token},'{v}')" for key, deleted, time, token, v in sidecar]
     connection.query(CLAIM_HEAD + ",".join(values) + _CLAIM_TAIL)
 
 
@@ -71,8 +70,7 @@ def select_for_update(connection: pymysql.Connection[Any], targets: Targets, cha
     ordered = sorted(changes)
     with connection.cursor() as cursor:
         keys = ",".join(literal(sidecar_row(change)[0]) for change in ordered)
-        where = f"entity = {literal(MAPPING.scope(0))} AND item_key IN ({keys})"
-        cursor.execute(f"SELECT item_key, version FROM {SIDECAR} WHERE {where} FOR UPDATE")
+        cursor.execute(f"SELECT item_key, version FROM {SIDECAR} WHERE item_key IN ({keys}) FOR UPDATE")
         stored = dict(cursor.fetchall())
     newer = [change for change in ordered if change.version > stored.get(sidecar_row(change)[0], "")]
     if newer:

@@ -62,7 +62,7 @@ class SecondPipeline:
         with self._stack.mysql() as connection, connection.cursor() as cursor:
             for table in TABLES:
                 cursor.execute(f"DROP TABLE IF EXISTS {table}")
-            cursor.execute("DELETE FROM replication_versions WHERE entity LIKE 'shop.%'")
+            cursor.execute("DELETE FROM replication_versions WHERE item_key LIKE 'shop.% %'")
             cursor.execute("DELETE FROM replication_sources WHERE mapping = 'shop'")
             cursor.execute("DELETE FROM replication_entities WHERE entity LIKE 'shop.%'")
 

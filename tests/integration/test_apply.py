@@ -107,7 +107,7 @@ class TestNewerWins:
         assert outcome == (done(redelivered=1, upserted=1) if others else done(redelivered=1))
         assert [row for row in log.rows() if row[1] == "a"] == []
         assert [row for row in tables.orders() if row[0] == "a"] == [row for row in before[0] if row[0] == "a"]
-        assert [row for row in tables.whole_sidecar() if row[1] == "a"] == before[1]
+        assert [row for row in tables.whole_sidecar() if row[0] == "a"] == before[1]
 
     def test_a_whole_batch_again_writes_nothing(self, writer: Applier, tables: Tables, log: WriteLog):
         batch = [record("a", 1), record("b", 1), remove("b", 2), record("c", 1), record("a", 2, status="PAID")]

@@ -97,8 +97,8 @@ def test_the_sidecar_is_read_by_its_whole_key(readings: ItemTables):
     readings(*(readings.put("reading", (bytes([i]), Decimal(1)), 1, *values(1)) for i in range(200)))
 
     [access] = readings.tables.run(
-        "EXPLAIN SELECT version FROM replication_versions WHERE entity = 'readings.reading'"
-        " AND item_key IN ('00/1', '01/1', '02/1') FOR UPDATE"
+        "EXPLAIN SELECT version FROM replication_versions WHERE item_key IN"
+        " ('readings.reading 00/1', 'readings.reading 01/1', 'readings.reading 02/1') FOR UPDATE"
     )
 
     assert (access[3], access[5], access[8]) == ("range", "PRIMARY", "3")

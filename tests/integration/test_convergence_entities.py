@@ -41,7 +41,7 @@ class Plan:
 def plans(draw: st.DrawFn) -> Plan:
     keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, unique=True))
     histories = {
-        key: _possible([PUT, *draw(st.lists(st.sampled_from(KINDS[key[0]]), max_size=5))])
+        key: [PUT, *draw(st.lists(st.sampled_from(KINDS[key[0]]), max_size=5))]
         for key in [("customer", ("ann",)), *keys]
     }
     steps = [(key, n) for key, kinds in histories.items() for n in range(1, len(kinds) + 1)]
@@ -54,13 +54,6 @@ def plans(draw: st.DrawFn) -> Plan:
         deliveries.append((draw(st.integers(0, 1)), list(queue[:size]), limit, every))
         queue = queue[size:]
     return Plan(histories, deliveries)
-
-
-def _possible(kinds: list[str]) -> list[str]:
-    """Only an item that exists expires: see "Deletes and expiry" in docs/mapping.md."""
-    return [
-        PUT if kind == EXPIRE and before != PUT else kind for kind, before in zip(kinds, [PUT, *kinds], strict=False)
-    ]
 
 
 def change(shop: ItemTables, step: tuple[tuple[str, Row], int], histories: dict[Any, list[str]]) -> Change:
@@ -79,11 +72,10 @@ def expected(plan: Plan) -> dict[str, list[Row]]:
     """Each row has the values of the item's last put. A bill whose item was deleted since is flagged."""
     rows: dict[str, list[Row]] = {"bill": [], "customer": [], "note": []}
     for (name, key), kinds in plan.histories.items():
-        put = max(n for n, kind in enumerate(kinds, 1) if kind == PUT)
+        put = _last_of(PUT, kinds)
         row = (*key, *values(name, put))
-        last = len(kinds)
-        if name == "bill" and kinds[-1] == DELETE:
-            row = (*row[:-2], 1, f"2026-02-02 02:40:{last:02}")
+        if name == "bill" and (deleted := _last_of(DELETE, kinds)) > put:
+            row = (*row[:-2], 1, f"2026-02-02 02:40:{deleted:02}")
         rows[name].append(row)
     return {name: sorted(found, key=repr) for name, found in rows.items()}
 
@@ -137,12 +129,16 @@ def _rows(shop: ItemTables, table: str) -> list[Row]:
 
 
 def _versions(shop: ItemTables) -> list[Any]:
-    return sorted((key, version, kept or "") for _, key, version, _, kept, _ in shop.sidecar())
+    return sorted((key, version, delete or "", expiry or "") for key, version, _, delete, expiry in shop.sidecar())
 
 
 def _last(plan: Plan) -> Sequence[Any]:
-    """Of every key: its text, the version of its last put, and of its last removal."""
-    for (_, key), kinds in plan.histories.items():
-        put = max(n for n, kind in enumerate(kinds, 1) if kind == PUT)
-        gone = max((n for n, kind in enumerate(kinds, 1) if kind != PUT), default=0)
-        yield "/".join(map(str, key)), f"v{put:04}", f"v{gone:04}" if gone else ""
+    """Of every key: its name, and the versions of its last put, deletion and expiry."""
+    for (name, key), kinds in plan.histories.items():
+        last = [_last_of(kind, kinds) for kind in (PUT, DELETE, EXPIRE)]
+        yield f"shop.{name} {'/'.join(map(str, key))}", *(f"v{n:04}" if n else "" for n in last)
+
+
+def _last_of(kind: str, kinds: list[str]) -> int:
+    """The version of the last change of a kind, 0 where there is none."""
+    return max((n for n, one in enumerate(kinds, 1) if one == kind), default=0)

@@ -44,9 +44,9 @@ def test_each_entity_is_written_to_its_own_table(shop: ItemTables):
     assert shop.rows("customers") == [("ann", "Ann")]
     assert shop.rows("notes") == [("ann", 7, "hello")]
     assert shop.sidecar() == [
-        ("shop.bill", "ann/2026-01-31/1", "v0001", 0, None, None),
-        ("shop.customer", "ann", "v0002", 0, None, None),
-        ("shop.note", "ann/7", "v0003", 0, None, None),
+        ("shop.bill ann/2026-01-31/1", "v0001", 0, None, None),
+        ("shop.customer ann", "v0002", 0, None, None),
+        ("shop.note ann/7", "v0003", 0, None, None),
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_child_of_a_refused_parent_is_deferred(shop: ItemTables):
         ("customer/ann", Kind.POISON),
     ]
     assert shop.rows("customers") == [("bob", "Bob")]
-    assert [row[1] for row in shop.sidecar()] == ["bob"], "what is parked leaves no trace"
+    assert [row[0] for row in shop.sidecar()] == ["shop.customer bob"], "what is parked leaves no trace"
 
 
 def test_a_parent_goes_after_its_child_got_another_one(tables: Tables, connect: Any):

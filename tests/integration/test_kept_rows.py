@@ -8,15 +8,38 @@ from typing import Any
 
 import pytest
 
-from common.changes import Change, Kind
+from common.changes import Change, Kind, Mark
 from tests.support.legacy import signal
 from tests.support.records import START
-from tests.support.shop import ItemTables, make_shop, total
+from tests.support.shop import ItemTables, make_shop, mapping_of, total
 from tests.support.tables import Tables
 
 BILL = ("ann", "2026-01-31", 1)
 NOTE = ("ann", 1)
 LIVE = (0, None)
+GONE = {"flag": "gone", "time": "gone_at"}
+
+
+def seat(**removals: Any) -> dict[str, Any]:
+    """A mapping of one entity with these removals."""
+    key = {"partition_key": "{id}"}, [{"column": "id", "type": "string", "length": 20, "ascii": True}]
+    columns = [{"column": "name", "from": ["name"], "type": "string", "length": 20}]
+    entity = {"target": {"table": "seats", "key": key[0], "key_columns": key[1]}, "columns": columns, **removals}
+    return {"partition_key": {"attribute": "pk", "type": "string"}, "entities": {"seat": entity}}
+
+
+def flag_columns(declared: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for one in declared.values() if isinstance(one, dict) for name in one.values()))
+
+
+def flags_after(declared: dict[str, Any], removals: list[tuple[int, Mark]]) -> list[Any]:
+    """The flag columns after removals, the newest last."""
+    found: dict[str, Any] = {name: None if name.endswith("at") else 0 for name in flag_columns(declared)}
+    for version, mark in removals:
+        flags = declared.get("ttl" if mark is Mark.EXPIRED else "deletes")
+        if isinstance(flags, dict):
+            found |= {flags["flag"]: 1, flags["time"]: f"2026-02-02 02:40:{version:02}"}
+    return list(found.values())
 
 
 @pytest.fixture
@@ -50,14 +73,14 @@ def assert_one_state(shop: ItemTables, changes: list[Change], expected: Any) -> 
 
 def test_a_deleted_row_is_flagged_with_its_last_values(shop: ItemTables):
     assert START % 86_400 == 9_600, "see flagged()"
-    expected = [flagged(2, 3)], [], [("shop.bill", "ann/2026-01-31/1", "v0002", 0, "v0003", 1)]
+    expected = [flagged(2, 3)], [], [("shop.bill ann/2026-01-31/1", "v0002", 0, "v0003", None)]
 
     assert_one_state(shop, [bill(shop, 1), bill(shop, 2), shop.delete("bill", BILL, 3)], expected)
 
 
 def test_an_item_that_comes_back_is_not_flagged(shop: ItemTables):
     rows = [(*BILL, total("3"), None, *LIVE)]
-    expected = rows, [], [("shop.bill", "ann/2026-01-31/1", "v0003", 0, "v0002", 1)]
+    expected = rows, [], [("shop.bill ann/2026-01-31/1", "v0003", 0, "v0002", None)]
 
     assert_one_state(shop, [bill(shop, 1), shop.delete("bill", BILL, 2), bill(shop, 3)], expected)
 
@@ -65,14 +88,14 @@ def test_an_item_that_comes_back_is_not_flagged(shop: ItemTables):
 def test_an_ignored_removal_leaves_the_row(shop: ItemTables):
     """And the row still becomes what the item was before it went."""
     changes = [shop.put("note", NOTE, 1, "a"), shop.put("note", NOTE, 2, "b"), shop.delete("note", NOTE, 3)]
-    expected = [], [(*NOTE, "b")], [("shop.note", "ann/1", "v0002", 0, "v0003", 1)]
+    expected = [], [(*NOTE, "b")], [("shop.note ann/1", "v0002", 0, "v0003", None)]
 
     assert_one_state(shop, changes, expected)
 
 
 def test_an_ignored_expiry_leaves_its_own_mark(shop: ItemTables):
     changes = [shop.put("note", NOTE, 1, "a"), shop.expire("note", NOTE, 2)]
-    expected = [], [(*NOTE, "a")], [("shop.note", "ann/1", "v0001", 0, "v0002", 2)]
+    expected = [], [(*NOTE, "a")], [("shop.note ann/1", "v0001", 0, None, "v0002")]
 
     assert_one_state(shop, changes, expected)
 
@@ -85,7 +108,34 @@ def test_an_expiry_that_removes_the_row_has_its_own_mark(shop: ItemTables):
 
     assert outcome.counts == Counter(deleted=2)
     assert shop.rows("customers") == []
-    assert [row[1:4] for row in shop.sidecar()] == [("ann", "v0002", 2), ("bob", "v0002", 1)]
+    assert [row[:3] for row in shop.sidecar()] == [("shop.customer ann", "v0002", 2), ("shop.customer bob", "v0002", 1)]
+
+
+SEAT = ("a",)
+FLAGS: dict[str, dict[str, Any]] = {
+    "one flag for both": {"deletes": GONE, "ttl": GONE},
+    "two flags": {"deletes": GONE, "ttl": {"flag": "expired", "time": "expired_at"}},
+    "deletes alone": {"deletes": GONE},
+    "expiries alone": {"deletes": "ignore", "ttl": GONE},
+    "expiries beside removed rows": {"deletes": "delete", "ttl": GONE},
+}
+
+
+@pytest.mark.parametrize("declared", FLAGS.values(), ids=FLAGS)
+def test_a_deletion_and_an_expiry_are_flagged_apart(tables: Tables, connect: Any, declared: dict[str, Any]):
+    """An item can stop matching and then expire. Which one is delivered first changes nothing."""
+    seats = ItemTables(tables, connect(), mapping_of("seats", seat(**declared)))
+    values = [None if name.endswith("at") else 0 for name in flag_columns(declared)]
+    put = seats.put("seat", SEAT, 1, "x", *values)
+    for removals in ([(2, Mark.DELETED), (3, Mark.EXPIRED)], [(2, Mark.EXPIRED), (3, Mark.DELETED)]):
+        changes = [put, *(seats.delete("seat", SEAT, version, mark) for version, mark in removals)]
+        rows = [] if declared["deletes"] == "delete" else [(*SEAT, "x", *flags_after(declared, removals))]
+        for order in itertools.permutations(changes):
+            for together in (False, True):
+                tables.run("DELETE FROM seats", "DELETE FROM replication_versions")
+                for batch in [order] if together else [[change] for change in order]:
+                    assert seats(*batch).parked == []
+                assert seats.rows("seats") == rows, [(change.version, change.mark) for change in order]
 
 
 def test_what_became_of_kept_rows_is_counted(shop: ItemTables):
@@ -116,7 +166,7 @@ def test_a_flag_beside_poison_is_set(shop: ItemTables):
     assert [p.key for p in outcome.parked] == ["note/ann/0"]
     assert outcome.counts == Counter(deleted=1, ttl_delete=1)
     assert shop.rows("bills") == [flagged(1, 2)]
-    assert [row[1] for row in shop.sidecar()] == ["ann/2026-01-31/1", "ann/1"]
+    assert [row[0] for row in shop.sidecar()] == ["shop.bill ann/2026-01-31/1", "shop.note ann/1"]
 
 
 def test_an_older_removal_beside_poison_changes_no_flag(shop: ItemTables):
@@ -142,7 +192,7 @@ def test_a_refused_flag_is_parked_without_a_trace(shop: ItemTables):
 
     assert [(p.key, p.kind) for p in outcome.parked] == [("bill/ann/2026-01-31/1", Kind.POISON)]
     assert outcome.counts == Counter(upserted=1)
-    assert shop.sidecar()[0][4:] == (None, None)
+    assert shop.sidecar()[0][3:] == (None, None)
     shop.tables.run("DROP TRIGGER bad")
     assert shop(removal).counts == Counter(deleted=1)
     assert shop.rows("bills") == [flagged(2, 3)]

@@ -217,7 +217,7 @@ def test_an_old_sidecar_is_an_error(call: Call, tables: Tables, file: Path):
     assert code == 1
     assert "error    replication_versions: it is of a version without mappings: migrate the sidecar first" in shown
     code, shown = call("ddl", str(file), "--sidecar")
-    assert "ALTER TABLE replication_versions ADD COLUMN entity" in shown
+    assert "ALTER TABLE replication_versions ADD COLUMN kept_delete" in shown
     assert "CREATE TABLE IF NOT EXISTS replication_entities" in shown
 
 

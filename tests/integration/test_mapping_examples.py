@@ -118,8 +118,8 @@ def test_the_update_of_the_document_rewrites_keys(tables: Tables) -> None:
     ids = ["plain", "a/b", "100%", "%2F/%", "a_b"]
     tables.run(
         *(
-            "INSERT INTO replication_versions (entity, item_key, version, deleted, source_time, token)"
-            f" VALUES ('orders.order', '{one}', '1', 0, 0, 0)"
+            "INSERT INTO replication_versions (item_key, version, deleted, source_time, token)"
+            f" VALUES ('{one}', '1', 0, 0, 0)"
             for one in ids
         )
     )

@@ -85,8 +85,8 @@ def test_what_is_read_is_the_state_of_now(database: MySQLDatabase, tables: Table
         (
             lambda: database.versions(["order/a"]),
             (
-                "INSERT INTO replication_versions (entity, item_key, version, deleted, source_time, token)"
-                " VALUES ('orders.order', 'a', 'v', 0, 1, 0)"
+                "INSERT INTO replication_versions (item_key, version, deleted, source_time, token)"
+                " VALUES ('a', 'v', 0, 1, 0)"
             ),
         ),
     ):

@@ -44,8 +44,8 @@ def known(tables: Tables, *sources: tuple[int, str, str]) -> None:
 
 def applied(tables: Tables, version: str) -> None:
     tables.run(
-        "INSERT INTO replication_versions (entity, item_key, version, deleted, source_time, token)"
-        f" VALUES ('orders.order', 'a', '{version}', 0, 0, 0)"
+        "INSERT INTO replication_versions (item_key, version, deleted, source_time, token)"
+        f" VALUES ('a', '{version}', 0, 0, 0)"
     )
 
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from common import mapping
 from common.bucket import Bucket
 from common.changes import Change, Kind, Mark, Parked, Row
-from common.database import ApplyOptions
+from common.database import ApplyOptions, StoredVersion
 from common.layout import EXPIRED, FAILED, REPLAYED
 from common.mapping import Action, Entity, Mapping
 from common.mysql import registry, schema
@@ -399,9 +399,10 @@ class ReplayHarness:
                 assert not lost, f"message {number} was deleted without {lost}"
         self._check_order()
 
-    def _stored(self) -> dict[str, _Stored]:
-        rows = self.tables.run(f"SELECT {_KEY_TEXT}, version, kept_version, source_time FROM replication_versions")
-        return {key: _Stored(version, kept or "", applied_at) for key, version, kept, applied_at in rows}
+    def _stored(self) -> dict[str, StoredVersion]:
+        columns = "version, source_time, COALESCE(kept_delete, ''), COALESCE(kept_expiry, '')"
+        rows = self.tables.run(f"SELECT {_KEY_TEXT}, {columns} FROM replication_versions")
+        return {key: StoredVersion(*stored) for key, *stored in rows}
 
     def _check_order(self) -> None:
         newest: dict[str, str] = {}
@@ -415,10 +416,10 @@ class ReplayHarness:
             assert back.get(key, -1) < number, f"the row of {key} went back to {number}"
             back[key] = number
 
-    def _accounted(self, record: Record, stored: dict[str, _Stored]) -> bool:
+    def _accounted(self, record: Record, stored: dict[str, StoredVersion]) -> bool:
         return all(self._is_accounted(one, record, stored) for one in self.dataset.outcomes(record))
 
-    def _is_accounted(self, outcome: Single, record: Record, stored: dict[str, _Stored]) -> bool:
+    def _is_accounted(self, outcome: Single, record: Record, stored: dict[str, StoredVersion]) -> bool:
         if isinstance(outcome, str):
             return True  # skipped for a reason
         key, version = outcome.key, outcome.version
@@ -430,7 +431,7 @@ class ReplayHarness:
             return False
         newest = stored[key].version
         if isinstance(outcome, Change) and leaves_row(outcome, self.mapping):
-            newest = max(newest, stored[key].kept)
+            newest = max(newest, stored[key].kept(outcome.mark))
         # An unreadable record that is later by the clock, or has no time, is parked whatever its version.
         applied_at = stored[key].source_time
         is_later = isinstance(outcome, Parked) and (source_time(record) or applied_at + 3) > applied_at + 2
@@ -454,14 +455,6 @@ def _id(record: Record) -> tuple[str, str]:
     return record["eventSourceARN"], record["dynamodb"]["SequenceNumber"]
 
 
-class _Stored(NamedTuple):
-    """What the sidecar holds of a key; `kept` is the newest removal that left the row."""
-
-    version: str
-    kept: str
-    source_time: int
-
-
 def leaves_row(change: Change, mapping: Mapping) -> bool:
     """Whether it is a removal that the entity ignores or flags."""
     if change.mark is Mark.LIVE:
@@ -469,16 +462,16 @@ def leaves_row(change: Change, mapping: Mapping) -> bool:
     return mapping.entities[change.entity].removal(change.mark).action is not Action.DELETE
 
 
-# The text of a key, from its columns in the sidecar.
-_KEY_TEXT = "CONCAT(SUBSTRING_INDEX(entity, '.', -1), '/', item_key)"
-_LOG_VERSION = "INSERT INTO sidecar_log (entity, item_key, version, deleted)"
-_NEW = "NEW.entity, NEW.item_key, NEW.version, NEW.deleted"
+# The text of a key, from its name in the sidecar: `mapping.entity rest`, or the key of an order.
+_KEY_TEXT = (
+    "IF(LOCATE(' ', item_key), CONCAT(SUBSTRING_INDEX(SUBSTRING_INDEX(item_key, ' ', 1), '.', -1), '/',"
+    " SUBSTRING_INDEX(item_key, ' ', -1)), CONCAT('order/', item_key))"
+)
+_LOG_VERSION = "INSERT INTO sidecar_log (item_key, version, deleted)"
+_NEW = "NEW.item_key, NEW.version, NEW.deleted"
 _NUMBERED = "(id BIGINT AUTO_INCREMENT PRIMARY KEY,"
 _LOGS = (
-    (
-        f"CREATE TABLE sidecar_log {_NUMBERED} entity VARCHAR(64), item_key VARCHAR(255), version VARCHAR(160),"
-        " deleted INT)"
-    ),
+    (f"CREATE TABLE sidecar_log {_NUMBERED} item_key VARCHAR(255), version VARCHAR(160), deleted INT)"),
     f"CREATE TABLE target_log {_NUMBERED} item_key VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin, seq BIGINT)",
     # a key that is only locked has no version yet
     (

@@ -149,10 +149,10 @@ class ItemTables:
         return rows
 
     def sidecar(self) -> Rows:
-        """(entity, key's text, version, deleted, kept version, kept mark) of every entity of the mapping."""
+        """(name of the key, version, deleted, kept deletion, kept expiry) of every entity of the mapping."""
         return self.tables.run(
-            "SELECT entity, item_key, version, deleted, kept_version, kept_mark FROM replication_versions"
-            f" WHERE entity LIKE '{self.mapping.name}.%' ORDER BY entity, item_key"
+            "SELECT item_key, version, deleted, kept_delete, kept_expiry FROM replication_versions"
+            f" WHERE item_key LIKE '{self.mapping.name}.% %' ORDER BY item_key"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from common.characters import DIGITS, only
 from common.columns.column_type import ContentDecoder
 from common.columns.number import NumberType, number
 from common.columns.option import choice, integer, switch
@@ -68,8 +69,7 @@ class IntegerType(NumberType):
 
         def decode_digits(texts: Sequence[str]) -> Sequence[int]:
             """The same, faster where the count of digits is the range."""
-            together = "".join(texts)
-            if together.isascii() and together.isdigit() and "" not in texts and len(max(texts, key=len)) <= digits:
+            if "" not in texts and len(max(texts, key=len)) <= digits and _are_digits("".join(texts)):
                 return list(map(int, texts))
             return decode(texts)
 
@@ -95,13 +95,13 @@ class IntegerType(NumberType):
         )
 
 
+_are_digits, _are_digits_and_signs = only(DIGITS), only(DIGITS + "-")
 _MOST_DIGITS = 126  # of DynamoDB: the exponent of a text must not fill the memory
 
 
 def _whole_numbers(texts: Sequence[str]) -> Sequence[int]:
     """The numbers, where all texts are in plain notation; empty otherwise."""
-    together = "".join(texts)
-    if together.isascii() and together.replace("-", "").isdigit():
+    if _are_digits_and_signs("".join(texts)):
         try:
             return list(map(int, texts))
         except ValueError:

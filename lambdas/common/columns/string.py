@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from common.characters import PRINTABLE, only
 from common.columns.column_type import ColumnType, ContentDecoder
 from common.columns.number import plain_text
 from common.columns.option import choice, integer, switch
@@ -22,6 +23,7 @@ from common.mysql.columns import (
 from common.poison import PoisonError
 
 _MOST_BYTES = 4  # of a character in utf8mb4
+_is_printable = only(PRINTABLE)
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,7 @@ class StringType(ColumnType, name="string"):
             return texts
 
         def decode_ascii(texts: Sequence[str]) -> Sequence[str]:
-            together = "".join(texts)
-            if not (
-                together.isascii()
-                and together.isprintable()
-                and " " not in together
-                and "" not in texts
-                and len(max(texts, key=len)) <= limit
-            ):
+            if "" in texts or len(max(texts, key=len)) > limit or not _is_printable("".join(texts)):
                 raise PoisonError(f"{subject} is not 1 to {limit} printable ASCII characters without spaces")
             return texts
 

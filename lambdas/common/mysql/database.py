@@ -18,7 +18,7 @@ from common.mysql import errors, registry, schema
 from common.mysql.apply import apply
 from common.mysql.connection import abandon, connect, is_quiet
 from common.mysql.settings import MySQLSettings, Parameters
-from common.mysql.sidecar import SIDECAR, stored_versions
+from common.mysql.sidecar import SIDECAR, Sidecar
 from common.mysql.table_writer import read_rows
 from common.mysql.target import Targets
 from common.source import Source
@@ -74,7 +74,7 @@ class MySQLDatabase:
 
         def read(connection: Connection[Any], targets: Targets) -> dict[str, StoredVersion]:
             limit = targets.statement_limit(self._statement_bytes)
-            found = stored_versions(connection, self._mapping.name, wanted, limit)
+            found = Sidecar(connection, self._mapping.name, limit).versions(wanted)
             connection.rollback()
             return found
 
@@ -199,7 +199,7 @@ class MySQLDatabase:
 
 def _possible(keys: Iterable[str]) -> list[str]:
     """Those that the sidecar can have, sorted. The server refuses to compare an ascii column with any other text."""
-    return sorted(key for key in keys if key.isascii() and "/" in key)
+    return sorted(key for key in keys if key.isascii() and "/" in key and " " not in key)
 
 
 def _mismatch(operation: str, error: SchemaMismatchError) -> StopError:

@@ -31,7 +31,7 @@ def create_own(facts: Mapping[str, TableFacts]) -> list[str]:
         f"{table.migration if existing.columns else table.ddl};"
         for table in OWN_TABLES
         for existing in [facts.get(table.name, TableFacts())]
-        if not existing.columns or (table.migration and table.key[0] not in existing.columns)
+        if not existing.columns or table.is_earlier(existing.columns)
     ]
 
 

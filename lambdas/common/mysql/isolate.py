@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import chain
 from typing import Any
 
@@ -31,7 +32,7 @@ from common.histories import History, count_loser, layers
 from common.mysql import errors, unique
 from common.mysql.search import Search, row_number
 from common.mysql.sender import PartError
-from common.mysql.sidecar import LockedVersion
+from common.mysql.sidecar import KeptRow, LockedVersion
 from common.mysql.table_writer import Statement, TableWriter
 from common.mysql.target import MOVED, Rejection
 from common.mysql.writer import Writer
@@ -192,7 +193,7 @@ class _Isolation:
         for table, deletes in self.writer.children_first([change for change in sound if change.row is None]):
             self._write(table, table.deletes(deletes))
         for table, upserts in self.writer.parents_first([change for change in sound if change.row is not None]):
-            self._upsert(table, [table.with_flag(change, self.stored[change.key].kept) for change in upserts])
+            self._upsert(table, [table.with_flags(change, self.stored[change.key].kept) for change in upserts])
 
     def _refusal(self, change: Change) -> Rejection | None:
         return (
@@ -200,24 +201,36 @@ class _Isolation:
         )
 
     def flag(self, removals: list[Change]) -> list[Change]:
-        """Flag the rows of the newest removals that are newer than their rows. Returns the removals but the refused."""
-        newest = {change.key: change for change in sorted(removals, key=_id)}
-        due = [change for change in newest.values() if self.writer.flags_row(change) and self._is_gone(change)]
-        refused = [(change, MOVED) for change in due if change.key in self._moved]
-        self._rejected.update((_id(change), (change, why)) for change, why in refused)
-        for table, given in self.writer.children_first([change for change in due if change.key not in self._moved]):
-            there = table.to_flag(given)
-            for statement in table.flags(there):
+        """Flag the rows of those removals that are newer than their rows. Returns the removals but the refused."""
+        newest = {(change.key, change.mark): change for change in sorted(removals, key=_id)}
+        due: dict[str, list[Change]] = {}
+        for change in newest.values():
+            if self.writer.flags_row(change) and self._is_gone(change):
+                due.setdefault(change.key, []).append(change)
+        refused = {key: MOVED for key in due if key in self._moved}
+        state = {key: self._with_removals(key, changes) for key, changes in due.items()}
+        for table, given in self.writer.children_first([due[key][-1] for key in due if key not in self._moved]):
+            for statement in table.flags(table.to_flag(given), state):
                 result = self._isolate(table, statement)
-                self._rejected.update((_id(change), (change, why)) for change, why in result.rejected)
+                refused.update((change.key, why) for change, why in result.rejected)
                 self._flagged += result.written
+        self._rejected.update((_id(change), (change, why)) for key, why in refused.items() for change in due[key])
         return [change for change in removals if _id(change) not in self._rejected]
 
     def _is_gone(self, removal: Change) -> bool:
-        """Whether the removal is newer than the row, and than the removals before it."""
-        stored, written = self.stored[removal.key], self.written.get(removal.key)
-        row = written[-1].version if written else stored.version
-        return removal.version > max(row, stored.kept.version)
+        """Whether the removal is newer than the row, and than the removals of its kind before it."""
+        kept = self.stored[removal.key].kept.version(removal.mark)
+        return removal.version > max(self._row_version(removal.key), kept)
+
+    def _row_version(self, key: str) -> str:
+        written = self.written.get(key)
+        return written[-1].version if written else self.stored[key].version
+
+    def _with_removals(self, key: str, removals: Sequence[Change]) -> LockedVersion:
+        """What the sidecar will hold of `key`."""
+        stored = self.stored[key]
+        kept = reduce(KeptRow.with_removal, removals, stored.kept)
+        return stored._replace(version=self._row_version(key), kept=kept)
 
     def check_keys(self) -> None:
         """Raises _MovedError where a trigger has changed the key of a row."""

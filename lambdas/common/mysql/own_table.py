@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -10,7 +11,7 @@ class OwnTable:
     """What the table must be where it exists. `ddl` creates it.
 
     `texts` has the least length of its text columns. `migration` is the statement that makes the table of an earlier
-    version, which has not the first column of the `key`, into this one.
+    version, which has none of the columns in `added`, into this one.
     """
 
     name: str
@@ -18,4 +19,9 @@ class OwnTable:
     columns: tuple[str, ...]
     texts: dict[str, int]
     key: tuple[str, ...]
+    added: tuple[str, ...] = ()
     migration: str = ""
+
+    def is_earlier(self, columns: Collection[str]) -> bool:
+        """Whether a table with these columns is of the earlier version."""
+        return bool(self.added) and not any(name in columns for name in self.added)

@@ -20,7 +20,7 @@ from common.database import SchemaMismatchError
 from common.mapping import DEFAULT, Mapping
 from common.mysql import answers, errors
 from common.mysql.own_table import OwnTable
-from common.mysql.sidecar import SIDECAR
+from common.mysql.sidecar import SIDECAR, of_mapping
 from common.mysql.sql import literal
 from common.source import Source
 
@@ -39,6 +39,7 @@ SOURCES_TABLE = OwnTable(
     columns=("mapping", "generation", "table_arn", "stream_label", "registered_at"),
     texts={"mapping": 32, "table_arn": 512, "stream_label": 32},
     key=("mapping", "generation"),
+    added=("mapping",),
     migration=(
         f"ALTER TABLE {SOURCES} ADD COLUMN mapping VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
         f" DEFAULT '{DEFAULT}' FIRST, DROP PRIMARY KEY, ADD PRIMARY KEY (mapping, generation)"
@@ -218,10 +219,7 @@ def _problem(known: Registered, source: Source, label: str) -> str | None:
 def _unregistered_problem(connection: Connection[Any], mapping: str, source: Source, label: str) -> str | None:
     """No source is registered yet: only the sidecar's versions tell what was applied."""
     with connection.cursor() as cursor:
-        # A slash follows the point, so these are all entities of the mapping.
-        cursor.execute(
-            f"SELECT MAX(version) FROM {SIDECAR} WHERE entity > %s AND entity < %s", (f"{mapping}.", f"{mapping}/")
-        )
+        cursor.execute(f"SELECT MAX(version) FROM {SIDECAR} WHERE {of_mapping(mapping)}")
         highest = str(cursor.fetchall()[0][0] or "")
     begin = f"{source.prefix}{label}_"
     if highest[: len(begin)] <= begin:

@@ -148,7 +148,7 @@ def require_true_counts(connection: Connection[Any]) -> None:
 
     Source: https://dev.mysql.com/doc/c-api/8.4/en/mysql-affected-rows.html
     """
-    probe = f"{CLAIM_HEAD} ('?', '{secrets.token_hex(8)}', 0, 0, 0, '') ON DUPLICATE KEY UPDATE token = token"
+    probe = f"{CLAIM_HEAD} ('{secrets.token_hex(8)}', 0, 0, 0, '') ON DUPLICATE KEY UPDATE token = token"
     connection.begin()
     with connection.cursor() as cursor:
         counts = [cursor.execute(probe), cursor.execute(probe)]
@@ -188,7 +188,7 @@ def _own_mismatches(table: OwnTable, facts: TableFacts) -> Iterator[str]:
     if not columns:
         yield "it does not exist; run the schema step"
         return
-    if table.key[0] not in columns and table.migration:
+    if table.is_earlier(columns):
         yield f"it is of a version without mappings: migrate the sidecar first, see docs/mapping.md: {table.migration}"
         return
     yield from _engine_mismatches(facts)

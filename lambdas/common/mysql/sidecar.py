@@ -15,7 +15,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import ER
 
-from common.changes import Change, Value
+from common.changes import Change, Mark, Value
 from common.database import Outcome, StoredVersion
 from common.histories import count_loser
 from common.mysql import answers
@@ -24,65 +24,80 @@ from common.mysql.sql import chunks, literal, tuples
 from common.versions import LOWEST_VERSION
 
 SIDECAR = "replication_versions"
+# The entity whose rows have its keys for names: see names().
+FIRST = "orders.order"
 
-# Keys are printable ASCII and versions are digits and punctuation, so ascii_bin order is their order in Python.
+# The removals that leave the row in place have registers of their own, one for each kind.
+_REGISTERS = {
+    Mark.DELETED: ("kept_delete", "kept_delete_time"),
+    Mark.EXPIRED: ("kept_expiry", "kept_expiry_time"),
+}
+_VERSION = "VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin"
+
+# Names are printable ASCII and versions are digits and punctuation, so ascii_bin order is their order in Python.
 DDL = f"""CREATE TABLE IF NOT EXISTS {SIDECAR} (
-  entity VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'mapping.entity',
-  item_key VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'key of the item, one row each',
-  version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'stream label _ digits _ sequence number',
+  item_key VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'mapping.entity and key of the item',
+  version {_VERSION} NOT NULL COMMENT 'stream label _ digits _ sequence number',
   deleted TINYINT NOT NULL COMMENT '1: the item was deleted, 2: it expired and its row was removed',
   source_time BIGINT NOT NULL COMMENT 'clock of the stream, epoch seconds',
   token INT UNSIGNED NOT NULL COMMENT 'tells a writer which rows it won',
-  kept_version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'newest removal that left the row',
-  kept_mark TINYINT NULL COMMENT 'what that removal was: 1 or 2, as in deleted',
-  kept_time BIGINT NULL COMMENT 'its time by the clock of the stream, epoch seconds',
-  PRIMARY KEY (entity, item_key)
+  kept_delete {_VERSION} NULL COMMENT 'newest deletion that left the row',
+  kept_delete_time BIGINT NULL COMMENT 'its time by the clock of the stream, epoch seconds',
+  kept_expiry {_VERSION} NULL COMMENT 'newest expiry that left the row',
+  kept_expiry_time BIGINT NULL COMMENT 'its time by the clock of the stream, epoch seconds',
+  PRIMARY KEY (item_key)
 ) ENGINE=InnoDB COMMENT='Backstream: the version of each key that was applied last'"""
+_ADDED = ("kept_delete", "kept_delete_time", "kept_expiry", "kept_expiry_time")
 TABLE = OwnTable(
     SIDECAR,
     DDL,
-    columns=(
-        "entity", "item_key", "version", "deleted", "source_time", "token", "kept_version", "kept_mark", "kept_time"
-    ),
-    texts={"entity": 64, "item_key": 255, "version": 160, "kept_version": 160},
-    key=("entity", "item_key"),
-    # Before mappings, only orders were written.
+    columns=("item_key", "version", "deleted", "source_time", "token", *_ADDED),
+    texts={"item_key": 255, "version": 160, "kept_delete": 160, "kept_expiry": 160},
+    key=("item_key",),
+    added=_ADDED,
     migration=(
-        f"ALTER TABLE {SIDECAR} ADD COLUMN entity VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
-        " DEFAULT 'orders.order' FIRST,"
-        " ADD COLUMN kept_version VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NULL,"
-        " ADD COLUMN kept_mark TINYINT NULL, ADD COLUMN kept_time BIGINT NULL,"
-        " DROP PRIMARY KEY, ADD PRIMARY KEY (entity, item_key)"
+        f"ALTER TABLE {SIDECAR} ADD COLUMN kept_delete {_VERSION} NULL, ADD COLUMN kept_delete_time BIGINT NULL,"
+        f" ADD COLUMN kept_expiry {_VERSION} NULL, ADD COLUMN kept_expiry_time BIGINT NULL"
     ),
-)  # fmt: skip
+)
 
 # Assignments run from left to right, so `version`, which all others compare with, comes last:
 # https://dev.mysql.com/doc/refman/8.4/en/insert-on-duplicate.html (MariaDB has no row alias, hence VALUES()).
 _NEWER = "IF(VALUES(version) > version, VALUES({0}), {0})"
-CLAIM_HEAD = f"INSERT INTO {SIDECAR} (entity, item_key, deleted, source_time, token, version) VALUES "
+CLAIM_HEAD = f"INSERT INTO {SIDECAR} (item_key, deleted, source_time, token, version) VALUES "
 CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
     f"{name} = {_NEWER.format(name)}" for name in ("deleted", "source_time", "token", "version")
 )
 # Takes the lock of every key and changes no row that is there; a new row has the token and the lowest version.
 LOCK_TAIL = " ON DUPLICATE KEY UPDATE token = token"
-_NEWER_REMOVAL = "IF(VALUES(kept_version) > COALESCE(kept_version, ''), VALUES({0}), {0})"
-_KEPT = ("kept_mark", "kept_time", "kept_version")
-KEEP_HEAD = (
-    f"INSERT INTO {SIDECAR} (entity, item_key, deleted, source_time, version, token, {', '.join(_KEPT)}) VALUES "
-)
-KEEP_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
-    f"{name} = {_NEWER_REMOVAL.format(name)}" for name in ("token", *_KEPT)
-)
-_KEPT_COLUMNS = "COALESCE(kept_version, ''), COALESCE(kept_mark, 0), COALESCE(kept_time, 0)"
-UNLOCK_HEAD = f"DELETE FROM {SIDECAR}"
+_KEPT_COLUMNS = ", ".join(f"COALESCE({version}, ''), COALESCE({time}, 0)" for version, time in _REGISTERS.values())
+_VERSIONS = ", ".join(["version", "source_time", *(f"COALESCE({name}, '')" for name, _ in _REGISTERS.values())])
+UNLOCK_HEAD = f"DELETE FROM {SIDECAR} WHERE version = '' AND item_key IN ("
 
 
 class KeptRow(NamedTuple):
-    """The newest removal that left the row of its item in place; `version` is the lowest where there was none."""
+    """The newest removal of each kind that left the row of its item in place, as `removals()` gives them."""
 
-    version: str
-    mark: int
-    source_time: int
+    delete: str
+    delete_time: int
+    expiry: str
+    expiry_time: int
+
+    def version(self, mark: Mark) -> str:
+        """The lowest where there was none."""
+        return self.expiry if mark is Mark.EXPIRED else self.delete
+
+    def removals(self) -> list[tuple[str, int, Mark]]:
+        """Version, time and kind of each removal, the older one first."""
+        return sorted([(self.delete, self.delete_time, Mark.DELETED), (self.expiry, self.expiry_time, Mark.EXPIRED)])
+
+    def with_removal(self, change: Change) -> KeptRow:
+        """The same with a removal, where it is newer than those of its kind."""
+        if change.version <= self.version(change.mark):
+            return self
+        if change.mark is Mark.EXPIRED:
+            return self._replace(expiry=change.version, expiry_time=change.source_time)
+        return self._replace(delete=change.version, delete_time=change.source_time)
 
 
 class LockedVersion(NamedTuple):
@@ -126,10 +141,8 @@ class Sidecar:
 
     def forget(self, keys: Sequence[str]) -> None:
         """Delete the rows that `lock()` made."""
-        for prefix, part in _by_entity(keys):
-            head = f"{UNLOCK_HEAD}{self._where(prefix)} AND version = '' AND item_key IN ("
-            for statement, _ in chunks(head, _tail_literals(prefix, keys[part]), ")", self.limit):
-                self.connection.query(statement)
+        for statement, _ in chunks(UNLOCK_HEAD, list(map(literal, names(self.mapping, keys))), ")", self.limit):
+            self.connection.query(statement)
 
     def take(self, changes: Sequence[Change], outcome: Outcome) -> tuple[list[Change], bool | None]:
         """Claim the version of every change that is newer than the stored one. These changes are the winners.
@@ -154,11 +167,18 @@ class Sidecar:
         return winners, None if inserted and changed else not inserted
 
     def keep(self, removals: Sequence[Change], outcome: Outcome) -> list[Change]:
-        """Note the newest removal of each key that leaves the row in place. Returns those that are newer than before.
+        """Note the newest removal of each key and kind that leaves the row. Returns those that are newer than before.
 
-        The note is a register of its own: it makes no older upsert stale, because the row must still become what the
-        item was before it went. A newer upsert makes it void.
+        The note makes no older upsert stale, because the row must still become what the item was before it went. A
+        newer upsert makes it void.
         """
+        winners: list[Change] = []
+        for mark in _REGISTERS:
+            given = [change for change in removals if change.mark is mark]
+            winners += self._keep(mark, given, outcome) if given else []
+        return winners
+
+    def _keep(self, mark: Mark, removals: Sequence[Change], outcome: Outcome) -> list[Change]:
         newest: dict[str, Change] = {}
         for change in sorted(removals, key=itemgetter(0, 1)):  # key, version
             if change.key in newest:
@@ -167,27 +187,31 @@ class Sidecar:
             newest[change.key] = change
         changes, token = list(newest.values()), secrets.randbits(32)
         zeros = [0] * len(changes)
-        fixed = (zeros, zeros, [LOWEST_VERSION] * len(changes), [token] * len(changes))
-        kept = ([int(c.mark) for c in changes], [c.source_time for c in changes], [c.version for c in changes])
-        claims = self._claims(list(newest), (*fixed, *kept))
+        fixed = (zeros, zeros, [token] * len(changes), [LOWEST_VERSION] * len(changes))
+        claims = self._claims(list(newest), (*fixed, [c.source_time for c in changes], [c.version for c in changes]))
+        head, tail = _keep_statement(mark)
         winners: list[Change] = []
-        for statement, part in chunks(KEEP_HEAD, claims, KEEP_TAIL, self.limit):
+        for statement, part in chunks(head, claims, tail, self.limit):
             claimed = changes[part]
             affected = self.connection.query(statement)
             counted = answers.upserted(affected, len(claimed), answers.info(self.connection))
             if counted and sum(counted) == len(claimed):
                 winners += claimed
             else:
-                winners += self._read_back(claimed, token, outcome, "kept_version, kept_time")
+                winners += self._read_back(claimed, token, outcome, ", ".join(_REGISTERS[mark]))
         return winners
 
-    def kept(self, keys: Sequence[str]) -> dict[str, KeptRow]:
-        """The newest removal of each of `keys` that left its row in place. This transaction holds the keys."""
-        return {key: KeptRow(*kept) for key, *kept in self._read(_KEPT_COLUMNS, keys)}
-
     def versions(self, keys: Sequence[str]) -> dict[str, StoredVersion]:
-        """The versions of `keys`. This transaction holds the keys."""
-        return {key: StoredVersion(*stored) for key, *stored in self._read("version, source_time", keys)}
+        """The versions of those of the sorted `keys` that the sidecar knows. Locks nothing."""
+        return {key: StoredVersion(*stored) for key, *stored in self._read(_VERSIONS, keys, ")")}
+
+    def stored(self, keys: Sequence[str]) -> dict[str, LockedVersion]:
+        """What the sidecar holds of `keys`. This transaction holds the keys."""
+        columns = f"version, source_time, {_KEPT_COLUMNS}"
+        return {
+            key: LockedVersion(version, at, False, KeptRow(*kept))
+            for key, version, at, *kept in self._read(columns, keys)
+        }
 
     def _read_back(
         self, changes: Sequence[Change], token: int, outcome: Outcome, columns: str = "version, source_time"
@@ -204,53 +228,51 @@ class Sidecar:
                 count_loser(change, before, outcome)
         return winners
 
-    def _read(self, columns: str, keys: Sequence[str]) -> Iterator[Any]:
-        """Key and `columns`. Locks nothing new: the transaction holds these rows already.
+    def _read(self, columns: str, keys: Sequence[str], tail: str = ") FOR UPDATE") -> Iterator[Any]:
+        """Key and `columns` of those of the sorted `keys` that have a row.
 
-        A plain SELECT could read from an older snapshot.
+        FOR UPDATE locks nothing new where the transaction holds these rows already. A plain SELECT could read from an
+        older snapshot.
         """
+        key_of = dict(zip(names(self.mapping, keys), keys, strict=True))
+        head = f"SELECT item_key, {columns} FROM {SIDECAR} WHERE item_key IN ("
         with self.connection.cursor() as cursor:
-            for prefix, part in _by_entity(keys):
-                head = f"SELECT item_key, {columns} FROM {SIDECAR}{self._where(prefix)} AND item_key IN ("
-                for statement, _ in chunks(head, _tail_literals(prefix, keys[part]), ") FOR UPDATE", self.limit):
-                    cursor.execute(statement)
-                    yield from ((prefix + tail, *stored) for tail, *stored in cursor.fetchall())
+            for statement, _ in chunks(head, list(map(literal, key_of)), tail, self.limit):
+                cursor.execute(statement)
+                yield from ((key_of[name], *stored) for name, *stored in cursor.fetchall())
 
     def _claims(self, keys: Sequence[str], columns: Sequence[Sequence[Value]]) -> list[str]:
         """A row of the sidecar for each key, as SQL; `columns` are those behind the key."""
-        claims: list[str] = []
-        for prefix, part in _by_entity(keys):
-            tails = [key[len(prefix) :] for key in keys[part]]
-            claims += tuples((tails, *(column[part] for column in columns)), first=self._scope(prefix))
-        return claims
-
-    def _where(self, prefix: str) -> str:
-        return f" WHERE entity = {self._scope(prefix)}"
-
-    def _scope(self, prefix: str) -> str:
-        """What the sidecar calls an entity, as SQL; `prefix` is that of its keys."""
-        return literal(f"{self.mapping}.{prefix[:-1]}")
+        return tuples((names(self.mapping, keys), *columns))
 
 
-_STORED = "item_key, version, source_time, IFNULL(kept_version, '')"
+def _keep_statement(mark: Mark) -> tuple[str, str]:
+    """Head and tail of the statement that notes removals of one kind."""
+    version, time = _REGISTERS[mark]
+    newer = f"IF(VALUES({version}) > COALESCE({version}, ''), VALUES({{0}}), {{0}})"
+    sets = ", ".join(f"{name} = {newer.format(name)}" for name in ("token", time, version))
+    head = f"INSERT INTO {SIDECAR} (item_key, deleted, source_time, token, version, {time}, {version}) VALUES "
+    return head, f" ON DUPLICATE KEY UPDATE {sets}"
 
 
-def stored_versions(
-    connection: Connection[Any], mapping: str, keys: Sequence[str], limit: int
-) -> dict[str, StoredVersion]:
-    """What the sidecar holds of those of the sorted `keys` that it knows. Locks nothing.
+def names(mapping: str, keys: Sequence[str]) -> list[str]:
+    """What the sidecar calls the sorted `keys`: `mapping.entity`, a blank, and the text of the key's values.
 
-    `mapping` is the name of the mapping. `limit` bounds a statement, in bytes.
+    That text has no blank. The names of orders have neither entity nor blank: those of version 0.1.0 were so.
     """
-    found: dict[str, StoredVersion] = {}
-    with connection.cursor() as cursor:
-        for prefix, part in _by_entity(keys):
-            scope = literal(f"{mapping}.{prefix[:-1]}")
-            head = f"SELECT {_STORED} FROM {SIDECAR} WHERE entity = {scope} AND item_key IN ("
-            for statement, _ in chunks(head, _tail_literals(prefix, keys[part]), ")", limit):
-                cursor.execute(statement)
-                found.update((prefix + tail, StoredVersion(*stored)) for tail, *stored in cursor.fetchall())
+    found: list[str] = []
+    for prefix, part in _by_entity(keys):
+        scope, length = f"{mapping}.{prefix[:-1]}", len(prefix)
+        scope = "" if scope == FIRST else f"{scope} "
+        found += [scope + key[length:] for key in keys[part]]
     return found
+
+
+def of_mapping(mapping: str) -> str:
+    """The SQL condition that finds the rows of all entities of a mapping."""
+    is_named = "LOCATE(' ', item_key)"
+    condition = f"{is_named} AND item_key > {literal(mapping + '.')} AND item_key < {literal(mapping + '/')}"
+    return f"({condition} OR NOT {is_named})" if FIRST.startswith(f"{mapping}.") else f"({condition})"
 
 
 def changed_meanwhile() -> pymysql.OperationalError:
@@ -267,7 +289,3 @@ def _by_entity(keys: Sequence[str]) -> Iterator[tuple[str, slice]]:
         end = len(keys) if keys[-1].startswith(prefix) else bisect_left(keys, f"{prefix[:-1]}0", start)
         yield prefix, slice(start, end)
         start = end
-
-
-def _tail_literals(prefix: str, keys: Sequence[str]) -> list[str]:
-    return [literal(key[len(prefix) :]) for key in keys]

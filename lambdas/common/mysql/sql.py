@@ -31,17 +31,14 @@ def literal(value: Value) -> str:
     return format(value, "f")  # str() may give an exponent, which SQL reads as a float
 
 
-def tuples(columns: Iterable[Sequence[Value]], first: str = "") -> list[str]:
+def tuples(columns: Iterable[Sequence[Value]]) -> list[str]:
     """`(literal,literal,...)` of each row; `columns` hold the rows side by side.
-
-    `first` is SQL that every row begins with; it has no percent sign.
 
     Most columns only need quotes, and one check of the whole column finds that out. This takes a third of the time of
     `literal()` for every value.
     """
     printed = list(map(_printed, columns))
-    slots = [first] if first else []
-    pattern = f"({','.join([*slots, *(slot for slot, _ in printed)])})"
+    pattern = f"({','.join(slot for slot, _ in printed)})"
     return [pattern % row for row in zip(*(values for _, values in printed), strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +11,12 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import ER
 
-from common.changes import Change, Mark, Row
+from common.changes import Change, Row, Value
 from common.database import SchemaMismatchError
-from common.mapping import Action, Removal
+from common.mapping import Action
 from common.mysql import answers, errors
 from common.mysql.sender import Sender
-from common.mysql.sidecar import KeptRow, changed_meanwhile
+from common.mysql.sidecar import KeptRow, LockedVersion, changed_meanwhile
 from common.mysql.sql import chunks, tuples
 from common.mysql.target import Rejection, Target
 
@@ -64,11 +64,14 @@ class TableWriter:
     def delete(self, changes: Sequence[Change]) -> None:
         self._send(self.target.delete_head, self._keys(changes), self.target.delete_tail)
 
-    def flag(self, changes: Sequence[Change]) -> list[Change]:
-        """Flag the rows that exist as removed. Returns the changes whose rows must exist afterwards."""
-        there = self.to_flag(changes)
-        for removal, removed in self._by_removal(there):
-            self._send(*self._flags(removal, removed))
+    def flag(self, removals: Sequence[Change], stored: Mapping[str, LockedVersion]) -> list[Change]:
+        """Flag the rows that exist as removed. Returns the changes whose rows must exist afterwards.
+
+        `stored` is what the sidecar holds of each key, with these removals.
+        """
+        there = self.to_flag(removals)
+        for _, head, rows, tail in self._flags(there, stored):
+            self._send(head, rows, tail)
         return [] if self.target.is_plain else there
 
     def to_flag(self, changes: Sequence[Change]) -> list[Change]:
@@ -108,9 +111,9 @@ class TableWriter:
     def deletes(self, changes: Sequence[Change]) -> Statement:
         return self._statement(changes, self._keys(changes), self.target.delete_head, self.target.delete_tail)
 
-    def flags(self, changes: Sequence[Change]) -> list[Statement]:
-        """Those of `changes` that set the same columns are one statement."""
-        made = [(removed, *self._flags(removal, removed)) for removal, removed in self._by_removal(changes)]
+    def flags(self, removals: Sequence[Change], stored: Mapping[str, LockedVersion]) -> list[Statement]:
+        """Those of `removals` that set the same columns are one statement."""
+        made = self._flags(removals, stored)
         return [self._statement(removed, rows, head, tail) for removed, head, rows, tail in made]
 
     def updates(self, changes: Sequence[Change]) -> Statement:
@@ -181,30 +184,37 @@ class TableWriter:
     def _keys(self, changes: Sequence[Change]) -> list[str]:
         return _texts(self.target, [change.key_values for change in changes])
 
-    def with_flag(self, change: Change, kept: KeptRow) -> Change:
+    def with_flags(self, change: Change, kept: KeptRow) -> Change:
         """The change with a row that is flagged as removed, where a newer removal has left the row in place."""
-        removal = self.target.entity.removal(Mark(kept.mark))
-        if change.row is None or kept.version <= change.version or removal.action is not Action.FLAG:
+        values = self._flag_values(kept, change.version) if change.row is not None else {}
+        if not values:
             return change
-        row = list(change.row)
-        if removal.flag:
-            row[self._places[removal.flag]] = _FLAGGED
-        if removal.time:
-            row[self._places[removal.time]] = _utc(kept.source_time)
+        row = list(change.row or ())
+        for name, value in values.items():
+            row[self._places[name]] = value
         return change._replace(row=tuple(row))
 
-    def _flags(self, removal: Removal, changes: Sequence[Change]) -> tuple[str, list[str], str]:
-        """Head, rows and tail of a statement that flags the rows as removed."""
-        columns = [name for name in (removal.flag, removal.time) if name]
-        rows = [(*change.key_values, *(_FLAGGED, _utc(change.source_time))[: len(columns)]) for change in changes]
-        head, tail = self.target.patch(columns)
-        return head, _texts(self.target, rows), tail
+    def _flag_values(self, kept: KeptRow, version: str) -> dict[str, Value]:
+        """What the flag columns hold in a row of `version`, where the item was removed since."""
+        values: dict[str, Value] = {}
+        for removed, time, mark in kept.removals():
+            removal = self.target.entity.removal(mark)
+            if removed > version and removal.flag:
+                values[removal.flag] = _FLAGGED
+                values |= {removal.time: _utc(time)} if removal.time else {}
+        return values
 
-    def _by_removal(self, changes: Sequence[Change]) -> Iterable[tuple[Removal, list[Change]]]:
-        grouped: dict[Removal, list[Change]] = {}
-        for change in changes:
-            grouped.setdefault(self.target.entity.removal(change.mark), []).append(change)
-        return grouped.items()
+    def _flags(
+        self, removals: Sequence[Change], stored: Mapping[str, LockedVersion]
+    ) -> Iterator[tuple[list[Change], str, list[str], str]]:
+        """The removals that set the same columns, with head, rows and tail of their statement."""
+        grouped: dict[tuple[str, ...], list[tuple[Change, Row]]] = {}
+        for change in removals:
+            values = self._flag_values(stored[change.key].kept, stored[change.key].version)
+            grouped.setdefault(tuple(values), []).append((change, (*change.key_values, *values.values())))
+        for columns, flagged in grouped.items():
+            head, tail = self.target.patch(columns)
+            yield [change for change, _ in flagged], head, _texts(self.target, [row for _, row in flagged]), tail
 
     def _chunks(self, head: str, rows: list[str], tail: str) -> Iterator[tuple[str, slice]]:
         return chunks(head, rows, tail, self._sender.limit)

@@ -10,7 +10,7 @@ import pymysql
 from pymysql.connections import Connection
 
 from common.changes import Change, Mark
-from common.database import Outcome
+from common.database import Outcome, StoredVersion
 from common.histories import count_loser
 from common.mapping import Action
 from common.mysql import errors
@@ -82,17 +82,20 @@ class Writer:
         for change in newest:
             if self._action(change) is Action.IGNORE:
                 outcome.counts["ttl_delete" if change.mark is Mark.EXPIRED else "ignored_delete"] += 1
-        stored = self.sidecar.versions([change.key for change in flags])
+        stored = self.sidecar.stored(sorted({change.key for change in flags}))
         gone = [change for change in flags if change.version > stored[change.key].version]
         for change in flags:
-            if change.version <= stored[change.key].version:
-                count_loser(change, stored[change.key], outcome)
+            row = stored[change.key]
+            if change.version <= row.version:
+                count_loser(change, StoredVersion(row.version, row.source_time), outcome)
         outcome.counts["deleted"] += len(gone)
-        if not flagged:
-            with _about_rows():
-                changed = [(table, table.flag(given)) for table, given in self.children_first(gone)]
-            if any(table.moved(given) for table, given in changed if given):
-                raise RefusedError
+        if flagged:
+            return
+        each = list({change.key: change for change in gone}.values())
+        with _about_rows():
+            changed = [(table, table.flag(given, stored)) for table, given in self.children_first(each)]
+        if any(table.moved(given) for table, given in changed if given):
+            raise RefusedError
 
     def leaves_row(self, change: Change) -> bool:
         """Whether the change is a removal that leaves its row in place."""
@@ -109,8 +112,8 @@ class Writer:
         keys = [change.key for change in upserts if self.table_of(change).has_flag]
         if not keys:
             return upserts
-        kept = self.sidecar.kept(keys)
-        return [self.table_of(c).with_flag(c, kept[c.key]) if c.key in kept else c for c in upserts]
+        stored = self.sidecar.stored(keys)
+        return [self.table_of(c).with_flags(c, stored[c.key].kept) if c.key in stored else c for c in upserts]
 
     def table_of(self, change: Change) -> TableWriter:
         return self.tables[change.entity]

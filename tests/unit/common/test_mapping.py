@@ -208,20 +208,3 @@ def test_orders_are_mapped_to_the_columns_of_the_legacy_table():
     order = Entity("order", "tbl_orders", (key,), (key, *columns), when, templates)
     keys = KeyAttribute("p_key", "S"), KeyAttribute("s_key", "S")
     assert mapping.load() == Mapping("orders", *keys, (order,), ttl_attribute="record_ttl")
-
-
-@pytest.mark.parametrize(
-    ("deletes", "ttl"),
-    [({"flag": "gone"}, "ignore"), ("ignore", {"flag": "gone"}), ({"flag": "gone"}, {"flag": "expired"})],
-)
-def test_flags_must_agree_where_an_item_can_stop_matching(tmp_path: Path, deletes: Any, ttl: Any):
-    """Delivered first or last, an expiry must leave the same row. An item that is deleted first cannot expire."""
-    (tmp_path / "shop.py").write_text("def prepare(item):\n    return item\n")
-    flags = {"entities.customer.deletes": deletes, "entities.customer.ttl": ttl}
-    condition = {"entities.customer.when.attribute": {"path": ["kind"], "equals": "customer"}}
-    plain, conditional = with_change({"put": flags}), with_change({"put": flags | condition})
-
-    assert problems(plain) == []
-    for declared in (conditional, plain | {"prepare": "shop.py"}):
-        [problem] = problems(declared, tmp_path)
-        assert problem.startswith("shop.json: entity customer, ttl: must set the same flag as deletes")
