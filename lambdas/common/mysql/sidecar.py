@@ -76,7 +76,10 @@ UNLOCK_HEAD = f"DELETE FROM {SIDECAR} WHERE version = '' AND item_key IN ("
 
 
 class KeptRow(NamedTuple):
-    """The newest removal of each kind that left the row of its item in place, as `removals()` gives them."""
+    """The newest deletion and the newest expiry that left the row of their item in place.
+
+    Each has a version, the lowest where there was none, and a time by the clock of the stream.
+    """
 
     delete: str
     delete_time: int
@@ -84,7 +87,7 @@ class KeptRow(NamedTuple):
     expiry_time: int
 
     def version(self, mark: Mark) -> str:
-        """The lowest where there was none."""
+        """The version of the newest removal of a kind."""
         return self.expiry if mark is Mark.EXPIRED else self.delete
 
     def removals(self) -> list[tuple[str, int, Mark]]:
