@@ -48,6 +48,13 @@ def test_no_module_mentions_the_interpreters_path(source: Path) -> None:
     assert "sys.path" not in source.read_text()
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
+def test_no_module_imports_a_private_name(source: Path) -> None:
+    """What two modules need has a public name; a private one may change with its module alone."""
+    parts = {part for name in imported(source) for part in name.split(".")}
+    assert [part for part in parts if part.startswith("_") and not part.startswith("__")] == []
+
+
 def test_only_the_mysql_room_imports_the_driver() -> None:
     """Another database becomes another package beside `common.mysql`, and nothing else changes."""
     room = LAMBDAS / "common" / "mysql"

@@ -13,8 +13,7 @@ from common.mapping import Column, Entity
 from common.mysql.catalog import KeyPart, TableFacts
 from common.mysql.columns import TEXT_TYPES, ActualColumn
 from common.mysql.inspection import ActualTable
-from common.mysql.schema import _ALL as OWN_TABLES
-from common.mysql.schema import _target_ddl as target_ddl
+from common.mysql.schema import OWN_TABLES, target_ddl
 
 _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _CHARSET = re.compile(r" CHARACTER SET \w+( COLLATE \w+)?| COLLATE \w+")

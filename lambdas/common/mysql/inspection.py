@@ -13,17 +13,12 @@ from pymysql.connections import Connection
 
 from common.changes import Row
 from common.mapping import Entity, Mapping
-from common.mysql import errors
+from common.mysql import errors, fit, value_checks
 from common.mysql.catalog import KeyPart, TableFacts, read_tables
 from common.mysql.columns import ActualColumn
 from common.mysql.connection import connect
 from common.mysql.registry import ENTITIES, ENTITIES_TABLE
-from common.mysql.schema import _ALL as OWN_TABLES
-from common.mysql.schema import _checks as checks_of_values
-from common.mysql.schema import _limits as limits_of_values
-from common.mysql.schema import _own_mismatches as own_mismatches
-from common.mysql.schema import _target_mismatches as target_mismatches
-from common.mysql.schema import _value_checks as value_checks
+from common.mysql.schema import OWN_TABLES
 from common.mysql.settings import MySQLSettings, Parameters
 
 T = TypeVar("T")
@@ -75,13 +70,11 @@ class ActualTable:
 
     def mismatches(self, entity: Entity) -> list[str]:
         """Why the table does not fit, as the schema step says it."""
-        return list(target_mismatches(entity, self.facts))
+        return list(fit.target_mismatches(entity, self.facts))
 
     def refusals(self, entity: Entity, rows: Sequence[Row]) -> Counter[str]:
         """How many of `rows` the table would not store as they are, by reason."""
-        checks = [
-            check for kind in (checks_of_values, limits_of_values) for check in value_checks(entity, self.columns, kind)
-        ]
+        checks = (*value_checks.checks(entity, self.columns), *value_checks.limits(entity, self.columns))
         return Counter(check.rejection.reason for row in rows for check in checks if not check.fits(row[check.index]))
 
 
@@ -145,7 +138,9 @@ def _own_tables(connection: Connection[Any]) -> dict[str, TableFacts]:
 def _own_mismatches(connection: Connection[Any]) -> dict[str, list[str]]:
     facts = _own_tables(connection)
     return {
-        table.name: list(own_mismatches(table, facts[table.name])) for table in OWN_TABLES if facts[table.name].columns
+        table.name: list(fit.own_mismatches(table, facts[table.name]))
+        for table in OWN_TABLES
+        if facts[table.name].columns
     }
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 from pymysql.connections import Connection
 
 from common.database import SchemaMismatchError
-from common.mapping import Column, Entity, Mapping
-from common.mysql import catalog, registry, sidecar
-from common.mysql.catalog import KeyPart, TableFacts
-from common.mysql.columns import TEXT_TYPES, ActualColumn, ColumnCheck, holds_null
+from common.mapping import Entity, Mapping
+from common.mysql import catalog, fit, registry, sidecar, value_checks
+from common.mysql.catalog import TableFacts
+from common.mysql.columns import TEXT_TYPES, ActualColumn
 from common.mysql.own_table import OwnTable
 from common.mysql.sidecar import CLAIM_HEAD, SIDECAR
-from common.mysql.target import KeyColumn, Target, Targets, UniqueKey, ValueCheck
+from common.mysql.target import KeyColumn, Target, Targets, UniqueKey
 
 # RDS Proxy pins a session at a statement of 16 KB: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
 # Its hostnames are <name>.proxy-<id>.<region>.rds.amazonaws.com.
@@ -25,7 +25,7 @@ _MOST_STATEMENT_BYTES = 16_000_000
 
 # The writer works with these two. The schema step alone needs the third one.
 _WRITTEN = (sidecar.TABLE, registry.SOURCES_TABLE)
-_ALL = (*_WRITTEN, registry.ENTITIES_TABLE)
+OWN_TABLES = (*_WRITTEN, registry.ENTITIES_TABLE)
 
 
 def create_missing(connection: Connection[Any], mapping: Mapping) -> dict[str, str]:
@@ -34,11 +34,11 @@ def create_missing(connection: Connection[Any], mapping: Mapping) -> dict[str, s
     Answers `{"target": "created" | "fits", "sidecar": "created" | "fits"}`; "created" where any of the targets was.
     Raises SchemaMismatchError naming every reason why an existing table does not fit, before anything is created.
     """
-    ddl = {entity.table: _target_ddl(entity) for entity in mapping.entities}
-    ddl |= {table.name: table.ddl for table in _ALL}
+    ddl = {entity.table: target_ddl(entity) for entity in mapping.entities}
+    ddl |= {table.name: table.ddl for table in OWN_TABLES}
     facts = catalog.read_tables(connection, list(ddl))
     absent = [name for name in ddl if not facts[name].columns]
-    _require_fit(mapping, _ALL, facts, absent)
+    _require_fit(mapping, OWN_TABLES, facts, absent)
     with connection.cursor() as cursor:
         for name in absent:
             cursor.execute(ddl[name])
@@ -92,8 +92,8 @@ def _target(entity: Entity, facts: TableFacts, row_word: str) -> Target:
         ),
         own_keys=tuple(own),
         numbered_keys=tuple(counted),
-        checks=tuple(_value_checks(entity, columns, _checks)),
-        limits=tuple(_value_checks(entity, columns, _limits)),
+        checks=value_checks.checks(entity, columns),
+        limits=value_checks.limits(entity, columns),
         vacant=tuple(
             (column.name, how)
             for column in entity.columns
@@ -134,10 +134,10 @@ def _require_fit(
     mapping: Mapping, own: Collection[OwnTable], facts: dict[str, TableFacts], absent: Collection[str]
 ) -> None:
     for entity in mapping.entities:
-        if entity.table not in absent and (problems := list(_target_mismatches(entity, facts[entity.table]))):
+        if entity.table not in absent and (problems := list(fit.target_mismatches(entity, facts[entity.table]))):
             raise SchemaMismatchError(entity.table, problems)
     for table in own:
-        if table.name not in absent and (problems := list(_own_mismatches(table, facts[table.name]))):
+        if table.name not in absent and (problems := list(fit.own_mismatches(table, facts[table.name]))):
             raise SchemaMismatchError(table.name, problems)
 
 
@@ -158,91 +158,6 @@ def require_true_counts(connection: Connection[Any]) -> None:
         raise SchemaMismatchError(SIDECAR, [problem])
 
 
-def _target_mismatches(entity: Entity, facts: TableFacts) -> Iterator[str]:
-    columns = facts.columns
-    if not columns:
-        yield "it does not exist; run the schema step"
-        return
-    yield from _engine_mismatches(facts)
-    for column in entity.columns:
-        if column.name not in columns:
-            yield f"column {column.name} is missing"
-        elif problem := _column_mismatch(column, columns[column.name]):
-            yield problem
-    mapped = {column.name for column in entity.columns}
-    for actual in columns.values():
-        if actual.name not in mapped and not actual.optional:
-            yield f"column {actual.name} is NOT NULL without a default, and the mapping does not fill it"
-    key = set(entity.key_names)
-    if key <= columns.keys() and not _is_unique(facts, key):
-        names = ", ".join(entity.key_names)
-        yield (
-            f"columns {names} together are neither the primary key nor a unique key"
-            if len(key) > 1
-            else f"column {names} is neither the primary key nor a unique key by itself"
-        )
-
-
-def _own_mismatches(table: OwnTable, facts: TableFacts) -> Iterator[str]:
-    columns = facts.columns
-    if not columns:
-        yield "it does not exist; run the schema step"
-        return
-    if table.is_earlier(columns):
-        yield f"it is of a version without mappings: migrate the sidecar first, see docs/mapping.md: {table.migration}"
-        return
-    yield from _engine_mismatches(facts)
-    yield from (f"column {name} is missing" for name in table.columns if name not in columns)
-    for name, length in table.texts.items():
-        if name in columns and columns[name].collation != "ascii_bin":
-            yield f"column {name} must have the collation ascii_bin"
-        if name in columns and (columns[name].length or 0) < length:
-            yield f"column {name} is {columns[name].full_type}; it needs at least {length} characters"
-    if not _is_unique(facts, set(table.key)):
-        yield f"its primary key is not ({', '.join(table.key)})"
-
-
-def _is_unique(facts: TableFacts, columns: Collection[str]) -> bool:
-    """Whether a key on these columns, in any order, is unique."""
-    needed = {KeyPart(column) for column in columns}
-    return any(set(parts) == needed for parts in facts.unique_keys.values())
-
-
-def _engine_mismatches(facts: TableFacts) -> Iterator[str]:
-    if facts.engine != "InnoDB":
-        yield f"its engine is {facts.engine or 'a view'}; only InnoDB commits all tables together"
-
-
-def _column_mismatch(column: Column, actual: ActualColumn) -> str | None:
-    """Why values that the mapping allows would not fit, be rounded or be cut; None when they fit."""
-    if actual.generated:
-        return f"column {column.name} is generated by the server; the mapping must not write it"
-    if column.nullable and not actual.nullable:
-        return f"column {column.name} is NOT NULL, but the mapping allows null"
-    need = column.type.mysql.need(actual)
-    return f"column {column.name} is {actual.full_type}; the mapping needs {need}" if need else None
-
-
-def _value_checks(
-    entity: Entity, columns: dict[str, ActualColumn], checks_of: Callable[[Column, ActualColumn], Iterator[ColumnCheck]]
-) -> Iterator[ValueCheck]:
-    for index, column in enumerate(entity.columns):
-        if column.name in columns:
-            actual = columns[column.name]
-            for check in checks_of(column, actual):
-                yield ValueCheck(column.name, actual.full_type, index, *check)
-
-
-def _checks(column: Column, actual: ActualColumn) -> Iterator[ColumnCheck]:
-    """The checks of values that the server would store changed, without an error."""
-    return filter(None, (rule(actual) for rule in column.type.mysql.checks))
-
-
-def _limits(column: Column, actual: ActualColumn) -> Iterator[ColumnCheck]:
-    """The checks of values that the server would refuse, with its error number."""
-    return filter(None, (rule(actual) for rule in (holds_null, *column.type.mysql.limits)))
-
-
 _VACANT_CHARACTERS = 16
 
 
@@ -254,7 +169,7 @@ def _vacancy(actual: ActualColumn) -> str:
     return "text" if is_text else ""
 
 
-def _target_ddl(entity: Entity) -> str:
+def target_ddl(entity: Entity) -> str:
     columns = [f"  `{c.name}` {c.type.mysql.ddl} {'NULL' if c.nullable else 'NOT NULL'}" for c in entity.columns]
     key = ", ".join(f"`{name}`" for name in entity.key_names)
     body = ",\n".join([*columns, f"  PRIMARY KEY ({key})"])
