@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from common.mysql.sql import tuples
-from tests.support.shop import ItemTables, make_readings, make_shop, total
+from tests.support.item_tables import ItemTables
+from tests.support.readings import make_readings
+from tests.support.shop import make_shop, total
 from tests.support.tables import Tables
 
 NUMBERS = [Decimal(text) for text in ("0", "-1", "1", "1.5", "-0.0000000001", "9999999999999999999999999999")]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from common.changes import Change, Row
 from common.database import Outcome
 from tests.support.convergence import PROPERTY, until_unlocked
-from tests.support.shop import FOREIGN_KEY, ItemTables, make_shop, total
+from tests.support.item_tables import ItemTables
+from tests.support.shop import FOREIGN_KEY, make_shop, total
 from tests.support.tables import Tables
 
 KEYS: list[tuple[str, Row]] = [

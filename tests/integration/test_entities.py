@@ -12,8 +12,9 @@ from common.changes import Kind
 from common.database import ApplyOptions
 from common.mapping import Removal
 from common.mysql.apply import apply
+from tests.support.item_tables import ItemTables
 from tests.support.legacy import signal
-from tests.support.shop import ItemTables, make_shop, total
+from tests.support.shop import make_shop, total
 from tests.support.tables import Tables
 from tests.support.writes import round_trips
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from common.changes import Change, Kind, Mark
+from tests.support.item_tables import ItemTables, mapping_of
 from tests.support.legacy import signal
 from tests.support.records import START
-from tests.support.shop import ItemTables, make_shop, mapping_of, total
+from tests.support.shop import make_shop, total
 from tests.support.tables import Tables
 
 BILL = ("ann", "2026-01-31", 1)

@@ -11,8 +11,9 @@ import pytest
 from common.database import SchemaMismatchError
 from common.mysql import registry, schema
 from common.source import Source
+from tests.support.item_tables import ItemTables
 from tests.support.records import SOURCE, STREAM, record
-from tests.support.shop import ItemTables, make_shop
+from tests.support.shop import make_shop
 from tests.support.tables import Tables, order
 from tests.support.writes import MAPPING, Applier
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.support.backlogs import GeneratedBacklog, backlogs
-from tests.support.replay import ORDERS, SHOP, Dataset, ReplayHarness
+from tests.support.replay import ORDERS, STOCK, Dataset, ReplayHarness
 
 
-@pytest.mark.parametrize("dataset", [ORDERS, SHOP], ids=["orders", "shop"])
+@pytest.mark.parametrize("dataset", [ORDERS, STOCK], ids=["orders", "stock"])
 def test_any_backlog_is_replayed_however_interrupted(make_harness: Callable[..., ReplayHarness], dataset: Dataset):
     """Batches overlap, repeat, are bisected, come from parent and child shards and from two streams of one table."""
 

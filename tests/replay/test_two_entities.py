@@ -1,4 +1,4 @@
-"""A mapping of two entities with composite keys keeps the replay's promises: see tests/support/shop_items.py."""
+"""A mapping of two entities with composite keys keeps the replay's promises: see tests/support/stock.py."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from common.layout import DEFERRED, QUARANTINE
 from common.records import parse_records
 from dlq_replayer import drain
 from dlq_replayer.splits import SegmentFormat, cut, to_line
-from tests.support.replay import SHOP, ReplayExecution, ReplayHarness, StoppedError
-from tests.support.shop_items import KEYS, shop_change, shop_expiry, shop_remove
+from tests.support.replay import STOCK, ReplayExecution, ReplayHarness, StoppedError
+from tests.support.stock import KEYS, stock_change, stock_expiry, stock_remove
 
 A, B, C, D, E = KEYS
 TEXT_OF_A, LOT_OF_A = "sale/a/1/00", "lot/00/a/1"
 
 
 @pytest.fixture
-def make_shop(make_harness: Callable[..., ReplayHarness]) -> Callable[..., ReplayHarness]:
-    return lambda **options: make_harness(dataset=SHOP, **options)
+def make_stock(make_harness: Callable[..., ReplayHarness]) -> Callable[..., ReplayHarness]:
+    return lambda **options: make_harness(dataset=STOCK, **options)
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., ReplayHarness]) -> ReplayHarness:
-    return make_shop()
+def stock(make_stock: Callable[..., ReplayHarness]) -> ReplayHarness:
+    return make_stock()
 
 
 def poison(key: tuple[str, int, bytes], sequence: int) -> dict[str, Any]:
     """The price has one digit too many."""
-    record = shop_change(key, sequence)
+    record = stock_change(key, sequence)
     record["dynamodb"]["NewImage"]["detail"] = {"M": {"price": {"N": "0.0001"}}}
     return record
 
 
 BATCHES = [
-    [shop_change(A, 1), shop_change(B, 2, "lot"), shop_change(A, 3, "lot"), shop_change(C, 4)],
-    [poison(E, 5), shop_remove(C, 6), shop_change(D, 7), shop_change(A, 8)],
-    [shop_change(D, 9, "neither"), shop_change(B, 10), shop_expiry(A, 11), shop_change(E, 12, "lot")],
+    [stock_change(A, 1), stock_change(B, 2, "lot"), stock_change(A, 3, "lot"), stock_change(C, 4)],
+    [poison(E, 5), stock_remove(C, 6), stock_change(D, 7), stock_change(A, 8)],
+    [stock_change(D, 9, "neither"), stock_change(B, 10), stock_expiry(A, 11), stock_change(E, 12, "lot")],
 ]
 RECORDS = [record for batch in BATCHES for record in batch]
 
@@ -61,24 +61,24 @@ def assert_all_settled(harness: ReplayHarness) -> None:
     assert all(key.startswith("quarantine/sale/%25C3%25A9%2F-5%2F2f/") for key in harness.keys(QUARANTINE))
 
 
-def test_a_replay_writes_both_tables(shop: ReplayHarness):
-    report = fill(shop).replay()
+def test_a_replay_writes_both_tables(stock: ReplayHarness):
+    report = fill(stock).replay()
     assert report["outcome"] == "complete"
-    assert_all_settled(shop)
-    assert {table: len(rows) for table, rows in shop.rows().items()} == {"shop_sales": 4, "shop_lots": 1}
+    assert_all_settled(stock)
+    assert {table: len(rows) for table, rows in stock.rows().items()} == {"stock_sales": 4, "stock_lots": 1}
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_call_killed_anywhere_is_retried(
-    make_shop: Callable[..., ReplayHarness], moment: str, monkeypatch: pytest.MonkeyPatch
+    make_stock: Callable[..., ReplayHarness], moment: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Each chunk is two changes, so progress lies between the entities of a key, too."""
     monkeypatch.setattr(drain, "_CHUNK", 2)
-    harness = fill(make_shop())
+    harness = fill(make_stock())
     harness.replay()
     total = harness.faults.calls
     for call in range(1, total + 1, 2):
-        harness = fill(make_shop())
+        harness = fill(make_stock())
         harness.faults.kill(call, moment)
         execution = ReplayExecution(harness)
         assert execution.resume()["outcome"] == "complete"
@@ -86,11 +86,11 @@ def test_a_call_killed_anywhere_is_retried(
         assert_all_settled(harness)
 
 
-def test_a_stopped_execution_leaves_the_rest(make_shop: Callable[..., ReplayHarness]):
-    harness = fill(make_shop())
+def test_a_stopped_execution_leaves_the_rest(make_stock: Callable[..., ReplayHarness]):
+    harness = fill(make_stock())
     harness.replay()
     for call in range(1, harness.faults.calls + 1, 7):
-        harness = fill(make_shop())
+        harness = fill(make_stock())
         harness.faults.kill(call, "after")
         with suppress(StoppedError):
             ReplayExecution(harness, retries=0).resume()
@@ -100,20 +100,20 @@ def test_a_stopped_execution_leaves_the_rest(make_shop: Callable[..., ReplayHarn
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_two_replays_at_once_end_in_the_same_state(shop: ReplayHarness, seed: int):
+def test_two_replays_at_once_end_in_the_same_state(stock: ReplayHarness, seed: int):
     rng = random.Random(seed)
-    fill(shop)
-    one = ReplayExecution(shop, rng=rng).until("collect")
+    fill(stock)
+    one = ReplayExecution(stock, rng=rng).until("collect")
     one.stop()
-    two = ReplayExecution(shop, rng=rng).until("collect")
+    two = ReplayExecution(stock, rng=rng).until("collect")
     while running := [execution for execution in (one, two) if execution.action]:
         rng.choice(running).step()
-        shop.check()
-    assert_all_settled(shop)
+        stock.check()
+    assert_all_settled(stock)
 
 
-def test_an_outage_leaves_only_the_rest(make_shop: Callable[..., ReplayHarness]):
-    harness = make_shop(concurrency=4)
+def test_an_outage_leaves_only_the_rest(make_stock: Callable[..., ReplayHarness]):
+    harness = make_stock(concurrency=4)
     fill(harness)
     execution = ReplayExecution(harness).until("drain")
     drained = iter(range(1, 1_000))
@@ -129,86 +129,86 @@ def test_an_outage_leaves_only_the_rest(make_shop: Callable[..., ReplayHarness])
     assert_all_settled(harness)
 
 
-def test_an_item_that_changes_its_kind_moves_its_row(shop: ReplayHarness):
+def test_an_item_that_changes_its_kind_moves_its_row(stock: ReplayHarness):
     """One record is the removal of one row and the row of another."""
-    shop.put_batch([shop_change(A, 1), shop_change(A, 2, "lot")])
-    counts = shop.replay()["counts"]
+    stock.put_batch([stock_change(A, 1), stock_change(A, 2, "lot")])
+    counts = stock.replay()["counts"]
     assert (counts["records"], counts["changes"], counts["keys"]) == (2, 4, 2)
-    shop.assert_last_states([shop_change(A, 1), shop_change(A, 2, "lot")])
-    (sale,), (lot,) = shop.rows()["shop_sales"], shop.rows()["shop_lots"]
+    stock.assert_last_states([stock_change(A, 1), stock_change(A, 2, "lot")])
+    (sale,), (lot,) = stock.rows()["stock_sales"], stock.rows()["stock_lots"]
     assert (sale[3], sale[-2:], lot[3]) == (1, (1, "2026-02-02 02:40:02"), 2)
 
 
 @pytest.mark.parametrize("key", [TEXT_OF_A, LOT_OF_A])
-def test_keys_selects_the_records_that_concern_a_key(shop: ReplayHarness, key: str):
+def test_keys_selects_the_records_that_concern_a_key(stock: ReplayHarness, key: str):
     """Here each record concerns a key of both entities."""
-    wanted = shop.put_batch([shop_change(A, 1)])
-    other = shop.put_batch([shop_change(B, 2), shop_change(C, 3)])
-    report = shop.replay({"keys": [key]})
-    assert (report["counts"]["batches"], report["counts"]["records"], shop.left()) == (1, 1, [other])
-    shop.assert_last_states([shop_change(A, 1)])
-    assert wanted not in shop.s3.objects
+    wanted = stock.put_batch([stock_change(A, 1)])
+    other = stock.put_batch([stock_change(B, 2), stock_change(C, 3)])
+    report = stock.replay({"keys": [key]})
+    assert (report["counts"]["batches"], report["counts"]["records"], stock.left()) == (1, 1, [other])
+    stock.assert_last_states([stock_change(A, 1)])
+    assert wanted not in stock.s3.objects
 
 
-def test_a_key_that_names_no_entity_is_refused(shop: ReplayHarness):
-    shop.put_batch([shop_change(A, 1)])
-    message = shop.replay({"keys": ["order/1"]})["message"]
-    assert "order/1 names no entity: write <entity>/<key>; the mapping shop has sale, lot" in message
+def test_a_key_that_names_no_entity_is_refused(stock: ReplayHarness):
+    stock.put_batch([stock_change(A, 1)])
+    message = stock.replay({"keys": ["order/1"]})["message"]
+    assert "order/1 names no entity: write <entity>/<key>; the mapping stock has sale, lot" in message
 
 
-def test_one_entity_of_a_record_is_parked_alone(shop: ReplayHarness):
+def test_one_entity_of_a_record_is_parked_alone(stock: ReplayHarness):
     """The removal of the other row is applied; a corrected record is then replayed for both."""
-    shop.put_batch([shop_change(E, 1, "lot"), poison(E, 2)])
-    report = shop.replay()
-    [name] = shop.keys(QUARANTINE)
+    stock.put_batch([stock_change(E, 1, "lot"), poison(E, 2)])
+    report = stock.replay()
+    [name] = stock.keys(QUARANTINE)
     assert report["parked_records"] == [name]
     assert name.startswith("quarantine/sale/")
-    assert (shop.rows()["shop_sales"], shop.rows()["shop_lots"]) == ([], [])
-    assert shop.bucket.read_json(name)["key"] == "sale/%C3%A9/-5/2f"
-    report = shop.replay({"include_quarantine": True, "keys": ["sale/%C3%A9/-5/2f"]})
-    assert (report["counts"]["redelivered"], shop.keys(QUARANTINE)) == (1, [name])
+    assert (stock.rows()["stock_sales"], stock.rows()["stock_lots"]) == ([], [])
+    assert stock.bucket.read_json(name)["key"] == "sale/%C3%A9/-5/2f"
+    report = stock.replay({"include_quarantine": True, "keys": ["sale/%C3%A9/-5/2f"]})
+    assert (report["counts"]["redelivered"], stock.keys(QUARANTINE)) == (1, [name])
 
 
-def test_a_missing_parent_is_waited_for(shop: ReplayHarness):
+def test_a_missing_parent_is_waited_for(stock: ReplayHarness):
     """The table of one entity refers to that of the other."""
-    shop.tables.run(
-        "ALTER TABLE shop_lots ADD CONSTRAINT sold FOREIGN KEY (shop, line, token)"
-        " REFERENCES shop_sales (shop, line, token)"
+    stock.tables.run(
+        "ALTER TABLE stock_lots ADD CONSTRAINT sold FOREIGN KEY (shop, line, token)"
+        " REFERENCES stock_sales (shop, line, token)"
     )
     try:
-        shop.put_batch([shop_change(A, 1, "lot")])
-        assert shop.replay()["counts"]["deferred"] == 1
-        assert [key.rpartition("/")[0] for key in shop.keys(DEFERRED)] == ["deferred/lot/00%2Fa%2F1"]
+        stock.put_batch([stock_change(A, 1, "lot")])
+        assert stock.replay()["counts"]["deferred"] == 1
+        assert [key.rpartition("/")[0] for key in stock.keys(DEFERRED)] == ["deferred/lot/00%2Fa%2F1"]
         columns = "shop, line, token, seq, price, seal, is_deleted"
-        shop.tables.run(f"INSERT INTO shop_sales ({columns}) VALUES ('a', 1, X'00', 0, 1, X'00', 0)")
-        shop.replay()
-        assert (len(shop.rows()["shop_lots"]), shop.keys(DEFERRED)) == (1, [])
+        stock.tables.run(f"INSERT INTO stock_sales ({columns}) VALUES ('a', 1, X'00', 0, 1, X'00', 0)")
+        stock.replay()
+        assert (len(stock.rows()["stock_lots"]), stock.keys(DEFERRED)) == (1, [])
     finally:
-        shop.tables.run("ALTER TABLE shop_lots DROP FOREIGN KEY sold")
+        stock.tables.run("ALTER TABLE stock_lots DROP FOREIGN KEY sold")
 
 
-def test_a_dry_run_knows_removals_that_left_the_row(shop: ReplayHarness):
+def test_a_dry_run_knows_removals_that_left_the_row(stock: ReplayHarness):
     """The sidecar notes them beside the version of the row."""
-    batch = [shop_change(A, 1), shop_remove(A, 2)]
-    shop.put_batch(batch)
-    assert shop.replay({"dry_run": True})["counts"]["stale"] == 0
-    shop.replay()
-    shop.put_batch(batch)
-    assert shop.replay({"dry_run": True})["counts"]["stale"] == 2
-    shop.put_batch([shop_remove(A, 3)])
-    assert shop.replay({"dry_run": True})["counts"]["stale"] == 0
+    batch = [stock_change(A, 1), stock_remove(A, 2)]
+    stock.put_batch(batch)
+    assert stock.replay({"dry_run": True})["counts"]["stale"] == 0
+    stock.replay()
+    stock.put_batch(batch)
+    assert stock.replay({"dry_run": True})["counts"]["stale"] == 2
+    stock.put_batch([stock_remove(A, 3)])
+    assert stock.replay({"dry_run": True})["counts"]["stale"] == 0
 
 
 # segments
 
 
 def lines_of(records: list[dict[str, Any]]) -> list[Change]:
-    changes = parse_records(records, SHOP.mapping).changes
+    changes = parse_records(records, STOCK.mapping).changes
     return [change._replace(record=Reference("batch", index)) for index, change in enumerate(changes)]
 
 
 def test_values_of_every_entity_keep_their_types_in_a_segment():
-    form, changes = SegmentFormat(SHOP.mapping), lines_of([*RECORDS[:4], *RECORDS[5:]])
+    form, changes = SegmentFormat(STOCK.mapping), lines_of([*RECORDS[:4], *RECORDS[5:]])
     lines = [to_line(change, "batch", index) for index, change in enumerate(changes)]
     [(_, held)] = cut(lines, 1)
     header, *pieces = form.encode(held, "token").split(b"\n")
@@ -223,8 +223,8 @@ def test_values_of_every_entity_keep_their_types_in_a_segment():
 def test_a_mapping_has_the_same_digest_in_every_process():
     """Otherwise each call would take the segments of the call before for those of another build."""
     program = (
-        "from dlq_replayer.splits import SegmentFormat; from tests.support.shop_items import SHOP;"
-        "print(SegmentFormat(SHOP).encode([], 't').decode())"
+        "from dlq_replayer.splits import SegmentFormat; from tests.support.stock import STOCK;"
+        "print(SegmentFormat(STOCK).encode([], 't').decode())"
     )
     digests = {
         subprocess.run(
@@ -232,7 +232,7 @@ def test_a_mapping_has_the_same_digest_in_every_process():
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert digests == {SegmentFormat(SHOP.mapping).encode([], "t").decode()}
+    assert digests == {SegmentFormat(STOCK.mapping).encode([], "t").decode()}
 
 
 def _environment(seed: str) -> dict[str, str]:

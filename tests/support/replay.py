@@ -36,7 +36,7 @@ from dlq_replayer.hydrate import Hydrator
 from dlq_replayer.lock import Lock
 from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
-from tests.support import shop_items as shop
+from tests.support import stock
 from tests.support.aws import S3, SQS, Executions, LockTable, Streams
 from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record
 from tests.support.tables import Rows, Tables, order
@@ -216,21 +216,21 @@ def _order_record(stream: int, number: int, key: int, event: str) -> Record:
     return record("abcdef"[key], number, event, arn=[ARN, LATER_ARN][stream], time=time, **values)
 
 
-def _shop_record(stream: int, number: int, key: int, event: str) -> Record:
+def _stock_record(stream: int, number: int, key: int, event: str) -> Record:
     """An item becomes another kind with many of its changes, and every other removal is an expiry."""
-    at, kind = stream * 100 + number, shop.KINDS[(number * 7 + stream + key) % 3]
+    at, kind = stream * 100 + number, stock.KINDS[(number * 7 + stream + key) % 3]
     options: dict[str, Any] = {"arn": [ARN, LATER_ARN][stream], "time": START + at}
     if event == "REMOVE" and number % 2:
         options["identity"] = TTL_IDENTITY
-    return shop.shop_record(shop.KEYS[key % len(shop.KEYS)], number, event, kind, **options)
+    return stock.stock_record(stock.KEYS[key % len(stock.KEYS)], number, event, kind, **options)
 
 
 # `updated_at` carries the sequence of a change, see `change()`.
 _ORDERS_LOGGED = {"tbl_orders": ("CONCAT('order/', NEW.order_id)", f"(NEW.updated_at - {START})")}
 ORDERS = Dataset(mapping.load(), _ORDERS_LOGGED, _order_record)
-_SHOP_KEY = "CONCAT('{}/', HEX(NEW.shop), '/', NEW.line, '/', HEX(NEW.token))"
-_SHOP_LOGGED = {f"shop_{name}s": (_SHOP_KEY.format(name), "NEW.seq") for name in ("sale", "lot")}
-SHOP = Dataset(shop.SHOP, _SHOP_LOGGED, _shop_record)
+_STOCK_KEY = "CONCAT('{}/', HEX(NEW.shop), '/', NEW.line, '/', HEX(NEW.token))"
+_STOCK_LOGGED = {f"stock_{name}s": (_STOCK_KEY.format(name), "NEW.seq") for name in ("sale", "lot")}
+STOCK = Dataset(stock.STOCK, _STOCK_LOGGED, _stock_record)
 
 
 class ReplayHarness:

@@ -1,4 +1,4 @@
-"""A second mapping: two entities, composite keys of text, number and bytes, a filter on an attribute, soft deletes."""
+"""The sales and lots of shops as stream records: composite keys, bytes in keys, a filter on an attribute, flags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DECLARED: dict[str, Any] = {
         "sale": {
             "when": {"partition_key": {"starts_with": "ITEM#"}, "attribute": {"path": ["kind"], "equals": "sale"}},
             "target": {
-                "table": "shop_sales",
+                "table": "stock_sales",
                 "key": {"partition_key": "ITEM#{shop}#{line}", "sort_key": "{token}"},
                 "key_columns": [
                     {"column": "shop", "type": "string", "length": 20},
@@ -40,7 +40,7 @@ DECLARED: dict[str, Any] = {
         "lot": {
             "when": {"partition_key": {"starts_with": "ITEM#"}, "attribute": {"path": ["kind"], "equals": "lot"}},
             "target": {
-                "table": "shop_lots",
+                "table": "stock_lots",
                 "key": {"partition_key": "ITEM#{shop}#{line}", "sort_key": "{token}"},
                 "key_columns": [
                     {"column": "token", "type": "binary", "length": 16},
@@ -55,21 +55,21 @@ DECLARED: dict[str, Any] = {
         },
     },
 }
-SHOP = read_text("shop", json.dumps(DECLARED), Path())
+STOCK = read_text("stock", json.dumps(DECLARED), Path())
 KINDS = ("sale", "lot", "neither")
 
 # Keys are equal but for one part of the SQL key, and have what a text must escape.
 KEYS = (("a", 1, b"\x00"), ("a", 1, b"\x00\x00"), ("a", 10, b"\x00"), ("A b/%", 1, b"\xff"), ("é", -5, b"/"))
 
 
-def shop_keys(key: tuple[str, int, bytes]) -> dict[str, Any]:
+def stock_keys(key: tuple[str, int, bytes]) -> dict[str, Any]:
     shop, line, token = key
     return {"pk": {"S": f"ITEM#{shop}#{line}"}, "sk": {"B": base64.b64encode(token).decode()}}
 
 
-def shop_item(key: tuple[str, int, bytes], seq: int, kind: str) -> dict[str, Any]:
+def stock_item(key: tuple[str, int, bytes], seq: int, kind: str) -> dict[str, Any]:
     """The image of an item; it becomes a row of the entity `kind`, or of none."""
-    return shop_keys(key) | {
+    return stock_keys(key) | {
         "kind": {"S": kind},
         "seq": {"N": str(seq)},
         "detail": {"M": {"price": {"N": f"{seq}.125"}}},
@@ -79,28 +79,28 @@ def shop_item(key: tuple[str, int, bytes], seq: int, kind: str) -> dict[str, Any
     }
 
 
-def shop_record(key: tuple[str, int, bytes], sequence: int, event: str, kind: str, **options: Any) -> dict[str, Any]:
+def stock_record(key: tuple[str, int, bytes], sequence: int, event: str, kind: str, **options: Any) -> dict[str, Any]:
     """A stream record without an old image; `options` are those of `tests.support.records.record`.
 
     The row tells `options["time"]`, in seconds from START.
     """
     made = record("", sequence, event, **options)
     body = made["dynamodb"]
-    body["Keys"] = shop_keys(key)
+    body["Keys"] = stock_keys(key)
     body.pop("OldImage", None)
     if event != "REMOVE":
-        body["NewImage"] = shop_item(key, options["time"] - START, kind)
+        body["NewImage"] = stock_item(key, options["time"] - START, kind)
     return made
 
 
-def shop_change(key: tuple[str, int, bytes], sequence: int, kind: str = "sale", **options: Any) -> dict[str, Any]:
+def stock_change(key: tuple[str, int, bytes], sequence: int, kind: str = "sale", **options: Any) -> dict[str, Any]:
     """A change of the item with `key`, later than all of a lower sequence."""
-    return shop_record(key, sequence, "MODIFY", kind, **{"time": START + sequence} | options)
+    return stock_record(key, sequence, "MODIFY", kind, **{"time": START + sequence} | options)
 
 
-def shop_expiry(key: tuple[str, int, bytes], sequence: int, kind: str = "sale") -> dict[str, Any]:
-    return shop_record(key, sequence, "REMOVE", kind, time=START + sequence, identity=TTL_IDENTITY)
+def stock_expiry(key: tuple[str, int, bytes], sequence: int, kind: str = "sale") -> dict[str, Any]:
+    return stock_record(key, sequence, "REMOVE", kind, time=START + sequence, identity=TTL_IDENTITY)
 
 
-def shop_remove(key: tuple[str, int, bytes], sequence: int, kind: str = "sale") -> dict[str, Any]:
-    return shop_record(key, sequence, "REMOVE", kind, time=START + sequence)
+def stock_remove(key: tuple[str, int, bytes], sequence: int, kind: str = "sale") -> dict[str, Any]:
+    return stock_record(key, sequence, "REMOVE", kind, time=START + sequence)
