@@ -10,7 +10,8 @@ from typing import Any
 
 from common.columns import TYPES
 from common.columns.column_type import ColumnType
-from common.mapping_file import ENTITY_NAME, IDENTIFIER, LONGEST_ATTRIBUTE, PREPARE_FILE, parse_json
+from common.mapping_file import ENTITY_NAME, PREPARE_FILE, parse_json
+from common.mapping_parts.fields import IDENTIFIER, LONGEST_ATTRIBUTE
 
 Schema = dict[str, Any]
 
