@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder, Decoder
+from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder
 from common.columns.number import number
 from common.columns.option import Option, of_shape
 from common.mysql.columns import ColumnRules, boolean_need
@@ -60,37 +60,8 @@ class BooleanType(ColumnType, name="boolean"):
             return ["as must have different values for true and for false"]
         return ()
 
-    def content_decoder(self, subject: str) -> ContentDecoder[int]:  # noqa: ARG002 - a boolean always fits
-        def decode(values: Sequence[Any]) -> Sequence[int]:
-            if not set(map(type, values)) <= {bool}:
-                raise TypeError
-            return list(map(int, values))
-
-        return decode
-
-    def decoder(self, subject: str) -> Decoder[Any]:
-        if not self.conversion:
-            return super().decoder(subject)
-        texts: dict[Any, int] = {}
-        numbers: dict[Any, int] = {}
-        for name, value in self.conversion.items():
-            if name in _VALUES:
-                answer = int(name == "true")
-                texts |= {value: answer} if type(value) is str else {}
-                numbers |= {Decimal(value): answer} if type(value) is not str else {}
-
-        def decode_one(value: AttributeValue) -> int:
-            if texts and "S" in value:
-                found = texts.get(value["S"])
-            elif numbers and "N" in value:
-                found = numbers.get(number(value["N"]))
-            else:
-                raise KeyError(self.name)
-            if found is None:
-                raise PoisonError(f"{subject} is neither the value for true nor the one for false")
-            return found
-
-        return lambda values: [decode_one(value) for value in values]
+    def content_decoder(self, subject: str) -> ContentDecoder[int]:
+        return _pair_decoder(self.conversion, subject) if self.conversion else _decode_booleans
 
     def literal(self, value: Any) -> int:
         if type(value) is not bool:
@@ -100,3 +71,33 @@ class BooleanType(ColumnType, name="boolean"):
     @property
     def mysql(self) -> ColumnRules:
         return ColumnRules(ddl="TINYINT(1)", need=boolean_need, checks=(), limits=())
+
+
+def _decode_booleans(values: Sequence[Any]) -> Sequence[int]:
+    if not set(map(type, values)) <= {bool}:
+        raise TypeError
+    return list(map(int, values))
+
+
+def _pair_decoder(pair: Mapping[str, Any], subject: str) -> ContentDecoder[int]:
+    texts: dict[Any, int] = {}
+    numbers: dict[Any, int] = {}
+    for name in _VALUES:
+        value, answer = pair[name], int(name == "true")
+        if type(value) is str:
+            texts[value] = answer
+        else:
+            numbers[Decimal(value)] = answer
+
+    def decode_one(value: AttributeValue) -> int:
+        if texts and "S" in value:
+            found = texts.get(value["S"])
+        elif numbers and "N" in value:
+            found = numbers.get(number(value["N"]))
+        else:
+            raise KeyError("boolean")
+        if found is None:
+            raise PoisonError(f"{subject} is neither the value for true nor the one for false")
+        return found
+
+    return lambda values: [decode_one(value) for value in values]

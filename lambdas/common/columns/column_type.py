@@ -14,7 +14,7 @@ from common.mysql.columns import ColumnRules
 AttributeValue = Mapping[str, Any]  # such as {"S": "NEW"}
 V = TypeVar("V", bound=Value)
 Decoder = Callable[[Sequence[AttributeValue]], Sequence[V]]
-# The same for the content of attribute values, such as "NEW".
+# The same for the contents of attribute values, such as "NEW".
 ContentDecoder = Callable[[Sequence[Any]], Sequence[V]]
 
 
@@ -45,7 +45,7 @@ class ColumnType(ABC):
 
     @abstractmethod
     def content_decoder(self, subject: str) -> ContentDecoder[Value]:
-        """A function from contents of `kind` to a column of Python values.
+        """A function from contents of `kind` to a column of Python values; where any kind will do, from whole values.
 
         The function raises PoisonError for a value that the column cannot hold exactly, and says so of `subject`, such
         as "attribute amount"; TypeError or AttributeError for what DynamoDB never sends.
@@ -69,7 +69,7 @@ class ColumnType(ABC):
         It raises KeyError for an attribute of another DynamoDB type.
         """
         decode, kind = self.content_decoder(subject), self.kind
-        return lambda values: decode([value[kind] for value in values])
+        return (lambda values: decode([value[kind] for value in values])) if kind else decode
 
     # Key columns
 

@@ -10,7 +10,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from common.columns.binary import from_base64
-from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder, Decoder
+from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder
 from common.columns.number import number, plain_text
 from common.columns.option import choice
 from common.columns.string import require_unicode
@@ -40,9 +40,6 @@ class JsonType(ColumnType, name="json"):
         return ""
 
     def content_decoder(self, subject: str) -> ContentDecoder[str]:
-        raise NotImplementedError("any attribute value becomes a document")
-
-    def decoder(self, subject: str) -> Decoder[str]:
         document = _Writer(subject, numbers_as_strings=self.numbers == "string").document
 
         def decode(values: Sequence[AttributeValue]) -> Sequence[str]:
@@ -58,7 +55,7 @@ class JsonType(ColumnType, name="json"):
         return decode
 
     def literal(self, value: Any) -> str:
-        return self.decoder("the value")([_attribute_value(value)])[0]
+        return self.content_decoder("the value")([_attribute_value(value)])[0]
 
     @property
     def mysql(self) -> ColumnRules:
