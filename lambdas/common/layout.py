@@ -105,6 +105,13 @@ def current_key(key: str) -> str:
     return key if "/" in key else key_text(_FORMER_ENTITY, [key])
 
 
+def key_with_value(parked: str, value: str) -> str | None:
+    """The key under which the object `parked` is stored, where `value` is all that it has behind its entity."""
+    prefix, entity, *_ = parked.split("/")
+    key = key_text(entity, [value])
+    return key if parked.startswith(folder_of(key, f"{prefix}/")) else None
+
+
 def _quoted(text: str) -> str:
     return quote(text, safe="", errors="replace")
 

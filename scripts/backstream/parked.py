@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from backstream.deployment import Deployment
+from backstream.errors import UsageError
 from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Kind
-from common.layout import PARKED, discarded_key, folder_of, former_folder
+from common.layout import PARKED, current_key, discarded_key, folder_of, former_folder, key_with_value
 
 _LISTED = ("key", "version", "kind", "since", "reason", "hint", "object")
 
@@ -21,6 +22,21 @@ class ParkedRecords:
 
     def __init__(self, deployment: Deployment) -> None:
         self._bucket = Bucket(deployment.client("s3"), deployment.bucket)
+
+    def keys_of(self, texts: Sequence[str]) -> list[str]:
+        """The keys that an operator means. A value alone, as 8f14, is the key of the entity that has it parked.
+
+        A value that no entity has stays as it is. Raises UsageError for one that several have.
+        """
+        names = [] if all("/" in text for text in texts) else self.names(None)
+        return list(dict.fromkeys(text if "/" in text else self._key_of(text, names) for text in texts))
+
+    def _key_of(self, value: str, names: list[str]) -> str:
+        keys = {key for name in names if (key := key_with_value(name, value))}
+        former = {current_key(value)} if self.names(value) else set()
+        if len(keys | former) > 1:
+            raise UsageError(f"{value} is parked for several entities: give one of {', '.join(sorted(keys | former))}")
+        return keys.pop() if keys else value
 
     def describe(self, key: str | None = None) -> Iterator[dict[str, Any]]:
         """What is known of each record, or of those of `key`, without the record itself.

@@ -40,11 +40,12 @@ Exit codes:
 """
 _EPILOG = """\
 A key is <entity>/<value>, as in order/8f14: the mapping names the entities, and list prints the keys.
+list, show, retry and discard also take the value alone, as in 8f14, if one entity has it parked.
 
 Without a subcommand, replay starts a replay. Its options: backstream replay start --help
 """
 _START = ("dry_run", "include_quarantine", "keys", "shards", "max_batches", "concurrency")
-_KEY_FORM = "a key is <entity>/<value>, as list prints it"
+_KEY_FORM = "a key is <entity>/<value>, with a value for each key column, as list prints it"
 _PAGE = 50  # records of one table on a terminal
 _USUAL_KEY = len("order/") + 36  # it must stay in one piece to be copied
 
@@ -100,9 +101,8 @@ def start(options: argparse.Namespace) -> int:
 
 def retry(options: argparse.Namespace) -> int:
     deployment = deployment_of(options)
-    _require_parked(ParkedRecords(deployment), options.key)
-    dry_run = {"dry_run": True} if options.dry_run else {}
-    replay_input = {"include_quarantine": True, "keys": list(dict.fromkeys(map(current_key, options.key)))} | dry_run
+    keys = list(dict.fromkeys(map(current_key, _parked_keys(ParkedRecords(deployment), options.key))))
+    replay_input = {"include_quarantine": True, "keys": keys} | ({"dry_run": True} if options.dry_run else {})
     return _start(deployment, replay_input, options)
 
 
@@ -132,17 +132,20 @@ def _follow(execution: Execution, options: argparse.Namespace) -> int:
 
 
 def list_(options: argparse.Namespace) -> int:
-    found = ParkedRecords(deployment_of(options)).describe(options.key)
-    if options.json:
-        print(json.dumps(list(found), indent=2))
-        return ExitCode.DONE
+    parked = ParkedRecords(deployment_of(options))
+    key = parked.keys_of([options.key])[0] if options.key else None
     counts = Counter(quarantined=0)
-    counted = _count(found, counts)
-    if is_terminal(sys.stdout):
+    counted = _count(parked.describe(key), counts)
+    if options.json:
+        print(json.dumps(list(counted), indent=2))
+    elif is_terminal(sys.stdout):
         _print_tables(counted)
     else:
         _print_lines(counted)
-    print(", ".join(f"{count} {kind}" for kind, count in counts.items()), file=sys.stderr)
+    if key and not counts.total():
+        print(f"{_nothing(key)}; {_KEY_FORM}", file=sys.stderr)
+    elif not options.json:
+        print(", ".join(f"{count} {kind}" for kind, count in counts.items()), file=sys.stderr)
     return ExitCode.DONE
 
 
@@ -196,17 +199,18 @@ def _waiting(parked: dict[str, Any]) -> str:
 
 
 def show(options: argparse.Namespace) -> int:
-    found = ParkedRecords(deployment_of(options)).show(options.key)
+    parked = ParkedRecords(deployment_of(options))
+    (key,) = parked.keys_of([options.key])
+    found = parked.show(key)
     if not found:
-        raise UsageError(f"nothing is parked for {options.key}; {_KEY_FORM}")
+        raise UsageError(f"{_nothing(key)}; {_KEY_FORM}")
     print(json.dumps(found, indent=2))
     return ExitCode.DONE
 
 
 def discard(options: argparse.Namespace) -> int:
     parked = ParkedRecords(deployment_of(options))
-    _require_parked(parked, options.key)
-    moved = {key: parked.discard(key) for key in dict.fromkeys(options.key)}
+    moved = {key: parked.discard(key) for key in _parked_keys(parked, options.key)}
     if options.json:
         print(json.dumps(moved, indent=2))
     for key, names in moved.items():
@@ -214,8 +218,14 @@ def discard(options: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _require_parked(parked: ParkedRecords, keys: list[str]) -> None:
-    """At least one record of each key, before anything is changed."""
+def _parked_keys(parked: ParkedRecords, texts: list[str]) -> list[str]:
+    """Keys with at least one record each, before anything is changed."""
+    keys = parked.keys_of(texts)
     missing = [key for key in keys if not parked.names(key)]
     if missing:
-        raise UsageError(f"nothing is parked for {', '.join(missing)}; {_KEY_FORM}; nothing was changed")
+        raise UsageError(f"{_nothing(', '.join(missing))}; {_KEY_FORM}; nothing was changed")
+    return keys
+
+
+def _nothing(key: str) -> str:
+    return f"nothing is parked for {key}"
