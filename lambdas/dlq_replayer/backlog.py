@@ -39,14 +39,17 @@ class Backlog(NamedTuple):
     def to_state(self) -> MeasuredState:
         return {"cursor": self.cursor, "size": self.size, "batches": self.batches, "oldest": self.oldest}
 
-    def splits(self, workers: int) -> int:
-        """A split is bounded in size, a backlog is not: a larger backlog has more splits.
+    def splits(self, workers: int, entities: int) -> int:
+        """A split is bounded in size, a backlog is not: a larger backlog has more splits. Each entity has its own.
 
-        A backlog of parked records alone has as few splits as possible: unique values that move from one key to
-        another fit only when one call of apply() gets both keys.
+        A backlog of parked records alone has as few splits as possible: rows that wait for each other, such as those of
+        unique values that move from one key to another, fit only when one call of apply() gets their keys.
         """
-        least = workers if self.batches else 1
-        return min(max(least, -(-self.size // _SPLIT_BYTES)), _MOST_SPLITS)
+        needed = -(-self.size // _SPLIT_BYTES)
+        if not self.batches and needed <= 1:
+            return 1
+        own = max(workers if self.batches else 1, needed)
+        return entities * min(own, max(1, _MOST_SPLITS // entities))
 
     def seconds(self, now: datetime) -> float:
         """The age of the oldest batch."""

@@ -153,7 +153,7 @@ class Collector:
 
     def _summarise(self, batch: FailedBatch, source: str, splits: int, wanted: Container[str] | None) -> BatchSummary:
         """The summary of all records, or of those that concern a key of `wanted`. Raises UnreadableError."""
-        summary = BatchSummary()
+        summary, entities = BatchSummary(), len(self.mapping.entities)
         for index, outcome in enumerate(classifier(self.mapping, source=self.source)(batch.records)):
             outcomes = outcome if isinstance(outcome, list) else (outcome,)
             if wanted is not None and not any(_key_of(one) in wanted for one in outcomes):
@@ -162,7 +162,7 @@ class Collector:
             for one in outcomes:
                 if isinstance(one, Change):
                     summary.lines.append(to_line(one, source, index))
-                    summary.splits.add(split_of(one.key, splits))
+                    summary.splits.add(split_of(one.key, one.entity, splits, entities))
                 elif isinstance(one, Parked):
                     reference = Reference(source, index, source_time(cast(Record, one.record)))
                     summary.unreadable.append(one._replace(record=reference))
@@ -184,7 +184,8 @@ class Collector:
         keys, token, label = replay.keys, secrets.token_hex(8), part_label(number)
         form = segment_format(self.mapping)
         self.bucket.write_all(
-            (keys.segment(split, label), form.encode(lines, token)) for split, lines in cut(part.lines, splits)
+            (keys.segment(split, label), form.encode(lines, token))
+            for split, lines in cut(part.lines, splits, len(self.mapping.entities))
         )
         unreadable: UnreadableRecords = {"token": token, "parked": [to_json(parked) for parked in part.unreadable]}
         self.bucket.write_json(keys.unreadable(label), unreadable)

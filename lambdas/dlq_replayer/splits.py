@@ -1,5 +1,8 @@
 """Cuts changes by key into splits: keys are replayed in parallel, the changes of one key in order, in bounded memory.
 
+Each entity has splits of its own, in the order of the mapping. Workers take the splits in this order, so that the rows
+of an entity are written before those of the entities behind it, which may refer to them.
+
 Each part of the backlog adds a segment to every split that it has changes for: a file of changes sorted by key and
 version. Draining a split puts its segments in order: in memory or, where they are too large, in an external merge sort.
 
@@ -33,8 +36,8 @@ _AT_ONCE = 16
 _CHANGES_PER_LINE = 20
 # The size of a split that is sorted in memory: as objects it takes about five times that.
 _IN_MEMORY = 16 * 1024 * 1024
-# To be raised with each change of `Line`.
-_FORMAT = 2
+# To be raised with each change of `Line` or `split_of`.
+_FORMAT = 3
 
 # Key, version, source time, row, source and index of the record, whether it created the item, the values of the key's
 # columns (None where there is a row, which begins with them), mark, and entity.
@@ -54,8 +57,11 @@ class OtherBuildError(Exception):
         )
 
 
-def split_of(key: str, splits: int) -> int:
-    return zlib.crc32(key.encode()) % splits
+def split_of(key: str, entity: int, splits: int, entities: int) -> int:
+    """The entities share the splits where there are too few."""
+    own = splits // entities
+    number = zlib.crc32(key.encode())
+    return entity * own + number % own if own else number % splits
 
 
 def to_line(change: Change, source: str, index: int) -> Line:
@@ -133,11 +139,11 @@ def segment_format(mapping: Mapping) -> SegmentFormat:
     return SegmentFormat(mapping)
 
 
-def cut(lines: Iterable[Line], splits: int) -> Iterator[tuple[int, list[Line]]]:
+def cut(lines: Iterable[Line], splits: int, entities: int) -> Iterator[tuple[int, list[Line]]]:
     """(split, its lines in order) for each split that `lines` have a change for."""
     by_split: dict[int, list[Line]] = {}
     for line in lines:
-        by_split.setdefault(split_of(line[0], splits), []).append(line)
+        by_split.setdefault(split_of(line[0], _entity(line), splits, entities), []).append(line)
     for split, held in by_split.items():
         held.sort(key=_order)
         yield split, held

@@ -197,7 +197,8 @@ class Steps:
             return {"measured": backlog.to_state()}
         self._gauge_backlog(backlog)
         workers = min(replay.input.get("concurrency", self.concurrency), _MOST_WORKERS)
-        return {"splits": backlog.splits(workers), "workers": workers, "cursor": "", "parts": 0, "counts": {}}
+        splits = backlog.splits(workers, len(self.collector.mapping.entities))
+        return {"splits": splits, "workers": workers, "cursor": "", "parts": 0, "counts": {}}
 
     def _gauge_backlog(self, backlog: Backlog) -> None:
         self.meter.gauge("batches_waiting", backlog.batches)

@@ -217,7 +217,7 @@ def test_each_outage_of_a_lane_has_the_whole_time_limit(harness: ReplayHarness):
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_batch_of_two_splits_stays_until_both_are_drained(harness: ReplayHarness, first: int):
-    keys = [next(key for n in range(100) if split_of(key := f"k{n}", 2) == split) for split in (0, 1)]
+    keys = [next(key for n in range(100) if split_of(key := f"k{n}", 0, 2, 1) == split) for split in (0, 1)]
     key = harness.put_batch([change(keys[0], 1), change(keys[1], 2)])
     execution = ReplayExecution(harness, {"concurrency": 2}).until("drain")
     done = [{"outcome": "failed", "lane": lane} for lane in (0, 1)]

@@ -35,7 +35,7 @@ def changes_of(count: int, keys: int, seed: int) -> list[Change]:
 
 
 def write_segments(bucket: Bucket, lines: list[Line], part: int, splits: int, token: str) -> None:
-    for split, held in cut(lines, splits):
+    for split, held in cut(lines, splits, 1):
         bucket.write(KEYS.segment(split, part_label(part)), FORM.encode(held, token))
 
 
@@ -58,7 +58,7 @@ def test_a_split_has_each_change_once_in_order(
         opened = open_split(bucket, KEYS, split, FORM)
         held = list(opened.changes)
         assert [c[:2] for c in held] == sorted(c[:2] for c in held)
-        assert {split_of(c.key, splits) for c in held} <= {split}
+        assert {split_of(c.key, 0, splits, 1) for c in held} <= {split}
         assert all(token == f"token {int(part)}" for part, token in opened.tokens.items())
         found += held
     assert sorted(c[:4] for c in found) == sorted(c[:4] for c in changes)
@@ -97,7 +97,24 @@ def test_a_segment_overwritten_while_it_is_read_raises(monkeypatch: pytest.Monke
 )
 def test_splits_are_bounded_and_a_backlog_is_not(batches: int, megabytes: int, workers: int, expected: int):
     """Parked records alone have as few splits as possible."""
-    assert Backlog(batches=batches, size=megabytes * 1024 * 1024).splits(workers) == expected
+    assert Backlog(batches=batches, size=megabytes * 1024 * 1024).splits(workers, 1) == expected
+
+
+@pytest.mark.parametrize(
+    ("batches", "megabytes", "expected"), [(1, 0, 12), (1, 80, 30), (1, 10**6, 1998), (0, 8, 1), (0, 80, 30)]
+)
+def test_each_entity_has_splits_of_its_own(batches: int, megabytes: int, expected: int):
+    """Parked records that fit in one split stay together: rows that wait for each other need one call of apply()."""
+    assert Backlog(batches=batches, size=megabytes * 1024 * 1024).splits(4, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("entities", "splits", "expected"),
+    [(2, 4, [{0, 1}, {2, 3}]), (3, 3, [{0}, {1}, {2}]), (3, 1, [{0}, {0}, {0}]), (3, 2, [{0, 1}] * 3)],
+)
+def test_the_splits_of_entities_are_in_their_order(entities: int, splits: int, expected: list[set[int]]):
+    found = [{split_of(f"key {n}", entity, splits, entities) for n in range(100)} for entity in range(entities)]
+    assert found == expected
 
 
 def test_a_key_with_many_changes_is_one_split(harness: ReplayHarness):

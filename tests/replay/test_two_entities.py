@@ -210,7 +210,7 @@ def lines_of(records: list[dict[str, Any]]) -> list[Change]:
 def test_values_of_every_entity_keep_their_types_in_a_segment():
     form, changes = SegmentFormat(STOCK.mapping), lines_of([*RECORDS[:4], *RECORDS[5:]])
     lines = [to_line(change, "batch", index) for index, change in enumerate(changes)]
-    [(_, held)] = cut(lines, 1)
+    [(_, held)] = cut(lines, 1, 2)
     header, *pieces = form.encode(held, "token").split(b"\n")
     found = [form.change(line) for piece in pieces for line in form.decode(piece)]
     assert form.token(header) == "token"

@@ -1,0 +1,78 @@
+"""A replay writes the rows of an entity before those of the entities behind it in the mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from common.layout import DEFERRED
+from dlq_replayer import drain
+from tests.support.item_tables import mapping_of
+from tests.support.records import START, record
+from tests.support.replay import Dataset, ReplayHarness
+
+COUNT = 12
+
+
+def entity(table: str, prefix: str, *columns: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "when": {"partition_key": {"starts_with": prefix}},
+        "target": {
+            "table": table,
+            "key": {"partition_key": prefix + "{id}"},
+            "key_columns": [{"column": "id", "type": "int"}],
+        },
+        "columns": list(columns),
+    }
+
+
+# A line refers to its parcel, whose entity comes behind it in key order.
+FAMILY = Dataset(
+    mapping_of(
+        "family",
+        {
+            "partition_key": {"attribute": "pk", "type": "string"},
+            "entities": {
+                "parcel": entity("family_parcels", "PARCEL#"),
+                "line": entity("family_lines", "LINE#", {"column": "parcel", "from": ["parcel"], "type": "int"}),
+            },
+        },
+    ),
+    {},
+    lambda *_: {},
+)
+
+
+def change(kind: str, number: int, sequence: int) -> dict[str, Any]:
+    made = record("", sequence, "INSERT", time=START + sequence)
+    body = made["dynamodb"]
+    body["Keys"] = {"pk": {"S": f"{kind}#{number}"}}
+    body["NewImage"] = body["Keys"] | ({"parcel": {"N": str(number)}} if kind == "LINE" else {})
+    return made
+
+
+@pytest.fixture
+def harness(make_harness: Callable[..., ReplayHarness]) -> Iterator[ReplayHarness]:
+    harness = make_harness(dataset=FAMILY, concurrency=1)
+    harness.tables.run(
+        "ALTER TABLE family_lines ADD CONSTRAINT of_parcel FOREIGN KEY (parcel) REFERENCES family_parcels (id)"
+    )
+    yield harness
+    harness.tables.run("DROP TABLE family_lines", "DROP TABLE family_parcels")
+
+
+def test_no_child_of_a_backlog_waits_for_its_parent(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+    """Also where more is applied than one call of apply() takes."""
+    monkeypatch.setattr(drain, "_CHUNK", 2)
+    lines = [change("LINE", number, number) for number in range(COUNT)]
+    parcels = [change("PARCEL", number, COUNT + number) for number in range(COUNT)]
+    harness.put_batch(lines)
+    harness.put_batch(parcels)
+
+    counts = harness.replay()["counts"]
+
+    assert (counts["applied"], counts["deferred"], counts["splits"]) == (2 * COUNT, 0, 2)
+    assert harness.keys(DEFERRED) == []
+    harness.assert_last_states([*lines, *parcels])
