@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backstream import prepare_lint
 from common import mapping as declared
 from common.mysql import registry, sidecar
 from common.records import parse_records
@@ -72,6 +74,12 @@ def test_an_invoice_whose_key_does_not_fit_is_poison(text: str, reason: str) -> 
     batch = parse_records([examples.record(mapping, item, 1)], mapping)
 
     assert len(batch.parked) == 1, reason
+
+
+def test_the_document_lists_the_modules_of_a_prepare_file() -> None:
+    [line] = re.findall(r"^- It may import these modules, and no others: (.+)\.$", examples.DOCUMENT, re.MULTILINE)
+
+    assert re.findall(r"`([^`]+)`", line) == sorted(prepare_lint.MODULES)
 
 
 def test_the_document_shows_the_migration_of_the_sidecar() -> None:
