@@ -500,7 +500,7 @@ run "the_schema_step_runs_again_for_new_code" {
   }
 }
 
-run "the_schema_step_registers_the_source_and_runs_again_for_another" {
+run "the_schema_step_runs_again_for_another_source" {
   variables {
     stream_generation = 3
   }

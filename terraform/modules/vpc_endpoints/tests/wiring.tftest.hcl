@@ -127,7 +127,7 @@ run "gateway_endpoints_reach_every_private_subnet" {
   }
 }
 
-run "the_main_route_table_is_left_alone_where_no_private_subnet_uses_it" {
+run "an_unused_main_route_table_is_left_alone" {
   variables {
     services = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
