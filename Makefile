@@ -21,7 +21,7 @@ up: $(INSTALLED) ## Start the local stack and follow a first order into MySQL; s
 down: $(INSTALLED) ## Stop what `up` started
 	@$(PYTHON) -m scripts.local_stack down
 
-test: $(INSTALLED) ## Run every test: unit, integration, faults, wiring, end to end
+test: $(INSTALLED) ## Run every test; make test ARGS="tests/unit -x" runs a part
 	@$(PYTHON) -m pytest $(ARGS)
 
 e2e: $(INSTALLED) ## Run the end-to-end tests only; against AWS_ENDPOINT_URL where that is set

@@ -111,6 +111,14 @@ def test_the_map_names_every_module(package: str) -> None:
     assert sorted(modules - named) == []
 
 
+def test_the_map_names_every_package() -> None:
+    named = set(_PATH.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    packages = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "lambdas").rglob("__init__.py")}
+
+    assert packages
+    assert sorted(packages - named) == []
+
+
 def test_a_line_holds_one_sentence() -> None:
     """Outside tables and code, so that a diff shows which sentence changed."""
     lines = {
