@@ -179,7 +179,9 @@ def test_a_schema_step_waits_for_the_one_before_it(tables: Tables, connect: Any)
     first.query(f"UPDATE replication_sources SET stream_label = '{NEW}'")
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(register, second, MAPPING, SOURCE, "2026-06-30T00:00:00.000")
-        poll(lambda: tables.run("SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"), 10)
+        waits = "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+        # Both servers refresh this table only if it has not been read for 0.1 seconds.
+        assert poll(lambda: tables.run(waits), timeout=10, interval=0.2)
         first.commit()
         with pytest.raises(SourceError, match=f"older than its stream {NEW}"):
             answer.result()
