@@ -13,7 +13,7 @@ import threading
 
 from pymysql.constants import CLIENT
 
-from tests.support.proxy import LOOPBACK
+from scripts.local_stack.process import LOOPBACK
 
 CACHING_SHA2 = b"caching_sha2_password"
 _CAPABILITIES = (

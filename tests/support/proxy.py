@@ -11,9 +11,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
+from scripts.local_stack.process import LOOPBACK, free_port
+
 Action = Callable[[], object]
 
-LOOPBACK = "127.0.0.1"
 _CLIENT_SSL = 0x0800
 _COM_QUERY = 3
 # Closing a socket with this set sends RST instead of FIN.
@@ -45,7 +46,8 @@ class Proxy:
         self.statements: list[str] = []
         self.connections = 0
         self.strips_tls = False
-        self.port = 0
+        # Not one that the system chooses: it could give that one away while the proxy refuses.
+        self.port = free_port()
         self._hung = self._closed = False
         self._traps: list[_Trap] = []
         self._links: set[_Link] = set()
@@ -125,7 +127,6 @@ class Proxy:
 
     def _listen(self) -> None:
         self._listener = socket.create_server((LOOPBACK, self.port))
-        self.port = self._listener.getsockname()[1]
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     def _refuse(self) -> None:
