@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
@@ -15,6 +16,10 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.connections import connections
 from tests.support.tables import Tables
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

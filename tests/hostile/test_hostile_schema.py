@@ -153,7 +153,7 @@ def test_a_cut_connection_leaves_a_batch_whole_or_unwritten(  # noqa: PLR0917
     tables.assert_legacy_values_survived()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(backlog=backlogs)
 def test_any_backlog_is_replayed_to_the_last_state(
     make_harness: Callable[..., ReplayHarness], backlog: GeneratedBacklog

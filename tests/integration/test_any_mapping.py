@@ -185,7 +185,6 @@ def _read(entity: declared.Entity, row: Row) -> list[tuple[str, Any]]:
 
 @settings(
     max_examples=40,
-    deadline=None,
     print_blob=True,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],

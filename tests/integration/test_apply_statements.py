@@ -202,7 +202,7 @@ class TestExactValues:
         plain = {name: Decimal(value["N"]) if isinstance(value, dict) else value for name, value in values.items()}
         assert tables.orders() == [order("a", **plain)]
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(texts=st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=20))
     @example(texts=["\\", "'", '"', "\x00", "\x1a", "\\'", "''", "\\\\'"])
     def test_every_text_comes_back_as_it_was(self, writer: Applier, texts: list[str]):

@@ -15,9 +15,7 @@ from tests.support.replay import ORDERS, STOCK, Dataset, ReplayHarness
 def test_any_backlog_is_replayed_however_interrupted(make_harness: Callable[..., ReplayHarness], dataset: Dataset):
     """Batches overlap, repeat, are bisected, come from parent and child shards and from two streams of one table."""
 
-    @settings(
-        max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-    )
+    @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
     @given(backlog=backlogs)
     def replays(backlog: GeneratedBacklog) -> None:
         backlog.assert_replays(lambda **options: make_harness(dataset=dataset, **options))

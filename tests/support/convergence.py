@@ -21,7 +21,6 @@ from tests.support.writes import Applier, WriteLog, changes_of
 Write = Callable[[Applier, Delivery], Outcome]
 
 PROPERTY = settings(
-    deadline=None,
     print_blob=True,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -48,7 +48,7 @@ def samples(draw: st.DrawFn) -> tuple[TableKeys, list[dict[str, Any]]]:
     return TableKeys(*attributes), items  # type: ignore[arg-type]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(samples())
 def test_any_sample_gives_a_mapping_of_its_items(sample: tuple[TableKeys, list[dict[str, Any]]]):
     keys, items = sample

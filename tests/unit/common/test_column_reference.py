@@ -24,7 +24,6 @@ def values(column: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 @settings(
     max_examples=500,
-    deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

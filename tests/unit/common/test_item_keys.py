@@ -17,9 +17,7 @@ from common.keys import LONGEST, key_text
 from common.records import parse_records
 from tests.support.mapping_strategies import mappings, records
 
-PROPERTY = settings(
-    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+PROPERTY = settings(print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 KEY_VALUES = st.lists(
     st.one_of(
         st.tuples(st.text(min_size=1), st.text(min_size=1)),

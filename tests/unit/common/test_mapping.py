@@ -121,7 +121,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = [path for path in places(GOOD) if path]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.sampled_from(PLACES), st.sampled_from(["replace", "delete", "add"]), junk)
 def test_the_loader_refuses_what_the_schema_refuses(path: tuple[Any, ...], how: str, value: Any):
     """Nothing but MappingError is raised for anything."""

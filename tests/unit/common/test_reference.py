@@ -84,9 +84,7 @@ def assert_as_the_reference_says(document: Mapping[str, Any], drawn: list[dict[s
         assert all(any(agree(one, other) for other in theirs) for one in ours), (ours, theirs)
 
 
-PROPERTY = settings(
-    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+PROPERTY = settings(print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @PROPERTY
