@@ -22,7 +22,7 @@ down: $(INSTALLED) ## Stop what `up` started
 	@$(PYTHON) -m scripts.local_stack down
 
 test: $(INSTALLED) ## Run every test; make test ARGS="tests/unit -x" runs a part
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n 2 $(ARGS)
 
 e2e: $(INSTALLED) ## Run the end-to-end tests only; against AWS_ENDPOINT_URL where that is set
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)

@@ -1,8 +1,9 @@
-"""A real database server for the whole run, and clean tables for each test."""
+"""A real database server for each process of a run, and clean tables for each test."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,28 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.connections import connections
+from tests.support.parallel import (
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_sessionfinish,
+    pytest_xdist_make_scheduler,
+)
 from tests.support.tables import Tables
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_sessionfinish",
+    "pytest_xdist_make_scheduler",
+]
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+# A run that is terminated, by a timeout for instance, stops its servers as Ctrl-C does.
+signal.signal(signal.SIGTERM, _interrupt)
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", settings(), deadline=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +14,6 @@ from scripts.local_stack.external_server import drop
 from scripts.local_stack.settings import read_settings
 from scripts.local_stack.stack import Stack
 from tests.e2e.deployed import Deployed, own_environment
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-# A run that is terminated, by a timeout for instance, stops its servers as Ctrl-C does.
-signal.signal(signal.SIGTERM, _interrupt)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

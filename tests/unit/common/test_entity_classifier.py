@@ -279,7 +279,7 @@ def test_what_prepare_raises_is_a_reason_without_values():
         ({"x": set()}, "prepare: the result has a set that is empty, or not all strings, numbers or bytes"),
         ({"x": {1, "a"}}, "prepare: the result has a set that is empty, or not all strings, numbers or bytes"),
     ],
-    ids=str,
+    ids=["another key", "a float", "a name that is no string", "an empty set", "a mixed set"],
 )
 def test_a_result_that_is_no_item_is_poison(change: dict[str, Any], reason: str):
     assert prepared(lambda item: {**item, **change}) == reason
