@@ -95,9 +95,7 @@ class KeptRow(NamedTuple):
         return sorted([(self.delete, self.delete_time, Mark.DELETED), (self.expiry, self.expiry_time, Mark.EXPIRED)])
 
     def with_removal(self, change: Change) -> KeptRow:
-        """The same with a removal, where it is newer than those of its kind."""
-        if change.version <= self.version(change.mark):
-            return self
+        """The same with a newer removal."""
         if change.mark is Mark.EXPIRED:
             return self._replace(expiry=change.version, expiry_time=change.source_time)
         return self._replace(delete=change.version, delete_time=change.source_time)
