@@ -66,7 +66,7 @@ class Items(ABC):
         keys = {self.key(name): name for name in names}
         found = self._observer.versions(keys) if keys else {}
         assert self.tables.run("SELECT COUNT(*) FROM replication_versions") == [(len(found),)]
-        last = {keys[key]: max(stored.version, stored.kept_version) for key, stored in found.items()}
+        last = {keys[key]: max(stored.version, stored.kept_delete, stored.kept_expiry) for key, stored in found.items()}
         return {name: int(version.rpartition("_")[2]) % 10**20 for name, version in last.items()}
 
     def clear(self) -> None:
