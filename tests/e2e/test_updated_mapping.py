@@ -154,6 +154,15 @@ def settle(shop: SecondPipeline, document: Mapping[str, Any], wanted: Rows) -> N
     assert rows(shop, document) == wanted
 
 
+def change_mapping(stack: Deployed, shop: SecondPipeline, file: Path) -> None:
+    """The steps of docs/mapping.md. The schema step of the deployment creates the table of the new entity."""
+    statements = backstream(stack, "ddl", str(file), "--local").split(";\n")
+    (alter,) = [statement for statement in statements if statement.lstrip().startswith("ALTER")]
+    stack.execute(alter)
+    backstream(stack, "check", str(file), "--local", "--table", shop.outputs["table_name"])
+    shop.deploy_zips(shop.build("changed", file.read_text()))
+
+
 def test_a_mapping_is_changed_and_taken_back_under_traffic(stack: Deployed, shop: SecondPipeline, tmp_path: Path):
     """Old items keep their rows until they change. With the earlier zips what was added stands still."""
     traffic = Traffic(shop, loyalty=1)
@@ -168,11 +177,7 @@ def test_a_mapping_is_changed_and_taken_back_under_traffic(stack: Deployed, shop
     file.write_text(json.dumps(new))
 
     with traffic:
-        statements = backstream(stack, "ddl", str(file), "--local").split(";\n")
-        (alter,) = [statement for statement in statements if statement.lstrip().startswith("ALTER")]
-        stack.execute(alter)
-        backstream(stack, "check", str(file), "--local", "--table", shop.outputs["table_name"])
-        shop.deploy_zips(shop.build("changed", file.read_text()))
+        change_mapping(stack, shop, file)
         traffic.loyalty = 2
     shop.put(customer(touched) | {"touched": {"N": "1"}}, note(touched, 1, "early") | {"touched": {"N": "1"}})
     changed = traffic.keys | {key_of(item) for item in (customer(touched), note(touched, 1, ""))}
