@@ -152,8 +152,7 @@ def report(pipelines: dict[str, Pipeline]) -> Pipeline:
 
 
 def reported(key: str, total: str = "200.00", state: str = "NEW", deleted_at: str | None = None) -> tuple[Any, ...]:
-    row = (key, total, state, int(deleted_at is not None), deleted_at)
-    return tuple(map(str, row[:2])) + row[2:]
+    return key, total, state, int(deleted_at is not None), deleted_at
 
 
 def test_a_version_of_one_mapping_is_none_of_the_other(orders: Pipeline, report: Pipeline):
