@@ -14,6 +14,7 @@ from scripts.local_stack.external_server import drop
 from scripts.local_stack.settings import read_settings
 from scripts.local_stack.stack import Stack
 from tests.e2e.deployed import Deployed, own_environment
+from tests.e2e.second_pipeline import SecondPipeline
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +34,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     finally:
         stack.down()
         _remove_database(stack)
+
+
+@pytest.fixture(scope="session")
+def shop(stack: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondPipeline]:
+    """A second pipeline into the database of the stack."""
+    pipeline = SecondPipeline(stack, tmp_path_factory.mktemp("shop"))
+    try:
+        pipeline.deploy()
+        yield pipeline
+    finally:
+        pipeline.remove()
 
 
 def _remove_database(stack: Stack) -> None:

@@ -29,28 +29,37 @@ TYPES = {"string": "S", "decimal": "N", "bigint": "N"}
 PARSERS: dict[str, Callable[[str], Any]] = {"string": str, "decimal": Decimal, "bigint": int}
 
 
-class InStreamOrder:
-    """Sends each change when the record of the previous one is in the stream.
+class StreamOrder:
+    """Makes each change when the record of the previous one is in the stream.
 
     LocalStack writes stream records in ten threads and numbers them there. Two changes of one order, 0.7 s apart,
     came in the wrong order, so that its stream ended with another state than its table.
     """
 
-    def __init__(self, orders: OrderClient, stack: Deployed) -> None:
-        self._orders, self._arn = orders, stack.outputs["stream_arn"]
-        self._streams = stack.client("dynamodbstreams")
+    def __init__(self, streams: Any, stream_arn: str) -> None:
+        self._streams, self._arn = streams, stream_arn
         self._turn = Lock()
 
-    def send(self, operation: Operation) -> None:
+    def make(self, change: Callable[[], object]) -> None:
         with self._turn:
             iterator = self._latest()
-            self._orders.send(operation)
+            change()
             poll(lambda: self._streams.get_records(ShardIterator=iterator)["Records"], SHOWN_WITHIN, interval=0.02)
 
     def _latest(self) -> str:
         (shard,) = self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
         position = {"StreamArn": self._arn, "ShardId": shard["ShardId"], "ShardIteratorType": "LATEST"}
         return self._streams.get_shard_iterator(**position)["ShardIterator"]
+
+
+class InStreamOrder:
+    """Sends changes of orders in the order of their stream."""
+
+    def __init__(self, orders: OrderClient, stream: StreamOrder) -> None:
+        self._orders, self._stream = orders, stream
+
+    def send(self, operation: Operation) -> None:
+        self._stream.make(lambda: self._orders.send(operation))
 
 
 class Deployed(DeployedStack):
@@ -77,6 +86,12 @@ class Deployed(DeployedStack):
         assert answer.status in (200, 201), answer.data
         return answer.json()["order_id"]
 
+    def execute(self, *statements: str) -> None:
+        """As the administrator of the database."""
+        with self.mysql() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
     def mysql_orders(self) -> dict[str, Row]:
         return {row["order_id"]: row for row in self.rows("SELECT * FROM tbl_orders")}
 
@@ -93,6 +108,21 @@ class Deployed(DeployedStack):
     def table_order(self, order_id: str) -> Row | None:
         return self.table_orders().get(order_id)
 
+    def stream_record(self, order_id: str) -> dict[str, Any]:
+        """The first record of an order that has arrived, as Lambda receives it."""
+        streams, arn = self.client("dynamodbstreams"), self.outputs["stream_arn"]
+        (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        position = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        page = streams.get_records(ShardIterator=streams.get_shard_iterator(**position)["ShardIterator"])
+        while page["Records"]:
+            for record in page["Records"]:
+                body = record["dynamodb"]
+                if body["Keys"]["p_key"]["S"] == order_id:
+                    body["ApproximateCreationDateTime"] = int(body["ApproximateCreationDateTime"].timestamp())
+                    return record | {"eventSourceARN": arn}
+            page = streams.get_records(ShardIterator=page["NextShardIterator"])
+        raise LookupError(order_id)
+
     def order_client(self, via: str = "table") -> OrderClient:
         """Sends the changes of a simulation to the `api` or the `table`."""
         orders: OrderClient = (
@@ -100,7 +130,12 @@ class Deployed(DeployedStack):
             if via == "api"
             else TableOrderClient(self.outputs["table_name"], self.outputs["endpoint_url"])
         )
-        return InStreamOrder(orders, self) if self.is_localstack else orders
+        stream = self.stream_order(self.outputs["stream_arn"])
+        return InStreamOrder(orders, stream) if stream else orders
+
+    def stream_order(self, stream_arn: str) -> StreamOrder | None:
+        """None where the stream has the order of the changes anyway."""
+        return StreamOrder(self.client("dynamodbstreams"), stream_arn) if self.is_localstack else None
 
     def settles(self) -> bool:
         """Whether MySQL becomes equal to the table. No other writer may be active."""

@@ -6,22 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from scripts.local_stack.deployed import Row
 from scripts.local_stack.prerequisites import ensure_prerequisites
 from scripts.local_stack.settings import REGION, REPOSITORY
+from scripts.local_stack.stack import RECORD_AGE, RETRIES
 from scripts.local_stack.terraform import Terraform
 from tests.e2e.deployed import Deployed
+from tests.support.server_texts import keep_texts
 
 MAPPINGS = REPOSITORY / "mappings"
 EXAMPLE = MAPPINGS / "examples" / "shop.json"
-# Children first: the order in which they can be dropped.
-TABLES = ("order_lines", "orders", "customers")
-# Longer than a test: its shard holds, and no batch goes to the failure destination.
-RECORD_AGE = 3600
 
 
 class PipelineRoot(Terraform):
@@ -42,53 +39,61 @@ class PipelineRoot(Terraform):
 
 
 class SecondPipeline:
-    """The single-table example of the documentation. `deploy` creates everything, `remove` leaves nothing behind."""
+    """The single-table example of the documentation. `zips` is the folder of the build that was deployed first."""
 
     def __init__(self, stack: Deployed, home: Path) -> None:
-        self._stack, self._home = stack, home
+        self._stack, self._home, self.outputs_file = stack, home, home / "outputs.json"
         self._terraform = PipelineRoot(home, stack.stack.settings.cache, stack.outputs["endpoint_url"])
 
     def deploy(self) -> None:
-        self._terraform.write(self._variables())
+        self.zips = self.build("build", EXAMPLE.read_text())
+        self._terraform.write(self._variables(self.zips))
         self._terraform.init()
         self._terraform.apply({})
-        self.outputs = self._terraform.outputs()["shop"]
+        self.outputs = self._terraform.outputs()["shop"] | {"endpoint_url": self._stack.outputs["endpoint_url"]}
+        self._order = self._stack.stream_order(self.outputs["stream_arn"])
+        self.outputs_file.write_text(json.dumps(self.outputs))
         self._add_foreign_keys()
 
-    def remove(self) -> None:
-        if self._terraform.has_state:
-            self._empty_bucket()
-            self._terraform.destroy()
-        with self._stack.mysql() as connection, connection.cursor() as cursor:
-            for table in TABLES:
-                cursor.execute(f"DROP TABLE IF EXISTS {table}")
-            cursor.execute("DELETE FROM replication_versions WHERE item_key LIKE 'shop.% %'")
-            cursor.execute("DELETE FROM replication_sources WHERE mapping = 'shop'")
-            cursor.execute("DELETE FROM replication_entities WHERE entity LIKE 'shop.%'")
+    def deploy_zips(self, zips: Path) -> None:
+        """Into the deployed pipeline."""
+        self._terraform.write(self._variables(zips))
+        self._terraform.apply({})
 
-    def _empty_bucket(self) -> None:
-        """MiniStack ignores the encoding of names that Terraform asks for, so Terraform cannot delete one with a %."""
-        s3, bucket = self._stack.client("s3"), self._terraform.outputs().get("shop", {}).get("failures_bucket")
-        pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket) if bucket else ()
-        for page in pages:
-            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+    def build(self, name: str, mapping: str) -> Path:
+        """The folder of the zips. They have the mapping of orders as well: a company builds once for all pipelines."""
+        mappings, out = self._home / f"{name}-mappings", self._home / name
+        mappings.mkdir(parents=True)
+        shutil.copy(MAPPINGS / "orders.json", mappings)
+        (mappings / "shop.json").write_text(mapping)
+        command = [sys.executable, str(REPOSITORY / "scripts" / "build.py"), "--mappings", str(mappings)]
+        subprocess.run([*command, "--out", str(out)], check=True)
+        return out
+
+    def remove(self) -> None:
+        """From an emulator that goes on running. The database and the stack's own emulator go with the stack."""
+        if self._stack.is_localstack and self._terraform.has_state:
+            self._terraform.destroy()
 
     def put(self, *items: dict[str, Any]) -> None:
         """In this order, each when the one before is stored."""
         for item in items:
-            self._dynamodb.put_item(TableName=self.outputs["table_name"], Item=item)
+            self._change("put_item", Item=item)
 
     def delete(self, *items: dict[str, Any]) -> None:
         for item in items:
-            self._dynamodb.delete_item(
-                TableName=self.outputs["table_name"], Key={name: item[name] for name in ("pk", "sk")}
-            )
+            self._change("delete_item", Key={name: item[name] for name in ("pk", "sk")})
+
+    def items(self) -> list[dict[str, Any]]:
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.outputs["table_name"], ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
 
     def rows(self, table: str) -> list[Row]:
-        """Times as text."""
-        found = self._stack.rows(f"SELECT * FROM {table} ORDER BY 1, 2")
-        return [{name: str(v) if isinstance(v, datetime) else v for name, v in row.items()} for row in found]
+        """Times as the server prints them."""
+        with self._stack.mysql() as connection, connection.cursor() as cursor:
+            keep_texts(connection)
+            cursor.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
+            return list(cursor.fetchall())
 
     def consumer_failed_since(self, started: float) -> bool:
         events = self._stack.client("logs").filter_log_events(
@@ -96,11 +101,20 @@ class SecondPipeline:
         )["events"]
         return any("batch not applied" in event["message"] for event in events)
 
+    def _change(self, operation: str, **request: Any) -> None:
+        def change() -> None:
+            getattr(self._dynamodb, operation)(TableName=self.outputs["table_name"], **request)
+
+        if self._order:
+            self._order.make(change)
+        else:
+            change()
+
     @property
     def _dynamodb(self) -> Any:
         return self._stack.client("dynamodb")
 
-    def _variables(self) -> dict[str, Any]:
+    def _variables(self, zips: Path) -> dict[str, Any]:
         stack = self._stack.stack
         prerequisites = ensure_prerequisites(stack.emulator.url, stack.emulator.env, stack.access)
         return {
@@ -108,7 +122,7 @@ class SecondPipeline:
             "pipeline": "shop",
             "mapping": "shop",
             "table": {"partition_key": {"name": "pk"}, "sort_key": {"name": "sk"}},
-            "lambda_zips": {"folder": str(self._build())},
+            "lambda_zips": {"folder": str(zips)},
             "vpc_id": prerequisites.vpc_id,
             "rds_sg_id": prerequisites.security_group_id,
             "rds_secret_arn": prerequisites.secret_arn,
@@ -118,35 +132,23 @@ class SecondPipeline:
             "mysql_ca_pem": stack.access.ca_pem,
             "failure_destination": stack.settings.failure_destination,
             "stream_maximum_record_age_seconds": RECORD_AGE,
+            "stream_maximum_retry_attempts": RETRIES,
             "deletion_protection": False,
             "create_deletion_guard": False,
             "failures_bucket_force_destroy": True,
             "replayed_retention_days": 0,
         }
 
-    def _build(self) -> Path:
-        """With the mapping of orders as well, as a company builds once for all its pipelines."""
-        mappings, out = self._home / "mappings", self._home / "build"
-        mappings.mkdir(parents=True, exist_ok=True)
-        for source in (MAPPINGS / "orders.json", EXAMPLE):
-            shutil.copy(source, mappings)
-        command = [sys.executable, str(REPOSITORY / "scripts" / "build.py"), "--mappings", str(mappings)]
-        subprocess.run([*command, "--out", str(out)], check=True)
-        return out
-
     def _add_foreign_keys(self) -> None:
         """To the tables that the schema step has created."""
-        with self._stack.mysql() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "ALTER TABLE orders ADD CONSTRAINT of_customer FOREIGN KEY (customer_id) REFERENCES customers"
-                " (customer_id)"
-            )
-            cursor.execute(
-                "ALTER TABLE order_lines ADD CONSTRAINT of_order FOREIGN KEY (order_id) REFERENCES orders (order_id)"
-            )
+        self._stack.execute(
+            "ALTER TABLE orders ADD CONSTRAINT of_customer FOREIGN KEY (customer_id)"
+            " REFERENCES customers (customer_id)",
+            "ALTER TABLE order_lines ADD CONSTRAINT of_order FOREIGN KEY (order_id) REFERENCES orders (order_id)",
+        )
 
 
-def customer(customer_id: str, name: str = "Ada") -> dict[str, Any]:
+def customer(customer_id: str, name: str = "Ada", loyalty: int = 7) -> dict[str, Any]:
     return {
         "pk": {"S": f"CUSTOMER#{customer_id}"},
         "sk": {"S": "PROFILE"},
@@ -154,7 +156,7 @@ def customer(customer_id: str, name: str = "Ada") -> dict[str, Any]:
         "contact": {"M": {"e.mail": {"S": "ada@example.com"}}},
         "addresses": {"L": [{"M": {"city": {"S": "Köln"}}}]},
         "registered_at": {"S": "2026-01-31T10:11:12.5Z"},
-        "loyalty": {"N": "7"},
+        "loyalty": {"N": str(loyalty)},
     }
 
 
@@ -169,11 +171,16 @@ def order(order_id: str, customer_id: str, total: str = "12.50") -> dict[str, An
     }
 
 
-def order_line(order_id: str, line_no: int) -> dict[str, Any]:
+def order_line(order_id: str, line_no: int, price: str = "6.25") -> dict[str, Any]:
     return {
         "pk": {"S": f"ORDER#{order_id}"},
         "sk": {"S": f"LINE#{line_no}"},
         "sku": {"S": "tea"},
         "quantity": {"N": "2"},
-        "price": {"N": "6.25"},
+        "price": {"N": price},
     }
+
+
+def note(customer_id: str, note_no: int, body: str) -> dict[str, Any]:
+    """Of a kind that the mapping does not know at first."""
+    return {"pk": {"S": f"CUSTOMER#{customer_id}"}, "sk": {"S": f"NOTE#{note_no}"}, "body": {"S": body}}

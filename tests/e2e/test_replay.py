@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from scripts.local_stack.process import poll
-from scripts.local_stack.settings import REPOSITORY
 from scripts.local_stack.simulation import Operation, Pace, Simulation, run
 from tests.e2e.deployed import ARRIVAL, Deployed
+from tests.e2e.replays import ENDS_WITHIN, FAILED_WITHIN, Failures, Operator
 
-# Seconds until Lambda gives a batch up: a record age of 60 s, or five retries with pauses between them.
-FAILED_WITHIN = 300
-ENDS_WITHIN = 180
-DRAINED = "aws/lambda/"
 LOG = (
     "CREATE TABLE row_log (id BIGINT AUTO_INCREMENT PRIMARY KEY, order_id VARCHAR(64), amount DECIMAL(20,4), gone INT)",
     *(
@@ -67,95 +60,13 @@ class CountedTraffic:
         return replace(operation, number=number, amount=Decimal(operation.number + 1))
 
 
-class Failures:
-    """The failed batches: objects in the bucket, pointers in the queue."""
-
-    def __init__(self, stack: Deployed) -> None:
-        self._s3, self._sqs = stack.client("s3"), stack.client("sqs")
-        self.bucket, self._queue = stack.outputs["failures_bucket"], stack.outputs["failures_queue_url"]
-
-    def objects(self, prefix: str) -> list[str]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-
-    def messages(self) -> int:
-        if not self._queue:
-            return 0
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
-        return sum(int(found[name]) for name in names)
-
-    def count(self) -> int:
-        return len(self.objects(DRAINED)) + self.messages()
-
-    def put_back(self) -> int:
-        """Copies settled batches back, as an operator may do, so that they are replayed again."""
-        settled = self.objects(f"replayed/{DRAINED}")
-        for name in settled:
-            source = {"Bucket": self.bucket, "Key": name}
-            self._s3.copy_object(Bucket=self.bucket, Key=name.removeprefix("replayed/"), CopySource=source)
-        return len(settled)
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def report(self) -> dict[str, Any]:
-        return json.loads(self.stdout)
-
-
-class Operator:
-    """The operator, at the console or at a terminal."""
-
-    def __init__(self, stack: Deployed) -> None:
-        self._stack = stack
-        self._states = stack.client("stepfunctions")
-
-    def start(self) -> str:
-        """As the console does, with `{}`."""
-        machine = self._stack.outputs["replay_state_machine_arn"]
-        return self._states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
-
-    def end(self, execution: str) -> dict[str, Any]:
-        poll(lambda: self._described(execution)["status"] != "RUNNING", ENDS_WITHIN, interval=0.5)
-        described = self._described(execution)
-        assert described["status"] == "SUCCEEDED", described
-        return json.loads(described["output"])
-
-    def waits_for_database(self, execution: str) -> bool:
-        events = self._states.get_execution_history(executionArn=execution)["events"]
-        return any(event.get("stateEnteredEventDetails", {}).get("name") == "WaitForDatabase" for event in events)
-
-    def replay(self, *arguments: str) -> CommandResult:
-        process = self.begin(*arguments)
-        stdout, stderr = process.communicate(timeout=ENDS_WITHIN)
-        return CommandResult(process.returncode, stdout, stderr)
-
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "backstream", "replay", *arguments],
-            cwd=REPOSITORY,
-            env=dict(self._stack.environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def _described(self, execution: str) -> dict[str, Any]:
-        return self._states.describe_execution(executionArn=execution)
-
-
 @pytest.fixture(scope="module")
 def logged(stack: Deployed) -> Iterator[Deployed]:
     """Triggers log every state of every row."""
-    execute(stack, *LOG)
+    stack.execute(*LOG)
     yield stack
-    execute(stack, "DROP TRIGGER row_log_INSERT", "DROP TRIGGER row_log_UPDATE", "DROP TRIGGER row_log_DELETE")
-    execute(stack, "DROP TABLE row_log")
+    stack.execute("DROP TRIGGER row_log_INSERT", "DROP TRIGGER row_log_UPDATE", "DROP TRIGGER row_log_DELETE")
+    stack.execute("DROP TABLE row_log")
 
 
 @pytest.fixture(scope="module")
@@ -165,18 +76,12 @@ def traffic(logged: Deployed) -> CountedTraffic:
 
 @pytest.fixture(scope="module")
 def failures(stack: Deployed) -> Failures:
-    return Failures(stack)
+    return Failures(stack, stack.outputs)
 
 
 @pytest.fixture(scope="module")
 def operator(stack: Deployed) -> Operator:
     return Operator(stack)
-
-
-def execute(stack: Deployed, *statements: str) -> None:
-    with stack.mysql() as connection, connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
 
 
 def require_equality(stack: Deployed) -> None:
@@ -267,8 +172,7 @@ def test_a_replay_waits_for_the_database_and_is_the_only_one(
 
 
 def test_a_quarantined_record_is_retried_by_its_key(stack: Deployed, operator: Operator):
-    execute(
-        stack,
+    stack.execute(
         "CREATE TRIGGER refuse BEFORE INSERT ON tbl_orders FOR EACH ROW"
         " IF NEW.merchant_id = 'merchant-refused' THEN SIGNAL SQLSTATE '45000'; END IF",
     )
@@ -280,7 +184,7 @@ def test_a_quarantined_record_is_retried_by_its_key(stack: Deployed, operator: O
         assert parked_again.code == 4, parked_again
         assert stack.mysql_order(refused) is None
     finally:
-        execute(stack, "DROP TRIGGER refuse")
+        stack.execute("DROP TRIGGER refuse")
     assert key in operator.replay("show", key).stdout
     retried = operator.replay("retry", key)
     assert retried.code == 0, retried
@@ -289,8 +193,7 @@ def test_a_quarantined_record_is_retried_by_its_key(stack: Deployed, operator: O
 
 
 def test_an_order_is_written_once_its_parent_row_exists(stack: Deployed, operator: Operator):
-    execute(
-        stack,
+    stack.execute(
         "CREATE TABLE merchants AS SELECT DISTINCT merchant_id FROM tbl_orders",
         "ALTER TABLE merchants ADD PRIMARY KEY (merchant_id)",
         "ALTER TABLE tbl_orders ADD CONSTRAINT of_merchant FOREIGN KEY (merchant_id) REFERENCES merchants"
@@ -304,14 +207,14 @@ def test_an_order_is_written_once_its_parent_row_exists(stack: Deployed, operato
         assert (parked["kind"], parked["object"].split("/")[:3]) == ("deferred", ["deferred", "order", early])
         tried = operator.replay("--json")
         assert (tried.code, tried.report["counts"].get("deferred"), stack.mysql_order(early)) == (0, 1, None), tried
-        execute(stack, "INSERT INTO merchants VALUES ('merchant-late')")
+        stack.execute("INSERT INTO merchants VALUES ('merchant-late')")
         written = operator.replay("--json")
         assert (written.code, written.report["counts"]["applied"]) == (0, 1), written
         assert stack.mysql_order(early) == stack.table_order(early)
         assert operator.replay("list", key, "--json").report == []
     finally:
-        execute(stack, "ALTER TABLE tbl_orders DROP FOREIGN KEY of_merchant", "DROP INDEX of_merchant ON tbl_orders")
-        execute(stack, "DROP TABLE merchants")
+        stack.execute("ALTER TABLE tbl_orders DROP FOREIGN KEY of_merchant", "DROP INDEX of_merchant ON tbl_orders")
+        stack.execute("DROP TABLE merchants")
 
 
 def test_wrong_input_is_refused_with_the_reason(operator: Operator):

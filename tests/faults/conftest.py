@@ -10,11 +10,15 @@ import moto
 import pymysql
 import pytest
 
+from common.mapping import Mapping
+from common.mysql.database import MySQLDatabase
+from common.mysql.settings import MySQLSettings
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.deliveries import BUCKET, PLAIN, Consumer, FakeParameters, tells_nothing
 from tests.support.fake_mysql import FakeMySQL
 from tests.support.proxy import Proxy
 from tests.support.tables import Rows, Tables
+from tests.support.two_mappings import Items, OrderItems
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +42,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     server.destroy()
 
 
+def observer_of(server: MariaDB, mapping: Mapping) -> MySQLDatabase:
+    """A connection of its own to see what was applied."""
+    values = {"hostname": server.host, "port": server.port, "db": server.database, "driver": "mysql"}
+    parameters = FakeParameters(**values, username=server.admin.user, password=server.admin.password)
+    return MySQLDatabase(MySQLSettings(param_name="p", secret_arn="s", ca_pem=server.ca_pem), parameters, mapping)
+
+
 @pytest.fixture
-def log(tables: Tables) -> Callable[[], Rows]:
-    """(key, status) of every write to the target that was committed, in order."""
-    tables.run("CREATE TABLE writes (id INT AUTO_INCREMENT PRIMARY KEY, order_id VARCHAR(64), status VARCHAR(32))")
-    for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
-        status = "'deleted'" if event == "DELETE" else "NEW.status"
-        tables.run(
-            f"CREATE TRIGGER log_{event} AFTER {event} ON tbl_orders FOR EACH ROW"
-            f" INSERT INTO writes (order_id, status) VALUES ({row}.order_id, {status})"
-        )
-    return lambda: tables.run("SELECT order_id, status FROM writes ORDER BY id")
+def items(request: pytest.FixtureRequest, server: MariaDB, tables: Tables) -> Iterator[Items]:
+    """Orders, where a test is not `over_both`."""
+    kind = getattr(request, "param", OrderItems)
+    observer = observer_of(server, kind.mapping)
+    yield kind(tables, observer)
+    observer.drop()
+
+
+@pytest.fixture
+def log(items: Items) -> Callable[[], Rows]:
+    """(name, status) of every write to the target that was committed, in order; `deleted` for a removal."""
+    items.start_log()
+    return items.log
 
 
 @pytest.fixture
@@ -98,7 +112,7 @@ def parked(s3: Any) -> Callable[[], list[str]]:
 
 
 @pytest.fixture
-def new_consumer(server: MariaDB, tables: Tables, s3: Any, caplog: Any, capfd: Any) -> Iterator[Any]:
+def new_consumer(server: MariaDB, items: Items, s3: Any, caplog: Any, capfd: Any) -> Iterator[Any]:
     """Makes a consumer that is connected to the server as it is on AWS; options replace parameters and settings."""
     made: list[Consumer] = []
 
@@ -112,7 +126,7 @@ def new_consumer(server: MariaDB, tables: Tables, s3: Any, caplog: Any, capfd: A
             "password": server.app.password,
         }
         given = {name: options.pop(name, value) for name, value in values.items()}
-        settings = {"ca_pem": server.ca_pem, "s3": lambda: s3} | options
+        settings = {"declared": items.mapping, "ca_pem": server.ca_pem, "s3": lambda: s3} | options
         made.append(Consumer(FakeParameters(**given), **settings))
         return made[-1]
 

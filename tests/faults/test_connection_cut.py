@@ -7,57 +7,60 @@ import pytest
 from common.database import HoldError
 from tests.support.cuts import assert_whole_or_not_at_all
 from tests.support.deliveries import PLAIN
-from tests.support.records import record, remove
-from tests.support.tables import order
+from tests.support.two_mappings import over_both
+
+pytestmark = over_both
 
 
-def test_a_reset_before_the_commit_writes_nothing(tables, log, proxy, consumer):
+def test_a_reset_before_the_commit_writes_nothing(items, log, proxy, consumer):
     """The next delivery applies the whole batch."""
-    batch = [record("a", 1), record("b", 2)]
+    batch = [items.put("a", 1), items.put("b", 2)]
     proxy.before("COMMIT", proxy.reset)
 
     with pytest.raises(HoldError):
         consumer.deliver(*batch)
-    assert (tables.orders(), tables.sidecar(), log()) == ([], [], [])
+    assert (items.rows(), items.versions("a", "b"), log()) == ([], {}, [])
 
     assert consumer.deliver(*batch) == {"upserted": 2}
-    assert tables.orders() == [order("a"), order("b")]
-    assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0)]
+    assert items.rows() == [items.row("a"), items.row("b")]
+    assert items.versions("a", "b") == {"a": 1, "b": 2}
     assert log() == [("a", "NEW"), ("b", "NEW")]
 
 
-def test_a_reset_after_the_commit_writes_nothing_twice(tables, log, proxy, consumer):
+def test_a_reset_after_the_commit_writes_nothing_twice(items, log, proxy, consumer):
     """The redelivered batch is recognised."""
-    tables.run("INSERT INTO tbl_orders VALUES ('gone', 'merchant-102', 200, 'INR', 'NEW', 1, 1)")
-    batch = [record("a", 1), record("b", 2), remove("gone", 3)]
+    consumer.deliver(items.put("gone", 1))
+    consumer.database.drop()
+    items.tables.run("DELETE FROM replication_versions")  # the row is older than the pipeline
+    batch = [items.put("a", 1), items.put("b", 2), items.remove("gone", 3)]
     proxy.after("COMMIT", proxy.reset)
 
     with pytest.raises(HoldError):
         consumer.deliver(*batch)
 
     assert consumer.deliver(*batch) == {"redelivered": 3}
-    assert tables.orders() == [order("a"), order("b")]
-    assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0), ("gone", 3, 1)]
-    assert log() == [("gone", "NEW"), ("gone", "deleted"), ("a", "NEW"), ("b", "NEW")]
+    assert items.rows() == [items.row("a"), items.row("b"), *items.removed("gone")]
+    assert items.versions("a", "b", "gone") == {"a": 1, "b": 2, "gone": 3}
+    assert sorted(log()) == [("a", "NEW"), ("b", "NEW"), ("gone", "NEW"), ("gone", "deleted")]
 
 
-def test_a_lost_acknowledgement_is_settled_at_once(tables, log, proxy, consumer):
+def test_a_lost_acknowledgement_is_settled_at_once(items, log, proxy, consumer):
     """On a reused connection, the same invocation tries again."""
-    consumer.deliver(record("a", 1))
+    consumer.deliver(items.put("a", 1))
     proxy.after("COMMIT", proxy.reset)
 
-    assert consumer.deliver(record("a", 2, status="PAID"), record("b", 3)) == {"redelivered": 2}
+    assert consumer.deliver(items.put("a", 2, status="PAID"), items.put("b", 3)) == {"redelivered": 2}
 
-    assert tables.orders() == [order("a", status="PAID"), order("b")]
+    assert items.rows() == [items.row("a", status="PAID"), items.row("b")]
     assert log() == [("a", "NEW"), ("a", "PAID"), ("b", "NEW")]
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_a_batch_cut_at_any_statement_is_whole_or_absent(*, side, tables, log, proxy, consumer, parked):
+def test_a_batch_cut_at_any_statement_is_whole_or_absent(*, side, items, log, proxy, consumer, parked):
     """Redelivered, it converges."""
-    tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT short CHECK (status <> 'AWAITING-COLLECTION')")
-    poison = record("poison", 14, status="AWAITING-COLLECTION")
+    items.tables.run(f"ALTER TABLE {items.table} ADD CONSTRAINT short CHECK (status <> 'AWAITING-COLLECTION')")
+    poison = items.put("poison", 14, status="AWAITING-COLLECTION")
 
-    assert_whole_or_not_at_all(side, poison, tables=tables, log=log, proxy=proxy, consumer=consumer, user=PLAIN)
+    assert_whole_or_not_at_all(side, poison, items=items, proxy=proxy, consumer=consumer, user=PLAIN)
 
     assert len(parked()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pymysql
 import pytest
@@ -12,7 +13,8 @@ from common.mysql.database import CONNECTION_SECONDS
 from scripts.local_stack.process import poll
 from tests.support.deliveries import PLAIN
 from tests.support.records import record
-from tests.support.tables import order
+from tests.support.tables import Rows, order
+from tests.support.two_mappings import Items, over_both
 
 
 def test_a_live_connection_is_reused_without_a_round_trip(tables, proxy, consumer):
@@ -39,23 +41,29 @@ def test_a_live_connection_is_used_again_over_tls_too(tables, new_consumer):
     assert consumer.connection_id() == before
 
 
-def test_an_old_connection_is_replaced(tables, new_consumer):
+@over_both
+def test_an_old_connection_is_replaced(items, new_consumer):
     """A scale narrowed under a live connection would round silently: MySQL only gives a note."""
     now = [0.0]
     consumer = new_consumer(clock=lambda: now[0])
-    consumer.deliver(record("a", 1))
-    tables.run("ALTER TABLE tbl_orders MODIFY amount DECIMAL(19,2)")
+    consumer.deliver(items.put("a", 1))
+    items.tables.run(f"ALTER TABLE {items.table} MODIFY amount DECIMAL(19,2)")
     now[0] = CONNECTION_SECONDS
 
     with pytest.raises(StopError, match=r"column amount is decimal\(19,2\)"):
-        consumer.deliver(record("a", 2, amount="1.005"))
+        consumer.deliver(items.put("a", 2, amount="1.005"))
 
-    assert tables.orders() == [order("a")]
+    assert items.rows() == [items.row("a")]
 
 
-_LARGE = [record(f"k{n:03}", n) for n in range(1, 301)]
-_LARGE_ORDERS = [order("before"), *(order(f"k{n:03}") for n in range(1, 301))]
-_LARGE_SIDECAR = [("before", 1, 0), *((f"k{n:03}", n, 0) for n in range(1, 301))]
+_NAMES = [f"k{n:03}" for n in range(1, 301)]
+
+
+def large(items: Items) -> tuple[list[dict[str, Any]], Rows, dict[str, int]]:
+    """A batch, and with the item `before` the rows and the versions that are there when it is written."""
+    batch = [items.put(name, n) for n, name in enumerate(_NAMES, 1)]
+    rows = [items.row(name) for name in ("before", *_NAMES)]
+    return batch, rows, {"before": 1} | {name: n for n, name in enumerate(_NAMES, 1)}
 
 
 @pytest.fixture
@@ -99,14 +107,15 @@ def test_a_noticed_close_does_not_use_up_the_replacement(tables, proxy, consumer
     assert proxy.connections == 3
 
 
-def test_a_reused_connection_that_dies_is_replaced_once(tables, log, proxy, consumer):
-    consumer.deliver(record("a", 1))
+@over_both
+def test_a_reused_connection_that_dies_is_replaced_once(items, log, proxy, consumer):
+    consumer.deliver(items.put("a", 1))
     proxy.before("INSERT", proxy.reset)
 
-    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
+    assert consumer.deliver(items.put("b", 2)) == {"upserted": 1}
 
     assert proxy.connections == 2
-    assert tables.orders() == [order("a"), order("b")]
+    assert items.rows() == [items.row("a"), items.row("b")]
     assert log() == [("a", "NEW"), ("b", "NEW")]
 
 
@@ -123,21 +132,22 @@ def test_a_connection_that_dies_again_holds_the_shard(tables, proxy, consumer):
     assert consumer.deliver(record("b", 2)) == {"upserted": 1}
 
 
-def test_a_server_that_is_down_holds_and_recovers(tables, proxy, consumer):
+@over_both
+def test_a_server_that_is_down_holds_and_recovers(items, proxy, consumer):
     """The error says its number and what to do."""
-    consumer.deliver(record("a", 1))
+    consumer.deliver(items.put("a", 1))
     proxy.refuse()
 
     for _ in range(2):
         with pytest.raises(
-            HoldError, match=r"^applying 1 changes of mapping orders.*: MySQL error 2003: .*unreachable"
+            HoldError, match=rf"^applying 1 changes of mapping {items.mapping.name},.*: MySQL error 2003: .*unreachable"
         ) as e:
-            consumer.deliver(record("b", 2))
+            consumer.deliver(items.put("b", 2))
         assert e.value.errno == 2003
     proxy.listen()
 
-    assert consumer.deliver(record("b", 2)) == {"upserted": 1}
-    assert tables.orders() == [order("a"), order("b")]
+    assert consumer.deliver(items.put("b", 2)) == {"upserted": 1}
+    assert items.rows() == [items.row("a"), items.row("b")]
 
 
 def test_a_name_that_does_not_resolve_holds(tables, new_consumer):
@@ -174,37 +184,41 @@ def test_a_silent_server_holds_within_twice_the_read_timeout(tables, log, proxy,
     assert log() == [("a", "NEW"), ("b", "NEW")]
 
 
-def test_a_server_killed_before_the_commit_has_nothing(*, killable, tables, log, proxy, consumer):
-    consumer.deliver(record("before", 1))
+@over_both
+def test_a_server_killed_before_the_commit_has_nothing(*, killable, items, log, proxy, consumer):
+    batch, rows, versions = large(items)
+    consumer.deliver(items.put("before", 1))
     proxy.before("COMMIT", killable.kill)
 
     for _ in range(2):
         with pytest.raises(HoldError, match="MySQL error 2013"):
-            consumer.deliver(*_LARGE)
+            consumer.deliver(*batch)
     killable.start(move_port=False)
-    tables.admin.connect()
-    assert (tables.orders(), tables.sidecar()) == ([order("before")], [("before", 1, 0)])
+    items.tables.admin.connect()
+    assert (items.rows(), items.versions("before")) == ([items.row("before")], {"before": 1})
 
-    assert consumer.deliver(*_LARGE) == {"upserted": 300}
-    assert tables.orders() == _LARGE_ORDERS
-    assert tables.sidecar() == _LARGE_SIDECAR
+    assert consumer.deliver(*batch) == {"upserted": 300}
+    assert items.rows() == rows
+    assert items.versions(*versions) == versions
     assert len(log()) == 301
 
 
-def test_a_server_killed_after_the_commit_has_everything(*, killable, tables, log, proxy, consumer):
+@over_both
+def test_a_server_killed_after_the_commit_has_everything(*, killable, items, log, proxy, consumer):
     """The redelivered batch is not written again."""
-    consumer.deliver(record("before", 1))
+    batch, rows, versions = large(items)
+    consumer.deliver(items.put("before", 1))
     proxy.after("COMMIT", lambda: (killable.kill(), proxy.reset()))
 
     for _ in range(2):
         with pytest.raises(HoldError, match="MySQL error 2013"):
-            consumer.deliver(*_LARGE)
+            consumer.deliver(*batch)
     killable.start(move_port=False)
-    tables.admin.connect()
+    items.tables.admin.connect()
 
-    assert consumer.deliver(*_LARGE) == {"redelivered": 300}
-    assert tables.orders() == _LARGE_ORDERS
-    assert tables.sidecar() == _LARGE_SIDECAR
+    assert consumer.deliver(*batch) == {"redelivered": 300}
+    assert items.rows() == rows
+    assert items.versions(*versions) == versions
     assert len(log()) == 301
 
 

@@ -10,10 +10,12 @@ import pytest
 from botocore.config import Config
 
 from common.database import HoldError
+from common.layout import QUARANTINE, folder_of
 from common.quarantine import ParkError
 from tests.support.deliveries import BUCKET, PLAIN
 from tests.support.records import record
 from tests.support.tables import order
+from tests.support.two_mappings import over_both
 
 
 class FailingS3:
@@ -27,24 +29,24 @@ class FailingS3:
         return self._s3.put_object(**request | ({"Bucket": "no-such-bucket"} if self._failures >= 0 else {}))
 
 
+@over_both
 @pytest.mark.parametrize("poison", [1, 3])
-def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, tables, log, proxy, new_consumer, s3, parked):
+def test_a_failed_parking_leaves_the_batch_unacknowledged(*, poison, items, log, proxy, new_consumer, s3, parked):
     """The next delivery parks the record."""
     bucket = FailingS3(s3, failures=1)
     consumer = new_consumer(port=proxy.port, username=PLAIN, tls="off", s3=lambda: bucket)
-    bad = [record(f"bad{n}", 10 + n, amount="0.00001") for n in range(poison)]
-    batch = [record("a", 1), *bad, record("z", 2)]
+    bad = [items.put(f"bad{n}", 10 + n, amount="0.00001") for n in range(poison)]
+    batch = [items.put("a", 1), *bad, items.put("z", 2)]
 
-    with pytest.raises(
-        ParkError, match=r"^cannot park a record as s3://failures/quarantine/order/bad\d/.*: NoSuchBucket: "
-    ):
+    with pytest.raises(ParkError, match=r"^cannot park a record as s3://failures/quarantine/\w+/.*: NoSuchBucket: "):
         consumer.deliver(*batch)
-    assert tables.orders() == [order("a"), order("z")]
-    assert tables.sidecar() == [("a", 1, 0), ("z", 2, 0)]
+    assert items.rows() == [items.row("a"), items.row("z")]
+    assert items.versions("a", "z") == {"a": 1, "z": 2}
 
     assert consumer.deliver(*batch) == {"redelivered": 2, "parked": poison}
     assert log() == [("a", "NEW"), ("z", "NEW")]
-    assert [name.split("/")[2] for name in parked()] == [f"bad{n}" for n in range(poison)]
+    folders = [folder_of(items.key(f"bad{n}"), QUARANTINE) for n in range(poison)]
+    assert [name.rpartition("/")[0] for name in parked()] == [folder.rstrip("/") for folder in folders]
     stored = [json.loads(s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()) for name in parked()]
     assert [found["record"] for found in stored] == bad
     assert proxy.connections == 1
@@ -73,8 +75,9 @@ def test_nothing_is_parked_while_the_database_is_down(tables, proxy, consumer, p
     assert consumer.deliver(record("a", 1), record("bad", 2, amount="0.00001")) == {"upserted": 1, "parked": 1}
 
 
-def test_redelivered_poison_is_parked_under_the_same_name(tables, log, proxy, consumer, parked):
-    batch = [record("a", 1), record("bad", 2, amount="0.00001")]
+@over_both
+def test_redelivered_poison_is_parked_under_the_same_name(items, log, proxy, consumer, parked):
+    batch = [items.put("a", 1), items.put("bad", 2, amount="0.00001")]
 
     assert consumer.deliver(*batch) == {"upserted": 1, "parked": 1}
     proxy.reset()

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from common.database import StopError
-from tests.support.records import record
-from tests.support.tables import order
+from common.layout import QUARANTINE, folder_of
+from tests.support.two_mappings import over_both
 
 CHANGES = {
     "the target has lost a column": (
-        "ALTER TABLE tbl_orders DROP COLUMN currency",
-        "ALTER TABLE tbl_orders ADD COLUMN currency VARCHAR(3) NOT NULL DEFAULT 'INR' AFTER amount",
+        "ALTER TABLE {table} DROP COLUMN currency",
+        "ALTER TABLE {table} ADD COLUMN currency VARCHAR(3) NOT NULL DEFAULT 'INR' AFTER amount",
         1054,
-        "tbl_orders: column currency is missing",
+        "{table}: column currency is missing",
     ),
     "the target is gone": (
-        "RENAME TABLE tbl_orders TO tbl_orders_old",
-        "RENAME TABLE tbl_orders_old TO tbl_orders",
+        "RENAME TABLE {table} TO target_away",
+        "RENAME TABLE target_away TO {table}",
         1146,
-        "tbl_orders: it does not exist; run the schema step",
+        "{table}: it does not exist; run the schema step",
     ),
     "the sidecar is gone": (
         "RENAME TABLE replication_versions TO versions",
@@ -34,21 +34,24 @@ CHANGES = {
         "replication_versions: column token is missing",
     ),
     "the target has a column that nothing fills": (
-        "ALTER TABLE tbl_orders ADD COLUMN region VARCHAR(8) NOT NULL",
-        "ALTER TABLE tbl_orders DROP COLUMN region",
+        "ALTER TABLE {table} ADD COLUMN region VARCHAR(8) NOT NULL",
+        "ALTER TABLE {table} DROP COLUMN region",
         1364,
-        "tbl_orders: column region is NOT NULL without a default, and the mapping does not fill it",
+        "{table}: column region is NOT NULL without a default, and the mapping does not fill it",
     ),
 }
 
 
+@over_both
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_schema_stops_until_it_is_corrected(change, tables, consumer, parked):
+def test_a_changed_schema_stops_until_it_is_corrected(change, items, consumer, parked):
     """The schema changes under a live connection. Once it is corrected, the same batch applies."""
-    alter, restore, errno, mismatch = CHANGES[change]
-    consumer.deliver(record("a", 1))
-    batch = [record("a", 2, status="PAID"), record("b", 3)]
-    tables.run(alter)
+    alter, restore, errno, mismatch = (
+        part.format(table=items.table) if isinstance(part, str) else part for part in CHANGES[change]
+    )
+    consumer.deliver(items.put("a", 1))
+    batch = [items.put("a", 2, status="PAID"), items.put("b", 3)]
+    items.tables.run(alter)
 
     with pytest.raises(StopError) as first:
         consumer.deliver(*batch)
@@ -61,38 +64,44 @@ def test_a_changed_schema_stops_until_it_is_corrected(change, tables, consumer, 
     table, _, problem = mismatch.partition(": ")
     assert second.value.hint == f"table {table} does not fit the mapping: {problem}"
     assert str(second.value).endswith(second.value.hint)
-    tables.run(restore)
-    assert tables.orders() == [order("a")]
-    assert tables.sidecar() == [("a", 1, 0)]
+    items.tables.run(restore)
+    assert items.rows() == [items.row("a")]
+    assert items.versions("a") == {"a": 1}
 
     assert consumer.deliver(*batch) == {"upserted": 2}
-    assert tables.orders() == [order("a", status="PAID"), order("b")]
-    assert tables.sidecar() == [("a", 2, 0), ("b", 3, 0)]
+    assert items.rows() == [items.row("a", status="PAID"), items.row("b")]
+    assert items.versions("a", "b") == {"a": 2, "b": 3}
     assert parked() == []
 
 
-def test_a_narrowed_column_parks_only_what_does_not_fit(tables, consumer, parked):
+@over_both
+def test_a_narrowed_column_parks_only_what_does_not_fit(items, consumer, parked):
     """The column is made narrower under a live connection."""
-    consumer.deliver(record("a", 1))
-    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(4) NOT NULL, MODIFY amount DECIMAL(5,2) NOT NULL")
+    consumer.deliver(items.put("a", 1))
+    modify = f"ALTER TABLE {items.table} MODIFY status VARCHAR({{}}) NOT NULL, MODIFY amount DECIMAL({{}}) NOT NULL"
+    items.tables.run(modify.format("4", "5,2"))
 
     counts = consumer.deliver(
-        record("b", 2, status="PAID"), record("c", 3, status="SHIPPED"), record("d", 4, amount="1000")
+        items.put("b", 2, status="PAID"), items.put("c", 3, status="SHIPPED"), items.put("d", 4, amount="1000")
     )
 
     assert counts == {"upserted": 1, "parked": 2}
-    assert tables.orders() == [order("a"), order("b", status="PAID")]
-    assert tables.sidecar() == [("a", 1, 0), ("b", 2, 0)]
-    assert [name.split("/")[2] for name in parked()] == ["c", "d"]
+    assert items.rows() == [items.row("a"), items.row("b", status="PAID")]
+    items.tables.run(modify.format("32", "19,4"))
+    assert items.versions("a", "b") == {"a": 1, "b": 2}
+    assert [name.rpartition("/")[0] + "/" for name in parked()] == [
+        folder_of(items.key(name), QUARANTINE) for name in ("c", "d")
+    ]
 
 
-def test_a_column_too_narrow_at_connect_stops(tables, consumer, parked):
+@over_both
+def test_a_column_too_narrow_at_connect_stops(items, consumer, parked):
     """Nothing is parked."""
-    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(4) NOT NULL")
+    items.tables.run(f"ALTER TABLE {items.table} MODIFY status VARCHAR(4) NOT NULL")
 
     with pytest.raises(StopError, match=r"column status is varchar\(4\); the mapping needs a text of at least 32"):
-        consumer.deliver(record("a", 1), record("b", 2, status="SHIPPED"))
-    assert (tables.orders(), tables.sidecar(), parked()) == ([], [], [])
-    tables.run("ALTER TABLE tbl_orders MODIFY status VARCHAR(32) NOT NULL")
+        consumer.deliver(items.put("a", 1), items.put("b", 2, status="SHIPPED"))
+    assert (items.rows(), items.versions(), parked()) == ([], {}, [])
+    items.tables.run(f"ALTER TABLE {items.table} MODIFY status VARCHAR(32) NOT NULL")
 
-    assert consumer.deliver(record("a", 1), record("b", 2, status="SHIPPED")) == {"upserted": 2}
+    assert consumer.deliver(items.put("a", 1), items.put("b", 2, status="SHIPPED")) == {"upserted": 2}

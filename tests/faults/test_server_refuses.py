@@ -13,6 +13,7 @@ from scripts.local_stack.mariadb import MariaDB
 from scripts.local_stack.process import poll
 from tests.support.records import record
 from tests.support.tables import Tables, order
+from tests.support.two_mappings import over_both
 
 CLAIM = "INSERT INTO replication_versions"
 
@@ -43,19 +44,20 @@ def claims(proxy) -> int:
     return sum(statement.startswith(CLAIM) for statement in proxy.statements)
 
 
-def test_a_read_only_server_holds_and_is_reconnected(*, settings, tables, proxy, consumer):
+@over_both
+def test_a_read_only_server_holds_and_is_reconnected(*, settings, items, proxy, consumer):
     """After a failover a new connection leads to the new writer."""
-    consumer.deliver(record("a", 1))
+    consumer.deliver(items.put("a", 1))
     settings("read_only", 1)
 
     with pytest.raises(HoldError, match=r"MySQL error (1290|1836): the server is read-only"):
-        consumer.deliver(record("a", 2, status="PAID"), record("b", 3))
-    assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0)])
+        consumer.deliver(items.put("a", 2, status="PAID"), items.put("b", 3))
+    assert (items.rows(), items.versions("a")) == ([items.row("a")], {"a": 1})
     settings("read_only", 0)
 
-    assert consumer.deliver(record("a", 2, status="PAID"), record("b", 3)) == {"upserted": 2}
+    assert consumer.deliver(items.put("a", 2, status="PAID"), items.put("b", 3)) == {"upserted": 2}
     assert proxy.connections == 2
-    assert tables.orders() == [order("a", status="PAID"), order("b")]
+    assert items.rows() == [items.row("a", status="PAID"), items.row("b")]
 
 
 def test_a_row_locked_for_long_holds_after_a_few_tries(*, settings, tables, log, other, proxy, consumer):
@@ -77,18 +79,19 @@ def test_a_row_locked_for_long_holds_after_a_few_tries(*, settings, tables, log,
     assert log() == [("b", "NEW"), ("b", "PAID"), ("a", "NEW")]
 
 
-def test_a_row_locked_for_a_moment_only_delays_its_batch(*, settings, tables, log, other, proxy, consumer):
+@over_both
+def test_a_row_locked_for_a_moment_only_delays_its_batch(*, settings, items, log, other, proxy, consumer):
     """Error 1205 rolls back one statement only. The claim before it must go too, or the next try loses to itself."""
-    consumer.deliver(record("b", 1))
+    consumer.deliver(items.put("b", 1))
     settings("innodb_lock_wait_timeout", 1)
     consumer.database.drop()
-    other.query("SELECT * FROM tbl_orders WHERE order_id = 'b' FOR UPDATE")
+    other.query(f"SELECT * FROM {items.table} FOR UPDATE")
     proxy.after("ROLLBACK", other.rollback, skip=1)  # the first one ends the look at the schema
 
-    assert consumer.deliver(record("a", 2), record("b", 3, status="PAID")) == {"upserted": 2}
+    assert consumer.deliver(items.put("a", 2), items.put("b", 3, status="PAID")) == {"upserted": 2}
 
-    assert tables.orders() == [order("a"), order("b", status="PAID")]
-    assert tables.sidecar() == [("a", 2, 0), ("b", 3, 0)]
+    assert items.rows() == [items.row("a"), items.row("b", status="PAID")]
+    assert items.versions("a", "b") == {"a": 2, "b": 3}
     assert log() == [("b", "NEW"), ("b", "PAID"), ("a", "NEW")]
 
 
@@ -146,21 +149,22 @@ def test_too_many_connections_of_the_user_hold(*, server, tables, new_consumer):
     assert consumer.deliver(record("a", 1)) == {"upserted": 1}
 
 
-def test_a_killed_query_holds_and_writes_nothing(*, tables, other, proxy, consumer):
-    consumer.deliver(record("a", 1))
+@over_both
+def test_a_killed_query_holds_and_writes_nothing(*, items, other, proxy, consumer):
+    consumer.deliver(items.put("a", 1))
     victim = consumer.connection_id()
-    other.query("SELECT * FROM tbl_orders WHERE order_id = 'a' FOR UPDATE")
+    other.query(f"SELECT * FROM {items.table} FOR UPDATE")
     with ThreadPoolExecutor(1) as invocation:
-        answer = invocation.submit(consumer.deliver, record("a", 2, status="PAID"), record("b", 3))
+        answer = invocation.submit(consumer.deliver, items.put("a", 2, status="PAID"), items.put("b", 3))
         state = f"SELECT INFO FROM information_schema.PROCESSLIST WHERE ID = {victim}"
-        assert poll(lambda: "tbl_orders" in str(tables.run(state)), timeout=5)
-        tables.run(f"KILL QUERY {victim}")
+        assert poll(lambda: items.table in str(items.tables.run(state)), timeout=5)
+        items.tables.run(f"KILL QUERY {victim}")
         with pytest.raises(HoldError, match="MySQL error 1317"):
             answer.result(timeout=10)
     other.rollback()
-    assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0)])
+    assert (items.rows(), items.versions("a")) == ([items.row("a")], {"a": 1})
 
-    assert consumer.deliver(record("a", 2, status="PAID"), record("b", 3)) == {"upserted": 2}
+    assert consumer.deliver(items.put("a", 2, status="PAID"), items.put("b", 3)) == {"upserted": 2}
 
 
 def test_a_statement_over_the_servers_time_limit_holds(*, settings, tables, other, consumer):
@@ -181,19 +185,20 @@ def test_a_statement_over_the_servers_time_limit_holds(*, settings, tables, othe
     assert consumer.deliver(record("a", 2, status="PAID"), record("b", 3)) == {"upserted": 2}
 
 
-def test_an_unknown_number_holds_and_its_text_is_not_told(tables, consumer, parked):
+@over_both
+def test_an_unknown_number_holds_and_its_text_is_not_told(items, consumer, parked):
     """The text may quote a row."""
-    tables.run(
-        "CREATE TRIGGER whim BEFORE INSERT ON tbl_orders FOR EACH ROW SIGNAL SQLSTATE '45000'"
+    items.tables.run(
+        f"CREATE TRIGGER whim BEFORE INSERT ON {items.table} FOR EACH ROW SIGNAL SQLSTATE '45000'"
         " SET MYSQL_ERRNO = 31999, MESSAGE_TEXT = 'not for merchant-102'"
     )
 
     with pytest.raises(HoldError, match="MySQL error 31999: Backstream does not know this error"):
-        consumer.deliver(record("a", 1), record("b", 2))
-    assert (tables.orders(), tables.sidecar(), parked()) == ([], [], [])
-    tables.run("DROP TRIGGER whim")
+        consumer.deliver(items.put("a", 1), items.put("b", 2))
+    assert (items.rows(), items.versions(), parked()) == ([], {}, [])
+    items.tables.run("DROP TRIGGER whim")
 
-    assert consumer.deliver(record("a", 1), record("b", 2)) == {"upserted": 2}
+    assert consumer.deliver(items.put("a", 1), items.put("b", 2)) == {"upserted": 2}
 
 
 @pytest.fixture

@@ -11,27 +11,40 @@ import pytest
 from scripts.local_stack.database import Account
 from scripts.local_stack.mariadb import MariaDB
 from tests.faults.conftest import log as status_log
-from tests.faults.conftest import new_consumer, parked, proxy, s3
+from tests.faults.conftest import new_consumer, observer_of, parked, proxy, s3
 from tests.support.connections import connections
 from tests.support.deliveries import Consumer
 from tests.support.legacy import HostileTables
+from tests.support.legacy_meters import HostileMeterItems, HostileMeters
 from tests.support.proxy import Proxy
 from tests.support.replay import ReplayHarness
+from tests.support.tables import Tables
+from tests.support.two_mappings import Items, OrderItems
 
 __all__ = ["new_consumer", "parked", "proxy", "s3", "status_log"]
 
 
 @pytest.fixture
-def tables(server: MariaDB) -> Iterator[HostileTables]:
-    """Dropped at the end, because the replay's tests use the tables that they find."""
-    admin = server.connect(autocommit=True)
-    tables = HostileTables(admin)
+def items(request: pytest.FixtureRequest, server: MariaDB) -> Iterator[Items]:
+    """Orders, where a test does not say otherwise, in a hostile table.
+
+    Dropped at the end, because the replay's tests use the tables that they find.
+    """
+    kind = getattr(request, "param", OrderItems)
+    tables = {OrderItems: HostileTables, HostileMeterItems: HostileMeters}[kind](server.connect(autocommit=True))
     tables.drop_all()
     tables.create()
     tables.build()
-    yield tables
+    observer = observer_of(server, kind.mapping)
+    yield kind(tables, observer)
+    observer.drop()
     tables.drop_all()
-    admin.close()
+    tables.admin.close()
+
+
+@pytest.fixture
+def tables(items: Items) -> Tables:
+    return items.tables
 
 
 @pytest.fixture
@@ -61,8 +74,8 @@ def make_harness(server: MariaDB, tables: HostileTables, least: Account) -> Iter
         host=server.host, port=server.port, database=server.database, ca_pem=server.ca_pem, app=least
     )
 
-    def make(**options: Any) -> ReplayHarness:
-        made.append(ReplayHarness(view, tables, **options))
+    def make(kind: type[ReplayHarness] = ReplayHarness, **options: Any) -> ReplayHarness:
+        made.append(kind(view, tables, **options))
         return made[-1]
 
     yield make

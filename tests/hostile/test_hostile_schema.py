@@ -29,10 +29,12 @@ from tests.support.convergence import (
 from tests.support.cuts import assert_whole_or_not_at_all
 from tests.support.histories import CLASH, DELETE, ORPHAN, POISON, STATUS, UPSERT, DeliveryPlan, plans
 from tests.support.legacy import TAKEN, HostileTables
+from tests.support.legacy_meters import HostileMeterItems
 from tests.support.proxy import Proxy
 from tests.support.records import START, order_id, record
 from tests.support.replay import ReplayHarness
 from tests.support.tables import Rows, order
+from tests.support.two_mappings import Items, OrderItems
 from tests.support.writes import Applier, WriteLog
 
 KEYS = ("order-1", "K", "z'\\", "order-2")  # no two of them are equal to the collation
@@ -102,7 +104,7 @@ def test_updates_keep_ids_and_the_columns_of_others(tables: HostileTables, conne
 
     assert tables.run(others) == before
     assert tables.run("SELECT label FROM tbl_orders WHERE order_id = 'a'") == [("EUR merchant-102",)]
-    assert tables.run("SELECT event, COUNT(*) FROM audit WHERE order_id = 'a' GROUP BY event ORDER BY event") == [
+    assert tables.run("SELECT event, COUNT(*) FROM audit WHERE name = 'a' GROUP BY event ORDER BY event") == [
         ("insert", 1),
         ("update", 11),
     ]
@@ -127,8 +129,9 @@ def test_the_account_may_do_nothing_else(connect: Any, statement: str):
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("items", [OrderItems, HostileMeterItems], ids=["orders", "meters"], indirect=True)
 def test_a_cut_connection_leaves_a_batch_whole_or_unwritten(  # noqa: PLR0917
-    tables: HostileTables,
+    items: Items,
     status_log: Callable[[], Rows],
     proxy: Proxy,
     consumer: Any,
@@ -136,21 +139,14 @@ def test_a_cut_connection_leaves_a_batch_whole_or_unwritten(  # noqa: PLR0917
     parked: Callable[[], list[str]],
     side: str,
 ):
-    poison = record("poison", 14, amount="-1", created_at=START + 14)
+    poison = items.put("poison", 14, amount="-1", created_at=START + 14)
 
     assert_whole_or_not_at_all(
-        side,
-        poison,
-        tables=tables,
-        log=status_log,
-        proxy=proxy,
-        consumer=consumer,
-        user=least.user,
-        statements=10,
+        side, poison, items=items, proxy=proxy, consumer=consumer, user=least.user, statements=10
     )
 
     assert len(parked()) == 1
-    tables.assert_legacy_values_survived()
+    items.tables.assert_legacy_values_survived()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)

@@ -231,3 +231,28 @@ def test_a_trigger_that_moves_a_flagged_row_is_found(shop: ItemTables):
 def test_a_flag_is_set_only_where_there_is_a_row(shop: ItemTables):
     assert shop(shop.delete("bill", BILL, 2)).counts == Counter(deleted=1)
     assert shop.rows("bills") == []
+
+
+def test_a_row_written_since_the_batch_began_is_flagged(tables: Tables, connect: Any, monkeypatch: pytest.MonkeyPatch):
+    """The batch has read rows of other items before it holds the key, and the snapshot of that read has no such row."""
+    repeatable = connect(init_command="SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    shop, other = make_shop(tables, repeatable, ()), make_shop(tables, connect(), ())
+    tables.run(
+        "CREATE TRIGGER same BEFORE UPDATE ON bills FOR EACH ROW SET NEW.total = NEW.total"
+    )  # rows are looked up
+    shop.inspect()
+    query, claims = repeatable.query, itertools.count(1)
+
+    def interrupted(sql: str, *options: Any) -> Any:
+        if sql.startswith("INSERT INTO replication_versions") and next(claims) == 2:
+            other(bill(other, 1))
+        return query(sql, *options)
+
+    monkeypatch.setattr(repeatable, "query", interrupted)
+    another = ("ann", "2026-01-31", 2)
+
+    outcome = shop(shop.put("bill", another, 1, total("1"), None, *LIVE), shop.delete("bill", BILL, 2))
+
+    assert outcome.counts == Counter(upserted=1, deleted=1)
+    assert next(claims) == 3
+    assert shop.rows("bills") == [flagged(1, 2), (*another, total("1"), None, *LIVE)]

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Barrier
-from typing import Any
+from typing import Any, Protocol
 
 import pymysql
 from hypothesis import HealthCheck, settings
 
+from common import mapping
 from common.database import ApplyOptions, Outcome
+from common.mapping import Mapping
 from common.mysql.apply import apply
-from tests.support.histories import DELETE, UPSERT, Delivery, DeliveryPlan
+from tests.support.histories import DELETE, UPSERT, Delivery, DeliveryPlan, Step
 from tests.support.records import START
-from tests.support.tables import Tables
-from tests.support.writes import Applier, WriteLog, changes_of
+from tests.support.tables import Rows, Tables
+from tests.support.writes import Applier, changes_of
 
 Write = Callable[[Applier, Delivery], Outcome]
+RecordOf = Callable[[Step], dict[str, Any]]
 
 PROPERTY = settings(
     print_blob=True,
@@ -27,12 +30,20 @@ PROPERTY = settings(
 )
 
 
+class Log(Protocol):
+    """What is written to the target, in the order of writing."""
+
+    def clear(self) -> None: ...
+
+    def rows(self) -> Rows: ...
+
+
 @dataclass(frozen=True)
 class World:
     """Tables with logging triggers, and connections of either isolation level for each of two writers."""
 
     tables: Tables
-    log: WriteLog
+    log: Log
     writers: dict[tuple[int, str], Applier]
 
     def deliver(self, plan: DeliveryPlan, write: Write) -> list[tuple[Delivery, Outcome]]:
@@ -54,12 +65,17 @@ class World:
             return [done for thread in [pool.submit(run, 0), pool.submit(run, 1)] for done in thread.result()]
 
 
-def make_world(tables: Tables, log: WriteLog, connect: Callable[..., Any]) -> World:
+def make_world(
+    tables: Tables,
+    log: Log,
+    connect: Callable[..., Any],
+    declared: Mapping = mapping.load(),  # noqa: B008 - frozen
+) -> World:
     return World(
         tables,
         log,
         {
-            (number, level): Applier(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"))
+            (number, level): Applier(connect(init_command=f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"), declared)
             for number in (0, 1)
             for level in ("READ COMMITTED", "REPEATABLE READ")
         },
@@ -77,11 +93,11 @@ def until_unlocked(work: Callable[[], Outcome]) -> Outcome:
     raise AssertionError("still locked after 50 attempts")
 
 
-def guarded(writer: Applier, delivery: Delivery) -> Outcome:
+def guarded(writer: Applier, delivery: Delivery, record_of: RecordOf = Step.record) -> Outcome:
     return apply(
         writer.connection,
         writer.targets,
-        changes_of(*(step.record() for step in delivery.steps)),
+        changes_of(*map(record_of, delivery.steps), declared=writer.declared),
         ApplyOptions(every_change=delivery.every_change),
         delivery.statement_bytes,
     )
@@ -119,14 +135,16 @@ def assert_every_record_is_accounted_for(done: list[tuple[Delivery, Outcome]]) -
         assert set(outcome.counts) <= {"upserted", "deleted", "stale", "redelivered", "superseded"}
 
 
-def assert_refused_are_parked(plan: DeliveryPlan, done: list[tuple[Delivery, Outcome]]) -> None:
+def assert_refused_are_parked(
+    plan: DeliveryPlan, done: list[tuple[Delivery, Outcome]], record_of: RecordOf = Step.record
+) -> None:
     """Only refused records are parked, and every refused record that nothing supersedes is parked."""
     for delivery, outcome in done:
-        bad = [step.record() for step in delivery.steps if not step.good]
+        bad = [record_of(step) for step in delivery.steps if not step.good]
         assert all(parked.record in bad for parked in outcome.parked)
         assert outcome.counts.total() + len(outcome.parked) == len(delivery.steps)
     unreplaced = [
-        step.record()
+        record_of(step)
         for history in plan.histories
         for i, step in enumerate(history)
         if not any(later.good for later in history[i:])

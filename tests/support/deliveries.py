@@ -11,18 +11,23 @@ from typing import Any
 
 from common import mapping
 from common.database import ApplyOptions
+from common.mapping import Mapping
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.quarantine import Quarantine
 from common.records import parse_records
 from stream_consumer.consume import consume
 from stream_consumer.unfinished import Unfinished
+from tests.support import meters
 from tests.support.records import SOURCE, item
 
 BUCKET = "failures"
 PLAIN = "backstream_plain"  # an account that needs no TLS
 # What records hold by default, and a message may not: the key alone may be told.
-VALUES = [value for name, typed in item("").items() if name == "merchant_id" for value in typed.values()]
+VALUES = [
+    *item("")["merchant_id"].values(),
+    *(value for name in meters.SECRET for value in meters.image("")[name].values()),
+]
 
 
 class FakeParameters:
@@ -63,6 +68,7 @@ class Consumer:
         parameters: Any,
         s3: Callable[[], Any],
         *,
+        declared: Mapping | None = None,
         statement_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         **settings: Any,
@@ -70,7 +76,7 @@ class Consumer:
         """`settings` are those of `MySQLSettings`."""
         given = {"param_name": "/orders/rds", "secret_arn": "arn:secret", "connect_timeout": 2, "read_timeout": 10}
         self.parameters = parameters
-        self.mapping = mapping.load()
+        self.mapping = declared or mapping.load()
         self.settings = MySQLSettings(**given | settings)
         self.database = MySQLDatabase(
             self.settings, parameters, self.mapping, clock=clock, source=SOURCE, statement_bytes=statement_bytes

@@ -33,9 +33,9 @@ def orders_table(
     return f"CREATE TABLE tbl_orders ({', '.join(parts)}) {_ENGINE}"
 
 
-def trigger(when: str, body: str) -> str:
+def trigger(when: str, body: str, table: str = "tbl_orders") -> str:
     """A trigger on the target; `when` is for example BEFORE UPDATE."""
-    return f"CREATE TRIGGER {when.replace(' ', '_').lower()} {when} ON tbl_orders FOR EACH ROW {body}"
+    return f"CREATE TRIGGER {when.replace(' ', '_').lower()} {when} ON {table} FOR EACH ROW {body}"
 
 
 def signal(condition: str, errno: int | None = None) -> str:
@@ -66,10 +66,24 @@ MERCHANT_KEY = "FOREIGN KEY (merchant_id) REFERENCES merchants (id)"
 OUTSIDER = "outsider"
 TAKEN = 1_000
 
-_AUDIT = (
-    "CREATE TABLE audit (id BIGINT AUTO_INCREMENT PRIMARY KEY, event VARCHAR(6) NOT NULL,"
-    " order_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB"
-)
+
+def audit(table: str, name: str) -> tuple[str, ...]:
+    """A table of all that happens to the rows of `table`; `name` is SQL of the name of the item of `{row}`."""
+    return (
+        (
+            "CREATE TABLE audit (id BIGINT AUTO_INCREMENT PRIMARY KEY, event VARCHAR(6) NOT NULL,"
+            " name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE=InnoDB"
+        ),
+        *(
+            trigger(
+                f"AFTER {event}",
+                f"INSERT INTO audit (event, name) VALUES ('{event.lower()}', {name.format(row=row)})",
+                table,
+            )
+            for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
+        ),
+    )
+
 
 HOSTILE = (
     *MERCHANTS,
@@ -87,11 +101,7 @@ HOSTILE = (
     ),
     trigger("BEFORE UPDATE", "SET NEW.order_id = OLD.order_id"),
     trigger("BEFORE INSERT", "SET NEW.note = CONCAT('made ', NEW.order_id)"),
-    _AUDIT,
-    *(
-        trigger(f"AFTER {event}", f"INSERT INTO audit (event, order_id) VALUES ('{event.lower()}', {row}.order_id)")
-        for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
-    ),
+    *audit("tbl_orders", "{row}.order_id"),
     f"INSERT INTO tbl_orders ({MAPPED}) VALUES ('{OUTSIDER}', 'merchant-102', 1, 'INR', 'NEW', {TAKEN}, 1)",
 )
 
@@ -101,9 +111,15 @@ LEAST = "backstream_least"
 class HostileTables(Tables):
     """The hostile table in place of the plain one; the outsider's row is checked whenever the rows are read."""
 
+    target, name = "tbl_orders", "order_id"  # `name` is SQL of the name of a row's item
+    label = "label = CONCAT(currency, ' ', merchant_id)"  # what the generated column has
+
     def build(self) -> None:
-        self.run("DROP TABLE tbl_orders", *HOSTILE)
+        self.replace()
         self._outsider = self._outsiders()
+
+    def replace(self) -> None:
+        self.run("DROP TABLE tbl_orders", *HOSTILE)
 
     def account(self, password: str) -> Account:
         """An account that may write the target and the sidecar and nothing else."""
@@ -112,24 +128,27 @@ class HostileTables(Tables):
             f"CREATE USER '{LEAST}'@'%' IDENTIFIED BY '{password}'",
             *(
                 f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO '{LEAST}'@'%'"
-                for table in ("tbl_orders", "replication_versions", "replication_sources")
+                for table in (self.target, "replication_versions", "replication_sources")
             ),
         )
         return Account(LEAST, password)
 
     def _outsiders(self) -> Rows:
-        return self.run(f"SELECT * FROM tbl_orders WHERE order_id = '{OUTSIDER}'")
+        return self.run(f"SELECT * FROM {self.target} WHERE {self.name} = '{OUTSIDER}'")
 
     def clear(self) -> None:
         self.run(
-            f"DELETE FROM tbl_orders WHERE order_id <> '{OUTSIDER}'",
+            f"DELETE FROM {self.target} WHERE {self.name} <> '{OUTSIDER}'",
             "DELETE FROM replication_versions",
             "DELETE FROM audit",
         )
 
     def orders(self) -> Rows:
-        assert self._outsiders() in ([], self._outsider), "a row that no change is for was changed"
+        self.assert_outsider_survived()
         return [row for row in mapped_orders(self) if row[0] != OUTSIDER]
+
+    def assert_outsider_survived(self) -> None:
+        assert self._outsiders() in ([], self._outsider), "a row that no change is for was changed"
 
     def assert_legacy_values_survived(self) -> None:
         """A row keeps what others wrote to it. It is inserted only where there was none.
@@ -137,11 +156,11 @@ class HostileTables(Tables):
         A writer that replaces rows breaks both.
         """
         changed = self.run(
-            f"SELECT order_id FROM tbl_orders WHERE order_id <> '{OUTSIDER}' AND NOT (seen = 7"
-            " AND note = CONCAT('made ', order_id) AND label = CONCAT(currency, ' ', merchant_id))"
+            f"SELECT {self.name} FROM {self.target} WHERE {self.name} <> '{OUTSIDER}' AND NOT (seen = 7"
+            f" AND note = CONCAT('made ', {self.name}) AND {self.label})"
         )
         assert changed == []
         lives: dict[str, bool] = {}
-        for event, key in self.run("SELECT event, order_id FROM audit ORDER BY id"):
+        for event, key in self.run("SELECT event, name FROM audit ORDER BY id"):
             assert lives.get(key, False) == (event != "insert"), f"{event} of {key}"
             lives[key] = event != "delete"

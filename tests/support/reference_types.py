@@ -187,7 +187,7 @@ def _date(attribute: Attribute, column: Declared) -> str:
     if not re.fullmatch(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
         raise Unfit("is not a date")
     try:
-        datetime.strptime(text, "%Y-%m-%d").astimezone(UTC)
+        datetime.strptime(f"{text}+0000", "%Y-%m-%d%z")
     except ValueError:
         raise Unfit("is not a date") from None
     return text

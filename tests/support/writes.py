@@ -9,6 +9,7 @@ import pymysql
 from common import mapping
 from common.changes import Change
 from common.database import ApplyOptions, Outcome
+from common.mapping import Mapping
 from common.mysql import schema
 from common.mysql.apply import apply
 from common.records import parse_records
@@ -20,8 +21,8 @@ ORDER = MAPPING.entities[0]
 _LOG = "INSERT INTO write_log (event, order_id, updated_at) VALUES"
 
 
-def changes_of(*records: dict[str, Any]) -> list[Change]:
-    batch = parse_records(records, MAPPING)
+def changes_of(*records: dict[str, Any], declared: Mapping = MAPPING) -> list[Change]:
+    batch = parse_records(records, declared)
     assert not batch.parked
     assert not batch.skipped
     return batch.changes
@@ -30,13 +31,13 @@ def changes_of(*records: dict[str, Any]) -> list[Change]:
 class Applier:
     """`apply()` on one connection, with the target as it was when the connection was made."""
 
-    def __init__(self, connection: pymysql.Connection[Any]) -> None:
-        self.connection = connection
-        self.targets = schema.inspect(connection, MAPPING)
+    def __init__(self, connection: pymysql.Connection[Any], declared: Mapping = MAPPING) -> None:
+        self.connection, self.declared = connection, declared
+        self.targets = schema.inspect(connection, declared)
         connection.rollback()
 
     def __call__(self, *records: dict[str, Any], statement_bytes: int | None = None, **options: Any) -> Outcome:
-        changes = changes_of(*records)
+        changes = changes_of(*records, declared=self.declared)
         return apply(self.connection, self.targets, changes, ApplyOptions(**options), statement_bytes)
 
 

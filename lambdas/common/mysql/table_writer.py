@@ -78,7 +78,9 @@ class TableWriter:
         """Those of `changes` that have a row, where a trigger could change the keys of these rows. Otherwise all."""
         if self.target.is_plain:
             return list(changes)
-        found = self.found(changes)
+        # An earlier read of the transaction may have opened a snapshot before these keys were locked. A row that
+        # another writer has inserted since is not in it. Setting the flags takes these locks anyway.
+        found = self.found(changes, locking=True)
         return [change for change in changes if change.key in found]
 
     def update(self, changes: Sequence[Change]) -> list[Change]:
@@ -151,10 +153,10 @@ class TableWriter:
             return set()
         return {change.key for change in changes} - self.found(changes).keys()
 
-    def found(self, changes: Sequence[Change], columns: Sequence[str] = ()) -> dict[str, Row]:
+    def found(self, changes: Sequence[Change], columns: Sequence[str] = (), *, locking: bool = False) -> dict[str, Row]:
         """Those of the keys that have a row, exactly theirs, with the values of `columns`."""
         keys = [change.key_values for change in changes]
-        rows = read_rows(self._sender.connection, self.target, keys, columns, self._sender.limit)
+        rows = read_rows(self._sender.connection, self.target, keys, columns, self._sender.limit, locking=locking)
         return {changes[i].key: row for i, row in rows.items()}
 
     def _all_exist(self, changes: Sequence[Change]) -> bool:
@@ -224,14 +226,23 @@ class TableWriter:
             self._sender.send(statement)
 
 
-def read_rows(
-    connection: Connection[Any], target: Target, keys: Sequence[Row], columns: Sequence[str], limit: int
+def read_rows(  # noqa: PLR0913
+    connection: Connection[Any],
+    target: Target,
+    keys: Sequence[Row],
+    columns: Sequence[str],
+    limit: int,
+    *,
+    locking: bool = False,
 ) -> dict[int, Row]:
-    """The values of `columns` of the keys that have a row, exactly theirs, by the key's index. Locks nothing.
+    """The values of `columns` of the keys that have a row, exactly theirs, by the key's index.
 
-    `limit` bounds a statement, in bytes.
+    `locking` reads and locks the rows as they are, not as the transaction's snapshot has them. `limit` bounds a
+    statement, in bytes.
     """
     head, tail = target.found(columns)
+    if locking:
+        tail += " FOR UPDATE"
     found: dict[int, Row] = {}
     with connection.cursor() as cursor:
         for statement, _ in chunks(head, _texts(target, [(i, *key) for i, key in enumerate(keys)]), tail, limit):

@@ -180,7 +180,7 @@ class Target:
         return self._join()
 
     def found(self, columns: Sequence[str]) -> tuple[str, str]:
-        """Head and tail of a statement that reads `columns` of rows. Locks nothing.
+        """Head and tail of a statement that reads `columns` of rows.
 
         Its rows are a number and a key. It answers the number and the values of each row that exists.
         """
