@@ -55,9 +55,12 @@ def test_two_mappings_register_their_sources_apart(shop: ItemTables, connect: An
 
 
 def test_versions_of_another_mapping_refuse_no_source(shop: ItemTables, writer: Applier, connect: Any, tables: Tables):
-    """A mapping whose name begins like another's is not the other."""
-    writer(record("a", 1), record("b", 1))
-    tables.run("UPDATE replication_versions SET item_key = 'shop-2.order a' WHERE item_key = 'b'")
+    """A mapping whose name begins like another's is not the other, nor is an order whose id begins so."""
+    writer(*(record(key, 1) for key in ("a", "b", "c", "shop.d")))
+    tables.run(
+        "UPDATE replication_versions SET item_key = 'shop-2.order a' WHERE item_key = 'a'",
+        "UPDATE replication_versions SET item_key = 'shop_2.order a' WHERE item_key = 'b'",
+    )
     tables.run("DELETE FROM replication_sources WHERE mapping = 'shop'")
 
     assert registry.register(connect(), shop.mapping, SOURCE, "2020-01-01T00:00:00.000") == "registered"
