@@ -138,15 +138,15 @@ class Stack:
         found = self.emulator.mark()
         if found is None:
             self._forget_deployment()
-            self._apply(access, mark)
-        elif found == mark and not interrupted:
-            self._apply_or_start_over(access, mark)
-        else:
+        elif found != mark or interrupted:
             self._start_over()
-            self._apply(access, mark)
+        self._apply_or_start_over(access, mark)
 
     def _apply_or_start_over(self, access: DatabaseAccess, mark: str) -> None:
-        """A first run that was killed leaves resources that are not in the state and cannot be created again.
+        """Some resources are there and not in the state, and cannot be created again.
+
+        A first run that was killed leaves such ones. On a busy machine the emulator may also answer too late: the AWS
+        SDK then sends a request again, and the resource that the first one made is in the way.
 
         A complete deployment is not replaced: it holds orders, and its old code goes on working.
         """

@@ -77,8 +77,17 @@ class FailingStack(Stack):
         if deployed:
             (self.settings.stack_home / "deployed").touch()
 
-    def apply_again(self) -> None:
-        self._apply_or_start_over(access(), "mark")
+    def deploy(self, *, marked: bool) -> None:
+        found = _fingerprint(access()) if marked else None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.emulator, "mark", lambda: found)
+            self._deploy(interrupted=False)
+
+    def _prepared_access(self) -> DatabaseAccess:
+        return access()
+
+    def _forget_deployment(self) -> None:
+        self.done.append("forget")
 
     def _apply(self, *_: Any) -> None:
         self.done.append("apply")
@@ -90,15 +99,26 @@ class FailingStack(Stack):
 
 
 def test_a_first_deployment_that_failed_starts_over(tmp_path: Path):
+    """At once, and when `up` is repeated."""
     stack = FailingStack(tmp_path, deployed=False)
-    stack.apply_again()
-    assert stack.done == ["apply", "start over", "apply"]
+    stack.deploy(marked=False)
+    assert stack.done == ["forget", "apply", "start over", "apply"]
+    again = FailingStack(tmp_path / "again", deployed=False)
+    again.deploy(marked=True)
+    assert again.done == ["apply", "start over", "apply"]
+
+
+def test_a_deployment_that_fails_twice_is_an_error(tmp_path: Path):
+    stack = FailingStack(tmp_path, deployed=False)
+    stack.failures.append(StackError("no such thing"))
+    with pytest.raises(StackError, match="no such thing"):
+        stack.deploy(marked=False)
 
 
 def test_a_complete_deployment_survives_a_failed_apply(tmp_path: Path):
     stack = FailingStack(tmp_path, deployed=True)
     with pytest.raises(StackError) as failed:
-        stack.apply_again()
+        stack.deploy(marked=True)
     assert (stack.done, failed.value.reason) == (["apply"], f"no such thing\n{STAYS}")
 
 
