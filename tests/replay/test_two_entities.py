@@ -199,6 +199,18 @@ def test_a_dry_run_knows_removals_that_left_the_row(stock: ReplayHarness):
     assert stock.replay({"dry_run": True})["counts"]["stale"] == 0
 
 
+def test_a_dry_run_compares_a_removal_with_its_kind_and_the_row(stock: ReplayHarness):
+    """An expiry that is older than a deletion is new to MySQL. The other entity is deleted in each case."""
+    stock.put_batch([stock_change(A, 1), stock_remove(A, 5)])
+    stock.replay()
+    stock.put_batch([stock_expiry(A, 3)])
+    assert stock.replay({"dry_run": True})["counts"]["stale"] == 1
+    stock.put_batch([stock_change(A, 9)])
+    stock.replay()
+    stock.put_batch([stock_remove(A, 7)])
+    assert stock.replay({"dry_run": True})["counts"]["stale"] == 2
+
+
 # segments
 
 
