@@ -209,7 +209,9 @@ def load(name: str = DEFAULT) -> Mapping:
     for file in files:
         if file.is_file():
             return read_file(file)
-    raise MappingError([f"{name}.json: is in neither {files[0].parent} nor {files[1].parent}; add it, or set MAPPING"])
+    raise MappingError(
+        [f"{name}.json: is in neither {files[0].parent} nor {files[1].parent}; add it, or correct MAPPING"]
+    )
 
 
 def check_file(path: Path) -> list[str]:

@@ -61,7 +61,7 @@ def parse_json(text: str) -> Any:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class _Reader(Fields):
     def mapping(self, name: str, declared: Any, folder: Path) -> Mapping | None:
         if not matches(MAPPING_NAME, name):
             self.problem(
-                "", "name the file with lower-case letters, digits, _ and -, beginning with a letter, at most 31"
+                "", "name the file with at most 31 lower-case letters, digits, _ and -, beginning with a letter"
             )
         optional = ("$schema", "sort_key", "ttl_attribute", "prepare")
         if not self.is_object("", declared, ("partition_key", "entities"), optional):
@@ -87,7 +87,7 @@ class _Reader(Fields):
         keys = {role: read_key_attribute(self, role, declared[role]) for role in ROLES if role in declared}
         if len({key.attribute for key in keys.values() if key}) < sum(key is not None for key in keys.values()):
             self.problem(
-                "sort_key", "has the attribute of partition_key; name the table's sort key, or leave sort_key out"
+                "sort_key", "is the attribute of partition_key; name the table's sort key, or leave sort_key out"
             )
         ttl = self.attribute("ttl_attribute", declared)
         prepare = self._prepare(name, declared, folder)
@@ -126,7 +126,7 @@ class _Reader(Fields):
             with self.within(f"entity {name}"):
                 if not matches(ENTITY_NAME, name):
                     self.problem(
-                        "", "name it with lower-case letters, digits and _, beginning with a letter, at most 31"
+                        "", "name it with at most 31 lower-case letters, digits and _, beginning with a letter"
                     )
                 entities.append(self._entity(name, one, keys))
         complete = [one for one in entities if one]
@@ -172,7 +172,7 @@ class _Reader(Fields):
         for name in (name for name, count in names.items() if count > 1):
             self.problem(f"column {name}", "is declared more than once; give each column of the table one source")
         if names.total() > _MOST_COLUMNS:
-            self.problem("columns", f"there are {names.total()}; a table of MySQL has at most {_MOST_COLUMNS}")
+            self.problem("columns", f"there are {names.total()}; a MySQL table has at most {_MOST_COLUMNS}")
 
 
 def load_prepare(name: str, path: Path) -> Prepare:

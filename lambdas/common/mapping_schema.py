@@ -1,4 +1,4 @@
-"""The JSON Schema of mapping files. It allows what the loader reads, but for what parts of a file mean together.
+"""The JSON Schema of mapping files. The loader also checks what several parts of a file mean together.
 
 `mappings/mapping.schema.json` is the published copy, written by `scripts/generators/mapping_schema.py`.
 """
@@ -26,16 +26,16 @@ def schema() -> Schema:
                 "$schema": {"type": "string"},
                 "partition_key": _ref("key_attribute", "The partition key of the DynamoDB table."),
                 "sort_key": _ref("key_attribute", "The sort key of the DynamoDB table, if it has one."),
-                "ttl_attribute": _ref("attribute", "The attribute by which DynamoDB expires items, if it does."),
+                "ttl_attribute": _ref("attribute", "The Time to Live attribute of the DynamoDB table, if it has one."),
                 "prepare": {
                     "type": "string",
                     "pattern": PREPARE_FILE,
                     "description": "A Python file beside the mapping with a pure function prepare(item). It returns the"
-                    " item that is mapped instead, or None where there is no such item.",
+                    " item to map, or None if there is no such item.",
                 },
                 "entities": {
                     "type": "object",
-                    "description": "The kinds of item by name. No item may match two of them.",
+                    "description": "The kinds of item, by name. No item may match two of them.",
                     "properties": {"comment": {"type": "string"}},
                     "patternProperties": {ENTITY_NAME: {"if": {"not": {"type": "string"}}, "then": _ref("entity")}},
                     "additionalProperties": False,
@@ -76,15 +76,15 @@ def _definitions() -> Schema:
         "template": {
             "type": "string",
             "minLength": 1,
-            "description": "Literal text and {column} for each key column that the key attribute holds.",
+            "description": "Fixed text, and {column} for each key column that the key attribute contains.",
         },
         "removal": {
             "anyOf": [
                 {"enum": ["delete", "ignore"]},
                 _object(
                     {
-                        "flag": _ref("identifier", "A TINYINT(1) column: 0, and 1 where the item is gone."),
-                        "time": _ref("identifier", "A DATETIME column: NULL, or when the item went, in UTC."),
+                        "flag": _ref("identifier", "A TINYINT(1) column: 1 after a removal, otherwise 0."),
+                        "time": _ref("identifier", "A DATETIME column: the time of the removal in UTC, otherwise NULL."),
                     },
                     required=("flag",),
                 ),
@@ -104,19 +104,19 @@ def _definitions() -> Schema:
 def _entity() -> Schema:
     return _object(
         {
-            "when": _ref("when", "Which items: those that meet all conditions."),
-            "target": _ref("target", "The table, and how its primary key is made of the item's key."),
+            "when": _ref("when", "Selects the items that meet all conditions."),
+            "target": _ref("target", "The table, and how the item's key becomes its primary key."),
             "columns": {"type": "array", "description": "The other columns.", "items": _ref("column")},
             "unmapped": {
-                "description": "What becomes of attributes that no column takes: nothing, quarantine of the item, or"
-                " one JSON column with all of them.",
+                "description": "What to do with attributes that are not mapped: ignore them, quarantine the item, or"
+                " keep them in one JSON column.",
                 "anyOf": [
                     {"enum": ["ignore", "quarantine"]},
                     _object({"column": _ref("identifier")}, required=("column",)),
                 ],
             },
-            "deletes": _ref("removal", 'What becomes of the row of a deleted item. "delete" by default.'),
-            "ttl": _ref("removal", 'What becomes of the row of an expired item. "ignore" by default.'),
+            "deletes": _ref("removal", 'What happens to the row of a deleted item. Default: "delete".'),
+            "ttl": _ref("removal", 'What happens to the row of an expired item. Default: "ignore".'),
         },
         required=("target", "columns"),
     )
@@ -130,7 +130,7 @@ def _when() -> Schema:
             "attribute": _object(
                 {"path": _ref("path"), "equals": {"type": ["string", "number", "boolean"]}}, required=("path", "equals")
             )
-            | {"description": "An attribute outside the key. An item that stops matching is deleted."},
+            | {"description": "An attribute outside the key. An item that stops matching counts as deleted."},
         }
     )
 
@@ -162,8 +162,8 @@ def _column(*, key: bool) -> Schema:
         properties |= {
             "from": _ref("path"),
             "const": {"not": {"type": "null"}, "description": "The same value in every row."},
-            "absent": _ref("fallback", 'Where the item has no such attribute. "reject" by default.'),
-            "null": _ref("fallback", 'Where the attribute is NULL. "reject" by default.'),
+            "absent": _ref("fallback", 'If the item has nothing at the path. Default: "reject".'),
+            "null": _ref("fallback", 'If the value is a DynamoDB NULL. Default: "reject".'),
         }
     made: Schema = {
         "type": "object",

@@ -40,7 +40,7 @@ def preparer(prepare: Callable[[dict[str, Any]], Any], key: tuple[str, ...]) -> 
         made = {name: attribute_value(value) for name, value in found.items() if _is_name(name)}
         for name in key:
             if name not in made or plain(made[name]) != plain(image[name]):
-                raise PoisonError(f"prepare: the result has another {name}; the key must stay", _HINT)
+                raise PoisonError(f"prepare: the result has another {name}; the key must not change", _HINT)
         return made
 
     return prepared

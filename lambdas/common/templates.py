@@ -27,11 +27,13 @@ class Template:
         pieces = _CAPTURE.split(text)
         template = cls(tuple(pieces[::2]), tuple(pieces[1::2]))
         if any(brace in literal for literal in template.literals for brace in "{}"):
-            raise ValueError("has a brace that is no capture; write {column} with the name of a key column")
+            raise ValueError("has a brace outside a capture; write {column} with the name of a key column")
         if not template.columns:
-            raise ValueError("captures no column; name one as {column}, or fix the attribute with `equals` in `when`")
+            raise ValueError(
+                "captures no column; capture one as {column}, or fix the attribute with `equals` in `when`"
+            )
         if "" in template.literals[1:-1]:
-            raise ValueError("has two captures side by side; put literal text between them")
+            raise ValueError("has two captures without text between them; put a separator there")
         return template
 
     def __str__(self) -> str:

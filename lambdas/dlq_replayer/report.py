@@ -33,7 +33,7 @@ _NOT_A_RANGE = "it is not an expired range that a replay wrote"
 _ADVICE = {
     "database_down": "MySQL did not answer in time, so nothing was applied. Failed batches are where they were; queue"
     " messages may have become batches in the bucket. Repair the database, then start a new replay.",
-    "incomplete": "Some splits were not applied, because MySQL became unavailable or the code was changed. Batches that"
+    "incomplete": "Some splits were not applied, because MySQL became unavailable or the code changed. Batches that"
     " were applied are settled, the others are where they were. Start a new replay.",
     "planned": "Nothing was changed. Start a replay without dry_run to apply what was counted.",
     "quarantined": "Records under quarantine/ can never be written as they are. Read their reasons and correct the"

@@ -84,5 +84,5 @@ class ParkedRecords:
             except ValueError:
                 parked = None
             if not isinstance(parked, dict):
-                raise UnreadableError(f"{name} is no parked record: move it out of the folder")
+                raise UnreadableError(f"{name} is not a parked record: move it out of the folder")
             yield parked | {"object": name}

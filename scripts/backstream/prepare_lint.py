@@ -42,11 +42,11 @@ MODULES = frozenset(
     }
 )
 
-_OUTSIDE = "prepare reads and writes nothing but its item"
-_CODE = "prepare runs no code that the build cannot see"
-_STATE = "prepare keeps no state between items"
-_CLOCK = "prepare gives the same row whenever it runs"
-_RANDOM = "prepare gives the same row for the same item"
+_OUTSIDE = "prepare must not read or write anything outside its item"
+_CODE = "prepare must not run code that the build cannot see"
+_STATE = "prepare must not keep state between items"
+_CLOCK = "prepare must not depend on when it runs"
+_RANDOM = "prepare must return the same result for the same item"
 
 _NAMES = {
     "__builtins__": _CODE,
@@ -224,7 +224,7 @@ def _changes_of(shared: set[str], function: ast.AST) -> Iterator[Finding]:
         while isinstance(changed, ast.Subscript | ast.Attribute | ast.Call):
             changed = _object_of(changed)
         if isinstance(changed, ast.Name) and changed.id in shared:
-            yield Finding(changed.lineno, f"{changed.id} is changed, which belongs to the file: {_STATE}")
+            yield Finding(changed.lineno, f"{changed.id} belongs to the file and must not be changed: {_STATE}")
 
 
 def _object_of(node: ast.Subscript | ast.Attribute | ast.Call) -> ast.expr:

@@ -206,7 +206,7 @@ def test_a_number_column_altered_to_a_date_parks_its_values(writer: Applier, tab
 OTHERWISE = [
     ("MODIFY created_at INT NOT NULL", "column created_at is int, which ends at 2147483647"),
     ("MODIFY status ENUM('OK', '') NOT NULL", "column status is an ENUM without this value"),
-    ("MODIFY status CHAR(32) NOT NULL", "column status is a CHAR, which drops the blanks at the end of this value"),
+    ("MODIFY status CHAR(32) NOT NULL", "column status is a CHAR, which drops the spaces at the end of this value"),
 ]
 
 

@@ -161,7 +161,10 @@ class TestCase:
 
         (parked,) = folding(record("ORDER-A", 2, status="PAID"), record("b", 1)).parked
 
-        assert parked.reason == "another row holds the same value of its key, except for upper and lower case or blanks"
+        assert (
+            parked.reason
+            == "another row holds the same value of its key, except for upper and lower case or trailing spaces"
+        )
         assert orders(tables) == [order("b"), order("order-a")]
         assert tables.sidecar() == [("b", 1, 0), ("order-a", 1, 0)]
 

@@ -190,7 +190,7 @@ class TestQuarantine:
                 "key": "order/b",
                 "version": version(ARN, str(8 * 10**20 + 1)),
                 "reason": "MySQL error 1366 (TRUNCATED_WRONG_VALUE_FOR_FIELD) on column status",
-                "hint": "the value does not fit its column; correct the item, its next version supersedes",
+                "hint": "the value does not fit its column; correct the item, its next version supersedes this one",
                 "errno": 1366,
                 "record": emoji,
                 "kind": "poison",

@@ -202,7 +202,7 @@ def test_children_matter_where_rows_are_deleted(call: Call, tables: Tables, tmp_
     file.write_text(json.dumps({**MAPPING, "entities": {"order": order}}))
     code, shown = call("check", str(file))
     assert code == 0, shown
-    assert "foreign key f: table line refers to orders\n         a delete waits" in shown
+    assert "foreign key f: table line refers to orders\n         a delete is deferred" in shown
 
 
 def test_hidden_triggers_are_said(call: Call, tables: Tables, file: Path, server: MariaDB):
@@ -215,7 +215,7 @@ def test_an_old_sidecar_is_an_error(call: Call, tables: Tables, file: Path):
     tables.run(ddl(), "CREATE TABLE replication_versions (item_key VARCHAR(64) PRIMARY KEY)")
     code, shown = call("check", str(file))
     assert code == 1
-    assert "error    replication_versions: it is of a version without mappings: migrate the sidecar first" in shown
+    assert "error    replication_versions: it is of version 0.1.0: migrate the sidecar first" in shown
     code, shown = call("ddl", str(file), "--sidecar")
     assert "ALTER TABLE replication_versions ADD COLUMN kept_delete" in shown
     assert "CREATE TABLE IF NOT EXISTS replication_entities" in shown
@@ -254,8 +254,8 @@ def test_items_are_checked_against_tables(call: Call, tables: Tables, file: Path
     assert code == 1
     assert "ok       order: 1 of 3 items become rows of orders" in shown
     assert "error    items: 1 would be quarantined: attribute amount does not fit DECIMAL(12,2)" in shown
-    assert "1 of 3 are of no entity" in shown
-    assert "warning  order.colour: is an attribute that no column takes" in shown
+    assert "1 of 3 match no entity" in shown
+    assert "warning  order.colour: is an attribute that is not mapped" in shown
     assert "error    order: 1 rows would be quarantined: MySQL error 1366" in shown
     for value in ("é", "red", "1.001"):
         assert value not in shown
@@ -354,7 +354,7 @@ def test_a_draft_replaces_no_file(call: Call, dynamodb: Any, tmp_path: Path):
     output.write_text("mine")
     code, shown = call("draft", "--table", TABLE, "--output", str(output), database=False)
     assert code == 2
-    assert "a draft replaces nothing" in shown
+    assert "a draft overwrites nothing" in shown
     assert output.read_text() == "mine"
 
 
@@ -485,7 +485,7 @@ def test_a_circle_of_tables_is_a_warning(call: Call, tables: Tables, two_tables:
     tables.run(REFERENCE.format("childs", "up", "parents"), REFERENCE.format("parents", "down", "childs"))
     code, shown = call("check", str(two_tables))
     assert code == 0, shown
-    assert "warning  family: the tables childs, parents refer to each other in a circle" in shown
+    assert "warning  family: the tables childs, parents refer to each other in a cycle" in shown
 
 
 def test_a_table_of_another_entity_is_an_error(call: Call, tables: Tables, two_tables: Path):

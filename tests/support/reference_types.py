@@ -264,7 +264,7 @@ def _uuid(attribute: Attribute, column: Declared) -> str | bytes:
 def _enum(attribute: Attribute, column: Declared) -> str:
     text = text_of(attribute)
     if text not in column["values"]:
-        raise Unfit("is none of the values")
+        raise Unfit("is not one of the values")
     return text
 
 

@@ -20,7 +20,7 @@ _LONGEST_VARBINARY, _LONGEST_BLOB, _LONGEST = 16_383, 2**16 - 1, 2**24 - 1
 class BinaryType(ColumnType, name="binary"):
     """Bytes of a binary attribute; with `conversion`, of a string in base64."""
 
-    length: int = integer("length", 1, _LONGEST, "the most bytes")
+    length: int = integer("length", 1, _LONGEST, "the maximum number of bytes")
     conversion: str | None = choice("as", ("base64",), "the item has the bytes in a string, in base64")
 
     @property

@@ -19,8 +19,8 @@ from common.poison import PoisonError
 class DecimalType(NumberType, name="decimal"):
     """`precision` counts all digits, `scale` those behind the point."""
 
-    precision: int = integer("precision", 1, 65, "all digits, before and behind the point")
-    scale: int = integer("scale", 0, 30, "the digits behind the point")
+    precision: int = integer("precision", 1, 65, "all digits, before and after the point")
+    scale: int = integer("scale", 0, 30, "the digits after the point")
     conversion: str | None = choice("as", ("string",), "the item has the number in a string")
 
     @property

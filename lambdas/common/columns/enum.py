@@ -36,10 +36,10 @@ class EnumType(ColumnType, name="enum"):
         Option(
             "values",
             "a list of different strings, each of 1 to 255 characters up to U+FFFF, without backslash, control"
-            " characters or a blank at the end",
+            " characters or a space at the end",
             {
                 "type": "array",
-                "description": "the texts that the column can hold",
+                "description": "the strings that the column can hold",
                 "minItems": 1,
                 "maxItems": _MOST,
                 "uniqueItems": True,
@@ -65,7 +65,7 @@ class EnumType(ColumnType, name="enum"):
         def decode(texts: Sequence[str]) -> Sequence[str]:
             if not known.issuperset(texts):
                 "".join(texts)  # raises TypeError for what is no text
-                raise PoisonError(f"{subject} is none of the values of its enum")
+                raise PoisonError(f"{subject} is not one of the values of its enum")
             return texts
 
         return decode

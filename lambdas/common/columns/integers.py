@@ -23,7 +23,7 @@ class IntegerType(NumberType):
 
     bits: ClassVar[int]
 
-    unsigned: bool = switch("unsigned", "no negative numbers, and twice as many others")
+    unsigned: bool = switch("unsigned", "no negative numbers, and a maximum twice as high")
     minimum: int | None = integer("minimum", _LOWEST, _HIGHEST, "the lowest number", default=None)
     maximum: int | None = integer("maximum", _LOWEST, _HIGHEST, "the highest number", default=None)
     conversion: str | None = choice("as", ("string",), "the item has the number in a string")

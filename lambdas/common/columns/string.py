@@ -33,8 +33,8 @@ class StringType(ColumnType, name="string"):
     No collation treats two of such texts as equal, except for case.
     """
 
-    length: int = integer("length", 1, 16_383, "the most characters")
-    ascii: bool = switch("ascii", "1 or more printable ASCII characters without spaces, rather than any text")
+    length: int = integer("length", 1, 16_383, "the maximum number of characters")
+    ascii: bool = switch("ascii", "only printable ASCII characters without spaces, at least one")
     conversion: str | None = choice("as", ("number",), "the item has a number; the column gets its plain text")
     is_key: bool = False
 
@@ -54,7 +54,7 @@ class StringType(ColumnType, name="string"):
                 raise PoisonError(f"{subject} is longer than {limit} characters")
             require_unicode(texts, subject)
             if is_key and any(text.endswith(" ") for text in texts):
-                raise PoisonError(f"{subject} ends with a blank, which MySQL ignores when it compares keys")
+                raise PoisonError(f"{subject} ends with a space, which MySQL ignores when it compares keys")
             return texts
 
         def decode_ascii(texts: Sequence[str]) -> Sequence[str]:

@@ -59,7 +59,7 @@ class _Temporal(ColumnType):
 
 @dataclass(frozen=True)
 class DateType(_Temporal, name="date"):
-    conversion: str | None = choice("as", tuple(_UNITS), "the item has a number, the date's midnight in UTC")
+    conversion: str | None = choice("as", tuple(_UNITS), "the item has the date's midnight in UTC as a number")
 
     def content_decoder(self, subject: str) -> ContentDecoder[str]:
         if self.conversion:
@@ -88,7 +88,7 @@ class DateType(_Temporal, name="date"):
 class TimeType(ColumnType, name="time"):
     """A time of day, 00:00:00 to 23:59:59."""
 
-    fraction: int = integer("fraction", 0, _MOST_DIGITS, "the digits of a second behind the point", default=0)
+    fraction: int = integer("fraction", 0, _MOST_DIGITS, "the digits of a second after the point", default=0)
 
     @property
     def python(self) -> type:
@@ -138,7 +138,7 @@ class DatetimeType(_Temporal, name="datetime"):
     With `iso8601_utc`, a text without a zone is in UTC.
     """
 
-    fraction: int = integer("fraction", 0, _MOST_DIGITS, "the digits of a second behind the point", default=0)
+    fraction: int = integer("fraction", 0, _MOST_DIGITS, "the digits of a second after the point", default=0)
     conversion: str | None = choice(
         "as", (*_UNITS, "iso8601_utc"), "the item has a number, or a text that may lack its zone, which is then UTC"
     )
@@ -186,7 +186,7 @@ class DatetimeType(_Temporal, name="datetime"):
         def decode_canonical(texts: Sequence[str]) -> Sequence[str]:
             values = decode(texts)
             if [f"{value.replace(' ', 'T')}Z" for value in values] != list(texts):
-                raise PoisonError(f"{subject} is not a time in UTC with {self.fraction} digits behind its seconds")
+                raise PoisonError(f"{subject} is not a time in UTC with {self.fraction} digits after the seconds")
             return values
 
         return decode_canonical
@@ -229,7 +229,7 @@ def _is_date(text: str) -> bool:
 def _fraction(digits: str, places: int, subject: str) -> str:
     """The point and exactly `places` digits. Raises PoisonError where others than zeros would be cut."""
     if digits[places:].strip("0"):
-        raise PoisonError(f"{subject} has more than {places} digits behind its seconds")
+        raise PoisonError(f"{subject} has more than {places} digits after the seconds")
     return f".{digits[:places].ljust(places, '0')}" if places else ""
 
 
@@ -250,7 +250,7 @@ def _exact_microseconds(text: str, units: int, subject: str) -> int:
     except Inexact:
         exact = Decimal("0.1")
     if exact != exact.to_integral_value():
-        raise PoisonError(f"{subject} has more than {_MOST_DIGITS} digits behind its seconds")
+        raise PoisonError(f"{subject} has more than {_MOST_DIGITS} digits after the seconds")
     return int(exact)
 
 

@@ -90,7 +90,7 @@ def _read_fallback(fields: Fields, field: str, declared: Any, found: ColumnType 
 
 def _read_value(fields: Fields, field: str, declared: Any, found: ColumnType | None) -> Instead | None:
     if declared is None:
-        fields.problem(field, "must not be null; a column is null where `absent` or `null` says so")
+        fields.problem(field, 'must not be null; to write NULL, set `absent` or `null` to "null"')
         return None
     if found is None:
         return None

@@ -18,12 +18,13 @@ from common.templates import Template
 _MOST_KEY_BYTES, _MOST_KEY_COLUMNS = 3_072, 16
 _OWN_TABLES = ("replication_versions", "replication_sources", "replication_entities")
 
-_KEY_COLUMN_TYPES = "use string, a whole number, decimal, binary, uuid, date or datetime"
+_KEY_COLUMN_TYPES = "use string, an integer type, decimal, binary, uuid, date or datetime"
 _KEY_MISFITS = {
-    "S": "{name} cannot be made of a text; use string, a whole number, decimal, uuid, date or datetime, without `as`",
-    "N": '{name} cannot be made of a number; use a whole number or decimal without `as`, string with "as": "number", or'
-    ' date or datetime with "as": "epoch_seconds" or "epoch_milliseconds"',
-    "B": "{name} cannot be made of a binary key attribute; use binary without `as`",
+    "S": "{name} cannot be made from a string key attribute; use string, an integer type, decimal, uuid, date or"
+    " datetime, without `as`",
+    "N": "{name} cannot be made from a number key attribute; use an integer type or decimal without `as`, string with"
+    ' "as": "number", or date or datetime with "as": "epoch_seconds" or "epoch_milliseconds"',
+    "B": "{name} cannot be made from a binary key attribute; use binary without `as`",
 }
 
 
@@ -53,7 +54,8 @@ def _read_templates(fields: Fields, declared: Any, keys: KeyAttributes, when: An
             if role not in found and "equals" not in (declared_condition(when, role) or {}):
                 fields.problem(
                     role,
-                    "is missing, so two items could be one row; add its template, or fix it with `equals` in `when`",
+                    "is missing, so two items could become one row; add its template, or fix it with `equals` in"
+                    " `when`",
                 )
     return Templates(**found) if len(fields.problems) == before else None
 
@@ -111,10 +113,12 @@ def _read_key_columns(fields: Fields, declared: Any, templates: Templates | None
         _each_once(fields, templates, [column.name for column in columns], len(columns) == len(declared))
     size = sum(column.type.key_bytes or 0 for column in columns)
     if size > _MOST_KEY_BYTES:
-        what = f"take {size} bytes; a primary key of MySQL has at most {_MOST_KEY_BYTES}: shorten them, or use ascii"
+        what = f"take {size} bytes; a MySQL primary key has at most {_MOST_KEY_BYTES}: shorten them, or use ascii"
         fields.problem("target, key_columns", what)
     if len(columns) > _MOST_KEY_COLUMNS:
-        fields.problem("target, key_columns", f"are more than {_MOST_KEY_COLUMNS}, the most of a primary key of MySQL")
+        fields.problem(
+            "target, key_columns", f"are more than {_MOST_KEY_COLUMNS}, the most that a MySQL primary key has"
+        )
     return columns
 
 
@@ -122,9 +126,9 @@ def _each_once(fields: Fields, templates: Templates, names: list[str], all_read:
     captured = Counter(name for role in ROLES for name in (getattr(templates, role) or Template((), ())).columns)
     for name, count in captured.items():
         if count > 1:
-            fields.problem("target, key", f"captures {name} {count} times; each key column is captured once")
+            fields.problem("target, key", f"captures {name} {count} times; capture each key column once")
         if all_read and name not in names:
-            fields.problem("target, key", f"captures {name}, which is no key column; add it to key_columns")
+            fields.problem("target, key", f"captures {name}, which is not a key column; add it to key_columns")
     for name in dict.fromkeys(names):
         if name not in captured:
             fields.problem(f"column {name}", f"is captured by no template; write {{{name}}} in target.key")
@@ -139,7 +143,9 @@ def _read_key_column(fields: Fields, declared: Any, kinds: Json[str, str]) -> Co
         found = read_type(fields, declared)
         for field in ("from", "const", "absent", "null"):
             if field in declared:
-                fields.problem(field, "is not for a key column, which is made of its template; leave it out")
+                fields.problem(
+                    field, "is not allowed in a key column, whose value comes from the template; leave it out"
+                )
         if not found or not column:
             return None
         if found.key_bytes is None:

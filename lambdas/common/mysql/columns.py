@@ -117,7 +117,7 @@ def keeps_trailing_blanks(actual: ActualColumn) -> ColumnCheck | None:
     """Source: https://dev.mysql.com/doc/refman/8.4/en/char.html"""
     if actual.type != "char":
         return None
-    problem = "is a CHAR, which drops the blanks at the end of this value"
+    problem = "is a CHAR, which drops the spaces at the end of this value"
     return ColumnCheck(lambda value: not str(value).endswith(" "), problem)
 
 

@@ -47,7 +47,9 @@ _LOGIN_PLUGIN = Rule(
 )
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
 _TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate")
-_VALUE = Rule(Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes")
+_VALUE = Rule(
+    Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes this one"
+)
 _LARGE = Rule(Verdict.POISON, "the row is larger than the server's max_allowed_packet; raise it, then retry the record")
 _CLASH = Rule(
     Verdict.DEFER,

@@ -41,7 +41,7 @@ def own_mismatches(table: OwnTable, facts: TableFacts) -> Iterator[str]:
         yield "it does not exist; run the schema step"
         return
     if table.is_earlier(columns):
-        yield f"it is of a version without mappings: migrate the sidecar first, see docs/mapping.md: {table.migration}"
+        yield f"it is of version 0.1.0: migrate the sidecar first, see docs/mapping.md: {table.migration}"
         return
     yield from _engine_mismatches(facts)
     yield from (f"column {name} is missing" for name in table.columns if name not in columns)

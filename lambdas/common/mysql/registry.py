@@ -116,12 +116,12 @@ def check(connection: Connection[Any], mapping: Mapping, source: Source | None) 
     connection.autocommit(False)
     if affected:
         raise SchemaMismatchError(
-            SOURCES, ["an unchanged row counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"]
+            SOURCES, ["an unchanged row counts as written: a proxy or driver sets CLIENT_FOUND_ROWS"]
         )
     if source and not (_is_there(connection, condition) if matched is None else matched):
         raise SourceError(
-            f"{SOURCES} does not know {source.table_arn} as generation {source.generation} of mapping {mapping.name};"
-            " run the schema step"
+            f"{SOURCES} has no entry for {source.table_arn} as generation {source.generation} of mapping"
+            f" {mapping.name}; run the schema step"
         )
     return bool(matched)
 
@@ -168,7 +168,7 @@ def _register_entities(connection: Connection[Any], mapping: Mapping) -> None:
 
 def _moved_problem(entity: str, before: str, now: str) -> str:
     return (
-        f"entity {entity} wrote the table {before} until now, and its stored versions are those of its rows there. If"
+        f"entity {entity} wrote the table {before} until now, and its stored versions belong to the rows there. If"
         f" that table was renamed, run: UPDATE {ENTITIES} SET target_table = '{now}' WHERE entity = '{entity}'."
         " Otherwise give the entity another name"
     )
@@ -176,8 +176,8 @@ def _moved_problem(entity: str, before: str, now: str) -> str:
 
 def _taken_problem(entity: str, writer: str) -> str:
     return (
-        f"entity {writer} writes it already, and {entity} would change its rows: map {entity} to a table of its own. If"
-        f" no deployment has the entity {writer} any more, run: DELETE FROM {ENTITIES} WHERE entity = '{writer}'"
+        f"entity {writer} writes it already, and {entity} would change its rows: map {entity} to another table. If"
+        f" no deployment has the entity {writer} any longer, run: DELETE FROM {ENTITIES} WHERE entity = '{writer}'"
     )
 
 

@@ -154,7 +154,7 @@ def require_true_counts(connection: Connection[Any]) -> None:
         counts = [cursor.execute(probe), cursor.execute(probe)]
     connection.rollback()
     if counts != [1, 0]:
-        problem = "an unchanged row counts as written: something between here and MySQL sets CLIENT_FOUND_ROWS"
+        problem = "an unchanged row counts as written: a proxy or driver sets CLIENT_FOUND_ROWS"
         raise SchemaMismatchError(SIDECAR, [problem])
 
 

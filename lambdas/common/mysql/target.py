@@ -252,7 +252,7 @@ class Target:
         if name in self.numbered_keys:  # MySQL proposes the last number again and again
             reason = f"the AUTO_INCREMENT number of the new row is taken in {name}"
             return Rejection(reason, errors.EXHAUSTED.hint, ER.DUP_ENTRY, Kind.DEFERRED)
-        what = "its key, except for upper and lower case or blanks" if name in self.own_keys else name
+        what = "its key, except for upper and lower case or trailing spaces" if name in self.own_keys else name
         return Rejection(f"another row holds the same value of {what}", hint, ER.DUP_ENTRY, Kind.DEFERRED)
 
 
@@ -286,7 +286,7 @@ MOVED = Rejection(
     None,
     Kind.POISON,
 )
-_CORRECT = "the value does not fit its column; correct the item, its next version supersedes"
+_CORRECT = "the value does not fit its column; correct the item, its next version supersedes this one"
 _NAMES = {number: name for name, number in vars(ER).items() if isinstance(number, int)}
 
 

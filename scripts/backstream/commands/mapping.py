@@ -18,7 +18,7 @@ Nothing is changed: not the DynamoDB table, not the database.
 
 MAPPING is the path of a mapping file, or the name of one in ./mappings.
 
-Tables and databases are those of a deployment (--env or --outputs), or of the local stack with --local only.
+Tables and databases are those of a deployment (--env or --outputs), or of the local stack (only with --local).
 Without a deployment, --table is a DynamoDB table in --region, and --host names the database.
 
 Exit codes:
@@ -27,12 +27,14 @@ Exit codes:
   2    wrong usage or input
 """
 _DATABASE = """\
-The database of a deployment (--env or --outputs) or of the local stack (--local) is reached as its functions reach it,
-with the secret that they use, read with your rights. --host, --port, --user and --database take the place of what the
-deployment says, as for a tunnel. Without a deployment, --host, --user and --database name it. The password of --user
-comes from MYSQL_PASSWORD or a prompt.
+With a deployment (--env or --outputs) or the local stack (--local), the connection is that of its functions, with their
+secret, which your credentials must be allowed to read. --host, --port, --user and --database override it, for example
+for a tunnel. Without a deployment, give --host, --user and --database. The password of --user comes from MYSQL_PASSWORD
+or a prompt.
 """
-_ITEMS = "an item, or several: DynamoDB JSON or plain JSON, a list, what aws dynamodb scan prints, or one item a line"
+_ITEMS = (
+    "an item, or several: DynamoDB JSON or plain JSON, a list, the output of aws dynamodb scan, or one item per line"
+)
 _EXTRA = ("pymysql", "jsonschema", "certifi")
 _SAMPLE = 300
 
@@ -51,8 +53,8 @@ def _add_draft(subcommands: Any) -> None:
         subcommands,
         "draft",
         "write a first mapping file from a sample of items",
-        'Each field "comment" of the file is a doubt: decide, then delete it. The sample is an eventually consistent'
-        " scan. It takes half a read unit for each 4 KB of items, and is billed like any read.",
+        'Each field "comment" of the file is an open question: decide, then delete it. The sample is an eventually'
+        " consistent scan. It takes half a read unit for each 4 KB of items, and is billed like any read.",
     )
     parser.add_argument("--table", metavar="TABLE", required=True, help="DynamoDB table")
     _add_sample(parser)
@@ -147,12 +149,12 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
     _add_local(group)
     group.add_argument("--host", help="database server")
     group.add_argument("--port", type=_count, help="its port; default 3306")
-    group.add_argument("--user", help="account; its password is MYSQL_PASSWORD, or asked for")
+    group.add_argument("--user", help="account; its password comes from MYSQL_PASSWORD or a prompt")
     group.add_argument("--database", metavar="NAME", help="name of the database on the server")
     group.add_argument(
         "--tls",
         choices=("verify", "require", "off"),
-        help="check the server's certificate, only encrypt, or neither; default as the functions have it, else verify",
+        help="check the server's certificate, only encrypt, or neither; default: as the functions do, else verify",
     )
     _add_file(group, "--ca", "certificates (PEM) of a private authority; default: the public ones")
 

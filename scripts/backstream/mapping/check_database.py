@@ -60,8 +60,8 @@ def _column(entity: Entity, actual: ActualColumn, *, is_key: bool) -> Iterator[F
     if is_key and is_ascii and not actual.collation.endswith("_bin"):
         yield warning(
             subject,
-            f"its collation {actual.collation} takes keys for equal that differ in case only",
-            "of two such items one gets no row and is parked; a collation that ends in _bin tells them apart",
+            f"its collation {actual.collation} treats keys that differ only in case as equal",
+            "of two such items only one gets a row; a collation that ends in _bin distinguishes them",
         )
 
 
@@ -74,8 +74,7 @@ def _unique_keys(entity: Entity, table: ActualTable) -> Iterator[Finding]:
             yield warning(
                 entity.name,
                 f"table {table.name} has another unique key, {name} on {', '.join(columns)}",
-                "an item whose values another row holds is deferred until they are free, and parked for a person after"
-                " a day",
+                "an item is deferred while another row holds its values, and quarantined after a day",
             )
 
 
@@ -84,7 +83,7 @@ def _foreign_keys(entity: Entity, table: ActualTable) -> Iterator[Finding]:
         yield warning(
             entity.name,
             f"foreign key {key.name}: table {key.table} refers to {key.parent}",
-            "an item that arrives before its parent is deferred, and parked for a person after a day",
+            "an item that arrives before its parent is deferred, and quarantined after a day",
         )
     deletes = Action.DELETE in (entity.deletes.action, entity.ttl.action)
     for key in table.children:
@@ -99,10 +98,10 @@ def _child(entity: Entity, key: ForeignKey) -> Finding:
         return warning(
             entity.name,
             f"{problem} with ON DELETE {key.on_delete}",
-            f"a delete here also {what} rows of {key.table}, which no change of an item accounts for",
+            f"a delete here also {what} rows of {key.table}, without a change of their items",
         )
     return warning(
-        entity.name, problem, "a delete waits until no row refers to it, and is parked for a person after a day"
+        entity.name, problem, "a delete is deferred while a row refers to its row, and quarantined after a day"
     )
 
 
@@ -111,13 +110,13 @@ def _triggers(entity: Entity, table: ActualTable) -> Iterator[Finding]:
         yield warning(
             entity.name,
             f"the account may not see the triggers of {table.name}",
-            "ask an account with the TRIGGER privilege whether there are any",
+            "look for triggers with an account that has the TRIGGER privilege",
         )
     for trigger in table.triggers or ():
         yield warning(
             entity.name,
             f"trigger {trigger.name} ({trigger.event})",
-            "it runs for each write of the pipeline; a row whose key it changes is parked",
+            "it runs for each write of the pipeline; a record is parked if it changes the key of its row",
         )
 
 
@@ -128,13 +127,13 @@ def _numbered(entity: Entity, table: ActualTable) -> Iterator[Finding]:
             yield warning(
                 f"{entity.name}.{actual.name}",
                 "is AUTO_INCREMENT, and the mapping writes it",
-                "the server gives 0 a number of its own; legacy inserts may take numbers that items have",
+                "the server replaces 0 with a number of its own; legacy inserts may take numbers that items have",
             )
         elif actual.numbered:
             yield warning(
                 f"{entity.name}.{actual.name}",
                 "is AUTO_INCREMENT: the server numbers new rows",
-                "a row that is deleted and comes back has another number",
+                "a row that is deleted and written again gets another number",
             )
 
 
@@ -149,8 +148,8 @@ def _order(mapping: Mapping, tables: Sequence[ActualTable]) -> Iterator[Finding]
     if left:
         yield warning(
             mapping.name,
-            f"the tables {', '.join(left)} refer to each other in a circle, so none of them can be written first",
-            "rows are deferred until what they refer to is there; two that need each other stay parked",
+            f"the tables {', '.join(left)} refer to each other in a cycle, so none of them can be written first",
+            "a row is deferred until the rows that it refers to exist; two rows that need each other stay parked",
         )
     elif any(waits.values()):
         yield ok(mapping.name, "parents are written first, and children deleted first")

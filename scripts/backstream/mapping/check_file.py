@@ -43,7 +43,7 @@ def _sizes(entity: Entity) -> Iterator[Finding]:
     if row > _ROW_BYTES:
         yield error(
             entity.name,
-            f"its columns take {row:,} bytes, and MySQL allows a row {_ROW_BYTES:,}",
+            f"its columns take {row:,} bytes, and a MySQL row has at most {_ROW_BYTES:,}",
             "make long strings shorter, or give them the type text",
         )
 

@@ -32,7 +32,7 @@ def check_items(mapping: Mapping, items: Sequence[Item], inspector: Inspector | 
             for (reason, hint), count in parked.most_common()
         ),
         *_no_entity(no_entity, len(items)),
-        *(warning(name, "is an attribute that no column takes", "map it, or set unmapped") for name in unmapped),
+        *(warning(name, "is an attribute that is not mapped", "map it, or set unmapped") for name in unmapped),
         *_refused(mapping, rows, inspector),
     ]
 
@@ -41,7 +41,7 @@ def _rows(mapping: Mapping, rows: dict[int, list[Row]], total: int) -> list[Find
     return [
         ok(entity.name, f"{len(rows[index])} of {total} items become rows of {entity.table}")
         if rows[index]
-        else warning(entity.name, "no sampled item is of this entity", "check its when, or take a larger sample")
+        else warning(entity.name, "no sampled item matches this entity", "check its when, or take a larger sample")
         for index, entity in enumerate(mapping.entities)
     ]
 
@@ -52,7 +52,7 @@ def _no_entity(count: int, total: int) -> list[Finding]:
     return [
         warning(
             "items",
-            f"{count} of {total} are of no entity, and are only counted (unmapped_item)",
+            f"{count} of {total} match no entity, and are only counted (unmapped_item)",
             "add an entity for them",
         )
     ]

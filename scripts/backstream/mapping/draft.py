@@ -28,7 +28,7 @@ def draft(keys: TableKeys, items: Sequence[Item], tables: Sequence[LegacyTable] 
     for kind in kinds:
         names.append(unused(entity_name(kind, "item"), names, _LONGEST_ENTITY))
     owners = _owners(kinds, names, tables)
-    comments = [f"drafted from {len(items)} items; every comment is a doubt: decide, then delete the comment"]
+    comments = [f"drafted from {len(items)} items; each comment is an open question: decide, then delete it"]
     comments += [_left_out(kind, keys) for kind in left]
     taken = [table.name for table in tables]
     return {
@@ -52,8 +52,8 @@ def _left_out(kind: Kind, keys: TableKeys) -> str:
     ]
     described = " and ".join(conditions) or "keys of no common form"
     return (
-        f"{len(kind.items)} sampled items with {described} have no entity of their own, because their keys do not tell"
-        " them from another entity's: give both a condition on an attribute"
+        f"{len(kind.items)} sampled items with {described} have no entity of their own, because their keys do not"
+        " distinguish them from another entity: give both a condition on an attribute"
     )
 
 

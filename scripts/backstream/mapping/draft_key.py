@@ -18,7 +18,7 @@ _KEY_TYPES = {"string", "tinyint", "smallint", "int", "bigint", "decimal", "bina
 _LENGTH = 255
 _GUESSED = (
     {"type": "uuid"},
-    {"type": "bigint", "comment": "whole numbers in the sample: an item whose key has another text is quarantined"},
+    {"type": "bigint", "comment": "whole numbers in the sample: an item with any other text in its key is quarantined"},
 )
 
 

@@ -20,7 +20,7 @@ def explain(mapping: Mapping, item: Item) -> list[Explanation]:
     (found,), unmapped = outcomes(mapping, [item])
     explained = [_row(mapping, one, unmapped) for one in found if isinstance(one, Change) and one.row is not None]
     explained += [_refusal(one) for one in found if isinstance(one, Parked)]
-    return explained or [{"reason": "no entity is about it, so it is only counted", "hint": _why_not(mapping, item)}]
+    return explained or [{"reason": "no entity matches it, so it is only counted", "hint": _why_not(mapping, item)}]
 
 
 def is_row(explanation: Explanation) -> bool:

@@ -156,7 +156,7 @@ def _boolean_words(texts: Sequence[str]) -> Declared | None:
     for true, false in _BOOLEANS:
         if set(texts) == {true, false}:
             words = {"true": true, "false": false}
-            return {"type": "boolean", "as": words, "comment": "two words that look like yes and no"}
+            return {"type": "boolean", "as": words, "comment": "the two values look like yes and no"}
     return None
 
 
@@ -218,7 +218,7 @@ def _binary(attribute: Attribute) -> Declared:
 def _json(attribute: Attribute, comment: str = "") -> Declared:
     """Exact in any case: numbers that JSON would round in MySQL become strings."""
     exact = holds({"type": "json"}, attribute)
-    comments = [comment, "" if exact else "holds numbers that MySQL's JSON would round, so they are kept as strings"]
+    comments = [comment, "" if exact else "has numbers that MySQL's JSON would round, so they are kept as strings"]
     declared: Declared = {"type": "json"} if exact else {"type": "json", "numbers": "string"}
     said = "; ".join(filter(None, comments))
     return declared | ({"comment": said} if said else {})

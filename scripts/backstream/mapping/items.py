@@ -36,7 +36,7 @@ def read_items(file: str) -> list[Item]:
         try:
             documents = [_parse(line) for line in text.splitlines() if line.strip()]
         except ValueError:
-            raise UsageError(f"{file} is neither JSON nor one JSON object a line: {whole}") from None
+            raise UsageError(f"{file} is neither JSON nor one JSON object per line: {whole}") from None
     items = [item for document in documents for item in _items(document, file)]
     if not items:
         raise UsageError(f"{file} holds no item")
@@ -103,7 +103,7 @@ def _parse(text: str) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _items(document: Any, source: str) -> Iterator[Item]:

@@ -46,7 +46,7 @@ def fit(attribute: Attribute, actual: ActualColumn) -> Declared:
     declared = first_that_holds(candidates, attribute) if attribute.values else next(iter(candidates), None)
     if declared is None:
         found = infer(attribute)
-        comments = [f"the column is {actual.full_type}, which no type fits that takes the sampled values"]
+        comments = [f"the column is {actual.full_type}, and no type that fits it takes the sampled values"]
         return found | {"comment": "; ".join([*comments, *filter(None, [found.get("comment")])])}
     doubt = _DOUBTS.get(str(declared.get("as")), "")
     return declared | ({"comment": doubt} if doubt else {})

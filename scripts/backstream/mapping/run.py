@@ -41,14 +41,14 @@ from common.mysql.inspection import Inspector
 def draft(options: argparse.Namespace) -> int:
     output = Path(options.output) if options.output else None
     if output and output.exists():
-        raise UsageError(f"{output} exists, and a draft replaces nothing: give another --output")
+        raise UsageError(f"{output} exists, and a draft overwrites nothing: give another --output")
     with _asking():
         table = _table(options)
         keys = TableKeys(table.partition_key, table.sort_key, table.ttl_attribute, table.index_attributes)
         tables = _legacy_tables(options)
         sample = table.sample(options.sample)
     if not sample.items:
-        raise UsageError(f"the table {table.name} has no item to draft from")
+        raise UsageError(f"the table {table.name} has no items to draft from")
     text = render(draft_mapping(keys, sample.items, tables))
     _require_valid(output.stem if output else "draft", text)
     if output:
@@ -140,7 +140,9 @@ def _table(options: argparse.Namespace) -> SourceTable:
         return SourceTable(deployment_of(options).client("dynamodb"), options.table)
     region = options.region or default_region()
     if region is None:
-        raise UsageError(f"no Region to look for the table {options.table} in: give --region or set AWS_REGION")
+        raise UsageError(
+            f"no Region in which to look for the table {options.table} in: give --region or set AWS_REGION"
+        )
     return SourceTable(client("dynamodb", region, emulator_endpoint()), options.table)
 
 

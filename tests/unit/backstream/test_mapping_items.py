@@ -44,10 +44,10 @@ def test_every_form_of_item_is_read(tmp_path: Path, text: str, items: list[Any])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing", "is neither JSON nor one JSON object a line"),
+        ("nothing", "is neither JSON nor one JSON object per line"),
         ("[]", "holds no item"),
         ("[1]", "holds a number where an item must be"),
-        ('{"n": NaN}', "NaN is no JSON number"),
+        ('{"n": NaN}', "NaN is not a JSON number"),
         ('{"n": 1234567890123456789012345678901234567890.5}', "more than 38 digits"),
     ],
 )

@@ -98,8 +98,11 @@ def test_another_module_is_refused(module: str):
     [
         ("from . import other", "a relative import is not allowed: keep everything in this file"),
         ("from math import *", "import * is not allowed: name what is imported"),
-        ("from uuid import uuid4 as new", "uuid4 is not allowed: prepare gives the same row for the same item"),
-        ("from decimal import getcontext", "getcontext is not allowed: prepare keeps no state between items"),
+        (
+            "from uuid import uuid4 as new",
+            "uuid4 is not allowed: prepare must return the same result for the same item",
+        ),
+        ("from decimal import getcontext", "getcontext is not allowed: prepare must not keep state between items"),
     ],
 )
 def test_an_import_that_hides_what_is_used_is_refused(line: str, problem: str):
@@ -137,16 +140,16 @@ def test_what_reaches_outside_the_item_is_refused(body: str, name: str):
         ("def inner():\n        nonlocal item", "nonlocal is not allowed"),
         ("def inner(x, seen=[]):\n        return x", "a default value that can change is not allowed"),
         ("def inner(x, *, seen=dict()):\n        return x", "a default value that can change is not allowed"),
-        ("SEEN[item['id']] = 1", "SEEN is changed, which belongs to the file"),
-        ("SEEN['a']['b'] += 1", "SEEN is changed, which belongs to the file"),
-        ("del SEEN['a']", "SEEN is changed, which belongs to the file"),
-        ("SEEN.update(item)", "SEEN is changed, which belongs to the file"),
-        ("SEEN.setdefault('a', []).append(1)", "SEEN is changed, which belongs to the file"),
+        ("SEEN[item['id']] = 1", "SEEN belongs to the file and must not be changed"),
+        ("SEEN['a']['b'] += 1", "SEEN belongs to the file and must not be changed"),
+        ("del SEEN['a']", "SEEN belongs to the file and must not be changed"),
+        ("SEEN.update(item)", "SEEN belongs to the file and must not be changed"),
+        ("SEEN.setdefault('a', []).append(1)", "SEEN belongs to the file and must not be changed"),
     ],
 )
 def test_state_between_items_is_refused(body: str, problem: str):
     (only,) = found(body, before="SEEN = {}")
-    assert only.partition(": ")[2] == f"{problem}: prepare keeps no state between items"
+    assert only.partition(": ")[2] == f"{problem}: prepare must not keep state between items"
 
 
 def test_a_local_name_hides_the_one_of_the_file():

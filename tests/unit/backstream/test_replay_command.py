@@ -395,7 +395,7 @@ def test_an_object_that_is_no_parked_record_is_named(states: States, s3: Any, ca
     s3.put_object(Bucket=BUCKET, Key="quarantine/a/1.json", Body=body.encode())
     assert run("list") == 1
     assert capsys.readouterr().err == (
-        "backstream: quarantine/a/1.json is no parked record: move it out of the folder\n"
+        "backstream: quarantine/a/1.json is not a parked record: move it out of the folder\n"
     )
 
 

@@ -273,7 +273,7 @@ def test_what_prepare_raises_is_a_reason_without_values():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"pk": "other"}, "prepare: the result has another pk; the key must stay"),
+        ({"pk": "other"}, "prepare: the result has another pk; the key must not change"),
         ({"x": 1.5}, "prepare: the result has a float, which DynamoDB does not have"),
         ({"x": {1: 2}}, "prepare: the result has a name that is a int"),
         ({"x": set()}, "prepare: the result has a set that is empty, or not all strings, numbers or bytes"),

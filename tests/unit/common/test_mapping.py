@@ -180,7 +180,7 @@ def test_a_prepare_file_that_cannot_be_loaded_is_refused(tmp_path: Path, text: s
 
 
 def test_a_mapping_that_is_not_there_is_named():
-    with pytest.raises(MappingError, match=r"absent\.json: is in neither .*mappings.*set MAPPING"):
+    with pytest.raises(MappingError, match=r"absent\.json: is in neither .*mappings.*correct MAPPING"):
         mapping.load("absent")
 
 

@@ -36,7 +36,7 @@ def test_every_name_fits_the_column(key: Any):
 
 
 def test_an_order_is_named_by_its_key():
-    """As in the sidecar of a version without mappings, so that its rows need no rewriting."""
+    """As in the sidecar of version 0.1.0, so that its rows need no rewriting."""
     keys = [*key_texts("line", [["1", "2"]]), *key_texts("order", [["1", "2"]])]
     assert names("orders", keys) == ["orders.line 1", "orders.line 2", "1", "2"]
     assert names("shop", keys) == ["shop.line 1", "shop.line 2", "shop.order 1", "shop.order 2"]
