@@ -36,7 +36,7 @@ NEEDS = {
     "stream_consumer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
     "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "msgspec", "PyMySQL"),
 }
-# The packages whose zips hold the mappings.
+# The packages whose zips contain the mappings.
 MAPPED = {"stream_consumer", "dlq_replayer"}
 MAPPINGS = "mappings"  # the folder in a zip, beside `common`
 MAPPING_SCHEMA = "mapping.schema.json"

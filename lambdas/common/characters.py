@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 DIGITS = "0123456789"
-# Without the blank.
+# Without the space.
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def only(characters: str) -> Callable[[str], bool]:
-    """A function that tells whether a text has none but these ASCII characters."""
+    """A function that says whether a text consists of these ASCII characters alone."""
     known = characters.encode("ascii")
     return lambda text: not text.encode("utf-8", "surrogatepass").translate(None, known)

@@ -1,4 +1,4 @@
-"""The values of key columns out of the keys of records."""
+"""The values of key columns, from the keys of records."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class KeyDecoder:
         return columns if self._in_order else [columns[index] for index in self._order]
 
     def text(self, keys: Json[str, Any]) -> str:
-        """The text of one key. Where its values do not fit, it is made of the key attributes as they are.
+        """The text of one key. If its values do not fit, the text is made of the key attributes as they are.
 
         Raises KeyError, TypeError or AttributeError for what DynamoDB never sends.
         """

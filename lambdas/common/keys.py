@@ -1,8 +1,8 @@
 """The text of an item's key: exact, bounded, printable ASCII.
 
 `<entity>/<value>/<value>` names the entity and the values of its key columns. The sidecar, parked records, the
-replay's files and the operator's tool all use this text. A DynamoDB key may have 2048 and 1024 bytes, so a long text
-is cut and ends in its digest.
+replay's files and the operator's tool all use this text. A DynamoDB partition key may have 2048 bytes and a sort key
+1024, so a long text is cut and ends in its digest.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
 
@@ -16,11 +16,11 @@ from urllib.parse import quote
 from common.changes import Value
 from common.characters import PRINTABLE, only
 
-# The most characters of a text behind the entity and its slash. The sidecar's column has 255, of which the names of
-# mapping and entity may take 64 and a blank. A longer column would be rebuilt when it is migrated.
+# The most characters of a text after the entity and its slash. The sidecar's column has 255, of which the names of
+# mapping and entity and a space may take 65. A longer column would be rebuilt when it is migrated.
 LONGEST = 190
 
-_DIGEST = "%#"  # no other text has it: quote() writes two hexadecimal digits behind each %
+_DIGEST = "%#"  # no other text has it: quote() writes two hexadecimal digits after each %
 _PLAIN = PRINTABLE.replace("%", "").replace("/", "")  # these stand for themselves
 _is_plain = only(_PLAIN)
 _WIDE = Context(prec=80)  # DynamoDB has 38 digits: nothing is rounded
@@ -41,7 +41,7 @@ def key_text(entity: str, values: Sequence[Value]) -> str:
 
 
 def entity_and_tail(key: str) -> tuple[str, str]:
-    """The entity of a text, and what is behind its slash. A text without a slash has no entity."""
+    """The entity of a text, and what follows its slash. A text without a slash has no entity."""
     entity, slash, tail = key.partition("/")
     return (entity, tail) if slash else ("", key)
 

@@ -106,7 +106,7 @@ def current_key(key: str) -> str:
 
 
 def key_with_value(parked: str, value: str) -> str | None:
-    """The key under which the object `parked` is stored, where `value` is all that it has behind its entity."""
+    """The key of the object `parked`, if `value` is all that follows its entity."""
     prefix, entity, *_ = parked.split("/")
     key = key_text(entity, [value])
     return key if parked.startswith(folder_of(key, f"{prefix}/")) else None

@@ -22,7 +22,7 @@ _FOLDERS = tuple(Path(__file__).parents[up] / "mappings" for up in (1, 2))
 DEFAULT = "orders"
 
 AttributePath = tuple[str | int, ...]
-# The image of an item as plain Python values, to the image that is mapped instead; None where there is no such item.
+# From the image of an item, as plain Python values, to the image to map; None if there is no such item.
 Prepare = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
@@ -35,7 +35,7 @@ class MappingError(Exception):
 
 
 class Action(StrEnum):
-    """What becomes of the row of an item that is gone."""
+    """What happens to the row of an item that is gone."""
 
     DELETE = "delete"
     FLAG = "flag"
@@ -54,7 +54,7 @@ class Removal:
 
 
 class UnmappedAction(StrEnum):
-    """What becomes of the attributes of an item that no column takes."""
+    """What happens to the attributes of an item that are not mapped."""
 
     IGNORE = "ignore"
     QUARANTINE = "quarantine"
@@ -64,7 +64,7 @@ class UnmappedAction(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Unmapped:
     """`column` names the JSON column that takes them; only with UnmappedAction.COLUMN. It is in the entity's
-    `columns`, behind the mapped ones.
+    `columns`, after the mapped ones.
     """
 
     action: UnmappedAction = UnmappedAction.IGNORE
@@ -121,7 +121,7 @@ class AttributeCondition:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Which items an entity is about: those that meet all conditions.
+    """The items of an entity: those that meet all conditions.
 
     A key attribute without a declared condition has the one of its template: the leading literal.
     """
@@ -187,7 +187,7 @@ class Mapping:
         return hash(self.name)
 
     def mirroring_expiry(self) -> Mapping:
-        """The same mapping, where an expiry does to a row what a delete does: the operator's mirror_ttl_deletes."""
+        """The same mapping for mirror_ttl_deletes: an expiry that is ignored does what a delete does instead."""
         return replace(
             self,
             entities=tuple(
@@ -196,7 +196,7 @@ class Mapping:
         )
 
     def scope(self, entity: int) -> str:
-        """What the sidecar calls an entity: `<mapping>.<entity>`."""
+        """The name of an entity in the sidecar: `<mapping>.<entity>`."""
         return f"{self.name}.{self.entities[entity].name}"
 
 

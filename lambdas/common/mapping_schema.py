@@ -84,7 +84,7 @@ def _definitions() -> Schema:
                 _object(
                     {
                         "flag": _ref("identifier", "A TINYINT(1) column: 1 after a removal, otherwise 0."),
-                        "time": _ref("identifier", "A DATETIME column: the time of the removal in UTC, otherwise NULL."),
+                        "time": _ref("identifier", "A DATETIME column: the time of the removal in UTC, or NULL."),
                     },
                     required=("flag",),
                 ),
@@ -205,7 +205,7 @@ def _ref(name: str, description: str = "") -> Schema:
 
 
 def schema_problems(path: Path) -> list[str]:
-    """What the published schema refuses of a file that is JSON. Needs jsonschema."""
+    """What the published schema refuses in a JSON file. Needs jsonschema."""
     import jsonschema  # noqa: PLC0415 - the functions' zips do not hold it
 
     declared = parse_json(path.read_text(encoding="utf-8"))

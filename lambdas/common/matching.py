@@ -1,4 +1,4 @@
-"""Which records an entity is about."""
+"""Which records an entity matches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ImageTest = Callable[[Any], bool]
 
 
 def key_tests(mapping: Mapping, entity: Entity) -> list[KeyTest]:
-    """An item can be of the entity when its key passes all of these."""
+    """Tests of a key. An item can be of the entity if its key passes all of them."""
     pairs = ((mapping.partition_key, entity.when.partition_key), (mapping.sort_key, entity.when.sort_key))
     return [_key_test(key, condition) for key, condition in pairs if key and condition != KeyCondition()]
 

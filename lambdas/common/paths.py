@@ -1,4 +1,4 @@
-"""Columns of values out of images of items, along paths into maps and lists. A whole slice at a time."""
+"""Decodes columns from images of items, along paths into maps and lists, a whole slice at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def value_at(image: Any, path: AttributePath) -> AttributeValue | None:
 
 
 class ColumnsDecoder:
-    """Decodes the columns of images. What several paths begin with is looked up once.
+    """Decodes the columns of images. A beginning that several paths share is looked up once.
 
     A column without a path or a constant has the attributes that are not `mapped`.
 

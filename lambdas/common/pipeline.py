@@ -27,7 +27,7 @@ def _stream_arn(value: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """Whose changes are written, and what they become."""
+    """Where the changes come from, and the mapping that they follow."""
 
     mapping_name: str = config.env("MAPPING", _mapping_name, default="orders")
     stream_arn: str = config.env("STREAM_ARN", _stream_arn)

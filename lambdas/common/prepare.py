@@ -1,4 +1,4 @@
-"""Calls a mapping's `prepare` function: an item as plain Python values in, the item that is mapped instead out.
+"""Calls a mapping's `prepare` function, from an item as plain Python values to the item that is mapped.
 
 Values are as those of boto3's TypeDeserializer, but bytes are bytes, and a number has all its digits:
 https://boto3.amazonaws.com/v1/documentation/api/latest/reference/customizations/dynamodb.html
@@ -21,10 +21,10 @@ _HINT = "correct the item, or the mapping's prepare function; then replay the pa
 
 
 def preparer(prepare: Callable[[dict[str, Any]], Any], key: tuple[str, ...]) -> Callable[[Image], Image | None]:
-    """A function from an image to the prepared one, None where `prepare` says that there is no such item.
+    """A function from an image to the prepared one; None if `prepare` says that there is no such item.
 
-    It raises PoisonError for what `prepare` raises, and for a result that is no item or has another `key`; TypeError,
-    ValueError or AttributeError for an image that DynamoDB never sends.
+    It raises PoisonError for what `prepare` raises, and for a result that is not an item or has another `key`.
+    It raises TypeError, ValueError or AttributeError for an image that DynamoDB never sends.
     """
 
     def prepared(image: Image) -> Image | None:

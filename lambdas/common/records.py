@@ -244,7 +244,7 @@ class _EntityParser:
         return True
 
     def _image(self, event: str, body: Any, prepare: Any) -> Any:
-        """The prepared image of an item of the entity; None where the item is one no more."""
+        """The prepared image of an item of the entity; None if the item is no longer one."""
         if event in ("INSERT", "MODIFY"):
             image = body["NewImage"]
             image = prepare(image) if prepare else image
@@ -255,7 +255,7 @@ class _EntityParser:
         return _NOT_MINE if event == "INSERT" or self._was_not_mine(body, prepare) else None
 
     def _was_not_mine(self, body: Any, prepare: Any) -> bool:
-        """Whether the record's old image, which it may lack, says so. A delete too many would do no harm."""
+        """Whether an old image shows that the item was not the entity's. Without one, the delete does no harm."""
         old = body.get("OldImage")
         if not old:
             return False
@@ -312,7 +312,7 @@ class _EntityParser:
         return zip(*keys, *columns, strict=True)
 
     def _has_unmapped(self, images: Sequence[Any]) -> bool:
-        """Whether an image, whose columns are decoded, has an attribute that nothing takes."""
+        """Whether an image, whose columns are decoded, has an attribute that is not mapped."""
         if len(self._optional) > len(self._mapped) - len(self._optional):
             return not self._mapped.issuperset(chain.from_iterable(images))
         # The images have all others, so counting is enough, and faster than looking at each name.
@@ -350,7 +350,7 @@ def _images(bodies: Sequence[Any], events: list[Any]) -> tuple[Sequence[Any], bo
 
 
 def _mapped(mapping: Mapping, entity: Entity) -> frozenset[str]:
-    """The top-level attributes that something takes."""
+    """The top-level attributes that are mapped."""
     paths = [column.path for column in entity.columns if column.path]
     paths += [entity.when.attribute.path] if entity.when.attribute else []
     names = {str(path[0]) for path in paths} | {mapping.partition_key.attribute}

@@ -16,7 +16,7 @@ _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}", re.ASCII)
 
 @dataclass(frozen=True)
 class Template:
-    """`literals` are the texts before, between and behind the captures of `columns`. First and last may be empty."""
+    """`literals` are the texts before, between and after the captures of `columns`. First and last may be empty."""
 
     literals: tuple[str, ...]
     columns: tuple[str, ...]

@@ -36,7 +36,7 @@ _AT_ONCE = 16
 _CHANGES_PER_LINE = 20
 # The size of a split that is sorted in memory: as objects it takes about five times that.
 _IN_MEMORY = 16 * 1024 * 1024
-# To be raised with each change of `Line` or `split_of`.
+# Raise this with each change of `Line` or `split_of`.
 _FORMAT = 3
 
 # Key, version, source time, row, source and index of the record, whether it created the item, the values of the key's
@@ -58,7 +58,7 @@ class OtherBuildError(Exception):
 
 
 def split_of(key: str, entity: int, splits: int, entities: int) -> int:
-    """The entities share the splits where there are too few."""
+    """Each entity has splits of its own, unless there are fewer splits than entities."""
     own = splits // entities
     number = zlib.crc32(key.encode())
     return entity * own + number % own if own else number % splits

@@ -34,7 +34,7 @@ def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
 
 @dataclass
 class _Newest:
-    """The newest version of a key's changes: of those that are applied, and of removals that leave the row, by kind."""
+    """The newest versions of a key: of the changes to apply, and of each kind of removal that leaves the row."""
 
     applied: str = ""
     kept: dict[Mark, str] = field(default_factory=dict)

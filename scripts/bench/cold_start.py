@@ -68,7 +68,7 @@ def _starts(zips: UnpackedZips) -> Iterator[Row]:
 
 
 def _with_wide_mapping(zips: UnpackedZips) -> Path:
-    """The consumer, whose folder then holds another mapping, which only a process that names it loads."""
+    """The consumer, with another mapping in its folder. Only a process that names the mapping loads it."""
     folder = zips.function(PIPELINE)
     (folder / "mappings" / f"{WIDE}.json").write_text(json.dumps(wide()))
     return folder

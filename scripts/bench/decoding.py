@@ -47,7 +47,7 @@ def _compare(mapping: Mapping, records: Callable[[], Records]) -> tuple[float, s
 
 
 def _prepare() -> Row:
-    """What a prepare function adds that reads two attributes and writes one."""
+    """The time added by a prepare function that reads two attributes and writes one."""
     with prepared() as mapping:
         variants: dict[str, Variant] = {
             "without": lambda: partial(parse_records, _orders(), MAPPING),

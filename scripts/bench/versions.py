@@ -1,4 +1,4 @@
-"""The handler with orders against the version before mappings were declared in full, both from event to commit.
+"""The handler with orders against the version before mapping files, both from event to commit.
 
 That version comes from the history of the repository. Each version is a process with a database of its own on the same
 server, and they take turns. One process may be a few percent faster than another with the same code, for example by
@@ -27,7 +27,7 @@ from scripts.bench.results import Row, at_least, information, not_measured
 from scripts.bench.server import Bench, Endpoint
 from scripts.bench.timing import self_timed
 
-# The last version that had the one mapping of orders.
+# The last version before mapping files.
 BEFORE = "f53f59556adf0896b40386647a90f81f423850f3"
 WORKER = Path(__file__).with_name("versions_worker.py")
 # Of each pair.

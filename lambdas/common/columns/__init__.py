@@ -18,7 +18,7 @@ def complete(found: Iterable[type[ColumnType]]) -> dict[str, type[ColumnType]]:
 
 
 def named(cls: type[ColumnType]) -> Iterator[type[ColumnType]]:
-    """The types with a name below `cls`."""
+    """The subclasses of `cls` that have a name."""
     for below in cls.__subclasses__():
         if "name" in vars(below):
             yield below

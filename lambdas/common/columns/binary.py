@@ -12,7 +12,8 @@ from common.columns.option import choice, integer
 from common.mysql.columns import ColumnRules, bytes_need, keeps_length
 from common.poison import PoisonError
 
-# A row has at most 65,535 bytes, a BLOB outside it: https://dev.mysql.com/doc/refman/8.4/en/column-count-limit.html
+# A row has at most 65,535 bytes. A BLOB is stored outside it.
+# Source: https://dev.mysql.com/doc/refman/8.4/en/column-count-limit.html
 _LONGEST_VARBINARY, _LONGEST_BLOB, _LONGEST = 16_383, 2**16 - 1, 2**24 - 1
 
 

@@ -45,10 +45,10 @@ class ColumnType(ABC):
 
     @abstractmethod
     def content_decoder(self, subject: str) -> ContentDecoder[Value]:
-        """A function from contents of `kind` to a column of Python values; where any kind will do, from whole values.
+        """A function from contents of `kind` to Python values. A type that takes any kind decodes whole values.
 
-        The function raises PoisonError for a value that the column cannot hold exactly, and says so of `subject`, such
-        as "attribute amount"; TypeError or AttributeError for what DynamoDB never sends.
+        The function raises PoisonError for a value that the column cannot hold exactly. The message names `subject`,
+        such as "attribute amount". It raises TypeError or AttributeError for what DynamoDB never sends.
         """
 
     @property
@@ -75,7 +75,7 @@ class ColumnType(ABC):
 
     @property
     def key_bytes(self) -> int | None:
-        """What the column takes in an index; None where it cannot be a key column."""
+        """The bytes that the column takes in an index; None if it cannot be a key column."""
         return None
 
     def in_key(self) -> Self:
@@ -83,7 +83,7 @@ class ColumnType(ABC):
         return self
 
     def key_decoder(self, subject: str) -> ContentDecoder[Value]:
-        """A function from texts of a string key: see `content_decoder`. Each value has one text; others are poison."""
+        """A function from texts of a string key: see `content_decoder`. Each value has one text; any other is poison."""
         return self.content_decoder(subject)
 
     # Options

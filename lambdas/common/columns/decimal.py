@@ -17,7 +17,7 @@ from common.poison import PoisonError
 
 @dataclass(frozen=True)
 class DecimalType(NumberType, name="decimal"):
-    """`precision` counts all digits, `scale` those behind the point."""
+    """`precision` counts all digits, `scale` those after the point."""
 
     precision: int = integer("precision", 1, 65, "all digits, before and after the point")
     scale: int = integer("scale", 0, 30, "the digits after the point")
@@ -78,7 +78,7 @@ Match = Callable[[str], re.Match[str] | None]
 
 @cache
 def _patterns(digits: int, scale: int) -> tuple[Match, Match]:
-    """Of one text, and of a column of texts that each end with a comma."""
+    """Matches one text, and matches many texts that each end with a comma."""
     # Possessive quantifiers never backtrack, so that one match of a whole column is cheap.
     fraction = rf"(?:\.\d{{1,{scale}}}+)?+" if scale else ""
     whole = rf"\d{{1,{digits}}}+" if digits > 0 else "0"

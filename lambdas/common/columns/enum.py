@@ -12,7 +12,7 @@ from common.columns.option import Option, of_shape
 from common.mysql.columns import ColumnRules, enum_need, fits_character_set
 from common.poison import PoisonError
 
-# A value of MySQL's ENUM has no blank at its end and at most 255 characters. A backslash would need a quoting that
+# A value of MySQL's ENUM has no space at its end and at most 255 characters. A backslash would need a quoting that
 # depends on the SQL mode, and information_schema cannot show a character beyond U+FFFF.
 # Source: https://dev.mysql.com/doc/refman/8.4/en/enum.html
 _CHARACTERS = r"\[\]-\ud7ff\ue000-\uffff"

@@ -68,7 +68,7 @@ class IntegerType(NumberType):
             return numbers
 
         def decode_digits(texts: Sequence[str]) -> Sequence[int]:
-            """The same, faster where the count of digits is the range."""
+            """The same, faster, for a range that is a number of digits."""
             if "" not in texts and len(max(texts, key=len)) <= digits and _are_digits("".join(texts)):
                 return list(map(int, texts))
             return decode(texts)
@@ -100,7 +100,7 @@ _MOST_DIGITS = 126  # of DynamoDB: the exponent of a text must not fill the memo
 
 
 def _whole_numbers(texts: Sequence[str]) -> Sequence[int]:
-    """The numbers, where all texts are in plain notation; empty otherwise."""
+    """The numbers if all texts are in plain notation, otherwise an empty list."""
     if _are_digits_and_signs("".join(texts)):
         try:
             return list(map(int, texts))

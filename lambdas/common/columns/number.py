@@ -21,12 +21,12 @@ _all_canonical = re.compile(r"(?:(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]*[
 
 
 def number(text: str) -> Decimal | None:
-    """The number of a DynamoDB text, exactly; None for what is none. Raises TypeError for what is no text."""
+    """The exact number of a DynamoDB text; None if it is not a number. Raises TypeError if it is not a text."""
     return Decimal(text) if _is_number(text) else None
 
 
 def plain_text(text: str, subject: str) -> str:
-    """The one text of a number: no exponent, no plus sign, no zero that means nothing. Raises PoisonError."""
+    """The one text of a number: no exponent, no plus sign, no redundant zero. Raises PoisonError."""
     found = number(text)
     if found is None or abs(found.adjusted()) > _LARGEST:
         raise PoisonError(f"{subject} is not a number")

@@ -1,4 +1,4 @@
-"""The options of column types: what a mapping may say of them, in Python and as JSON Schema."""
+"""The options that a mapping gives to column types, checked in Python and described as JSON Schema."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class StringType(ColumnType, name="string"):
 
 
 def require_unicode(texts: Sequence[str], subject: str) -> None:
-    """Raises PoisonError where a text cannot be written as UTF-8, TypeError for what is no text."""
+    """Raises PoisonError for a text that UTF-8 cannot encode, TypeError for anything but a text."""
     together = "".join(texts)
     if not together.isascii():
         try:

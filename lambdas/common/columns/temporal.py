@@ -168,7 +168,7 @@ class DatetimeType(_Temporal, name="datetime"):
         return decode
 
     def _plain_decoder(self) -> Callable[[Sequence[str]], Sequence[str]]:
-        """A function from texts in UTC with all digits of the column; it gives nothing where one is otherwise."""
+        """A function from texts in UTC with all digits of the column; it returns an empty result if one differs."""
         all_plain = _pattern(f"{_DATE}T", self.fraction, "Z")
 
         def decode(texts: Sequence[str]) -> Sequence[str]:
@@ -213,7 +213,7 @@ def _ddl(name: str, fraction: int) -> str:
 
 
 def _pattern(before: str, fraction: int, after: str) -> Callable[[str], Any]:
-    """Of a column of texts that each end with a comma."""
+    """Matches many texts that each end with a comma."""
     digits = rf"\.[0-9]{{{fraction}}}" if fraction else ""
     return re.compile(f"(?:{before}{_TIME}{digits}{after},)*+", re.ASCII).fullmatch
 
@@ -227,7 +227,7 @@ def _is_date(text: str) -> bool:
 
 
 def _fraction(digits: str, places: int, subject: str) -> str:
-    """The point and exactly `places` digits. Raises PoisonError where others than zeros would be cut."""
+    """The point and exactly `places` digits. Raises PoisonError where a digit other than 0 would be cut."""
     if digits[places:].strip("0"):
         raise PoisonError(f"{subject} has more than {places} digits after the seconds")
     return f".{digits[:places].ljust(places, '0')}" if places else ""

@@ -1,4 +1,4 @@
-"""The columns of an entity that are not of its key: where their values come from, and of which type they are."""
+"""The columns of an entity outside its key: where their values come from, and their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of a mapping file, whatever they mean, and where in the file a problem is."""
+"""Reads single fields of a mapping file, and names the place of a problem."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fields:
     def is_object(
         self, place: str, declared: Any, required: tuple[str, ...], optional: tuple[str, ...] | None = ()
     ) -> bool:
-        """Whether it is an object; problems where fields are missing, or unknown and not None for `optional`."""
+        """Whether it is an object. Missing fields are problems; so are unknown ones, unless `optional` is None."""
         if not isinstance(declared, dict):
             self.problem(place, f"must be an object{f' with {_listed(required)}' if required else ''}")
             return False

@@ -1,4 +1,4 @@
-"""What becomes of the row of an item that is gone."""
+"""What happens to the row of an item that is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of an entity, and how the columns of its key are made of the item's key."""
+"""The table of an entity, and how its key columns are made from the item's key."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _read_template(
 
 
 def _can_fit(fields: Fields, role: str, template: Template, condition: Json[str, Any]) -> None:
-    """Whether an item that meets the condition can fit the template."""
+    """A problem if no item that meets the condition can fit the template."""
     prefix, literal = condition.get("starts_with"), template.literals[0]
     if isinstance(prefix, str) and not (prefix.startswith(literal) or literal.startswith(prefix)):
         fields.problem(role, f"no item whose {role} starts with {prefix} fits {template}; correct one of them")

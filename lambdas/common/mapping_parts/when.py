@@ -1,4 +1,4 @@
-"""The conditions of an entity, and whether an item could meet those of two."""
+"""The conditions of an entity, and whether one item could meet those of two entities."""
 
 from __future__ import annotations
 

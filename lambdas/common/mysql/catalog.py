@@ -1,4 +1,4 @@
-"""What the server says of tables: one question about all of them for each part of information_schema."""
+"""What the server says about tables, with one query for each view of information_schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.mysql.sql import literal
 
 
 class KeyPart(NamedTuple):
-    """A column of a unique key; `length` in characters where the key is on the first ones only.
+    """A column of a unique key. `length` is in characters, for a key on a prefix of the column.
 
     An expression is a column that no mapping can name.
     """
@@ -45,7 +45,7 @@ def read_tables(connection: Connection[Any], names: Sequence[str]) -> dict[str, 
     for name, *column, _ in sorted(_ask(connection, names, columns, "COLUMNS"), key=lambda row: (row[0], row[-1])):
         actual = _actual(*column)
         facts[name].columns[actual.name] = actual
-    # Behind the columns: another schema step may create a table in between.
+    # After the columns: another schema step may create a table in between.
     for name, engine in _ask(connection, names, "ENGINE", "TABLES"):
         facts[name].engine = engine
     parts = "INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, SUB_PART"
@@ -86,7 +86,7 @@ def _ask(  # noqa: PLR0913 - the parts of information_schema name their columns 
     schema: str = "TABLE_SCHEMA",
     table: str = "TABLE_NAME",
 ) -> list[tuple[Any, ...]]:
-    """Rows of information_schema, each behind the name of its table.
+    """Rows of information_schema, each preceded by the name of its table.
 
     MariaDB opens every table of the database unless the name is a constant, so each table is a SELECT of its own.
     """

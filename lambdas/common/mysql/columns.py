@@ -125,7 +125,7 @@ def fits_length(actual: ActualColumn) -> ColumnCheck | None:
     if actual.type not in ("char", "varchar"):
         return None
     most = actual.length or 0
-    return ColumnCheck(  # the server cuts blanks at the end
+    return ColumnCheck(  # the server cuts spaces at the end
         lambda value: value is None or len(str(value).rstrip(" ")) <= most, errno=ER.DATA_TOO_LONG
     )
 
@@ -154,7 +154,7 @@ _ESCAPED = {"n": "\n", "r": "\r", "0": "\0", "Z": "\x1a"}
 
 
 def decimal_need(actual: ActualColumn, precision: int, scale: int) -> str | None:
-    """For `ColumnRules.need`, of a number of `precision` digits, `scale` of them behind the point."""
+    """For `ColumnRules.need`, of a number of `precision` digits, `scale` of them after the point."""
     digits = (actual.precision or 0) - (actual.scale or 0)
     fits = actual.type == "decimal" and (actual.scale or 0) >= scale and digits >= precision - scale
     return None if fits else f"DECIMAL({precision},{scale}) or wider"

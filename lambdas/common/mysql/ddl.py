@@ -1,7 +1,7 @@
 """The statements that make an existing table fit an entity, for a person to run. Pure.
 
-A statement never narrows a column, and keeps whatever else its definition says. What could change stored values is a
-comment instead.
+A statement never narrows a column, and keeps the rest of its definition. Where a statement could change stored values,
+there is a comment instead.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def create_own(facts: Mapping[str, TableFacts]) -> list[str]:
 
 
 def alterations(entity: Entity, table: ActualTable) -> Iterator[str]:
-    """The statements, in the order of the columns; a comment where a person must decide."""
+    """The statements, in the order of the columns, with a comment where a person must decide."""
     for column in entity.columns:
         actual = table.columns.get(column.name)
         if actual is None:

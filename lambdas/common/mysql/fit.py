@@ -1,4 +1,4 @@
-"""Why an existing table does not fit what the writer needs of it. Pure."""
+"""Why an existing table does not fit the needs of the writer. Pure."""
 
 from __future__ import annotations
 

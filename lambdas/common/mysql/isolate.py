@@ -172,7 +172,7 @@ class _Isolation:
         )
 
     def flag(self, removals: list[Change]) -> list[Change]:
-        """Flag the rows of those removals that are newer than their rows. Returns the removals but the refused."""
+        """Flag the rows that are older than their removals. Returns the removals that were not refused."""
         newest = {(change.key, change.mark): change for change in sorted(removals, key=id_of)}
         due: dict[str, list[Change]] = {}
         for change in newest.values():

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OwnTable:
-    """What the table must be where it exists. `ddl` creates it.
+    """What an existing table must be. `ddl` creates it.
 
-    `texts` has the least length of its text columns. `migration` is the statement that makes the table of an earlier
-    version, which has none of the columns in `added`, into this one.
+    `texts` has the least length of its text columns. `migration` is the statement that upgrades the table of an earlier
+    version, which has none of the columns in `added`.
     """
 
     name: str

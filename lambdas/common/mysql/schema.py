@@ -110,7 +110,7 @@ def _target(entity: Entity, facts: TableFacts, row_word: str) -> Target:
 
 
 def _parents_first(connection: Connection[Any], mapping: Mapping) -> tuple[int, ...]:
-    """The indexes of the entities: each behind those that its table refers to, otherwise in their own order."""
+    """The indexes of the entities: each after those that its table refers to, otherwise in their own order."""
     names = [entity.table for entity in mapping.entities]
     if len(names) == 1:
         return (0,)

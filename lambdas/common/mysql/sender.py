@@ -1,4 +1,4 @@
-"""Sends the statements of one transaction, and looks at the table where the server warns."""
+"""Sends the statements of one transaction, and inspects the table after a warning."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Sender:
     def release(self, savepoint: str) -> None:
         """Release a savepoint. Raises a deadlock error where the savepoint is gone.
 
-        Then the server rolled back the whole transaction when it refused a row.
+        In that case the server rolled back the whole transaction when it refused a row.
         """
         try:
             self.connection.query(f"RELEASE SAVEPOINT {savepoint}")

@@ -24,7 +24,7 @@ from common.mysql.sql import chunks, literal, tuples
 from common.versions import LOWEST_VERSION
 
 SIDECAR = "replication_versions"
-# The entity whose rows have its keys for names: see names().
+# The entity whose rows have the key alone as their name: see names().
 FIRST = "orders.order"
 
 # The removals that leave the row in place have registers of their own, one for each kind.
@@ -243,7 +243,7 @@ class Sidecar:
                 yield from ((key_of[name], *stored) for name, *stored in cursor.fetchall())
 
     def _claims(self, keys: Sequence[str], columns: Sequence[Sequence[Value]]) -> list[str]:
-        """A row of the sidecar for each key, as SQL; `columns` are those behind the key."""
+        """A row of the sidecar for each key, as SQL; `columns` are those after the key."""
         return tuples((names(self.mapping, keys), *columns))
 
 
@@ -257,9 +257,9 @@ def _keep_statement(mark: Mark) -> tuple[str, str]:
 
 
 def names(mapping: str, keys: Sequence[str]) -> list[str]:
-    """What the sidecar calls the sorted `keys`: `mapping.entity`, a blank, and the text of the key's values.
+    """The names of the sorted `keys` in the sidecar: `mapping.entity`, a space, and the text of the key's values.
 
-    That text has no blank. The names of orders have neither entity nor blank: those of version 0.1.0 were so.
+    That text has no space. The names of orders are that text alone, as in version 0.1.0.
     """
     found: list[str] = []
     for prefix, part in _by_entity(keys):
@@ -282,7 +282,7 @@ def changed_meanwhile() -> pymysql.OperationalError:
 
 
 def _by_entity(keys: Sequence[str]) -> Iterator[tuple[str, slice]]:
-    """What the sorted `keys` of each entity begin with, up to the slash, and where they are."""
+    """The prefix of each entity in the sorted `keys`, up to the slash, and the slice with its keys."""
     start = 0
     while start < len(keys):
         prefix = keys[start][: keys[start].index("/") + 1]

@@ -75,7 +75,7 @@ class TableWriter:
         return [] if self.target.is_plain else there
 
     def to_flag(self, changes: Sequence[Change]) -> list[Change]:
-        """Those of `changes` that have a row, where a trigger could change the keys of these rows. Otherwise all."""
+        """The changes that have a row, if a trigger could change the keys of these rows. Otherwise all."""
         if self.target.is_plain:
             return list(changes)
         # An earlier read of the transaction may have opened a snapshot before these keys were locked. A row that
@@ -154,7 +154,7 @@ class TableWriter:
         return {change.key for change in changes} - self.found(changes).keys()
 
     def found(self, changes: Sequence[Change], columns: Sequence[str] = (), *, locking: bool = False) -> dict[str, Row]:
-        """Those of the keys that have a row, exactly theirs, with the values of `columns`."""
+        """The keys that have a row with exactly this key, with the values of `columns`."""
         keys = [change.key_values for change in changes]
         rows = read_rows(self._sender.connection, self.target, keys, columns, self._sender.limit, locking=locking)
         return {changes[i].key: row for i, row in rows.items()}

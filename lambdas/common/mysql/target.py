@@ -101,7 +101,7 @@ class KeyColumn(NamedTuple):
             return (
                 # By the column's own collation, so that its index is used.
                 f"{column} = CONVERT({value} USING {self.charset}) COLLATE {self.collation}"
-                # A collation may ignore case and trailing blanks. In UTF-8 on both sides: the column may be UTF-16.
+                # A collation may ignore case and trailing spaces. In UTF-8 on both sides: the column may be UTF-16.
                 f" AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({value} AS BINARY)"
             )
         if self.kind == "binary":

@@ -1,1 +1,1 @@
-"""Help in writing a mapping file: a draft, checks, DDL, and what becomes of one item. Changes nothing anywhere."""
+"""Help in writing a mapping file: a draft, checks, DDL, and what one item becomes. Changes nothing."""

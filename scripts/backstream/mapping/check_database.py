@@ -1,4 +1,4 @@
-"""Holds a mapping against a live database: what would stop the pipeline, lose items, or surprise somebody."""
+"""Checks a mapping against a live database: what would stop the pipeline, lose items, or surprise an operator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EVERY_CHARACTER = ("utf8mb4", "utf16", "utf16le", "utf32")
 
 
 def check_database(mapping: Mapping, inspector: Inspector) -> list[Finding]:
-    """Raises HoldError, StopError or ConfigError where the database cannot be asked."""
+    """Raises HoldError, StopError or ConfigError if the database cannot be read."""
     tables = {entity.name: inspector.table(entity.table) for entity in mapping.entities}
     found: list[Finding] = []
     for entity in mapping.entities:

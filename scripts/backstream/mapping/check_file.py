@@ -29,7 +29,7 @@ def check_file(file: Path) -> list[Finding]:
 
 
 def _prepare_problems(file: Path) -> list[str]:
-    """What the build refuses of the file of `prepare`; nothing where the mapping is refused for it anyway."""
+    """What the build refuses in the file of `prepare`; nothing if the loader refuses the mapping for it."""
     try:
         name = json.loads(file.read_bytes())["prepare"]
         source = file.with_name(name).read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def _sizes(entity: Entity) -> Iterator[Finding]:
 
 
 def _bytes(ddl: str) -> int:
-    """What a column takes in a row at most, for types that take more than a few bytes."""
+    """The most bytes that a column takes in a row, for types that take more than a few."""
     found = re.match(r"(VAR)?(CHAR|BINARY)\((\d+)\)", ddl)
     if not found:
         return 8

@@ -1,4 +1,4 @@
-"""Holds a mapping against items: how many become rows, which do not, and why."""
+"""Checks a mapping against items: how many become rows, which do not, and why."""
 
 from __future__ import annotations
 

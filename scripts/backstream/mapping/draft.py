@@ -1,6 +1,6 @@
-"""A first mapping file, from a sample of items and, where there is one, the legacy table. Pure.
+"""A first mapping file, from a sample of items and, if there is one, the legacy table. Pure.
 
-What the sample cannot tell is in the fields "comment".
+What the sample does not show is asked in the fields "comment".
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _entity(keys: TableKeys, kind: Kind, name: str, like: LegacyTable | None, ta
 
 
 def _columns(keys: TableKeys, kind: Kind, key: KeyDraft, like: LegacyTable | None) -> tuple[list[Declared], list[str]]:
-    """The columns but those of the key, and the doubts about attributes that are in none."""
+    """The columns outside the key, and comments on attributes that are in none."""
     columns: list[Declared] = []
     comments: list[str] = []
     used = list(key.captured)
@@ -136,7 +136,7 @@ def _repeated_key(attribute: Attribute, key: KeyDraft) -> str | None:
 
 
 def _targets(attribute: Attribute, like: LegacyTable | None) -> list[tuple[AttributePath, str]]:
-    """The columns of an attribute, with the path of each: one, or several where the legacy table splits a map."""
+    """The columns of an attribute, with the path of each: several if the legacy table splits a map."""
     name = str(attribute.path[0])
     if like and (column := legacy.column_for(name, like.columns)):
         return [(attribute.path, column)]
@@ -165,7 +165,7 @@ def _column(name: str, attribute: Attribute, like: LegacyTable | None) -> Declar
 
 
 def _unfilled(like: LegacyTable, columns: Sequence[Declared]) -> Iterator[str]:
-    """The columns that the server does not fill by itself, and no attribute is named like."""
+    """A comment on each column that neither the server nor an attribute fills."""
     filled = {column["column"] for column in columns}
     for actual in like.columns.values():
         if actual.name not in filled and not actual.optional:

@@ -33,7 +33,7 @@ class LegacyTable:
 
 @dataclass(frozen=True)
 class TableKeys:
-    """What DynamoDB says of a table: its keys, the attribute by which items expire, those of its indexes."""
+    """What DynamoDB says about a table: its keys, its Time to Live attribute, the keys of its indexes."""
 
     partition_key: KeyAttribute
     sort_key: KeyAttribute | None = None
@@ -90,7 +90,7 @@ def _template(one: KeyAttribute, shape: KeyShape, kind: Kind, fallback: str) -> 
 
 
 def _names(captures: Sequence[Capture], like: LegacyTable | None) -> tuple[list[str], list[str]]:
-    """The names of the key columns, and the doubts about them."""
+    """The names of the key columns, and comments on them."""
     names: list[str] = []
     if not like or len(like.primary_key) != len(captures):
         for capture in captures:

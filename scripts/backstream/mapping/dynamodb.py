@@ -27,14 +27,14 @@ class Sample:
 
 @dataclass
 class _Segment:
-    """A part of a parallel scan; `cursor` is where it goes on, None before the first page and after the last."""
+    """A part of a parallel scan; `cursor` is where it continues, None before the first page and after the last."""
 
     number: int
     cursor: dict[str, Any] | None = None
 
 
 class SourceTable:
-    """A table that a mapping is about. Raises UsageError where there is none; botocore's errors otherwise."""
+    """A DynamoDB table. Raises UsageError if it does not exist; otherwise botocore's errors."""
 
     def __init__(self, client: Any, name: str) -> None:
         self.name = name

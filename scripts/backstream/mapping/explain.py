@@ -1,4 +1,4 @@
-"""What becomes of one item, column by column, or why it gets no row. Shows values, to the operator only."""
+"""What one item becomes, column by column, or why it gets no row. Shows values to the operator only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Explanation = dict[str, Any]
 
 
 def explain(mapping: Mapping, item: Item) -> list[Explanation]:
-    """One for each entity that the item is of; one that says why not where it gets no row."""
+    """An explanation for each entity that the item matches; if there is none, one that says why."""
     (found,), unmapped = outcomes(mapping, [item])
     explained = [_row(mapping, one, unmapped) for one in found if isinstance(one, Change) and one.row is not None]
     explained += [_refusal(one) for one in found if isinstance(one, Parked)]
@@ -74,7 +74,7 @@ def _removal(entity: Entity, removal: Removal) -> str:
 
 
 def exact_text(value: Value) -> str:
-    """Of a value that JSON has no form for: a decimal in all its digits, bytes in hexadecimal ones."""
+    """The text of a value that JSON cannot hold: a decimal in all its digits, bytes in hexadecimal."""
     return (
         f"0x{value.hex()}" if isinstance(value, bytes) else f"{value:f}" if isinstance(value, Decimal) else str(value)
     )

@@ -14,7 +14,7 @@ FOLDER = Path("mappings")
 
 
 def find_mapping(argument: str) -> Path:
-    """The file that `argument` is the path of, or the name of in ./mappings. Raises UsageError."""
+    """The file at the path `argument`, or with this name in ./mappings. Raises UsageError."""
     named = FOLDER / f"{argument.removesuffix('.json')}.json"
     for file in (Path(argument), named):
         if file.is_file():
@@ -32,7 +32,7 @@ def load_mapping(file: Path) -> Mapping:
 
 
 def render(declared: dict[str, Any]) -> str:
-    """The text of a mapping file: one column a line."""
+    """The text of a mapping file, with one column per line."""
     return _render(declared, 0) + "\n"
 
 
@@ -40,7 +40,7 @@ _WIDTH = 118
 
 
 def _render(value: Any, depth: int) -> str:
-    """JSON in which whatever fits on a line stands on one."""
+    """JSON, where each value that fits on one line stays on one."""
     line = json.dumps(value, ensure_ascii=False)
     inside = "  " * (depth + 1)
     if (len(inside) + len(line) <= _WIDTH and depth > 1) or not isinstance(value, (dict, list)) or not value:

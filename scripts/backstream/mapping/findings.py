@@ -21,7 +21,7 @@ class Severity(StrEnum):
     OK = "ok"
 
 
-_LABEL = 9  # characters of the longest word and a blank
+_LABEL = 9  # characters of the longest word and a space
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.OK: "bold green"}
 
 

@@ -1,4 +1,4 @@
-"""Which items of a sample are of one kind, by their keys and, where these do not tell, by an attribute. Pure.
+"""Which items of a sample are of one kind, by their keys or, if these are alike, by an attribute. Pure.
 
 A kind is recognised by a prefix of a string key up to the first separator, as in `ORDER#1`, or by a whole sort key that
 many items share, as in `PROFILE`. An attribute such as `type` decides where items of several kinds have keys alike.
@@ -24,7 +24,7 @@ _MOST_KINDS = 20
 class KeyShape(NamedTuple):
     """What the items of a kind have in common in one key attribute.
 
-    `equals` is the whole text, `starts_with` its begin; both are None where they have nothing in common.
+    `equals` is the whole text, `starts_with` its beginning; both are None if they have nothing in common.
     """
 
     equals: str | None = None
@@ -32,7 +32,7 @@ class KeyShape(NamedTuple):
 
     @property
     def condition(self) -> dict[str, str]:
-        """For `when`; empty where every value is meant."""
+        """For `when`; empty if every value matches."""
         found = {"equals": self.equals, "starts_with": self.starts_with}
         return {word: text for word, text in found.items() if text is not None}
 
@@ -51,7 +51,7 @@ class KeyShape(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """Items of one kind. `discriminator` is an attribute and its value, where the keys alone do not tell."""
+    """Items of one kind. `discriminator` is an attribute and its value, if the keys alone are not enough."""
 
     partition_key: KeyShape
     sort_key: KeyShape
@@ -85,7 +85,7 @@ def kinds_of(
 
 
 def attribute_named(names: Iterable[str], wanted: Sequence[str]) -> str | None:
-    """The first of `wanted` among `names`, without case, underscores and the like."""
+    """The first of `wanted` among `names`, without regard to case and punctuation."""
     folded = {fold(name): name for name in names}
     return next((folded[one] for one in wanted if one in folded), None)
 
@@ -110,7 +110,7 @@ def _shapes(items: Sequence[Item], key: KeyAttribute, *, may_be_whole: bool) -> 
 
 
 def _prefix(text: str) -> str:
-    """`ORDER#` of `ORDER#1`; empty where no word with something behind it stands before a separator."""
+    """`ORDER#` of `ORDER#1`; empty unless the text is a word, a separator and more text."""
     found = re.match(rf"#?[A-Za-z][A-Za-z0-9_.-]*[{SEPARATORS}](?=.)", text, re.DOTALL)
     return found[0] if found else ""
 

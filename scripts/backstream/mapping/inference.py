@@ -1,7 +1,7 @@
 """Which column type holds the sampled values of an attribute exactly. Pure.
 
-A type is proposed only where its own decoder takes every sampled value. What the sample cannot tell, such as whether a
-number is a time, is said in the field "comment".
+A type is proposed only if its own decoder takes every sampled value. What the sample does not show, such as whether a
+number is a time, is asked in the field "comment".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Declared = dict[str, Any]  # fields of a column in a mapping
 _LENGTHS = (16, 32, 64, 128, 255, 512, 1024, 2048)
 _BINARY_LENGTHS = (*_LENGTHS, 4096)
 _HEAD_ROOM = 1.25
-# 2001 to 2103: a number in this range is as good as any as a count, so it is a doubt.
+# 2001 to 2103. A number in this range may also be a count, so a comment asks.
 _SECONDS, _MILLISECONDS = range(10**9, 42 * 10**8), range(10**12, 42 * 10**11)
 _INT = range(-(2**31), 2**31)
 _BIGINT = range(-(2**63), 2**63)
@@ -86,7 +86,7 @@ def holds_key(declared: Declared, texts: Sequence[str]) -> bool:
 
 
 def column_type(declared: Declared) -> ColumnType:
-    """Raises KeyError or OptionError for what is no type."""
+    """Raises KeyError or OptionError for a declaration that is not a type."""
     options = {name: value for name, value in declared.items() if name not in ("type", "comment")}
     return TYPES[declared["type"]].with_options(options)
 

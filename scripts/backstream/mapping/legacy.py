@@ -1,4 +1,4 @@
-"""Column types that fit an existing table, and which of its columns an attribute is meant for. Pure."""
+"""Column types that fit an existing table, and the column that an attribute belongs to. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.mysql.columns import ActualColumn, enum_values
 _LONGEST_STRING = 16_383
 _MOST_DIGITS = 38
 _MEDIUMINT = 2**23
-# Each of these takes what another one means, so a person must look at the choice.
+# Each of these also accepts values with another meaning, so a comment asks a person to check it.
 _DOUBTS = {
     "epoch_seconds": "taken as seconds since 1970",
     "epoch_milliseconds": "taken as milliseconds since 1970",
@@ -36,12 +36,12 @@ def paths_into(attribute: Attribute, columns: Mapping[str, ActualColumn]) -> Ite
 
 
 def candidates_for(actual: ActualColumn | None) -> list[Declared]:
-    """The types that a column can have, the likeliest first."""
+    """The types that a column can have, the most likely first."""
     return _CANDIDATES[actual.type](actual) if actual and actual.type in _CANDIDATES else []
 
 
 def fit(attribute: Attribute, actual: ActualColumn) -> Declared:
-    """The type that writes the sampled values to the column; the inferred one, with a comment, where none does."""
+    """The type that writes the sampled values to the column; if none does, the inferred one with a comment."""
     candidates = candidates_for(actual)
     declared = first_that_holds(candidates, attribute) if attribute.values else next(iter(candidates), None)
     if declared is None:

@@ -44,7 +44,7 @@ def plural(name: str) -> str:
 
 
 def unused(name: str, used: Container[str], longest: int = _LONGEST_IDENTIFIER) -> str:
-    """`name`, with a number behind it where it is used."""
+    """`name`, with a number appended if it is in use."""
     number, found = 1, name
     while found in used:
         number += 1

@@ -1,4 +1,4 @@
-"""What becomes of single items by a mapping: the writer's own classifier, called with items instead of records."""
+"""What a mapping makes of single items. Calls the writer's own classifier with items instead of records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBER = "100000000000000000000"
 
 class Outcomes(NamedTuple):
     """`by_item` has the outcomes of each item: changes, records to park, or reasons to skip. `unmapped` has
-    `<entity>.<attribute>` of each attribute that no column takes.
+    `<entity>.<attribute>` of each attribute that is not mapped.
     """
 
     by_item: list[list[Single]]

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from backstream.mapping.grouping import SEPARATORS, KeyShape
 from backstream.mapping.naming import is_empty_key_name, snake_case
 
-# The others are also inside values, such as times and addresses: there only a fixed word tells that they separate.
+# Other separators also occur in values, such as times and addresses. They separate only beside a fixed word.
 _ALWAYS_SPLIT = ("#", "|")
-_ENOUGH = 5  # so many items with one word in the same place make it a fixed part
+_ENOUGH = 5  # items with the same word in the same place that make it a fixed part
 
 
 class Capture(NamedTuple):
