@@ -114,7 +114,7 @@ def arrives_undisturbed(stack: Deployed) -> bool:
 
 def test_a_poison_record_is_parked_in_its_own_pipeline(stack: Deployed, shop: SecondPipeline):
     customer_id, order_id = str(uuid.uuid4()), str(uuid.uuid4())
-    poison = order_line(order_id, 1) | {"colour": {"S": "green"}}  # the entity quarantines what nobody mapped
+    poison = order_line(order_id, 1) | {"colour": {"S": "green"}}  # the entity quarantines unmapped attributes
     shop.put(customer(customer_id), order(order_id, customer_id), poison, order_line(order_id, 2))
     assert arrives(shop, order_id)
     assert [row["line_no"] for row in lines_of(shop, order_id)] == [2]

@@ -38,7 +38,7 @@ def readings(tables: Tables, connect: Any) -> ItemTables:
 
 
 def values(i: int) -> tuple[Any, ...]:
-    """Of all columns behind the key; every twelfth row is all NULL."""
+    """The columns after the key; every twelfth row is all NULL."""
     return tuple(None if i % 12 == 0 else given[i % len(given)] for given in VALUES.values())
 
 
@@ -116,7 +116,7 @@ ALTERED = {
 
 @pytest.mark.parametrize(("ddl", "rows"), ALTERED.values(), ids=ALTERED.keys())
 def test_no_other_row_is_reached_after_an_alteration(readings: ItemTables, ddl: str, rows: str):
-    """The server would compare a text with a number as floats, and a text without its case or its blanks."""
+    """The server would compare a text with a number as floats, and a text without its case or trailing spaces."""
     readings.tables.run(f"ALTER TABLE readings {ddl}", f"INSERT INTO readings (device, seq) VALUES {rows}")
     before = readings.rows("readings")
     target = readings.targets.tables[0]

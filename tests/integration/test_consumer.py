@@ -128,7 +128,7 @@ class TestEvents:
     def test_an_unmapped_attribute_is_logged_and_counted_once(
         self, consume: Consume, tables: Tables, capsys: Any, caplog: pytest.LogCaptureFixture
     ):
-        """By name, and without its value."""
+        """The log has its name, but not its value."""
         assert consume(record("a", 1, gift_wrap="secret")) == {"upserted": 1}
         consume(record("a", 2, gift_wrap="secret"))
 

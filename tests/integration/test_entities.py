@@ -1,4 +1,4 @@
-"""Several entities in one batch: whatever holds for the rows of one table holds for each of them."""
+"""Several entities in one batch: each table keeps the rules of a single table."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_parent_comes_first_in_any_stream_order(shop: ItemTables):
 
 
 def test_a_parent_comes_first_beside_poison(shop: ItemTables):
-    """Isolation keeps the order, too."""
+    """Isolation keeps this order."""
     shop.tables.run(f"CREATE TRIGGER bad BEFORE INSERT ON notes FOR EACH ROW {signal('NEW.number = 0')}")
 
     outcome = shop(
@@ -112,7 +112,7 @@ def test_a_child_of_a_refused_parent_is_deferred(shop: ItemTables):
     assert [row[0] for row in shop.sidecar()] == ["shop.customer bob"], "what is parked leaves no trace"
 
 
-def test_a_parent_goes_after_its_child_got_another_one(tables: Tables, connect: Any):
+def test_a_parent_is_deleted_after_its_child_moves_away(tables: Tables, connect: Any):
     """Deletes come before updates, and the update frees the parent: the delete is tried again."""
     ddl = "ALTER TABLE notes ADD KEY (number)", "ALTER TABLE bills ADD FOREIGN KEY (place) REFERENCES notes (number)"
     shop = make_shop(tables, connect(), ["ALTER TABLE bills MODIFY place BIGINT NULL", *ddl])
@@ -190,7 +190,7 @@ def test_poison_in_every_entity_costs_few_round_trips(shop: ItemTables):
 
 @pytest.mark.parametrize("every_change", [False, True])
 @pytest.mark.parametrize("statement_bytes", [700, 15_000])
-def test_a_batch_again_writes_nothing(shop: ItemTables, statement_bytes: int, *, every_change: bool):
+def test_a_redelivered_batch_of_entities_writes_nothing(shop: ItemTables, statement_bytes: int, *, every_change: bool):
     batch = [
         *(shop.put("customer", (f"c{i}",), 1, "x") for i in range(20)),
         *(bill(shop, 1, key=(f"c{i}", "2026-01-31", i)) for i in range(20)),

@@ -63,7 +63,7 @@ def state(shop: ItemTables) -> Any:
 
 
 def assert_one_state(shop: ItemTables, changes: list[Change], expected: Any) -> None:
-    """In any order, one by one or in one batch."""
+    """The changes end in one state: in any order, one by one or in one batch."""
     for order in itertools.permutations(changes):
         for together in (False, True):
             shop.tables.run("DELETE FROM bills", "DELETE FROM notes", "DELETE FROM replication_versions")
@@ -87,7 +87,7 @@ def test_an_item_that_comes_back_is_not_flagged(shop: ItemTables):
 
 
 def test_an_ignored_removal_leaves_the_row(shop: ItemTables):
-    """And the row still becomes what the item was before it went."""
+    """The row still becomes what the item was before its removal."""
     changes = [shop.put("note", NOTE, 1, "a"), shop.put("note", NOTE, 2, "b"), shop.delete("note", NOTE, 3)]
     expected = [], [(*NOTE, "b")], [("shop.note ann/1", "v0002", 0, "v0003", None)]
 
@@ -102,7 +102,7 @@ def test_an_ignored_expiry_leaves_its_own_mark(shop: ItemTables):
 
 
 def test_an_expiry_that_removes_the_row_has_its_own_mark(shop: ItemTables):
-    """2, where a deletion leaves a tombstone of 1."""
+    """The mark is 2; a deletion leaves a tombstone of 1."""
     shop(shop.put("customer", ("ann",), 1, "A"), shop.put("customer", ("bob",), 1, "B"))
 
     outcome = shop(shop.expire("customer", ("ann",), 2), shop.delete("customer", ("bob",), 2))
@@ -146,7 +146,7 @@ def test_a_deletion_and_an_expiry_are_flagged_apart(
                 assert seats.rows("seats") == rows, [(change.version, change.mark) for change in order]
 
 
-def test_what_became_of_kept_rows_is_counted(shop: ItemTables):
+def test_removals_that_keep_their_rows_are_counted(shop: ItemTables):
     shop(bill(shop, 5))
     removals = [shop.expire("note", NOTE, 2), shop.delete("note", ("bob", 1), 2), shop.delete("bill", BILL, 6)]
 

@@ -205,7 +205,7 @@ def test_children_matter_where_rows_are_deleted(call: Call, tables: Tables, tmp_
     assert "foreign key f: table line refers to orders\n         a delete is deferred" in shown
 
 
-def test_hidden_triggers_are_said(call: Call, tables: Tables, file: Path, server: MariaDB):
+def test_hidden_triggers_are_a_warning(call: Call, tables: Tables, file: Path, server: MariaDB):
     tables.run(ddl())
     _, shown = call("check", str(file), user=server.app)
     assert "the account may not see the triggers of orders" in shown
@@ -245,7 +245,7 @@ def test_the_prepare_file_is_checked_before_it_runs(call: Call, tmp_path: Path):
 
 
 def test_items_are_checked_against_tables(call: Call, tables: Tables, file: Path, dynamodb: Any):
-    """What the mapping refuses, what the table refuses, what nobody mapped."""
+    """What the mapping refuses, what the table refuses, and what is not mapped."""
     tables.run(ddl("CHECK (amount > 0)", "note VARCHAR(20) CHARACTER SET ascii", without=NOTE))
     put(dynamodb, "ORDER#1", amount={"N": "1"}, note={"S": "é"}, colour={"S": "red"})
     put(dynamodb, "ORDER#2", amount={"N": "1.001"})
@@ -371,7 +371,7 @@ def test_a_sample_comes_from_every_segment(call: Call, dynamodb: Any, tmp_path: 
 # explain
 
 
-def test_explain_shows_the_row_and_what_ends_it(call: Call, file: Path, dynamodb: Any):
+def test_explain_shows_the_row_and_what_removals_do(call: Call, file: Path, dynamodb: Any):
     put(dynamodb, "ORDER#1", amount={"N": "1.5"}, colour={"S": "red"})
     code, shown = call("explain", str(file), "--table", TABLE, "--key", '{"pk": "ORDER#1"}', database=False)
     assert code == 0, shown
@@ -421,7 +421,7 @@ def test_explain_says_why_there_is_no_row(call: Call, file: Path, tmp_path: Path
         ),
     ],
 )
-def test_half_a_database_is_wrong_usage(call: Call, file: Path, arguments: list[str], said: str):
+def test_an_incomplete_database_is_wrong_usage(call: Call, file: Path, arguments: list[str], said: str):
     code, shown = call("check", str(file), *arguments, database=False)
     assert code == 2
     assert said in shown
@@ -481,7 +481,7 @@ def test_parents_are_written_first(call: Call, tables: Tables, two_tables: Path)
     assert "warning  parent: foreign key up: table childs refers to parents" in shown
 
 
-def test_a_circle_of_tables_is_a_warning(call: Call, tables: Tables, two_tables: Path):
+def test_a_cycle_of_tables_is_a_warning(call: Call, tables: Tables, two_tables: Path):
     tables.run(REFERENCE.format("childs", "up", "parents"), REFERENCE.format("parents", "down", "childs"))
     code, shown = call("check", str(two_tables))
     assert code == 0, shown

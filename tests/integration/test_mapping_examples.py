@@ -97,7 +97,7 @@ def test_a_view_makes_rows_of_a_list(nothing: Tables, connect: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "no member any more"])
-def test_a_member_that_left_is_flagged(nothing: Tables, connect: Any, how: str) -> None:
+def test_a_member_who_left_is_flagged(nothing: Tables, connect: Any, how: str) -> None:
     example = Example(nothing, connect(), examples.load("examples/members"))
     [sample] = samples("examples/members")
     example.write(sample["item"])

@@ -45,7 +45,7 @@ def version(n: int) -> str:
 
 
 def migrate(tables: Tables, connect: Any) -> int:
-    """Run what the schema step says until it says nothing. Returns how many statements these were."""
+    """Run what the schema step says until it says nothing. Returns the number of statements."""
     for count in range(5):
         try:
             schema.create_missing(connect(), MAPPING)
@@ -59,7 +59,7 @@ def migrate(tables: Tables, connect: Any) -> int:
 
 @pytest.fixture
 def old(tables: Tables) -> Tables:
-    """Yesterday's tables: a live order, a deleted one, and their source."""
+    """The tables of version 0.1.0: a live order, a deleted one, and their source."""
     tables.run("DROP TABLE replication_versions, replication_sources, replication_entities", OLD_SIDECAR, OLD_SOURCES)
     tables.run(
         f"INSERT INTO replication_sources VALUES (0, '{SOURCE.table_arn}', '{STREAM.label}', '2026-01-01 00:00:00')",
@@ -98,7 +98,7 @@ def test_the_new_code_goes_on_from_the_stored_versions(old: Tables, connect: Any
 
 
 def test_the_old_statements_work_on_migrated_tables(old: Tables, connect: Any):
-    """So the order is: migrate, then deploy; and the way back needs no migration."""
+    """So migrate first, then deploy. Going back needs no migration."""
     migrate(old, connect)
     Applier(connect())(record("new", 6))
 
@@ -119,7 +119,7 @@ def test_the_old_statements_work_on_migrated_tables(old: Tables, connect: Any):
 
 
 def test_the_migration_of_the_sidecar_rewrites_no_row(old: Tables):
-    """However large it is. The server refuses INSTANT where it would have to."""
+    """It takes no longer for a large table. The server refuses INSTANT if it must rewrite rows."""
     old.run(f"{sidecar.TABLE.migration}, ALGORITHM=INSTANT")
 
 

@@ -24,7 +24,7 @@ def shop(tables: Tables, connect: Any) -> ItemTables:
 
 
 def test_equal_keys_of_two_mappings_have_two_versions(shop: ItemTables, writer: Applier, tables: Tables):
-    """A version of one table's stream says nothing about the other's."""
+    """Versions of two streams cannot be compared."""
     writer(record("ann", 9))
 
     assert shop(shop.put("customer", ("ann",), 1, "Ann")).counts == Counter(upserted=1)

@@ -1,4 +1,4 @@
-"""A replay writes the rows of an entity before those of the entities behind it in the mapping."""
+"""A replay writes the rows of an entity before those of later entities in the mapping."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def entity(table: str, prefix: str, *columns: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# A line refers to its parcel, whose entity comes behind it in key order.
+# A line refers to its parcel, whose entity comes after it in key order.
 FAMILY = Dataset(
     mapping_of(
         "family",
@@ -64,7 +64,7 @@ def harness(make_harness: Callable[..., ReplayHarness]) -> Iterator[ReplayHarnes
 
 
 def test_no_child_of_a_backlog_waits_for_its_parent(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
-    """Also where more is applied than one call of apply() takes."""
+    """This holds for more changes than one call of apply() takes."""
     monkeypatch.setattr(drain, "_CHUNK", 2)
     lines = [change("LINE", number, number) for number in range(COUNT)]
     parcels = [change("PARCEL", number, COUNT + number) for number in range(COUNT)]

@@ -114,7 +114,7 @@ class TestOtherBuild:
 
 @pytest.mark.parametrize("kind", [Kind.POISON, Kind.DEFERRED])
 def test_records_that_version_0_1_parked_are_drained(harness: ReplayHarness, kind: Kind):
-    """They lie in a folder without an entity, and their key has none."""
+    """Neither their folder nor their key has an entity."""
     prefix = "quarantine" if kind == Kind.POISON else "deferred"
     good, bad = change("a", 1), change("b", 2, amount="x")
     for record in (good, bad):

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-# Control characters, blanks, quotes, combining and astral characters; no surrogates, which UTF-8 has not.
+# Control characters, spaces, quotes, combining and astral characters; no surrogates, which UTF-8 does not have.
 _CHARACTERS = st.one_of(
     st.characters(min_codepoint=33, max_codepoint=126),
     st.sampled_from("\0\t\n\r\x1a '\"\\%_`#é\u0301ß\u200b\u2028\ufeff\uffff🦊𝄞\U0010ffff"),

@@ -46,7 +46,7 @@ Outcome = Live | Gone | Quarantined
 
 
 def outcomes(document: Document, record: Mapping[str, Any]) -> list[Outcome]:
-    """What the record changes, at most one outcome for each entity. An empty list is an item that nobody mapped."""
+    """What the record changes, at most one outcome for each entity. An empty list is an item that no entity matches."""
     found = (_outcome(document, name, record) for name in document["entities"])
     return [outcome for outcome in found if outcome is not None]
 

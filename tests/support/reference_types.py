@@ -85,7 +85,7 @@ def _captured_datetime(text: str, column: Declared) -> str:
 
 
 def plain_text(number: Decimal) -> str:
-    """The one text of a number: no exponent, no plus sign, no zero that means nothing."""
+    """The one text of a number: no exponent, no plus sign, no redundant zero."""
     text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

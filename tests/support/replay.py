@@ -200,7 +200,7 @@ class Dataset:
             )
 
     def outcomes(self, record: Record) -> list[Single]:
-        """What becomes of a record, for each entity that it concerns."""
+        """The outcome of a record for each entity that it concerns."""
         [outcome] = classifier(self.mapping)([record])
         return outcome if isinstance(outcome, list) else [outcome]
 

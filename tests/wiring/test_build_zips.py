@@ -57,7 +57,7 @@ def own_mappings(tmp_path: Path) -> Path:
 
 
 def refused(mappings: Path, out: Path) -> str:
-    """What a build says that fails because of `mappings`."""
+    """The message of a build that fails because of `mappings`."""
     command = [sys.executable, str(ROOT / "scripts" / "build.py"), "--mappings", str(mappings), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -138,7 +138,7 @@ def test_the_zips_of_a_pipeline_hold_the_mappings(built: Path) -> None:
 
 
 def test_a_build_takes_the_mappings_of_another_folder(build: Callable[..., Path], own_mappings: Path) -> None:
-    """With the prepare files that they name and their bytecode. The schema, subfolders and other files stay."""
+    """With their prepare files and bytecode. It leaves out the schema, subfolders and other files."""
     out = build("--mappings", str(own_mappings))
     cached = importlib.util.cache_from_source("mappings/shop.py")
     for name in PIPELINE:

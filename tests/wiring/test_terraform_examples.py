@@ -29,7 +29,7 @@ def test_every_example_is_planned() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_aws_takes_every_value_of_an_example(planned: dict[str, list[Planned]], name: str) -> None:
+def test_aws_accepts_every_value_of_an_example(planned: dict[str, list[Planned]], name: str) -> None:
     own = {"aws_kms_key", "aws_subnet", "aws_vpc"}  # of the example, and not of a module
     assert len(planned[name]) > len(own)
     assert violations([resource for resource in planned[name] if resource.type not in own]) == []

@@ -83,7 +83,7 @@ class ColumnType(ABC):
         return self
 
     def key_decoder(self, subject: str) -> ContentDecoder[Value]:
-        """A function from texts of a string key: see `content_decoder`. Each value has one text; any other is poison."""
+        """A function from texts of a string key: see `content_decoder`. Each value has one text; others are poison."""
         return self.content_decoder(subject)
 
     # Options

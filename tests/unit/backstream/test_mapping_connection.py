@@ -85,8 +85,8 @@ def test_a_deployment_is_reached_as_its_functions_reach_it(asked: list[str]):
     assert asked == ["function", "parameter", "secret"]
 
 
-def test_an_option_takes_the_place_of_what_is_stored(asked: list[str], monkeypatch: pytest.MonkeyPatch):
-    """As for a tunnel. What an option gives is not asked for."""
+def test_an_option_overrides_what_is_stored(asked: list[str], monkeypatch: pytest.MonkeyPatch):
+    """For example for a tunnel. AWS is not asked for what an option gives."""
     monkeypatch.setenv("MYSQL_PASSWORD", "mine")
     endpoint, credentials, tls = reached(local=True, host="127.0.0.1", port=3400, user="me", tls="verify")
     assert endpoint == STORED | {"hostname": "127.0.0.1", "port": 3400}
@@ -103,7 +103,7 @@ def test_options_alone_name_a_database(monkeypatch: pytest.MonkeyPatch):
     assert tls == "verify"
 
 
-def test_no_option_names_no_database():
+def test_without_options_there_is_no_database():
     assert connection.inspector_of(given()) is None
 
 

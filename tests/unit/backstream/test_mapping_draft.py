@@ -71,7 +71,7 @@ def test_an_attribute_tells_items_of_like_keys_apart():
     }
 
 
-def test_items_that_keys_do_not_tell_apart_are_named():
+def test_items_with_like_keys_are_named():
     """The larger group gets the entity; the draft says how many items are in none."""
     items = [item(f"order-{n}", f"2026-01-{n:02}") for n in range(1, 9)]
     items += [item("order-9", "LINE#1")]
@@ -96,7 +96,7 @@ def test_number_and_binary_keys_are_whole_columns():
     assert columns == ["company", "digest"]
 
 
-def test_the_ttl_and_index_attributes_are_no_columns():
+def test_ttl_and_index_attributes_become_no_columns():
     keys = TableKeys(PK, None, "expires", frozenset({"GSI1PK", "email"}))
     declared = drafted(keys, [item("a", expires={"N": "1800000000"}, GSI1PK="x", email="a@b")])
     ((_, entity),) = declared["entities"].items()
@@ -212,7 +212,7 @@ def test_a_legacy_table_goes_to_the_entity_it_is_like():
     assert declared["entities"]["order"]["target"]["table"] == "orders"
 
 
-def test_another_number_of_key_columns_is_a_doubt():
+def test_another_number_of_key_columns_is_a_comment():
     table = legacy("orders", ["shop", "no"], actual("shop", "int"), actual("no", "int"))
     ((_, entity),) = drafted(TableKeys(PK), [item("ORDER#1")], [table])["entities"].items()
     assert "the primary key of orders is shop, no, and the items' key has 1 parts" in entity["comment"]

@@ -1,4 +1,4 @@
-"""Whatever the sample holds, the draft is a valid mapping, and its entities take the items they were drafted from."""
+"""For any sample, the draft is a valid mapping, and its entities take the items that they were drafted from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.attribute_strategies import texts
 NAMES = st.one_of(
     st.sampled_from(["type", "entity", "createdAt", "order_id", "pk_2", "GSI1PK"]), st.text(min_size=1, max_size=9)
 )
-# No mapping takes a key that ends with a blank.
+# No mapping takes a key that ends with a space.
 TEXTS = texts(20, least=1).filter(lambda text: not text.endswith(" "))
 KEYS = {
     "S": st.one_of(

@@ -58,7 +58,7 @@ def test_a_file_without_items_is_refused(tmp_path: Path, text: str, message: str
         read_items(str(file))
 
 
-def test_one_item_is_not_several(tmp_path: Path):
+def test_a_file_of_several_items_is_not_one_item(tmp_path: Path):
     file = tmp_path / "items.json"
     file.write_text('[{"id": "a"}, {"id": "b"}]')
     with pytest.raises(UsageError, match="holds 2 items: give a file with one"):

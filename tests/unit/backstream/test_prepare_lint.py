@@ -37,7 +37,7 @@ def prepare(item: dict) -> dict | None:
 
 
 def found(body: str, before: str = "") -> list[str]:
-    """The problems of a function with this body, behind these lines."""
+    """The problems of a function with this body, after these lines."""
     return problems(f"{before}\ndef prepare(item):\n    {body}\n    return item\n", "shop.py")
 
 

@@ -445,7 +445,7 @@ class TestAValueWithoutAnEntity:
         assert json.loads(capsys.readouterr().out) == {"order/8f14": ["replayed/discarded/order/8f14/1.json"]}
 
     @pytest.mark.parametrize("command", ["list", "show", "retry", "discard"])
-    def test_a_value_of_several_entities_must_be_named(self, states: States, s3: Any, capsys: Any, command: str):
+    def test_an_ambiguous_value_is_refused(self, states: States, s3: Any, capsys: Any, command: str):
         """A discarded record is not replayed, so the tool does not choose."""
         park(s3, "customer/7", "1")
         park(s3, "7", "1")  # of version 0.1
@@ -458,7 +458,7 @@ class TestAValueWithoutAnEntity:
 
     @pytest.mark.parametrize("key", ["A-1", "order/A-1"])
     @pytest.mark.parametrize("more", [[], ["--json"]])
-    def test_list_says_what_a_key_is_where_it_finds_none(
+    def test_list_shows_the_form_of_a_key_it_does_not_find(
         self, states: States, s3: Any, capsys: Any, key: str, more: list[str]
     ):
         park(s3, "line/A-1/1", "1", folder="line/A-1%2F1")
@@ -471,7 +471,7 @@ class TestAValueWithoutAnEntity:
         )
 
     def test_it_is_given_as_the_item_has_it(self, states: States, s3: Any):
-        """Not as the text of the key, which escapes a blank."""
+        """Not as the text of the key, which escapes a space."""
         park(s3, "order/a%20b", "1", folder="order/a%2520b")
         assert run("retry", "a b") == 0
         assert states.inputs == [{"include_quarantine": True, "keys": ["order/a%20b"]}]

@@ -18,5 +18,5 @@ def test_only_ascii_digits_are_digits(text: str):
 
 @given(texts)
 @example("")
-def test_printable_text_has_no_blank(text: str):
+def test_printable_text_has_no_space(text: str):
     assert only(PRINTABLE)(text) == (text.isascii() and text.isprintable() and " " not in text)

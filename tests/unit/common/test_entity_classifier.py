@@ -135,7 +135,7 @@ GONE, LIVE = "DELETED", "LIVE"
     ids=str,
 )
 def test_an_item_that_stops_matching_loses_its_row(given_record: dict[str, Any], expected: list[Any]):
-    """An item that is new never had one, nor one whose old image did not match."""
+    """A new item had no row, and neither had an item whose old image did not match."""
     assert outcomes(shop(), given_record) == expected
 
 
@@ -200,7 +200,7 @@ CITY_PATH = "attribute address.lines[0].city"
     ids=str,
 )
 def test_a_path_leads_into_maps_and_lists(address: Any, strict: Any, lenient: Any):
-    """Where it ends early the value is absent; a NULL on the way is a NULL."""
+    """If the path ends early, the value is absent. A NULL on the path is a NULL."""
     image = {} if address is None else {"address": address}
     assert city_of(with_city(), **image) == strict
     assert city_of(with_city(absent={"default": "?"}, null="null"), **image) == lenient
@@ -281,5 +281,5 @@ def test_what_prepare_raises_is_a_reason_without_values():
     ],
     ids=["another key", "a float", "a name that is no string", "an empty set", "a mixed set"],
 )
-def test_a_result_that_is_no_item_is_poison(change: dict[str, Any], reason: str):
+def test_a_result_that_is_not_an_item_is_poison(change: dict[str, Any], reason: str):
     assert prepared(lambda item: {**item, **change}) == reason

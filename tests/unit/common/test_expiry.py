@@ -22,14 +22,14 @@ def removal(made: dict[str, Any], mark: Mark) -> Batch:
 
 
 class TestTTL:
-    """Items expire from DynamoDB; the entity says what becomes of the row."""
+    """DynamoDB expires items; the entity says what happens to the row."""
 
     expired = remove("order-1", 1, identity=TTL_IDENTITY)
 
     def test_an_expired_item_is_a_change_with_its_own_mark(self):
         assert removal(self.expired, Mark.EXPIRED) == parse_records([self.expired], ORDERS)
 
-    def test_the_legacy_row_stays_unless_told_otherwise(self):
+    def test_the_row_of_an_expired_item_stays_unless_mirrored(self):
         [entity] = ORDERS.entities
         [mirroring] = ORDERS.mirroring_expiry().entities
         assert entity.removal(Mark.EXPIRED).action is mapping.Action.IGNORE

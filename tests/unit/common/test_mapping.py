@@ -1,4 +1,4 @@
-"""A mapping file is refused for each thing that it leaves open. The cases are data: `tests/cases/mappings.json`."""
+"""A mapping file is refused for everything that it leaves open. `tests/cases/mappings.json` has the cases."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def test_a_bad_mapping_is_refused_with_a_reason(case: dict[str, Any]):
 
 
 @pytest.mark.parametrize(("text", "problem"), CASES["refused_texts"])
-def test_a_file_that_is_no_mapping_is_refused(text: str, problem: str):
+def test_a_file_that_is_not_a_mapping_is_refused(text: str, problem: str):
     assert problem in problems(text)
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     declared = with_change(
         {"put": {"ttl_attribute": "", "entities.line.unmapped": "x", "entities.line.columns.0.length": 0}}
     )
@@ -124,7 +124,7 @@ PLACES = [path for path in places(GOOD) if path]
 @settings(max_examples=600)
 @given(st.sampled_from(PLACES), st.sampled_from(["replace", "delete", "add"]), junk)
 def test_the_loader_refuses_what_the_schema_refuses(path: tuple[Any, ...], how: str, value: Any):
-    """Nothing but MappingError is raised for anything."""
+    """The loader raises MappingError alone, whatever the file holds."""
     declared = copy.deepcopy(GOOD)
     place: Any = declared
     for name in path[:-1]:
@@ -179,7 +179,7 @@ def test_a_prepare_file_that_cannot_be_loaded_is_refused(tmp_path: Path, text: s
     assert problem in found
 
 
-def test_a_mapping_that_is_not_there_is_named():
+def test_a_missing_mapping_is_named():
     with pytest.raises(MappingError, match=r"absent\.json: is in neither .*mappings.*correct MAPPING"):
         mapping.load("absent")
 

@@ -56,7 +56,7 @@ def _outcome(mapping: declared.Mapping, single: Change | Parked) -> Outcome:
 
 
 def agree(expected: Outcome, actual: Outcome) -> bool:
-    """Reasons of a quarantine differ in words. Its entity is unknown where its key cannot be read."""
+    """The wording of a reason may differ. The entity is unknown if the key cannot be read."""
     if type(expected) is not type(actual):
         return False
     if isinstance(expected, Quarantined):
@@ -100,7 +100,7 @@ def test_any_item_becomes_what_the_reference_says(folder: Path, data: st.DataObj
 @PROPERTY
 @given(data=st.data())
 def test_a_prepare_that_returns_its_item_changes_nothing(folder: Path, data: st.DataObject) -> None:
-    """Every value survives the way into plain Python and back."""
+    """Every value survives the conversion to plain Python and back."""
     (folder / "identity.py").write_text("def prepare(item):\n    return item\n", encoding="utf-8")
     document = with_agreeing_removals(data.draw(mappings(), label="mapping")) | {"prepare": "identity.py"}
     drawn = data.draw(st.lists(records(document), min_size=1, max_size=4), label="records")

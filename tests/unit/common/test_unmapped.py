@@ -1,4 +1,4 @@
-"""Attributes and items that nobody mapped."""
+"""Attributes and items that are not mapped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def shop(name: str, unmapped: Any) -> declared.Mapping:
     return mapping_file.read_text(name, json.dumps(document), file.parent)
 
 
-def test_an_unmapped_attribute_is_told_once():
+def test_an_unmapped_attribute_is_reported_once():
     mapping = shop("told_once", "ignore")
     classify = Classifier(mapping, None)
     record = examples.record(mapping, LINE | {"gift": {"BOOL": True}, "color": {"S": "red"}}, 1)

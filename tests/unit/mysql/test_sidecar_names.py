@@ -1,4 +1,4 @@
-"""What the sidecar calls a key: one name for each mapping, entity and key."""
+"""The name of a key in the sidecar: one for each mapping, entity and key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_two_keys_have_two_names(one: Any, other: Any):
 @given(keys)
 @example((("a" * 31, "b" * 32), ["c" * 300]))
 def test_every_name_fits_the_column(key: Any):
-    """VARCHAR(255) of ASCII; a blank at the end would be lost in a comparison."""
+    """VARCHAR(255) of ASCII; a comparison would ignore a space at the end."""
     assert name(key).isascii()
     assert len(name(key)) <= 255
     assert not name(key).endswith(" ")
