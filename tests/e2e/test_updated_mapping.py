@@ -164,7 +164,7 @@ def change_mapping(stack: Deployed, shop: SecondPipeline, file: Path) -> None:
 
 
 def test_a_mapping_is_changed_and_taken_back_under_traffic(stack: Deployed, shop: SecondPipeline, tmp_path: Path):
-    """Old items keep their rows until they change. With the earlier zips what was added stands still."""
+    """Old items keep their rows until they change. With the earlier zips, added columns and rows do not change."""
     traffic = Traffic(shop, loyalty=1)
     resting, touched, late = (str(uuid.uuid4()) for _ in range(3))
     for customer_id in (resting, touched):

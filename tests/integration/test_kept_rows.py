@@ -234,7 +234,7 @@ def test_a_flag_is_set_only_where_there_is_a_row(shop: ItemTables):
 
 
 def test_a_row_written_since_the_batch_began_is_flagged(tables: Tables, connect: Any, monkeypatch: pytest.MonkeyPatch):
-    """The batch has read rows of other items before it holds the key, and the snapshot of that read has no such row."""
+    """The batch reads rows of other items before it locks the key. The snapshot of that read lacks the new row."""
     repeatable = connect(init_command="SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     shop, other = make_shop(tables, repeatable, ()), make_shop(tables, connect(), ())
     tables.run(

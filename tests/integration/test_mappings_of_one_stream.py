@@ -155,8 +155,8 @@ def reported(key: str, total: str = "200.00", state: str = "NEW", deleted_at: st
     return key, total, state, int(deleted_at is not None), deleted_at
 
 
-def test_a_version_of_one_mapping_is_none_of_the_other(orders: Pipeline, report: Pipeline):
-    """One pipeline is ahead; the changes are not stale to the other, nor redelivered."""
+def test_versions_of_two_mappings_are_not_compared(orders: Pipeline, report: Pipeline):
+    """One pipeline is ahead. Its changes are neither stale nor redelivered to the other."""
     changes = [record("a", 1), record("b", 2), record("a", 3, status="PAID"), remove("b", 4, time=START + 60)]
 
     assert report.deliver(*changes) == {"upserted": 2, "superseded": 1, "deleted": 1}
@@ -172,7 +172,7 @@ def test_a_version_of_one_mapping_is_none_of_the_other(orders: Pipeline, report:
     ]
 
 
-def test_an_outage_of_one_pipeline_is_not_of_the_other(orders: Pipeline, report: Pipeline):
+def test_an_outage_of_one_pipeline_does_not_stop_the_other(orders: Pipeline, report: Pipeline):
     """Its replay drains its own bucket, and writes its own table."""
     report.fail(record("a", 1), remove("b", 2))
     assert orders.deliver(record("a", 1), record("b", 1)) == {"upserted": 2}
@@ -192,7 +192,7 @@ def test_an_outage_of_one_pipeline_is_not_of_the_other(orders: Pipeline, report:
     assert orders.rows() == [order("a", status="PAID"), order("b"), order("c")]
 
 
-def test_what_one_mapping_cannot_take_the_other_writes(orders: Pipeline, report: Pipeline):
+def test_a_record_may_be_poison_to_one_mapping_alone(orders: Pipeline, report: Pipeline):
     """A record is parked in the bucket of the pipeline that it is poison to."""
     change = record("a", 1, status="SHIPPED")
 
@@ -225,7 +225,7 @@ streams = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "pu
 
 
 def test_two_pipelines_of_one_stream_end_in_its_last_state(pipelines: dict[str, Pipeline], tables: Tables):
-    """Whatever each has been given, and missed in outages of its own."""
+    """Each pipeline has any deliveries, and outages of its own."""
 
     @settings(
         max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

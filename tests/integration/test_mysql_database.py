@@ -78,8 +78,8 @@ def test_versions_of_rows_and_tombstones_are_read(database: MySQLDatabase, table
     tables.assert_unlocked()
 
 
-def test_a_text_that_is_no_key_finds_no_other_mapping(database: MySQLDatabase, tables: Tables):
-    """A key has no blank. The name of another mapping's key has one."""
+def test_a_text_that_is_not_a_key_finds_no_other_mapping(database: MySQLDatabase, tables: Tables):
+    """A key has no space. The name of another mapping's key has one."""
     tables.run(
         "INSERT INTO replication_versions (item_key, version, deleted, source_time, token)"
         " VALUES ('shop.order a', 'v', 0, 1, 0)"
