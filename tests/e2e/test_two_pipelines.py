@@ -72,7 +72,7 @@ def test_the_sidecar_tells_the_pipelines_apart(stack: Deployed, shop: SecondPipe
 
 
 def test_an_outage_and_its_replay_concern_one_pipeline(stack: Deployed, shop: SecondPipeline):
-    """The other pipeline continues. Both have an order with the same id, and a failed batch, when the first is replayed."""
+    """The other pipeline continues. Both have an order of one id, and a failed batch when the first is replayed."""
     own, others = Failures(stack, shop.outputs), Failures(stack, stack.outputs)
     held, (customer_id, behind), started = stack.create(), (str(uuid.uuid4()) for _ in range(2)), time.time()
     stack.execute("RENAME TABLE order_lines TO order_lines_away")

@@ -223,7 +223,7 @@ def test_a_connection_of_an_unknown_source_stops(
     if not tells:
         monkeypatch.setattr(answers, "rows_matched", lambda _: None)
     before, database = everything(tables), opened(source)
-    with pytest.raises(StopError, match=f"does not know {source.table_arn} .*run the schema step"):
+    with pytest.raises(StopError, match=f"has no entry for {source.table_arn} .*run the schema step"):
         database.execute("writing", lambda connection, _: connection.query("DELETE FROM replication_sources"))
     assert everything(tables) == before
     known(tables, (2, source.table_arn, LABEL))
