@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_shared(parser: argparse.ArgumentParser, default: Any) -> None:
-    group = parser.add_argument_group("deployment (the local stack without any of these)")
+    group = parser.add_argument_group("deployment (default: the local stack; for mapping only with --local)")
     outputs = group.add_argument(
         "--outputs",
         metavar="FILE",

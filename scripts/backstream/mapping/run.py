@@ -140,9 +140,7 @@ def _table(options: argparse.Namespace) -> SourceTable:
         return SourceTable(deployment_of(options).client("dynamodb"), options.table)
     region = options.region or default_region()
     if region is None:
-        raise UsageError(
-            f"no Region in which to look for the table {options.table} in: give --region or set AWS_REGION"
-        )
+        raise UsageError(f"no Region in which to look for the table {options.table}: give --region or set AWS_REGION")
     return SourceTable(client("dynamodb", region, emulator_endpoint()), options.table)
 
 
