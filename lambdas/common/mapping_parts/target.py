@@ -15,7 +15,7 @@ from common.mapping_parts.when import declared_condition
 from common.templates import Template
 
 # https://dev.mysql.com/doc/refman/8.4/en/innodb-limits.html
-_MOST_KEY_BYTES, _MOST_KEY_COLUMNS = 3_072, 16
+MOST_KEY_BYTES, MOST_KEY_COLUMNS = 3_072, 16
 _OWN_TABLES = ("replication_versions", "replication_sources", "replication_entities")
 
 _KEY_COLUMN_TYPES = "use string, an integer type, decimal, binary, uuid, date or datetime"
@@ -112,12 +112,12 @@ def _read_key_columns(fields: Fields, declared: Any, templates: Templates | None
     if templates:
         _each_once(fields, templates, [column.name for column in columns], len(columns) == len(declared))
     size = sum(column.type.key_bytes or 0 for column in columns)
-    if size > _MOST_KEY_BYTES:
-        what = f"take {size} bytes; a MySQL primary key has at most {_MOST_KEY_BYTES}: shorten them, or use ascii"
+    if size > MOST_KEY_BYTES:
+        what = f"take {size} bytes; a MySQL primary key has at most {MOST_KEY_BYTES}: shorten them, or use ascii"
         fields.problem("target, key_columns", what)
-    if len(columns) > _MOST_KEY_COLUMNS:
+    if len(columns) > MOST_KEY_COLUMNS:
         fields.problem(
-            "target, key_columns", f"are more than {_MOST_KEY_COLUMNS}, the most that a MySQL primary key has"
+            "target, key_columns", f"are more than {MOST_KEY_COLUMNS}, the most that a MySQL primary key has"
         )
     return columns
 

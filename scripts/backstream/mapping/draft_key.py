@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from backstream.mapping.grouping import KeyShape, Kind, fold
-from backstream.mapping.inference import Attribute, Declared, holds, holds_key, is_printable_ascii
+from backstream.mapping.inference import Attribute, Declared, column_type, holds, holds_key, is_printable_ascii
 from backstream.mapping.legacy import candidates_for
 from backstream.mapping.naming import is_empty_key_name, snake_case, unused
 from backstream.mapping.templates import Capture, Template, template_of
 from common.mapping import KeyAttribute
+from common.mapping_parts.target import MOST_KEY_BYTES
 from common.mysql.columns import ActualColumn
 
 _KEY_TYPES = {"string", "tinyint", "smallint", "int", "bigint", "decimal", "binary", "uuid", "date", "datetime"}
 _LENGTH = 255
+_SHORTENED = f"the longest text of the sample: a key has at most {MOST_KEY_BYTES} bytes, so check the lengths"
 _GUESSED = (
     {"type": "uuid"},
     {"type": "bigint", "comment": "whole numbers in the sample: an item with any other text in its key is quarantined"},
@@ -76,6 +78,7 @@ def draft_key(keys: TableKeys, kind: Kind, entity: str, like: LegacyTable | None
         {"column": name} | _type(capture.texts, types[word], like.columns.get(name) if like else None)
         for name, (capture, word) in zip(names, captures, strict=True)
     ]
+    columns = _shortened(columns, [capture.texts for capture, _ in captures])
     remaining = iter(names)
     texts = {word: template.text([next(remaining) for _ in template.captures]) for word, template in templates.items()}
     captured = {name: capture.texts for name, (capture, _) in zip(names, captures, strict=True)}
@@ -119,6 +122,22 @@ def _type(texts: Sequence[str], kind: str, actual: ActualColumn | None) -> Decla
     if kind == "N":
         return {"type": "decimal", "precision": 38, "scale": 10} | doubt
     return _with_ascii({"type": "string", "length": _length(texts)} | doubt, texts)
+
+
+def _shortened(columns: list[Declared], texts: Sequence[Sequence[str]]) -> list[Declared]:
+    """The columns, each string as long as the longest in the sample where the key would have too many bytes."""
+    if sum(column_type(_options(one)).in_key().key_bytes or 0 for one in columns) <= MOST_KEY_BYTES:
+        return columns
+    return [
+        one | {"length": max(map(len, found)), "comment": "; ".join(filter(None, [one.get("comment"), _SHORTENED]))}
+        if one["type"] == "string"
+        else one
+        for one, found in zip(columns, texts, strict=True)
+    ]
+
+
+def _options(column: Declared) -> Declared:
+    return {name: value for name, value in column.items() if name != "column"}
 
 
 def _holds(declared: Declared, texts: Sequence[str], kind: str) -> bool:

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from backstream.mapping.grouping import SEPARATORS, KeyShape
 from backstream.mapping.naming import is_empty_key_name, snake_case
+from common.mapping_parts.target import MOST_KEY_COLUMNS
 
 # Other separators also occur in values, such as times and addresses. They separate only beside a fixed word.
 _ALWAYS_SPLIT = ("#", "|")
+_MOST_CAPTURES = MOST_KEY_COLUMNS // 2  # of each of the two key attributes
 _ENOUGH = 5  # items with the same word in the same place that make it a fixed part
 
 
@@ -43,7 +45,10 @@ def template_of(texts: Sequence[str], shape: KeyShape, attribute: str, fallback:
     default = fallback if is_empty_key_name(attribute) else snake_case(attribute)
     parts: list[str | Capture] = [begin] if begin else []
     word = begin
-    for segment in _segments(rests):
+    segments = _segments(rests)
+    if sum(isinstance(segment, list) for segment in segments) > _MOST_CAPTURES:
+        segments = [rests]
+    for segment in segments:
         if isinstance(segment, str):
             parts.append(segment)
             word = segment if re.search(r"[A-Za-z]", segment) else word
@@ -59,7 +64,7 @@ def _segments(texts: Sequence[str]) -> list[str | list[str]]:
         return [list(texts)]
     separator = _separator(texts)
     rows = [text.split(separator) for text in texts] if separator else [[text] for text in texts]
-    if len({len(row) for row in rows}) > 1 or any("" in row for row in rows):
+    if len({len(row) for row in rows}) > 1 or not all(_fits_a_column(part) for row in rows for part in row):
         return [list(texts)]
     found: list[str | list[str]] = []
     for number, column in enumerate(zip(*rows, strict=True)):
@@ -69,6 +74,11 @@ def _segments(texts: Sequence[str]) -> list[str | list[str]]:
     has_word = any(isinstance(segment, str) and segment != separator for segment in found)
     is_split = separator in _ALWAYS_SPLIT or has_word
     return found if is_split and any(isinstance(segment, list) for segment in found) else [list(texts)]
+
+
+def _fits_a_column(text: str) -> bool:
+    """Whether a key column takes it: MySQL ignores spaces at the end when it compares keys."""
+    return text != "" and not text.endswith(" ")
 
 
 def _separator(texts: Sequence[str]) -> str | None:

@@ -88,6 +88,21 @@ def test_a_key_with_several_parts_becomes_several_columns():
     assert columns == ["order_id", "line_id"]
 
 
+@pytest.mark.parametrize("text", ["a #{}", "a##{}", "1#2#3#4#5#6#7#8#{}"], ids=["space", "empty", "too many"])
+def test_a_key_whose_parts_fit_no_columns_stays_whole(text: str):
+    """A key column takes neither an empty text nor a space at the end, and a key has at most 16 columns."""
+    ((_, key, columns),) = entities(drafted(TableKeys(PK), [item(text.format(n)) for n in range(3)])).values()
+    assert (key["partition_key"].count("{"), len(columns)) == (1, 1)
+
+
+def test_a_key_of_many_texts_is_as_long_as_the_sample():
+    """A key has at most 3072 bytes. Four texts of 255 characters would be too long."""
+    items = [item(f"é{n}|ü|ö{n}|ä") for n in range(3)]
+    [entity] = drafted(TableKeys(PK), items)["entities"].values()
+    assert [column["length"] for column in entity["target"]["key_columns"]] == [2, 1, 2, 1]
+    assert all("at most 3072 bytes" in column["comment"] for column in entity["target"]["key_columns"])
+
+
 def test_number_and_binary_keys_are_whole_columns():
     keys = TableKeys(KeyAttribute("company", "N"), KeyAttribute("digest", "B"))
     declared = drafted(keys, [{"company": {"N": str(n)}, "digest": {"B": "eHg="}} for n in range(3)])
