@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.mysql.sql import tuples
-from tests.support.item_tables import ItemTables
+from tests.support.item_tables import ItemTables, mapping_of
 from tests.support.readings import make_readings
 from tests.support.shop import make_shop, total
 from tests.support.tables import Tables
@@ -129,6 +129,23 @@ def test_no_other_row_is_reached_after_an_alteration(readings: ItemTables, ddl: 
     readings.connection.commit()
 
     assert readings.rows("readings") == before
+
+
+def test_zero_is_a_key_of_a_numbered_column(tables: Tables, connect: Any):
+    """The server gives a 0 the next number of an AUTO_INCREMENT column, unless the session says otherwise."""
+    key = {"partition_key": "{id}"}, [{"column": "id", "type": "int"}]
+    name = {"column": "name", "from": ["name"], "type": "string", "length": 20}
+    entity = {"target": {"table": "seats", "key": key[0], "key_columns": key[1]}, "columns": [name]}
+    mapping = {"partition_key": {"attribute": "pk", "type": "number"}, "entities": {"seat": entity}}
+    tables.run("CREATE TABLE seats (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) NOT NULL)")
+    seats = ItemTables(tables, connect(), mapping_of("seats", mapping))
+
+    for version, text in enumerate(("new", "changed"), 1):
+        assert seats(seats.put("seat", (0,), version, text)).counts == Counter(upserted=1)
+        assert seats.rows("seats") == [(0, text)]
+
+    assert seats(seats.delete("seat", (0,), 3)).counts == Counter(deleted=1)
+    assert seats.rows("seats") == []
 
 
 def test_a_key_without_other_columns_is_upserted_and_deleted(tables: Tables, connect: Any):

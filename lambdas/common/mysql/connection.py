@@ -19,8 +19,11 @@ from common.mysql.settings import MySQLSettings, Parameters, read_credentials, r
 
 # Rounding and truncation must be errors, whatever the server's default. RDS Proxy tracks SQL_MODE, so setting it
 # pins nothing: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
-SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-
+# NO_AUTO_VALUE_ON_ZERO: otherwise a mapped AUTO_INCREMENT column turns 0 into the next number, another item's key.
+SQL_MODE = (
+    "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,"
+    "NO_AUTO_VALUE_ON_ZERO"
+)
 
 # Dates and times stay the text that the server prints, as in the rows of changes.
 CONVERSIONS = {

@@ -127,7 +127,7 @@ def _numbered(entity: Entity, table: ActualTable) -> Iterator[Finding]:
             yield warning(
                 f"{entity.name}.{actual.name}",
                 "is AUTO_INCREMENT, and the mapping writes it",
-                "the server replaces 0 with a number of its own; legacy inserts may take numbers that items have",
+                "inserts of the legacy application may take numbers that items have",
             )
         elif actual.numbered:
             yield warning(
