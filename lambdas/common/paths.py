@@ -154,7 +154,7 @@ def _optional(column: Column, subject: str, decode: Decoder[Value], *, takes_nul
         if _ABSENT not in values and not (takes_null and _NULL in values):
             try:
                 return decode(values)
-            except (KeyError, TypeError):
+            except (KeyError, TypeError, AttributeError):
                 pass  # a NULL, or on the way to one
         return decode_rest(values)
 

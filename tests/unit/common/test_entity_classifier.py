@@ -206,6 +206,14 @@ def test_a_path_leads_into_maps_and_lists(address: Any, strict: Any, lenient: An
     assert city_of(with_city(absent={"default": "?"}, null="null"), **image) == lenient
 
 
+@pytest.mark.parametrize("address", [NULL, {"M": {"lines": NULL}}, lines(NULL)], ids=str)
+def test_a_null_on_the_way_is_a_null_for_json_too(address: Any):
+    json_type = {"type": "json", "column": "city", "from": CITY["from"]}
+    for options, expected in (({}, f"{CITY_PATH} has the wrong type"), ({"null": "null"}, None)):
+        line = entity("t", {"partition_key": "ORDER#{id}", "sort_key": "LINE#{no}"}, json_type | options)
+        assert city_of(shop(line=line), address=address) == expected
+
+
 # Unmapped attributes
 
 
