@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping as Json
@@ -177,10 +178,11 @@ class _Reader(Fields):
 
 def load_prepare(name: str, path: Path) -> Prepare:
     """The function `prepare` of a file, which is found by its path. Raises what the file raises, and TypeError."""
-    spec = importlib.util.spec_from_file_location(f"backstream_prepare_{name.replace('-', '_')}", path)
+    spec = importlib.util.spec_from_file_location(f"backstream_prepare_{name}", path)
     if spec is None or spec.loader is None:
         raise TypeError("is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses looks its annotations up there
     spec.loader.exec_module(module)
     prepare = getattr(module, "prepare", None)
     if not callable(prepare):

@@ -31,13 +31,16 @@ def preparer(prepare: Callable[[dict[str, Any]], Any], key: tuple[str, ...]) -> 
         item = {name: plain(value) for name, value in image.items()}
         try:
             found = prepare(item)
-        except Exception as error:  # noqa: BLE001 - the function is the user's: whatever it raises is poison
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the function is the user's: what it raises is poison
             raise PoisonError(f"prepare: {type(error).__name__}", _HINT) from None
         if found is None:
             return None
         if type(found) is not dict:
             raise PoisonError("prepare: the result is neither a dict nor None", _HINT)
-        made = {name: attribute_value(value) for name, value in found.items() if _is_name(name)}
+        try:
+            made = {name: attribute_value(value) for name, value in found.items() if _is_name(name)}
+        except RecursionError:
+            raise PoisonError("prepare: the result is nested too deeply, or contains itself", _HINT) from None
         for name in key:
             if name not in made or plain(made[name]) != plain(image[name]):
                 raise PoisonError(f"prepare: the result has another {name}; the key must not change", _HINT)

@@ -278,6 +278,20 @@ def test_what_prepare_raises_is_a_reason_without_values():
     assert prepared(lambda item: item["secret"]) == "prepare: KeyError"
 
 
+def test_an_exit_or_an_endless_result_of_prepare_is_poison():
+    """Else the batch would come again and again."""
+
+    def leave(_: Any) -> Any:
+        raise SystemExit(1)
+
+    def contain_itself(item: dict[str, Any]) -> dict[str, Any]:
+        item["x"] = [item]
+        return item
+
+    assert prepared(leave) == "prepare: SystemExit"
+    assert prepared(contain_itself) == "prepare: the result is nested too deeply, or contains itself"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

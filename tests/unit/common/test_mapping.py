@@ -168,6 +168,16 @@ def test_a_prepare_file_is_found_by_its_path(tmp_path: Path):
     assert loaded.prepare({"a": 1}) == {"a": 1, "seen": True}
 
 
+def test_a_prepare_file_can_define_a_dataclass(tmp_path: Path):
+    """With postponed annotations, the module is looked up by its name."""
+    lines = ("from __future__ import annotations", "from dataclasses import dataclass", "@dataclass", "class Name:")
+    text = "\n".join((*lines, "    first: str", "def prepare(item):", "    return {'name': Name(item['a']).first}"))
+    (tmp_path / "shop.py").write_text(text)
+    loaded = read_text("shop", json.dumps(GOOD | {"prepare": "shop.py"}), tmp_path)
+    assert loaded.prepare is not None
+    assert loaded.prepare({"a": "ann"}) == {"name": "ann"}
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [("prepare = 5", "has no function prepare"), ("1 / 0", "ZeroDivisionError"), ("def prepare(:", "SyntaxError")],
