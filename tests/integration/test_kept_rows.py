@@ -216,6 +216,23 @@ def test_a_refused_flag_is_parked_without_a_trace(shop: ItemTables):
     assert shop.rows("bills") == [flagged(2, 3)]
 
 
+def test_a_refused_flag_leaves_no_older_removal_behind(shop: ItemTables):
+    """An older removal of the batch that was noted, without a flag, could not be delivered again."""
+    refused = signal("NEW.is_deleted = 1")
+    shop(bill(shop, 1))
+    shop.tables.run(f"CREATE TRIGGER bad BEFORE UPDATE ON bills FOR EACH ROW {refused}")
+    older, newer = shop.delete("bill", BILL, 2), shop.delete("bill", BILL, 4)
+
+    outcome = shop(newer, older, older, newer)
+
+    assert [p.version for p in outcome.parked] == ["v0002", "v0004"]
+    assert outcome.counts == Counter(redelivered=2)
+    assert shop.sidecar()[0][3:] == (None, None)
+    shop.tables.run("DROP TRIGGER bad")
+    assert shop(older).counts == Counter(deleted=1)
+    assert shop.rows("bills") == [flagged(1, 2)]
+
+
 def test_a_trigger_that_moves_a_flagged_row_is_found(shop: ItemTables):
     shop(bill(shop, 1))
     shop.tables.run("CREATE TRIGGER move BEFORE UPDATE ON bills FOR EACH ROW SET NEW.number = 77")

@@ -62,8 +62,11 @@ def apply(
     changes = list(changes)
     writer = Writer(connection, targets, statement_bytes)
     removals = [change for change in changes if change.row is None and writer.leaves_row(change)]
+    repeated = 0
     if removals:
         changes = [change for change in changes if change.row is not None or not writer.leaves_row(change)]
+        distinct = {_id(change): change for change in removals}
+        repeated, removals = len(removals) - len(distinct), list(distinct.values())
     histories, repeats, contradicted = coalesce(changes)
     try:
         try:
@@ -79,7 +82,7 @@ def apply(
             contradicted = _leave(outcome, [change for change in contradicted if _id(change) not in known])
         connection.commit()
         outcome.parked += map(tripped, contradicted)
-        outcome.counts["redelivered"] += repeats
+        outcome.counts["redelivered"] += repeats + repeated
         outcome.counts = +outcome.counts
     except BaseException:
         _rollback(connection)

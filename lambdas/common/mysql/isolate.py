@@ -172,10 +172,12 @@ class _Isolation:
         )
 
     def flag(self, removals: list[Change]) -> list[Change]:
-        """Flag the rows that are older than their removals. Returns the removals that were not refused."""
-        newest = {(change.key, change.mark): change for change in sorted(removals, key=id_of)}
+        """Flag the rows that are older than their removals. Returns the removals that were not refused.
+
+        Where a flag is refused, all of the key's removals that wait for it are.
+        """
         due: dict[str, list[Change]] = {}
-        for change in newest.values():
+        for change in sorted(removals, key=id_of):
             if self.writer.flags_row(change) and self._is_gone(change):
                 due.setdefault(change.key, []).append(change)
         refused = {key: MOVED for key in due if key in self._moved}

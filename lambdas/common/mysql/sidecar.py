@@ -182,9 +182,7 @@ class Sidecar:
     def _keep(self, mark: Mark, removals: Sequence[Change], outcome: Outcome) -> list[Change]:
         newest: dict[str, Change] = {}
         for change in sorted(removals, key=itemgetter(0, 1)):  # key, version
-            if change.key in newest:
-                is_same = newest[change.key].version == change.version
-                outcome.counts["redelivered" if is_same else "superseded"] += 1
+            outcome.counts["superseded"] += change.key in newest
             newest[change.key] = change
         changes, token = list(newest.values()), secrets.randbits(32)
         zeros = [0] * len(changes)
