@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common.changes import Change, Kind, Mark
+from common.histories import CLOCK_REASON
 from tests.support.item_tables import ItemTables, mapping_of
 from tests.support.legacy import signal
 from tests.support.records import START
@@ -172,6 +173,18 @@ def test_a_newer_removal_beside_a_redelivered_one_sets_its_flag(shop: ItemTables
 
     assert shop(first, shop.delete("bill", other, 4)).counts == Counter(redelivered=1, deleted=1)
     assert shop.rows("bills")[1] == (*other, total("3"), None, 1, "2026-02-02 02:40:04")
+
+
+def test_a_removal_that_the_clock_contradicts_leaves_no_trace(shop: ItemTables):
+    """It is parked however often it comes: a note would make its retry a redelivery."""
+    shop(bill(shop, 5))
+    late = shop.delete("bill", BILL, 3)._replace(source_time=START + 500)
+
+    for beside in ((), (shop.put("note", ("ann", 0), 1, "x"),)):
+        outcome = shop(late, *beside)
+        assert [(p.version, p.reason) for p in outcome.parked] == [("v0003", CLOCK_REASON)]
+        assert shop.sidecar()[0] == ("shop.bill ann/2026-01-31/1", "v0005", 0, None, None)
+        assert shop.rows("bills") == [(*BILL, total("5"), None, *LIVE)]
 
 
 def test_a_flag_beside_poison_is_set(shop: ItemTables):

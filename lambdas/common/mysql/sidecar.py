@@ -17,7 +17,7 @@ from pymysql.constants import ER
 
 from common.changes import Change, Mark, Value
 from common.database import Outcome, StoredVersion
-from common.histories import count_loser
+from common.histories import CLOCK_SLACK_SECONDS, count_loser
 from common.mysql import answers
 from common.mysql.own_table import OwnTable
 from common.mysql.sql import chunks, literal, tuples
@@ -167,19 +167,20 @@ class Sidecar:
             inserted, changed = (inserted + counted[0], changed + counted[1]) if counted else (1, 1)
         return winners, None if inserted and changed else not inserted
 
-    def keep(self, removals: Sequence[Change], outcome: Outcome) -> list[Change]:
+    def keep(self, removals: Sequence[Change], outcome: Outcome, *, by_clock: bool) -> list[Change]:
         """Note the newest removal of each key and kind that leaves the row. Returns those that are newer than before.
 
         The note makes no older upsert stale, because the row must still become what the item was before it went. A
-        newer upsert makes it void.
+        newer upsert makes it void. With `by_clock`, a removal whose version the clock of the row contradicts is parked
+        and not noted.
         """
         winners: list[Change] = []
         for mark in _REGISTERS:
             given = [change for change in removals if change.mark is mark]
-            winners += self._keep(mark, given, outcome) if given else []
+            winners += self._keep(mark, given, outcome, by_clock=by_clock) if given else []
         return winners
 
-    def _keep(self, mark: Mark, removals: Sequence[Change], outcome: Outcome) -> list[Change]:
+    def _keep(self, mark: Mark, removals: Sequence[Change], outcome: Outcome, *, by_clock: bool) -> list[Change]:
         newest: dict[str, Change] = {}
         for change in sorted(removals, key=itemgetter(0, 1)):  # key, version
             outcome.counts["superseded"] += change.key in newest
@@ -188,7 +189,7 @@ class Sidecar:
         zeros = [0] * len(changes)
         fixed = (zeros, zeros, [token] * len(changes), [LOWEST_VERSION] * len(changes))
         claims = self._claims(list(newest), (*fixed, [c.source_time for c in changes], [c.version for c in changes]))
-        head, tail = _keep_statement(mark)
+        head, tail = _keep_statement(mark, by_clock=by_clock)
         winners: list[Change] = []
         for statement, part in chunks(head, claims, tail, self.limit):
             claimed = changes[part]
@@ -197,7 +198,8 @@ class Sidecar:
             if counted and sum(counted) == len(claimed):
                 winners += claimed
             else:
-                winners += self._read_back(claimed, token, outcome, ", ".join(_REGISTERS[mark]))
+                columns = (*_REGISTERS[mark], *(("version", "source_time") if by_clock else ()))
+                winners += self._read_back(claimed, token, outcome, ", ".join(columns))
         return winners
 
     def versions(self, keys: Sequence[str]) -> dict[str, StoredVersion]:
@@ -215,16 +217,20 @@ class Sidecar:
     def _read_back(
         self, changes: Sequence[Change], token: int, outcome: Outcome, columns: str = "version, source_time"
     ) -> list[Change]:
-        """The winners among `changes`. Counts the others, and parks those that the clock contradicts."""
+        """The winners among `changes`. Counts the others, and parks those that the clock contradicts.
+
+        `columns` are a version and a time, and those of the row where the clock of the row counts, too.
+        """
         stored = {key: found for key, *found in self._read(f"token, {columns}", [change.key for change in changes])}
         winners = []
         for change in changes:
-            winner, *found = stored[change.key]
-            before = StoredVersion(*found)
-            if winner == token and before.version == change.version:
+            winner, version, time, *row = stored[change.key]
+            if winner == token and version == change.version:
                 winners.append(change)
+            elif row and version != change.version and change.version < row[0]:
+                count_loser(change, StoredVersion(*row), outcome)
             else:
-                count_loser(change, before, outcome)
+                count_loser(change, StoredVersion(version, time), outcome)
         return winners
 
     def _read(self, columns: str, keys: Sequence[str], tail: str = ") FOR UPDATE") -> Iterator[Any]:
@@ -245,10 +251,13 @@ class Sidecar:
         return tuples((names(self.mapping, keys), *columns))
 
 
-def _keep_statement(mark: Mark) -> tuple[str, str]:
+def _keep_statement(mark: Mark, *, by_clock: bool) -> tuple[str, str]:
     """Head and tail of the statement that notes removals of one kind."""
     version, time = _REGISTERS[mark]
-    newer = f"IF(VALUES({version}) > COALESCE({version}, ''), VALUES({{0}}), {{0}})"
+    is_newer = f"VALUES({version}) > COALESCE({version}, '')"
+    if by_clock:
+        is_newer += f" AND NOT (VALUES({version}) < version AND VALUES({time}) > source_time + {CLOCK_SLACK_SECONDS})"
+    newer = f"IF({is_newer}, VALUES({{0}}), {{0}})"
     sets = ", ".join(f"{name} = {newer.format(name)}" for name in ("token", time, version))
     head = f"INSERT INTO {SIDECAR} (item_key, deleted, source_time, token, version, {time}, {version}) VALUES "
     return head, f" ON DUPLICATE KEY UPDATE {sets}"

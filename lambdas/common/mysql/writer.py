@@ -77,11 +77,10 @@ class Writer:
 
         `flagged` says that the rows are flagged already. Raises RefusedError.
         """
-        newest = self.sidecar.keep(removals, outcome)
-        flags = [change for change in newest if self.flags_row(change)]
-        for change in newest:
-            if self._action(change) is Action.IGNORE:
-                outcome.counts["ttl_delete" if change.mark is Mark.EXPIRED else "ignored_delete"] += 1
+        ignored = [change for change in removals if not self.flags_row(change)]
+        for change in self.sidecar.keep(ignored, outcome, by_clock=False):
+            outcome.counts["ttl_delete" if change.mark is Mark.EXPIRED else "ignored_delete"] += 1
+        flags = self.sidecar.keep([change for change in removals if self.flags_row(change)], outcome, by_clock=True)
         stored = self.sidecar.stored(sorted({change.key for change in flags}))
         gone = [change for change in flags if change.version > stored[change.key].version]
         for change in flags:
