@@ -25,7 +25,7 @@ class RecordBody(TypedDict, total=False):
     NewImage: Any
 
 
-class RemovedBody(RecordBody, total=False):
+class OldImageBody(RecordBody, total=False):
     OldImage: Any
 
 
@@ -38,13 +38,13 @@ class LeanRecord(TypedDict, total=False):
     dynamodb: RecordBody
 
 
-class RemovedRecord(TypedDict, total=False):
-    """The same for a removal whose old image tells whether the item had expired."""
+class OldImageRecord(TypedDict, total=False):
+    """The same where the old image counts: for a removal it tells whether the item had expired."""
 
     eventName: Any
     eventSourceARN: Any
     userIdentity: Any
-    dynamodb: RemovedBody
+    dynamodb: OldImageBody
 
 
 @dataclass(slots=True)

@@ -186,6 +186,11 @@ class Mapping:
     def __hash__(self) -> int:
         return hash(self.name)
 
+    @property
+    def reads_old_images(self) -> bool:
+        """Whether an image decides if an item is an entity's, so that the old one tells if it was."""
+        return self.prepare is not None or any(entity.when.attribute for entity in self.entities)
+
     def mirroring_expiry(self) -> Mapping:
         """The same mapping for mirror_ttl_deletes: an expiry that is ignored does what a delete does instead."""
         return replace(

@@ -15,7 +15,7 @@ from typing import Any, TypedDict, cast
 import msgspec
 
 from common.bucket import UnreadableError
-from common.changes import LeanRecord, Record, RemovedRecord
+from common.changes import LeanRecord, OldImageRecord, Record
 from common.layout import is_parked
 from common.source import Source
 from dlq_replayer.documents import ShardRange
@@ -40,49 +40,53 @@ class _Document(TypedDict, total=False):
 _decode_document = msgspec.json.Decoder(_Document).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_record = msgspec.json.Decoder(LeanRecord).decode
-_decode_removed = msgspec.json.Decoder(RemovedRecord).decode
+_decode_with_old_image = msgspec.json.Decoder(OldImageRecord).decode
 
 
 class LeanRecords(Sequence[Record]):
     """Records that are decoded one at a time, on demand, and only with the fields that a change needs.
 
-    Decoding a whole batch with its old images overflows the processor's cache and tripled the replay's own time.
+    Decoding a whole batch with its old images overflows the processor's cache and tripled the replay's own time. So
+    they are read only with `old_images`, which is for a mapping that needs them.
     """
 
-    def __init__(self, raw: list[msgspec.Raw]) -> None:
-        self._raw = raw
+    def __init__(self, raw: list[msgspec.Raw], *, old_images: bool) -> None:
+        self._raw, self._old_images = raw, old_images
 
     def __len__(self) -> int:
         return len(self._raw)
 
     def __iter__(self) -> Iterator[Record]:
-        return map(_lean_record, self._raw)
+        return map(self._lean, self._raw)
 
     def __getitem__(self, index: Any) -> Any:
-        return _lean_record(self._raw[index])
+        return self._lean(self._raw[index])
+
+    def _lean(self, raw: msgspec.Raw) -> Record:
+        return _lean_record(raw, old_image=self._old_images)
 
     def whole(self, index: int) -> Record:
         """One record with every field; without those that no change needs where one of these cannot be decoded."""
         try:
             return cast(Record, _json(bytes(self._raw[index])))
         except UnreadableError:
-            return _lean_record(self._raw[index])
+            return self._lean(self._raw[index])
 
     def size(self, index: int) -> int:
         """Bytes of one record's text."""
         return len(memoryview(self._raw[index]))
 
 
-def _lean_record(raw: msgspec.Raw) -> Record:
+def _lean_record(raw: msgspec.Raw, *, old_image: bool) -> Record:
     """What is not shaped like a record is returned as it is: the reason it is parked must not depend on the decoder.
 
     Raises UnreadableError.
     """
     try:
-        record: Any = _decode_record(raw)
+        record: Any = _decode_with_old_image(raw) if old_image else _decode_record(raw)
         # Without an identity, the old image says whether the item had expired.
-        if record.get("eventName") == "REMOVE" and not record.get("userIdentity"):
-            record = _decode_removed(raw)
+        if not old_image and record.get("eventName") == "REMOVE" and not record.get("userIdentity"):
+            record = _decode_with_old_image(raw)
         return cast(Record, record)
     except (msgspec.DecodeError, RecursionError):
         return cast(Record, _json(bytes(raw)))
@@ -161,14 +165,14 @@ def parse_object(text: bytes, source: Source) -> FailedBatch:
     return FailedBatch(records, len(text), pointer)
 
 
-def parse_lean(text: bytes, source: Source) -> FailedBatch:
+def parse_lean(text: bytes, source: Source, *, old_images: bool = False) -> FailedBatch:
     """The same with `LeanRecords`. Raises UnreadableError."""
     try:
         # msgspec does not check that skipped text is UTF-8.
         document: Any = _decode_document(text if text.isascii() else text.decode())
         payload = document["payload"]
         event: Any = _decode_event(payload) if isinstance(payload, str) else payload
-        records = LeanRecords(event["Records"])
+        records = LeanRecords(event["Records"], old_images=old_images)
     except (ValueError, KeyError, RecursionError):  # the reason must not depend on the decoder
         return parse_object(text, source)
     return FailedBatch(records, len(text), _pointer(document, source))
@@ -253,6 +257,6 @@ def parse_time(text: str) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def parse(key: str, text: bytes, source: Source) -> FailedBatch:
+def parse(key: str, text: bytes, source: Source, *, old_images: bool = False) -> FailedBatch:
     """The batch or the parked record at `key`. Raises UnreadableError."""
-    return parse_parked(text) if is_parked(key) else parse_lean(text, source)
+    return parse_parked(text) if is_parked(key) else parse_lean(text, source, old_images=old_images)

@@ -139,7 +139,7 @@ class Collector:
         part.size += found.size
         try:
             text, tag = content.result()
-            batch = parse(found.key, text, self.source)
+            batch = parse(found.key, text, self.source, old_images=self.mapping.reads_old_images)
             if batch.pointer and batch.pointer.shard not in replay.input.get("shards", [batch.pointer.shard]):
                 return
             summary = self._summarise(batch, found.key, splits, _wanted_keys(replay))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from dlq_replayer.ranges import as_event_record
 from tests.support.cases import cases, record_of
 from tests.support.records import ARN, SOURCE, START, TTL_IDENTITY, record, remove
 from tests.support.replay import CHILD, SHARD, ReplayExecution, ReplayHarness, applied, change, failure, last_states
+from tests.support.stock import STOCK
 
 RECORDS = [change("a", 1), change("b", 2)]
 PARSERS = (parse_lean, parse_object)
@@ -83,6 +85,17 @@ def test_only_a_removal_without_identity_has_its_old_image_read():
     given = [changed, expired, remove("c", 3)]
     read = parse_lean(body({"Records": given}), SOURCE).records
     assert ["OldImage" in record["dynamodb"] for record in read] == [False, False, True]
+
+
+def test_every_old_image_is_read_where_the_mapping_needs_it():
+    changed, expired = change("a", 1), remove("b", 2, identity=TTL_IDENTITY)
+    changed["dynamodb"]["OldImage"] = changed["dynamodb"]["NewImage"]
+    given = [changed, expired, remove("c", 3)]
+    read = parse_lean(body({"Records": given}), SOURCE, old_images=True).records
+    assert ["OldImage" in record["dynamodb"] for record in read] == [True] * 3
+    assert not mapping.load().reads_old_images
+    assert STOCK.reads_old_images
+    assert replace(mapping.load(), prepare=lambda item: item).reads_old_images
 
 
 @pytest.mark.parametrize("ttl", [START, START + 1, None], ids=["expired", "not yet", "without a time"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
@@ -249,3 +250,16 @@ def test_a_mapping_has_the_same_digest_in_every_process():
 
 def _environment(seed: str) -> dict[str, str]:
     return {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
+
+
+def test_old_images_count_in_a_replay_as_in_the_stream(stock: ReplayHarness):
+    """A change or an expiry of an item that stopped matching before is no second removal of its row."""
+    batch = [stock_change(A, 1), stock_change(A, 2, "neither"), stock_change(A, 3, "neither"), stock_expiry(A, 4)]
+    for old, new in itertools.pairwise(batch):
+        new["dynamodb"]["OldImage"] = old["dynamodb"]["NewImage"]
+    changes = [(one.key, one.version) for one in parse_records(batch, STOCK.mapping).changes]
+    stock.put_batch(batch)
+
+    assert stock.replay()["counts"]["changes"] == len(changes) == 3  # the first record lacks its old image
+    ((*_, flag, time),) = stock.rows()["stock_sales"]
+    assert (flag, time) == (1, "2026-02-02 02:40:02")
