@@ -126,6 +126,7 @@ def test_a_missing_table_is_a_warning(call: Call, file: Path):
     ("statements", "finding"),
     [
         ([ddl(without=NOTE)], "error    order: table orders: column note is missing"),
+        ([ddl("NOTE VARCHAR(20)", without=NOTE)], "column note is called NOTE; write it so in the mapping"),
         ([ddl("note VARCHAR(5)", without=NOTE)], "column note is varchar(5); the mapping needs a text of at least 20"),
         ([ddl("note VARCHAR(20) NOT NULL", without=NOTE)], "column note is NOT NULL, but the mapping allows null"),
         (
@@ -317,6 +318,15 @@ def test_a_conversion_is_left_to_a_person(call: Call, tables: Tables, file: Path
     assert "ALTER" not in shown
 
 
+def test_a_column_in_another_spelling_is_not_added(call: Call, tables: Tables, file: Path):
+    """To the server it is the same column: it would refuse the statement, or make a second key."""
+    tables.run(ddl(KEY.replace("order_id", "Order_Id"), NOTE.upper()).replace(f"{KEY}, ", "").replace(f"{NOTE}, ", ""))
+    _, shown = call("ddl", str(file))
+    assert "-- orders.order_id is called Order_Id: write it so in the mapping" in shown
+    assert "-- orders.note is called NOTE: write it so in the mapping" in shown
+    assert "ALTER" not in shown
+
+
 # draft
 
 
@@ -499,6 +509,19 @@ def test_a_table_of_another_entity_is_an_error(call: Call, tables: Tables, two_t
     assert code == 1
     assert "error    parents: the entity other.thing writes this table" in shown
     assert "childs: the entity" not in shown
+
+
+def test_another_table_of_a_known_entity_is_an_error(call: Call, tables: Tables, two_tables: Path):
+    """The schema step refuses it, because the stored versions are those of the rows in the former table."""
+    tables.run(
+        "CREATE TABLE replication_entities (entity VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY,"
+        " target_table VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin UNIQUE)",
+        "INSERT INTO replication_entities VALUES ('family.child', 'children'), ('family.parent', 'parents')",
+    )
+    code, shown = call("check", str(two_tables))
+    assert code == 1
+    assert "error    child: the entity wrote the table children until now" in shown
+    assert "parent: the entity" not in shown
 
 
 def test_number_and_binary_keys_are_explained(call: Call, two_tables: Path, tmp_path: Path):

@@ -16,14 +16,17 @@ def target_mismatches(entity: Entity, facts: TableFacts) -> Iterator[str]:
         yield "it does not exist; run the schema step"
         return
     yield from _engine_mismatches(facts)
+    spelled = {name.lower(): name for name in columns}
     for column in entity.columns:
-        if column.name not in columns:
+        if column.name not in columns and column.name.lower() in spelled:
+            yield f"column {column.name} is called {spelled[column.name.lower()]}; write it so in the mapping"
+        elif column.name not in columns:
             yield f"column {column.name} is missing"
         elif problem := _column_mismatch(column, columns[column.name]):
             yield problem
-    mapped = {column.name for column in entity.columns}
+    mapped = {column.name.lower() for column in entity.columns}
     for actual in columns.values():
-        if actual.name not in mapped and not actual.optional:
+        if actual.name.lower() not in mapped and not actual.optional:
             yield f"column {actual.name} is NOT NULL without a default, and the mapping does not fill it"
     key = set(entity.key_names)
     if key <= columns.keys() and not _is_unique(facts, key):

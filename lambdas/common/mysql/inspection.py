@@ -12,7 +12,7 @@ import pymysql
 from pymysql.connections import Connection
 
 from common.changes import Row
-from common.mapping import Entity, Mapping
+from common.mapping import Entity
 from common.mysql import errors, fit, value_checks
 from common.mysql.catalog import KeyPart, TableFacts, read_tables
 from common.mysql.columns import ActualColumn
@@ -97,9 +97,12 @@ class Inspector:
         """Backstream's own tables; one that does not exist has no columns."""
         return self._ask("inspecting Backstream's tables", _own_tables)
 
-    def other_writers(self, mapping: Mapping) -> dict[str, str]:
-        """The tables of `mapping` that an entity of another name writes, with that entity."""
-        return self._ask("reading which entity writes which table", lambda connection: _writers(connection, mapping))
+    def registered(self) -> tuple[dict[str, str], bool]:
+        """The table of each entity, `<mapping>.<entity>`, that the schema step has registered.
+
+        And whether the server keeps the names of tables in lower case.
+        """
+        return self._ask("reading which entity writes which table", _registered)
 
     def close(self) -> None:
         if self._connection:
@@ -144,12 +147,11 @@ def _own_mismatches(connection: Connection[Any]) -> dict[str, list[str]]:
     }
 
 
-def _writers(connection: Connection[Any], mapping: Mapping) -> dict[str, str]:
+def _registered(connection: Connection[Any]) -> tuple[dict[str, str], bool]:
+    ((folds,),) = _query(connection, "SELECT @@lower_case_table_names")
     if not read_tables(connection, [ENTITIES])[ENTITIES].columns.keys() >= set(ENTITIES_TABLE.columns):
-        return {}
-    scopes = {entity.table: mapping.scope(index) for index, entity in enumerate(mapping.entities)}
-    rows = _query(connection, f"SELECT target_table, entity FROM {ENTITIES}")
-    return {table: entity for table, entity in rows if scopes.get(table, entity) != entity}
+        return {}, bool(folds)
+    return dict(_query(connection, f"SELECT entity, target_table FROM {ENTITIES}")), bool(folds)
 
 
 def _definitions(connection: Connection[Any], table: str) -> dict[str, str]:

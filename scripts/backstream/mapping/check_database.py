@@ -23,9 +23,23 @@ def check_database(mapping: Mapping, inspector: Inspector) -> list[Finding]:
     found += _order(mapping, [table for table in tables.values() if table])
     for own, problems in inspector.own_mismatches().items():
         found += [error(own, problem, "change it before the deployment") for problem in problems]
-    for table_name, writer in inspector.other_writers(mapping).items():
-        found.append(error(table_name, f"the entity {writer} writes this table", "give each entity its own table"))
-    return found
+    return [*found, *_registered(mapping, *inspector.registered())]
+
+
+def _registered(mapping: Mapping, table_of: dict[str, str], folds: bool) -> Iterator[Finding]:
+    """What the schema step refuses: it lets an entity have one table, and a table one entity."""
+    writer_of = {table: entity for entity, table in table_of.items()}
+    for index, entity in enumerate(mapping.entities):
+        name, table = mapping.scope(index), entity.table.lower() if folds else entity.table
+        before, writer = table_of.get(name, table), writer_of.get(table, name)
+        if before != table:
+            yield error(
+                entity.name,
+                f"the entity wrote the table {before} until now, and its stored versions are those of its rows there",
+                "give it another name; after a rename of the table, run the statement that the schema step prints",
+            )
+        if writer != name:
+            yield error(entity.table, f"the entity {writer} writes this table", "give each entity its own table")
 
 
 def _absent(entity: Entity) -> list[Finding]:
