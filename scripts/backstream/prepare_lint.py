@@ -47,6 +47,7 @@ _CODE = "prepare must not run code that the build cannot see"
 _STATE = "prepare must not keep state between items"
 _CLOCK = "prepare must not depend on when it runs"
 _RANDOM = "prepare must return the same result for the same item"
+_PROCESS = "it differs between processes; use hashlib"
 
 _NAMES = {
     "__builtins__": _CODE,
@@ -65,7 +66,10 @@ _NAMES = {
     "setattr": _STATE,
     "vars": _STATE,
 }
+# A variable may have such a name.
+_CALLS = {"hash": _PROCESS, "id": _PROCESS}
 _ATTRIBUTES = {
+    "DefaultContext": _STATE,
     "getcontext": _STATE,  # a changed context would also change how Backstream reads numbers
     "now": _CLOCK,
     "setcontext": _STATE,
@@ -169,6 +173,8 @@ def _names(tree: ast.Module) -> Iterator[Finding]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in _NAMES:
             yield Finding(node.lineno, f"{node.id} is not allowed: {_NAMES[node.id]}")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
+            yield Finding(node.lineno, f"{node.func.id} is not allowed: {_CALLS[node.func.id]}")
         elif isinstance(node, ast.Attribute) and node.attr in _ATTRIBUTES:
             yield Finding(node.lineno, f"{node.attr} is not allowed: {_ATTRIBUTES[node.attr]}")
         elif isinstance(node, ast.Attribute) and node.attr.startswith("__"):

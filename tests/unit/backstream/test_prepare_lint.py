@@ -125,6 +125,9 @@ def test_an_import_that_hides_what_is_used_is_refused(line: str, problem: str):
         ("datetime.datetime.utcnow()", "utcnow"),
         ("date.today()", "today"),
         ("uuid.uuid4()", "uuid4"),
+        ("hash(item['a'])", "hash"),
+        ("id(item)", "id"),
+        ("decimal.DefaultContext.prec", "DefaultContext"),
         ("decimal.getcontext().prec = 5", "getcontext"),
     ],
 )
