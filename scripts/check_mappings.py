@@ -24,7 +24,7 @@ def problems(file: Path) -> list[str]:
     """
     try:
         declared = json.loads(file.read_bytes())
-    except ValueError:
+    except (ValueError, OSError, RecursionError):
         return check_file(file)
     found = _problems_of_prepare(file, declared)
     return [*found, *_problems_without_prepare(file, declared)] if found else check_file(file)

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+import check_mappings
 from backstream import cli
 from scripts.local_stack.mariadb import MariaDB
 from tests.support.tables import Tables
@@ -229,6 +230,18 @@ def test_an_invalid_file_is_an_error(call: Call, tmp_path: Path):
     code, shown = call("check", str(file), database=False)
     assert code == 1
     assert f"error    {file}: shop.json: entities: is empty" in shown
+
+
+def test_a_file_that_cannot_be_parsed_is_an_error(call: Call, tmp_path: Path):
+    """Also for the build, which may meet a folder with the name of a mapping."""
+    file, folder = tmp_path / "shop.json", tmp_path / "folder.json"
+    file.write_text("[" * 100_000)
+    folder.mkdir()
+    code, shown = call("check", str(file), database=False)
+    assert code == 1
+    assert "shop.json: is nested too deeply" in shown
+    assert check_mappings.problems(file) == ["shop.json: is nested too deeply"]
+    assert check_mappings.problems(folder) == ["folder.json: cannot be read: Is a directory"]
 
 
 def test_the_prepare_file_is_checked_before_it_runs(call: Call, tmp_path: Path):

@@ -33,7 +33,7 @@ def _prepare_problems(file: Path) -> list[str]:
     try:
         name = json.loads(file.read_bytes())["prepare"]
         source = file.with_name(name).read_text(encoding="utf-8")
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
         return []
     return prepare_lint.problems(source, name)
 
