@@ -67,6 +67,26 @@ def plain(column_type: ColumnType, value: Any) -> Any:
     return value
 
 
+@pytest.mark.parametrize(
+    ("column_type", "unit"),
+    [
+        (TYPES["binary"].with_options({"length": 400_000}), b"\xff"),
+        (TYPES["text"].with_options({}), "x"),
+        (TYPES["json"].with_options({}), "7"),
+    ],
+    ids=["binary", "text", "json"],
+)
+@pytest.mark.parametrize("length", [65_535, 65_536, 65_537, 131_072, 400_000])
+def test_a_value_of_any_length_is_stored_whole(
+    connection: Any, tables: Tables, column_type: ColumnType, unit: Any, length: int
+):
+    """Also in an update, beside a short one. An item has at most 400 KB."""
+    value = f'"{unit * (length - 2)}"' if isinstance(column_type, JsonType) else unit * length
+    rows = [(1, value), (2, '""' if isinstance(column_type, JsonType) else unit)]
+
+    assert written(connection, tables, one_table(NUMBER, Column("c", ("c",), column_type)), rows) == rows
+
+
 @every_case
 def test_every_value_of_a_type_is_stored_as_it_is(connection: Any, tables: Tables, case: TypeCase):
     """NULL too, where the mapping lets the column be null."""

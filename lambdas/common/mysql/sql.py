@@ -14,6 +14,8 @@ from pymysql.converters import escape_string
 
 from common.changes import Value
 
+# In a table value constructor MariaDB 10.11 keeps the length of X'..' alone in 16 bits: 65,536 bytes became none.
+_BYTES = "_binary X'%s'"
 _SPECIAL = "\0\n\r\x1a\"'\\"
 _must_escape = re.compile(f"[{re.escape(_SPECIAL)}]").search
 
@@ -27,7 +29,7 @@ def literal(value: Value) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, bytes):
-        return f"X'{value.hex()}'"
+        return _BYTES % value.hex()
     return format(value, "f")  # str() may give an exponent, which SQL reads as a float
 
 
@@ -52,7 +54,7 @@ def _printed(column: Sequence[Value]) -> tuple[str, Sequence[Value]]:
     if types == {Decimal} and "E" not in "".join(plain := list(map(str, column))):  # an exponent is a float in SQL
         return "%s", plain
     if types == {bytes}:
-        return "X'%s'", [value.hex() for value in column]  # type: ignore[union-attr]
+        return _BYTES, [value.hex() for value in column]  # type: ignore[union-attr]
     return "%s", [literal(value) for value in column]
 
 
