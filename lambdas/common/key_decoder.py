@@ -39,13 +39,13 @@ class KeyDecoder:
         Raises PoisonError, and KeyError or TypeError for what DynamoDB never sends.
         """
         columns: Columns = []
-        try:
-            for key, template, decoders in self._parts:
-                attribute, kind = key.attribute, key.type
-                parts = _split(key, template, [values[attribute][kind] for values in keys])
+        for key, template, decoders in self._parts:
+            contents = key.contents(keys)
+            try:
+                parts = _split(key, template, contents)
                 columns += [decode(part) for decode, part in zip(decoders, parts, strict=True)]
-        except PoisonError as error:
-            raise PoisonError(str(error), _HINT) from None
+            except PoisonError as error:
+                raise PoisonError(str(error), _HINT) from None
         return columns if self._in_order else [columns[index] for index in self._order]
 
     def text(self, keys: Json[str, Any]) -> str:
@@ -56,7 +56,7 @@ class KeyDecoder:
         try:
             return key_text(self._entity, [values[0] for values in self([keys])])
         except PoisonError:
-            return key_text(self._entity, [keys[key.attribute][key.type] for key, _, _ in self._parts])
+            return key_text(self._entity, [key.contents([keys])[0] for key, _, _ in self._parts])
 
 
 def _templates(mapping: Mapping, entity: Entity) -> Iterator[tuple[KeyAttribute, Template]]:

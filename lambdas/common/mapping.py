@@ -5,7 +5,8 @@ The declaration is data, `mappings/<name>.json`; its shape is `mappings/mapping.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Json
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -15,11 +16,13 @@ from typing import Any, NamedTuple
 
 from common.changes import Mark, Value
 from common.columns.column_type import ColumnType
+from common.poison import PoisonError
 from common.templates import Template
 
 # In a function's zip the folder is beside this package; in the repository it is at the top.
 _FOLDERS = tuple(Path(__file__).parents[up] / "mappings" for up in (1, 2))
 DEFAULT = "orders"
+_KEY_TYPE_HINT = "correct the type of this key attribute in the mapping, deploy it, then retry the record"
 
 AttributePath = tuple[str | int, ...]
 # From the image of an item, as plain Python values, to the image to map; None if there is no such item.
@@ -77,6 +80,19 @@ class KeyAttribute:
 
     attribute: str
     type: str
+
+    def contents(self, keys: Sequence[Json[str, Any]]) -> list[Any]:
+        """What the attribute holds in each of `keys`.
+
+        Raises PoisonError where it has another type than the mapping says, KeyError where it is missing.
+        """
+        attribute, kind = self.attribute, self.type
+        try:
+            return [values[attribute][kind] for values in keys]
+        except KeyError:
+            found = next(values[attribute] for values in keys if kind not in values[attribute])
+            names = f"{'/'.join(found)}, and the mapping says {kind}"
+            raise PoisonError(f"key {attribute} has the type {names}", _KEY_TYPE_HINT) from None
 
 
 class Instead(NamedTuple):

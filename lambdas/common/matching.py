@@ -25,9 +25,9 @@ def key_tests(mapping: Mapping, entity: Entity) -> list[KeyTest]:
 def _key_test(key: KeyAttribute, condition: KeyCondition) -> KeyTest:
     attribute, prefix = key.attribute, condition.starts_with
     if prefix is not None:
-        return lambda keys: [values[attribute]["S"].startswith(prefix) for values in keys]
+        return lambda keys: [text.startswith(prefix) for text in key.contents(keys)]
     if key.type == "N":
-        return lambda keys: [number(values[attribute]["N"]) == condition.equals for values in keys]
+        return lambda keys: [number(text) == condition.equals for text in key.contents(keys)]
     # A table without sort key has one item for each partition key: the one that the mapping is about.
     expected = {"S": condition.equals}
     return lambda keys: [values.get(attribute, expected) == expected for values in keys]
