@@ -44,6 +44,7 @@ class Writer:
         self.sidecar = Sidecar(connection, targets.mapping.name, self.sender.limit)
         self.tables = [TableWriter(self.sender, target) for target in targets.tables]
         self._checks = any(target.checks for target in targets.tables)
+        self._flags = any(table.has_flag for table in self.tables)
 
     def write(self, changes: Sequence[Change]) -> Outcome:
         """Claim the versions of `changes`, which are sorted by key, and write the rows of the winners.
@@ -59,7 +60,7 @@ class Writer:
         winners, known = self.sidecar.take(changes, outcome)
         deletes = [change for change in winners if change.row is None]
         upserts = [change for change in winners if change.row is not None]
-        if known is not False and upserts:
+        if self._flags and known is not False:
             upserts = self._with_flags(upserts)
         with _about_rows():
             for table, given in self.children_first(deletes):
