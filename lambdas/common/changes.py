@@ -51,7 +51,7 @@ class OldImageRecord(TypedDict, total=False):
 class Reference:
     """A record by the object that holds it and its index there. json.dumps() refuses one in place of a record.
 
-    `time` is the source time of a record that could not be read as a change, where it has one.
+    `time` is the source time of a record that could not be read as a change, where it has one and its key fits a row.
     """
 
     source: str

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from common.changes import Batch, Change, Mark, Parked, Record, Row, Value
 from common.expiry import is_ttl_delete
 from common.key_decoder import KeyDecoder
-from common.keys import key_texts
+from common.keys import entity_and_tail, key_texts
 from common.mapping import Entity, Mapping, UnmappedAction
 from common.matching import image_test, key_tests
 from common.paths import ColumnsDecoder
@@ -86,6 +86,12 @@ class Classifier:
     def take_unmapped_attributes(self) -> list[str]:
         """`<entity>.<attribute>` of each attribute that no column takes, if it was not taken before."""
         return [f"{entity.name}.{name}" for entity in self._entities for name in entity.take_unmapped()]
+
+    def can_have_row(self, parked: Parked) -> bool:
+        """Whether the item of a parked record can have a row. The text of a key that does not fit may be another's."""
+        name = entity_and_tail(parked.key or "")[0]
+        record: Any = parked.record
+        return any(one.name == name and one.can_have_row(record["dynamodb"]["Keys"]) for one in self._entities)
 
     def _outcomes(self, records: Sequence[Record]) -> Sequence[Outcome]:
         """The outcome of each record, in their order."""
@@ -228,14 +234,14 @@ class _EntityParser:
         mine = [
             index
             for index, (image, keys) in enumerate(zip(images, part.keys, strict=True))
-            if image is not _NOT_MINE and (image is not None or self._can_have_row(keys))
+            if image is not _NOT_MINE and (image is not None or self.can_have_row(keys))
         ]
         if not mine:
             return [None] * len(images)
         changes = dict(zip(mine, self.changes(part.take(mine), [images[index] for index in mine]), strict=True))
         return [changes.get(index) for index in range(len(images))]
 
-    def _can_have_row(self, keys: Any) -> bool:
+    def can_have_row(self, keys: Any) -> bool:
         """Whether the key fits. An item that is gone may have been another entity's, with any key."""
         try:
             self._decode_keys([keys])

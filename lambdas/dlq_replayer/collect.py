@@ -154,7 +154,8 @@ class Collector:
     def _summarise(self, batch: FailedBatch, source: str, splits: int, wanted: Container[str] | None) -> BatchSummary:
         """The summary of all records, or of those that concern a key of `wanted`. Raises UnreadableError."""
         summary, entities = BatchSummary(), len(self.mapping.entities)
-        for index, outcome in enumerate(classifier(self.mapping, source=self.source)(batch.records)):
+        classify = classifier(self.mapping, source=self.source)
+        for index, outcome in enumerate(classify(batch.records)):
             outcomes = outcome if isinstance(outcome, list) else (outcome,)
             if wanted is not None and not any(_key_of(one) in wanted for one in outcomes):
                 continue
@@ -164,8 +165,9 @@ class Collector:
                     summary.lines.append(to_line(one, source, index))
                     summary.splits.add(split_of(one.key, one.entity, splits, entities))
                 elif isinstance(one, Parked):
-                    reference = Reference(source, index, source_time(cast(Record, one.record)))
-                    summary.unreadable.append(one._replace(record=reference))
+                    # No row supersedes a record whose key fits none.
+                    time = source_time(cast(Record, one.record)) if classify.can_have_row(one) else None
+                    summary.unreadable.append(one._replace(record=Reference(source, index, time)))
                     summary.splits.add(UNREADABLE)
                 else:
                     summary.skipped[one] += 1
