@@ -52,6 +52,13 @@ def test_several_tables_share_no_name(planned: dict[str, list[Planned]]) -> None
     assert len(found) == len(set(found))
 
 
+def test_several_tables_of_one_database_differ_in_mapping(planned: dict[str, list[Planned]]) -> None:
+    """The schema step refuses a second DynamoDB table for a mapping that its database knows."""
+    functions = [one for one in planned["several_tables"] if one.address.endswith("aws_lambda_function.schema")]
+    found = [one.values["environment"][0]["variables"]["MAPPING"] for one in functions]
+    assert len(found) == len(set(found)) > 1
+
+
 def test_every_resource_of_a_pipeline_has_its_tags(planned: dict[str, list[Planned]]) -> None:
     untagged = {
         resource.address

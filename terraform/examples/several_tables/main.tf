@@ -34,7 +34,7 @@ variable "rds_connection_param_name" {
 }
 
 variable "pipelines" {
-  description = "Mapping and keys of each table, by the name of the pipeline."
+  description = "Mapping and keys of each table, by the name of the pipeline. Pipelines of one database need different mappings, which are all in the zips."
   type = map(object({
     mapping       = string
     partition_key = object({ name = string, type = optional(string, "S") })
@@ -42,8 +42,8 @@ variable "pipelines" {
     ttl_attribute = optional(string)
   }))
   default = {
-    orders  = { mapping = "orders", partition_key = { name = "p_key" }, sort_key = { name = "s_key" }, ttl_attribute = "record_ttl" }
-    archive = { mapping = "orders", partition_key = { name = "p_key" }, sort_key = { name = "s_key" } }
+    orders = { mapping = "orders", partition_key = { name = "p_key" }, sort_key = { name = "s_key" }, ttl_attribute = "record_ttl" }
+    shop   = { mapping = "shop", partition_key = { name = "pk" }, sort_key = { name = "sk" } }
   }
 }
 
