@@ -10,7 +10,9 @@ import pytest
 
 from common.database import SchemaMismatchError
 from common.mysql import registry, schema, sidecar
+from tests.support.item_tables import mapping_of
 from tests.support.records import SOURCE, START, STREAM, record, remove
+from tests.support.shop import SHOP
 from tests.support.tables import Tables, order
 from tests.support.writes import MAPPING, Applier, changes_of
 
@@ -116,6 +118,39 @@ def test_the_old_statements_work_on_migrated_tables(old: Tables, connect: Any):
     assert old.run("SELECT generation, table_arn FROM replication_sources") == [(0, SOURCE.table_arn)]
     old.run("INSERT INTO replication_sources (generation, table_arn, stream_label) VALUES (1, 'arn', 'label')")
     assert old.run("SELECT mapping FROM replication_sources") == [("orders",), ("orders",)]
+
+
+def unique_keys(tables: Tables, table: str) -> list[str]:
+    """The columns of each unique key, as version 0.1.0 reads them at every connection."""
+    return [
+        columns
+        for (columns,) in tables.run(
+            "SELECT GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX) FROM information_schema.STATISTICS"
+            f" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}' AND NON_UNIQUE = 0 GROUP BY INDEX_NAME"
+        )
+    ]
+
+
+def test_the_old_code_finds_its_keys_on_migrated_tables(old: Tables, connect: Any):
+    """It stops on a table whose key column is not unique by itself."""
+    migrate(old, connect)
+    assert unique_keys(old, "replication_versions") == ["item_key"]
+    assert "generation" in unique_keys(old, "replication_sources")
+
+
+def test_a_second_mapping_is_told_to_drop_the_former_key(old: Tables, connect: Any):
+    migrate(old, connect)
+    shop = mapping_of("shop", SHOP)
+    before = old.run("SELECT * FROM replication_sources")
+
+    with pytest.raises(SchemaMismatchError) as refused:
+        registry.register(connect(), shop, SOURCE, STREAM.label)
+
+    assert old.run("SELECT * FROM replication_sources") == before
+    [statement] = re.findall(r"ALTER TABLE .*", str(refused.value))
+    old.run(statement)
+    assert registry.register(connect(), shop, SOURCE, STREAM.label) == "registered"
+    assert registry.register(connect(), MAPPING, SOURCE, STREAM.label) == "known"
 
 
 def test_the_migration_of_the_sidecar_rewrites_no_row(old: Tables):

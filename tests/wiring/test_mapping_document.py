@@ -87,6 +87,7 @@ def test_the_document_shows_the_migration_of_the_sidecar() -> None:
 
     assert sidecar.TABLE.migration in statements
     assert registry.SOURCES_TABLE.migration in statements
+    assert f"ALTER TABLE {registry.SOURCES} DROP KEY {registry.FORMER_KEY}" in statements
 
 
 def test_the_prepare_function_of_the_document_works() -> None:

@@ -25,6 +25,8 @@ from common.mysql.sql import literal
 from common.source import Source
 
 SOURCES = "replication_sources"
+# Version 0.1.0 works only where the generation alone is unique, at every connection. So this key allows one mapping.
+FORMER_KEY = "version_0_1_0"
 SOURCES_DDL = f"""CREATE TABLE IF NOT EXISTS {SOURCES} (
   mapping VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'name of the mapping',
   generation INT NOT NULL COMMENT 'stream_generation of the deployment',
@@ -42,7 +44,8 @@ SOURCES_TABLE = OwnTable(
     added=("mapping",),
     migration=(
         f"ALTER TABLE {SOURCES} ADD COLUMN mapping VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
-        f" DEFAULT '{DEFAULT}' FIRST, DROP PRIMARY KEY, ADD PRIMARY KEY (mapping, generation)"
+        f" DEFAULT '{DEFAULT}' FIRST, DROP PRIMARY KEY, ADD PRIMARY KEY (mapping, generation),"
+        f" ADD UNIQUE KEY {FORMER_KEY} (generation)"
     ),
 )
 
@@ -133,10 +136,15 @@ def _register(connection: Connection[Any], mapping: str, source: Source, label: 
         raise SourceError(problem)
     with connection.cursor() as cursor:
         if source.generation not in known:
-            cursor.execute(
-                f"INSERT INTO {SOURCES} (mapping, generation, table_arn, stream_label) VALUES (%s, %s, %s, %s)",
-                (mapping, source.generation, source.table_arn, label),
-            )
+            try:
+                cursor.execute(
+                    f"INSERT INTO {SOURCES} (mapping, generation, table_arn, stream_label) VALUES (%s, %s, %s, %s)",
+                    (mapping, source.generation, source.table_arn, label),
+                )
+            except pymysql.IntegrityError as error:
+                if FORMER_KEY in str(error):
+                    raise SchemaMismatchError(SOURCES, [_FORMER_KEY_PROBLEM]) from None
+                raise
             return "registered"
         if known[source.generation][1] == label:
             return "known"
@@ -164,6 +172,12 @@ def _register_entities(connection: Connection[Any], mapping: Mapping) -> None:
             if table in writer_of:
                 raise SchemaMismatchError(declared.table, [_taken_problem(entity, writer_of[table])])
             cursor.execute(f"INSERT INTO {ENTITIES} (entity, target_table) VALUES (%s, %s)", (entity, table))
+
+
+_FORMER_KEY_PROBLEM = (
+    f"its unique key {FORMER_KEY}, with which version 0.1.0 goes on working, allows one mapping. If you will not go"
+    f" back to that version, run: ALTER TABLE {SOURCES} DROP KEY {FORMER_KEY}"
+)
 
 
 def _moved_problem(entity: str, before: str, now: str) -> str:
