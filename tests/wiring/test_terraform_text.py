@@ -41,6 +41,14 @@ WILDCARD_RESOURCES = {
         for folder in (FAILED, HYDRATED, DEFERRED, EXPIRED, QUARANTINE, REPLAY, REPLAYED)
     ),
 }
+# What somebody may attach a policy, an alarm, a subscription or a trigger to.
+ATTACHABLE = (
+    "aws_cloudwatch_event_rule", "aws_cloudwatch_log_group", "aws_db_proxy", "aws_dynamodb_table", "aws_iam_role",
+    "aws_lambda_alias", "aws_lambda_event_source_mapping", "aws_lambda_function", "aws_s3_bucket",
+    "aws_secretsmanager_secret", "aws_sfn_state_machine", "aws_sqs_queue",
+)  # fmt: skip
+# The ARN of a table is made of its name. Nobody uses the empty table.
+NO_OUTPUT_NEEDED = {"aws_dynamodb_table.source", "aws_dynamodb_table.guard"}
 FOLDERS = (TERRAFORM, *MODULES)
 # The root also takes null where null chooses by other variables, or names its own resource.
 OTHER_IN_THE_ROOT = {"create_rds_proxy", "table_name", "rds_sg_id"}
@@ -255,6 +263,16 @@ def test_functions_get_exactly_what_they_read(function: str) -> None:
     (block,) = blocks("resource", "aws_lambda_function", function)
     given, read = set(configuration.environment_of(block)), set(settings_of(block.attributes["handler"]))
     assert given - (set(configuration.LIBRARIES) - read) == read
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_a_module_has_an_output_for_each_arn(folder: Path) -> None:
+    outputs = {block.labels[0]: block.attributes["value"] for block in blocks("output", folder=folder)}
+    for shared in _outputs(folder):
+        outputs |= shared
+    arns = " ".join(str(value) for name, value in outputs.items() if name.endswith(("_arn", "_arns")))
+    found = {".".join(block.labels) for kind in ATTACHABLE for block in blocks("resource", kind, folder=folder)}
+    assert {name for name in found - NO_OUTPUT_NEEDED if not re.search(rf"{re.escape(name)}\b", arns)} == set()
 
 
 def test_the_outputs_parameter_holds_every_output() -> None:

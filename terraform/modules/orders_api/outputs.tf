@@ -54,13 +54,19 @@ output "stage_arn" {
 }
 
 output "role_arns" {
-  description = "Roles by function (api, api_authorizer)."
-  value       = { for function, role in aws_iam_role.function : function => role.arn }
+  description = "Roles by function (api, api_authorizer), and api_gateway_logs (of the account) where it exists."
+  value = merge(
+    { for function, role in aws_iam_role.function : function => role.arn },
+    { for role in aws_iam_role.api_gateway_logs : "api_gateway_logs" => role.arn },
+  )
 }
 
 output "role_names" {
   description = "Names of the same roles."
-  value       = { for function, role in aws_iam_role.function : function => role.name }
+  value = merge(
+    { for function, role in aws_iam_role.function : function => role.name },
+    { for role in aws_iam_role.api_gateway_logs : "api_gateway_logs" => role.name },
+  )
 }
 
 output "log_group_names" {

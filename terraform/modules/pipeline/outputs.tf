@@ -132,6 +132,16 @@ output "replay_lock_table_name" {
   value       = aws_dynamodb_table.replay_lock.name
 }
 
+output "replay_lock_table_arn" {
+  description = "ARN of that table."
+  value       = aws_dynamodb_table.replay_lock.arn
+}
+
+output "auto_replay_rule_arns" {
+  description = "ARNs of the EventBridge rules that start a replay (schedule, failed-batch). Empty without auto_replay."
+  value       = { for name, rule in aws_cloudwatch_event_rule.auto_replay : name => rule.arn }
+}
+
 output "role_arns" {
   description = "Roles by function (stream_consumer, schema, dlq_replayer), and replay (the state machine), auto_replay and proxy where they exist."
   value = merge(
