@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 
 from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Change, Parked, Record, Reference
-from common.layout import DEFERRED, UNREADABLE, part_label
+from common.layout import DEFERRED, PARKED, UNREADABLE, discarded_key, parked_key, part_label
 from common.mapping import Mapping
 from common.records import Single, classifier
 from common.source import Source
@@ -160,6 +160,8 @@ class Collector:
             if wanted is not None and not any(_key_of(one) in wanted for one in outcomes):
                 continue
             summary.records += 1
+            if batch.parked and len(outcomes) > 1:
+                outcomes = [one for one in outcomes if not self._is_parked_by_itself(one, source)]
             for one in outcomes:
                 if isinstance(one, Change):
                     summary.lines.append(to_line(one, source, index))
@@ -172,6 +174,18 @@ class Collector:
                 else:
                     summary.skipped[one] += 1
         return summary
+
+    def _is_parked_by_itself(self, outcome: Single, source: str) -> bool:
+        """Whether the outcome for one entity of a parked record has an object of its own, or one that was discarded.
+
+        That object tells when the outcome is tried again: a quarantined one waits for a person.
+        """
+        if isinstance(outcome, str) or not (outcome.key and outcome.version):
+            return False
+        names = [parked_key(prefix, outcome.key, outcome.version, "") for prefix in PARKED]
+        if source in names:
+            return False
+        return any(True for name in (*names, discarded_key(names[0])) for _ in self.bucket.list(name))
 
     def take_unmapped_attributes(self) -> list[str]:
         """`<entity>.<attribute>` of each attribute that no column takes, if it was not taken before."""

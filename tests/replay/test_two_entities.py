@@ -6,14 +6,14 @@ import itertools
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from common.changes import Change, Mark, Reference
-from common.layout import DEFERRED, QUARANTINE
+from common.layout import DEFERRED, QUARANTINE, discarded_key
 from common.records import parse_records
 from dlq_replayer import drain
 from dlq_replayer.splits import SegmentFormat, cut, to_line
@@ -186,6 +186,39 @@ def test_a_missing_parent_is_waited_for(stock: ReplayHarness):
         assert (len(stock.rows()["stock_lots"]), stock.keys(DEFERRED)) == (1, [])
     finally:
         stock.tables.run("ALTER TABLE stock_lots DROP FOREIGN KEY sold")
+
+
+@pytest.fixture
+def held_lot(stock: ReplayHarness) -> Iterator[ReplayHarness]:
+    """A table that refers to the lot of E, so that the removal of the lot waits."""
+    stock.put_batch([stock_change(E, 1, "lot")])
+    stock.replay()
+    stock.tables.run(
+        "CREATE TABLE labels (token VARBINARY(16), shop VARCHAR(20) COLLATE utf8mb4_bin, line INT,"
+        " FOREIGN KEY (token, shop, line) REFERENCES stock_lots (token, shop, line))",
+        "INSERT INTO labels SELECT token, shop, line FROM stock_lots",
+    )
+    yield stock
+    stock.tables.run("DROP TABLE labels")
+
+
+@pytest.mark.parametrize("discarded", [False, True])
+def test_what_waits_leaves_the_other_entity_in_quarantine(held_lot: ReplayHarness, *, discarded: bool):
+    """A person decides about that one, however often the other is tried again."""
+    held_lot.put_batch([poison(E, 2)])
+    held_lot.replay()
+    [quarantined], [deferred] = held_lot.keys(QUARANTINE), held_lot.keys(DEFERRED)
+    if discarded:
+        held_lot.bucket.move_all([(quarantined, discarded_key(quarantined))])
+        held_lot.batches.clear()  # the harness would miss the record
+
+    counts = held_lot.replay()["counts"]
+
+    assert (counts["parked"], counts["quarantined"], counts["deferred"]) == (1, 0, 1)
+    assert (held_lot.keys(QUARANTINE), held_lot.keys(DEFERRED)) == ([] if discarded else [quarantined], [deferred])
+    held_lot.tables.run("DELETE FROM labels")
+    assert held_lot.replay()["counts"]["deleted"] == 1
+    assert (held_lot.rows()["stock_lots"], held_lot.keys(DEFERRED)) == ([], [])
 
 
 def test_a_dry_run_knows_removals_that_left_the_row(stock: ReplayHarness):
