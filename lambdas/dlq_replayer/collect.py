@@ -74,6 +74,7 @@ class Part:
     def is_full(self) -> bool:
         return (
             self.counts["records"] >= _PART_RECORDS
+            or len(self.lines) >= _PART_RECORDS  # a record may have a change for each of several entities
             or self.counts["batches"] >= _PART_BATCHES
             or self.size >= _PART_BYTES
             or len(self.unreadable) >= _PART_UNREADABLE

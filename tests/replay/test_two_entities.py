@@ -15,7 +15,7 @@ import pytest
 from common.changes import Change, Mark, Reference
 from common.layout import DEFERRED, QUARANTINE, discarded_key
 from common.records import parse_records
-from dlq_replayer import drain
+from dlq_replayer import collect, drain
 from dlq_replayer.splits import SegmentFormat, cut, to_line
 from tests.support.replay import STOCK, ReplayExecution, ReplayHarness, StoppedError
 from tests.support.stock import KEYS, stock_change, stock_expiry, stock_remove
@@ -138,6 +138,16 @@ def test_an_item_that_changes_its_kind_moves_its_row(stock: ReplayHarness):
     stock.assert_last_states([stock_change(A, 1), stock_change(A, 2, "lot")])
     (sale,), (lot,) = stock.rows()["stock_sales"], stock.rows()["stock_lots"]
     assert (sale[3], sale[-2:], lot[3]) == (1, (1, "2026-02-02 02:40:02"), 2)
+
+
+def test_a_part_is_bounded_by_its_changes(stock: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
+    """Each of these records is a change of both tables."""
+    monkeypatch.setattr(collect, "_PART_RECORDS", 2)
+    for number in (1, 2, 3):
+        stock.put_batch([stock_change(A, number)])
+    execution = ReplayExecution(stock).until("drain")
+    assert execution.state["collected"]["parts"] == 3 + 1  # a full part is followed by another
+    assert execution.resume()["outcome"] == "complete"
 
 
 @pytest.mark.parametrize("key", [TEXT_OF_A, LOT_OF_A])
