@@ -102,6 +102,12 @@ data "aws_dynamodb_table" "source" {
       error_message = "Give one of table (to create it), table_name and stream_arn (of an existing table)."
     }
 
+    # The table that is read here is of this account. One of another account may have the same name.
+    precondition {
+      condition     = var.stream_arn == null ? true : try(split(":", var.stream_arn)[4] == local.account_id, false)
+      error_message = "stream_arn must be in ${local.account_id}, the account of the provider. Apply the pipeline in the account of the table."
+    }
+
     precondition {
       condition     = var.stream_arn == null ? true : try(split(":", var.stream_arn)[3] == local.region, false)
       error_message = "stream_arn must be in ${local.region}, the Region of the provider. Lambda reads no stream of another Region."

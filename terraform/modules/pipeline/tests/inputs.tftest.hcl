@@ -174,6 +174,27 @@ run "a_stream_of_another_region_is_refused" {
   expect_failures = [data.aws_dynamodb_table.source["table"]]
 }
 
+run "a_stream_of_another_account_is_refused" {
+  command = plan
+
+  variables {
+    table      = null
+    stream_arn = "arn:aws:dynamodb:eu-west-1:210987654321:table/customers/stream/2026-01-01T00:00:00.000"
+  }
+
+  # Even if it were the stream that the data source finds.
+  override_data {
+    target = data.aws_dynamodb_table.source["table"]
+    values = {
+      stream_enabled   = true
+      stream_view_type = "NEW_AND_OLD_IMAGES"
+      stream_arn       = "arn:aws:dynamodb:eu-west-1:210987654321:table/customers/stream/2026-01-01T00:00:00.000"
+    }
+  }
+
+  expect_failures = [data.aws_dynamodb_table.source["table"]]
+}
+
 run "a_pipeline_has_one_table" {
   command = plan
 
