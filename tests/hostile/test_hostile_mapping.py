@@ -49,7 +49,7 @@ pytestmark = pytest.mark.parametrize("items", [HostileMeterItems], ids=["meters"
 KEYS = ("K", "k", "z'\\", "order-1")
 _REFUSED: dict[str, dict[str, Any]] = {
     POISON: {"amount": "-1"},
-    ORPHAN: {"currency": "XXX"},
+    ORPHAN: {"currency": "ZZZ"},
     STATUS: {"status": "paid"},
     CLASH: {"created_at": TAKEN},
 }
@@ -188,7 +188,7 @@ def test_any_backlog_of_a_hostile_mapping_is_replayed(
 def test_each_refusal_of_a_hostile_row_has_its_kind(items: HostileMeterItems, connect: Any):
     outcome = Applier(connect(), meters.METERS)(
         meters.put("a", 1, amount="-1", created_at=1),
-        meters.put("b", 1, currency="XXX", created_at=2),
+        meters.put("b", 1, currency="ZZZ", created_at=2),
         meters.put("c", 1, status="paid", created_at=3),
         meters.put("d", 1, created_at=TAKEN),
         meters.put("e", 1, created_at=6),

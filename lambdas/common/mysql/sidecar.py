@@ -24,8 +24,8 @@ from common.mysql.sql import chunks, literal, tuples
 from common.versions import LOWEST_VERSION
 
 SIDECAR = "replication_versions"
-# The entity whose rows have the key alone as their name: see names().
-FIRST = "orders.order"
+# The entity whose keys have no prefix in the sidecar: see names().
+UNPREFIXED = "orders.order"
 
 # The removals that leave the row in place have registers of their own, one for each kind.
 _REGISTERS = {
@@ -271,7 +271,7 @@ def names(mapping: str, keys: Sequence[str]) -> list[str]:
     found: list[str] = []
     for prefix, part in _by_entity(keys):
         scope, length = f"{mapping}.{prefix[:-1]}", len(prefix)
-        scope = "" if scope == FIRST else f"{scope} "
+        scope = "" if scope == UNPREFIXED else f"{scope} "
         found += [scope + key[length:] for key in keys[part]]
     return found
 
@@ -280,7 +280,7 @@ def of_mapping(mapping: str) -> str:
     """The SQL condition that finds the rows of all entities of a mapping."""
     is_named = "LOCATE(' ', item_key)"
     condition = f"{is_named} AND item_key > {literal(mapping + '.')} AND item_key < {literal(mapping + '/')}"
-    return f"({condition} OR NOT {is_named})" if FIRST.startswith(f"{mapping}.") else f"({condition})"
+    return f"({condition} OR NOT {is_named})" if UNPREFIXED.startswith(f"{mapping}.") else f"({condition})"
 
 
 def changed_meanwhile() -> pymysql.OperationalError:

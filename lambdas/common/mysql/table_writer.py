@@ -188,11 +188,10 @@ class TableWriter:
 
     def with_flags(self, change: Change, kept: KeptRow) -> Change:
         """The change with a row that is flagged as removed, where a newer removal has left the row in place."""
-        values = self._flag_values(kept, change.version) if change.row is not None else {}
-        if not values:
+        if change.row is None:
             return change
-        row = list(change.row or ())
-        for name, value in values.items():
+        row = list(change.row)
+        for name, value in self._flag_values(kept, change.version).items():
             row[self._places[name]] = value
         return change._replace(row=tuple(row))
 
