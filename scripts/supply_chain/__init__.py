@@ -1,0 +1,1 @@
+"""What Backstream is made of: locked requirements, verified wheels, audit and bill of materials."""
