@@ -10,7 +10,7 @@ from api import aws, problems
 from api.gateway import Event, Request, parse_event, to_result
 from api.problems import Problem
 from api.routes import Handled, OrdersApi
-from common.telemetry import logger, metrics
+from common.telemetry import ORDER_ID, annotate, logger, metrics
 
 
 def serve(api: OrdersApi, event: Event, request_id: str = "") -> dict[str, Any]:
@@ -19,7 +19,7 @@ def serve(api: OrdersApi, event: Event, request_id: str = "") -> dict[str, Any]:
     request = parse_event(event, request_id)
     handled, failure = _handle(api, request)
     _report(request, handled, failure, time.perf_counter() - started)
-    return to_result(handled.response, request.request_id)
+    return to_result(handled.response, request.request_id, api.cors.headers(request))
 
 
 def _handle(api: OrdersApi, request: Request) -> tuple[Handled, Exception | None]:
@@ -50,6 +50,8 @@ def _report(request: Request, handled: Handled, failure: Exception | None, secon
         logger.info("request", extra=fields)
     else:
         logger.error("request failed", extra=fields | _failure(failure))
+    if handled.order_id:
+        annotate(lambda: {ORDER_ID: [handled.order_id]})
     if handled.metric:
         metrics.add_metric(handled.metric, "Count", 1)
         metrics.flush_metrics()

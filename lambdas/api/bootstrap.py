@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api import auth
+from api.cors import REQUEST_HEADERS, SIGNED_HEADERS, Cors, origins
 from api.listing import Listing
 from api.orders import Orders, OrderTables
-from api.routes import OrdersApi
+from api.routes import Access, OrdersApi
 from common.config import choice, env, integer, load
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class ApiConfig:
     auth: str = env("API_AUTH", choice("basic", "iam"), default="basic")
     order_ttl_days: int = env("ORDER_TTL_DAYS", integer(1, 3650), default=3)
     idempotency_ttl_hours: int = env("IDEMPOTENCY_TTL_HOURS", integer(1, 8760), default=24)
+    cors_allowed_origins: tuple[str, ...] = env("CORS_ALLOWED_ORIGINS", origins, default=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,9 @@ def api(config: ApiConfig, dynamodb: DynamoDBClient, secrets: SecretsManagerClie
         order_ttl_seconds=config.order_ttl_days * 86_400,
         idempotency_ttl_seconds=config.idempotency_ttl_hours * 3_600,
     )
+    request_headers = REQUEST_HEADERS + (SIGNED_HEADERS if config.auth == "iam" else ())
     return OrdersApi(
-        authenticate=_authenticate(config, secrets),
+        Access(_authenticate(config, secrets), Cors(config.cors_allowed_origins, request_headers)),
         orders=Orders(dynamodb, tables, now, time.sleep),
         listing=Listing(dynamodb, config.table_name, config.merchant_index_name, now),
         now=now,

@@ -49,9 +49,10 @@ def parse_event(event: Event, fallback_id: str = "") -> Request:
     )
 
 
-def to_result(response: Response, request_id: str) -> dict[str, Any]:
+def to_result(response: Response, request_id: str, more: Mapping[str, str]) -> dict[str, Any]:
+    """`more` are headers that every response has."""
     # Orders are private: no cache may store a response, an error included.
-    headers = {"cache-control": "no-store", "x-request-id": request_id, **response.headers}
+    headers = {"cache-control": "no-store", "x-request-id": request_id, **more, **response.headers}
     return {"statusCode": int(response.status), "headers": headers, "body": response.body}
 
 

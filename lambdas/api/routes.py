@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from api import idempotency, payloads, preconditions
 from api.auth import Authenticate
+from api.cors import Cors
 from api.gateway import Request, Response
 from api.listing import Listing
 from api.order import Order, OrderPatch, from_new, to_json
@@ -42,16 +43,25 @@ class Handled:
     order_id: str = ""
 
 
+@dataclass(frozen=True)
+class Access:
+    """Who may call the API: clients with credentials, also from the pages that `cors` allows."""
+
+    authenticate: Authenticate
+    cors: Cors
+
+
 class OrdersApi:
     def __init__(
         self,
-        authenticate: Authenticate,
+        access: Access,
         orders: Orders,
         listing: Listing,
         now: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
-        self._authenticate = authenticate
+        self.cors = access.cors
+        self._authenticate = access.authenticate
         self._orders = orders
         self._listing = listing
         self._now = now
@@ -64,13 +74,19 @@ class OrdersApi:
         }
 
     def handle(self, request: Request) -> Handled:
-        """Handle the request or raise a Problem. Without valid credentials every path is a 401, unknown ones too."""
-        client = self._authenticate(request)
+        """Handle the request or raise a Problem. Without valid credentials every path is a 401, unknown ones too.
+
+        A preflight request has no credentials, and is told only what its path allows.
+        """
+        preflight = self.cors.is_preflight(request)
+        client = "" if preflight else self._authenticate(request)
         path = _PATH.fullmatch(request.path)
         if path is None:
             raise not_found("Not found.")
         order_id = path["order_id"] or ""
         endpoints = self._member if order_id else self._collection
+        if preflight:
+            return Handled(self.cors.preflight(endpoints))
         if request.method not in endpoints:
             raise _method_not_allowed(endpoints)
         return endpoints[request.method](Call(request, client, order_id))

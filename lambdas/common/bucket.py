@@ -21,12 +21,14 @@ _RANGE = 256 * 1024
 _OF_THE_OBJECT = {
     "AccessDenied": "the function may not read it",
     "InvalidObjectState": "it is archived and must be restored first",
+    "InvalidRange": "it is empty",
     "InvalidRequest": "it is encrypted with a key that only its writer has",
     "MethodNotAllowed": "it is a delete marker",
 }
 # S3 passes on what KMS answers for the object's key. These errors are temporary.
 _KMS, _KMS_BUSY = "KMS.", ("Throttling", "Internal", "DependencyTimeout", "KeyUnavailable", "LimitExceeded")
-_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_THERE = ("PreconditionFailed", "412")
+_CHANGED = (*_THERE, "ConditionalRequestConflict", "409")
 
 
 class GoneError(Exception):
@@ -72,15 +74,23 @@ class Bucket:
                 if not entry["Key"].endswith("/"):  # a folder that was created in the console
                     yield Entry(entry["Key"], entry["Size"], entry["LastModified"])
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The prefixes of keys one level below `prefix`, each with its slash at the end, in key order."""
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix, Delimiter="/"):
+            yield from (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
+
     def read(self, key: str) -> bytes:
         """Raises GoneError, or UnreadableError when S3 refuses this object."""
         return self.read_tagged(key)[0]
 
     def read_tagged(self, key: str) -> tuple[bytes, str]:
         """The content and its ETag. Raises as `read` does."""
+        answer = self._get(key)
+        return answer["Body"].read(), answer["ETag"]
+
+    def _get(self, key: str, **options: str) -> Any:
         try:
-            answer = self.s3.get_object(Bucket=self.name, Key=key)
-            return answer["Body"].read(), answer["ETag"]
+            return self.s3.get_object(Bucket=self.name, Key=key, **options)
         except ClientError as error:
             if _is_gone(error):
                 raise GoneError(key) from None
@@ -96,23 +106,23 @@ class Bucket:
             return self.read(settled_key(key))
 
     def lines(self, key: str) -> Iterator[bytes]:
-        """The lines of an object, read a range at a time: S3 closes a stream that is read as slowly as MySQL writes.
+        """The lines of an object. Raises as `blocks` does."""
+        return lines_of(self.blocks(key))
 
-        Raises if the object is overwritten while it is read (If-Match).
+    def blocks(self, key: str) -> Iterator[bytes]:
+        """The content a range at a time: S3 closes a stream that is read as slowly as MySQL writes.
+
+        Raises as `read` does, and if the object is empty, or overwritten while it is read (If-Match).
         """
-        start, total, rest = 0, 1, b""
+        start, total = 0, 1
         same: dict[str, str] = {}
         while start < total:
-            span = f"bytes={start}-{start + _RANGE - 1}"
-            answer = self.s3.get_object(Bucket=self.name, Key=key, Range=span, **same)
+            answer = self._get(key, Range=f"bytes={start}-{start + _RANGE - 1}", **same)
             body = answer["Body"].read()
             start += len(body)
             total = int(answer["ContentRange"].rpartition("/")[2])
             same = {"IfMatch": answer["ETag"]}
-            *whole, rest = (rest + body).split(b"\n")
-            yield from whole
-        if rest:
-            yield rest
+            yield body
 
     def read_json(self, key: str) -> Any:
         return json.loads(self.read(key))
@@ -122,6 +132,15 @@ class Bucket:
 
     def write_json(self, key: str, value: Any) -> None:
         self.write(key, json.dumps(value, separators=(",", ":")).encode())
+
+    def write_json_once(self, key: str, value: Any) -> None:
+        """Write an object that must not change. One that is there stays."""
+        body = json.dumps(value, separators=(",", ":")).encode()
+        try:
+            self.s3.put_object(Bucket=self.name, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
+        except ClientError as error:
+            if _code(error) not in _THERE:
+                raise
 
     def write_all(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Write in parallel. Raises the first error after all writes have ended."""
@@ -162,6 +181,16 @@ class Bucket:
             else:
                 return
         self.s3.delete_object(**at)
+
+
+def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a content that comes in blocks."""
+    rest = b""
+    for block in blocks:
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
 
 
 def _code(error: ClientError) -> str:

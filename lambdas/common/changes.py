@@ -25,6 +25,16 @@ class RecordBody(TypedDict, total=False):
     NewImage: Any
 
 
+class OldMark(TypedDict, total=False):
+    """What is kept of an old image: the mark of a seed, see `common.seeds`."""
+
+    backstream_seed: Any
+
+
+class OldMarkBody(RecordBody, total=False):
+    OldImage: OldMark
+
+
 class OldImageBody(RecordBody, total=False):
     OldImage: Any
 
@@ -36,6 +46,15 @@ class LeanRecord(TypedDict, total=False):
     eventSourceARN: Any
     userIdentity: Any
     dynamodb: RecordBody
+
+
+class OldMarkRecord(TypedDict, total=False):
+    """The same with the mark of the old image."""
+
+    eventName: Any
+    eventSourceARN: Any
+    userIdentity: Any
+    dynamodb: OldMarkBody
 
 
 class OldImageRecord(TypedDict, total=False):
@@ -65,6 +84,12 @@ class Mark(IntEnum):
     LIVE = 0  # the item exists
     DELETED = 1  # a tombstone: somebody deleted the item, or it stopped matching its entity
     EXPIRED = 2  # DynamoDB's Time to Live removed the item
+    SEEDED = 3  # the item exists, and so far only the seed has written it: see common.seeds
+
+    @property
+    def exists(self) -> bool:
+        """Whether the item exists."""
+        return self in (Mark.LIVE, Mark.SEEDED)
 
 
 class Change(NamedTuple):
@@ -72,7 +97,8 @@ class Change(NamedTuple):
 
     `key` is the text of entity and key, see `common.keys`; it is the change's identity everywhere. `entity` is the
     index of the entity in its mapping. `key_values` holds the values of the entity's key columns. `row` holds all
-    columns of the entity in mapping order, its key columns first; None where `mark` is not LIVE.
+    columns of the entity in mapping order, its key columns first; None for a removal, where `mark` is DELETED or
+    EXPIRED. SEEDED marks a change that the seed made: its row is written only where the item had another writer before.
 
     `source_time` is the stream's clock in whole epoch seconds; `record` is the record as received, or a reference to
     it. `created` says that the item was new, so its row probably does not exist yet. This hint saves a read;
@@ -115,10 +141,12 @@ class Batch:
     """A list of records, classified: changes in stream order, records to park, and counts of skipped ones by reason.
 
     `unmapped_attributes` has, as `<entity>.<attribute>`, the attributes that no column takes and that the process sees
-    for the first time.
+    for the first time. `heartbeat` is when the oldest heartbeat among the records was written, in epoch seconds; None
+    without one: see `common.heartbeat`.
     """
 
     changes: list[Change] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     unmapped_attributes: list[str] = field(default_factory=list)
+    heartbeat: float | None = None

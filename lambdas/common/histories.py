@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from common.changes import Change, Parked
+from common.changes import Change, Mark, Parked
 from common.database import Outcome, StoredVersion
 
 # The distinct versions of one key, oldest first.
@@ -54,8 +54,10 @@ def coalesce(changes: Iterable[Change]) -> Coalesced:
 
 
 def newest(history: History) -> Change:
-    """The last change. `created` is that of the first change."""
+    """The last change. `created` is that of the first change. A seed's echo is one only among its like."""
     last = history[-1]
+    if last.mark is Mark.SEEDED and any(change.mark is not Mark.SEEDED for change in history):
+        last = last._replace(mark=Mark.LIVE)
     return last if last.created == history[0].created else last._replace(created=history[0].created)
 
 

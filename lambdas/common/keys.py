@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from decimal import Context, Decimal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from common.changes import Value
+from common.changes import Row, Value
 from common.characters import PRINTABLE, only
 
 # The most characters of a text after the entity and its slash. The sidecar's column has 255, of which the names of
@@ -44,6 +44,24 @@ def entity_and_tail(key: str) -> tuple[str, str]:
     """The entity of a text, and what follows its slash. A text without a slash has no entity."""
     entity, slash, tail = key.partition("/")
     return (entity, tail) if slash else ("", key)
+
+
+def key_values(tail: str, types: Sequence[type]) -> Row | None:
+    """The values of a key from its text, without entity and slash; None where the text was cut.
+
+    `types` are the Python types of the key columns. Decimals have the digits of the text.
+    """
+    if _DIGEST in tail:
+        return None
+    return tuple(_value(part, kind) for part, kind in zip(tail.split("/"), types, strict=True))
+
+
+def _value(text: str, kind: type) -> Value:
+    if kind is str:
+        return unquote(text)
+    if kind is bytes:
+        return bytes.fromhex(text)
+    return Decimal(text) if kind is Decimal else int(text)
 
 
 def _column_texts(values: Sequence[Value]) -> Sequence[str]:

@@ -9,6 +9,14 @@
     replayed/            settled batches, under their former key
     replayed/discarded/  parked records that a person discarded
     replay/<execution>/  the working files and the report of one replay
+    load/<run>/          the working files and the report of one load; load/open.json names the run under way
+    verify/<run>/        the same of a verification
+    exports/<run>/       what DynamoDB exports for a verification of a window of time
+    verified/            when each slice of the table was last verified, and when a repair last deleted rows
+    repaired/            the keys of the items whose rows a verification has repaired
+    seed/<run>/          the same of a seed
+    seeded/              when each entity was last seeded
+    prune/<run>/         the same of a prune
 
 Terraform's lifecycle rules and policies name the same prefixes; a test compares them.
 """
@@ -16,7 +24,9 @@ Terraform's lifecycle rules and policies name the same prefixes; a test compares
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
 from common.keys import entity_and_tail, key_text
@@ -30,8 +40,19 @@ EXPIRED = "expired/"
 REPLAYED = "replayed/"
 DISCARDED = f"{REPLAYED}discarded/"
 REPLAY = "replay/"
+LOAD = "load/"
+VERIFY = "verify/"
+VERIFIED = "verified/"
+REPAIRED = "repaired/"
+EXPORTS = "exports/"
+SEED = "seed/"
+SEEDED = "seeded/"
+PRUNE = "prune/"
 
 PARKED = (QUARANTINE, DEFERRED)
+SETTLED_BATCHES = f"{REPLAYED}{FAILED}"
+# Where parked records wait, and where they are kept once they are settled or discarded. A record moves to the right.
+EVER_PARKED = (*PARKED, *(f"{REPLAYED}{prefix}" for prefix in PARKED), DISCARDED)
 
 # The split of the records that could not be read as a change.
 UNREADABLE = -1
@@ -63,6 +84,22 @@ def expired_key(message: str) -> str:
     return f"{message}.json"
 
 
+def failed_at(batch: str) -> datetime | None:
+    """When a batch failed, to the second, by the key of its object; None where the key does not tell.
+
+    A key keeps its time wherever the object is moved. Lambda writes it as 2026-01-31T12.00.00, Hydrate with colons:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+    """
+    found = _is_dated(batch.rpartition("/")[2])
+    try:
+        return datetime.fromisoformat(f"{found[1]}T{found[2].replace('.', ':')}").replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None
+
+
+_is_dated = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d[.:]\d\d[.:]\d\d)", re.ASCII).match
+
+
 # Parked records
 
 
@@ -72,8 +109,13 @@ def parked_key(prefix: str, key: str | None, version: str | None, digest: str) -
     The longest text of a key makes a name of less than 1024 bytes, which is S3's limit.
     """
     if key is None:
-        return f"{prefix}_unreadable/{digest}.json"
+        return f"{unreadable_folder(prefix)}{digest}.json"
     return f"{folder_of(key, prefix)}{version or digest}.json"
+
+
+def unreadable_folder(prefix: str) -> str:
+    """The folder of the parked records whose key cannot be read."""
+    return f"{prefix}_unreadable/"
 
 
 def folder_of(key: str, prefix: str) -> str:
@@ -220,6 +262,136 @@ class ReplayKeys:
     def names(self, file: str) -> str:
         """The names of parked records; `file` is what `names_file` gives."""
         return f"{self.prefix}named/{file}.json"
+
+
+# The files of a walk over the table
+
+
+def open_run_key(job: str) -> str:
+    """What names the run of a job that is not finished. `job` is `load`, `verify`, `seed` or `prune`."""
+    return f"{job}/open.json"
+
+
+def verified_key(parts: int, mapping: str) -> str:
+    """When each slice was last tried and found equal under a mapping, where the table is verified in so many slices."""
+    return f"{VERIFIED}{parts:04d}-{mapping}.json"
+
+
+def verified_parts(key: str, mapping: str) -> int:
+    """The number of slices, from a `verified_key` of the mapping; 0 for any other key."""
+    parts, _, rest = key.removeprefix(VERIFIED).partition("-")
+    return int(parts) if rest == f"{mapping}.json" else 0
+
+
+LAST_DELETION = f"{VERIFIED}deleted.json"
+
+
+def repaired_key(time: int, name: str) -> str:
+    """The keys of items whose rows were repaired. `time` is in epoch seconds, so the keys sort by it."""
+    return f"{repaired_since(time)}-{name}.json"
+
+
+def repaired_since(time: int) -> str:
+    """A text before the key of every repair at `time` or later, and after all earlier ones."""
+    return f"{REPAIRED}{time:010d}"
+
+
+LAST_SEEDS = f"{SEEDED}last.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunKeys:
+    """The keys under `<job>/<run>/`. Names that end in a slash are folders. Numbers are padded, so that keys sort."""
+
+    job: str
+    run: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.job}/{self.run}/"
+
+    @property
+    def start(self) -> str:
+        """What the run was started with."""
+        return f"{self.prefix}run.json"
+
+    @property
+    def report(self) -> str:
+        return f"{self.prefix}report.json"
+
+    @property
+    def page(self) -> str:
+        return f"{self.prefix}report.html"
+
+    @property
+    def ranges(self) -> str:
+        """The ranges of the target tables that a verification or a seed walks through."""
+        return f"{self.prefix}ranges.json"
+
+    @property
+    def cuts(self) -> str:
+        """How far the target tables are cut into ranges."""
+        return f"{self.prefix}cuts.json"
+
+    @property
+    def exports(self) -> str:
+        """The exports that a verification of a window has started."""
+        return f"{self.prefix}exports.json"
+
+    @property
+    def exported(self) -> str:
+        """Whether a verification of a window reads exports, or why it reads the whole table."""
+        return f"{self.prefix}exported.json"
+
+    def exported_files(self, token: str) -> str:
+        """The files of the exports."""
+        return f"{self.prefix}exported-{token}.json"
+
+    @property
+    def export_folder(self) -> str:
+        """The folder that DynamoDB exports to, without a slash at its end. Its files hold items, and expire early."""
+        return f"{EXPORTS}{self.run}"
+
+    @property
+    def lanes(self) -> str:
+        return f"{self.prefix}lanes/"
+
+    def lane(self, stage: int, lane: int) -> str:
+        """How far a lane is in a stage."""
+        return f"{self.lanes_of(stage)}{lane:02d}.json"
+
+    def lanes_of(self, stage: int) -> str:
+        """The prefix of the lanes of a stage."""
+        return f"{self.lanes}{stage:04d}-"
+
+    def waiting(self, stage: int) -> str:
+        """The folder of the keys that `stage` goes through."""
+        return f"{self.prefix}waiting/{stage:04d}/"
+
+    def waiting_part(self, stage: int, lane: int, name: str) -> str:
+        return f"{self.waiting(stage)}{lane:02d}-{name}.json"
+
+    def spills(self, kind: str, partition: int) -> str:
+        """The folder of the keys of one side, `items` or `rows`, in a partition."""
+        return f"{self.prefix}keys/{kind}/{partition:05d}/"
+
+    def spilled(self, kind: str, partition: int, lane: int, name: str) -> str:
+        return f"{self.spills(kind, partition)}{lane:02d}-{name}"
+
+    @property
+    def problems(self) -> str:
+        return f"{self.prefix}problems/"
+
+    def problems_part(self, stage: int, lane: int, name: str) -> str:
+        return f"{self.problems}{stage:04d}-{lane:02d}-{name}.json"
+
+
+def export_manifest(folder: str, export: str, name: str) -> str:
+    """A manifest of an export, which is named by the last part of its ARN.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
+    """
+    return f"{folder}/AWSDynamoDB/{export}/manifest-{name}.json"
 
 
 def part_label(number: int) -> str:

@@ -5,6 +5,7 @@ The declaration is data, `mappings/<name>.json`; its shape is `mappings/mapping.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Json
 from dataclasses import dataclass, field, replace
@@ -190,6 +191,7 @@ class Mapping:
     """The entities of one DynamoDB table, in the order of their declaration.
 
     `ttl_attribute` holds the time at which DynamoDB expires an item; None where items do not expire.
+    `prepare_digest` is that of the file with `prepare`; empty without one.
     """
 
     name: str
@@ -198,6 +200,7 @@ class Mapping:
     entities: tuple[Entity, ...]
     ttl_attribute: str | None = None
     prepare: Prepare | None = field(default=None, compare=False)
+    prepare_digest: str = ""
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -215,6 +218,12 @@ class Mapping:
                 replace(one, ttl=one.deletes) if one.ttl.action is Action.IGNORE else one for one in self.entities
             ),
         )
+
+    @property
+    def digest(self) -> str:
+        """Of everything that decides what the mapping makes of items."""
+        described = repr(replace(self, prepare=None))  # the text of a function is an address; its file has a digest
+        return hashlib.sha256(described.encode()).hexdigest()[:16]
 
     def scope(self, entity: int) -> str:
         """The name of an entity in the sidecar: `<mapping>.<entity>`."""

@@ -5,6 +5,7 @@ It accepts nothing that the published schema refuses: see `common.mapping_schema
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import sys
@@ -91,28 +92,29 @@ class _Reader(Fields):
                 "sort_key", "is the attribute of partition_key; name the table's sort key, or leave sort_key out"
             )
         ttl = self.attribute("ttl_attribute", declared)
-        prepare = self._prepare(name, declared, folder)
+        prepare, prepare_digest = self._prepare(name, declared, folder)
         entities = self._entities(declared["entities"], keys) if "entities" in declared else []
         if self.problems:
             return None
         partition_key, sort_key = keys["partition_key"], keys.get("sort_key")
-        return Mapping(name, partition_key, sort_key, tuple(entities), ttl, prepare)  # type: ignore[arg-type]
+        return Mapping(name, partition_key, sort_key, tuple(entities), ttl, prepare, prepare_digest)  # type: ignore[arg-type]
 
-    def _prepare(self, name: str, declared: Json[str, Any], folder: Path) -> Prepare | None:
+    def _prepare(self, name: str, declared: Json[str, Any], folder: Path) -> tuple[Prepare | None, str]:
+        """The function, and the digest of its file."""
         file = self.text(
             "prepare", declared, matcher(PREPARE_FILE), "the name of a file beside the mapping, such as shop.py"
         )
         if file is None:
-            return None
+            return None, ""
         path = folder / file
         if not path.is_file():
             self.problem("prepare", f"there is no file {file} beside the mapping")
-            return None
+            return None, ""
         try:
-            return load_prepare(name, path)
+            return load_prepare(name, path), hashlib.sha256(path.read_bytes()).hexdigest()
         except Exception as error:  # noqa: BLE001 - the file is the user's: whatever it raises refuses the mapping
             self.problem("prepare", f"{file} cannot be loaded: {type(error).__name__}: {error}")
-            return None
+            return None, ""
 
     def _entities(self, declared: Any, keys: KeyAttributes) -> list[Entity]:
         if not isinstance(declared, dict):

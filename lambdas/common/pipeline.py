@@ -46,17 +46,23 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PipelineSettings(SourceSettings):
-    """What the consumer and the replayer share. `statement_bytes` is None where the database decides."""
+class DeployedSettings(SourceSettings):
+    """The mapping as the pipeline uses it, and the bucket that holds its state."""
 
     failures_bucket: str = config.env("FAILURES_BUCKET")
     mirror_ttl_deletes: bool = config.env("MIRROR_TTL_DELETES", config.flag, default=False)
-    every_change: bool = config.env("APPLY_EVERY_CHANGE", config.flag, default=False)
-    statement_bytes: int | None = config.env("MAX_STATEMENT_BYTES", config.integer(1_000, 16_000_000), default=None)
 
     def load_mapping(self) -> Mapping:
         loaded = super().load_mapping()
         return loaded.mirroring_expiry() if self.mirror_ttl_deletes else loaded
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSettings(DeployedSettings):
+    """What consumer, replayer and reconciler share. `statement_bytes` is None where the database decides."""
+
+    every_change: bool = config.env("APPLY_EVERY_CHANGE", config.flag, default=False)
+    statement_bytes: int | None = config.env("MAX_STATEMENT_BYTES", config.integer(1_000, 16_000_000), default=None)
 
     @property
     def apply_options(self) -> ApplyOptions:

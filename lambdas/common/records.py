@@ -7,6 +7,7 @@ code then gives the reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain, islice, repeat
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from common.changes import Batch, Change, Mark, Parked, Record, Row, Value
 from common.expiry import is_ttl_delete
+from common.heartbeat import Heartbeat, time_of
 from common.key_decoder import KeyDecoder
 from common.keys import entity_and_tail, key_texts
 from common.mapping import Entity, Mapping, UnmappedAction
@@ -21,13 +23,16 @@ from common.matching import image_test, key_tests
 from common.paths import ColumnsDecoder
 from common.poison import PoisonError
 from common.prepare import preparer
+from common.raw_items import Item
+from common.seeds import MARK, is_echo
 from common.source import Source
-from common.stream_clock import source_times
-from common.versions import version, versions
+from common.stream_clock import NO_SOURCE_TIME, source_times
+from common.versions import LOWEST_VERSION, version, versions
 
 # A change, poison to park, or the reason why the record is skipped.
 Single = Change | Parked | str
-# A record that concerns several entities has an outcome of each: a delete of one row and an upsert of another.
+# A record that concerns several entities has an outcome of each: a delete of one row and an upsert of another. A
+# heartbeat has none.
 Outcome = Single | list[Single]
 
 UNMAPPED_ITEM = "unmapped_item"
@@ -41,13 +46,17 @@ _MOST_NAMES = 1_000
 
 
 def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source | None = None) -> Batch:
-    """Sort the records of a stream event into changes, poison and skips. Every record becomes one or more of them."""
+    """Sort the records of a stream event into changes, poison and skips.
+
+    Every record becomes one or more of them, but for heartbeats.
+    """
     classify = classifier(mapping, source=source)
     outcomes = list(classify(records))
     batch = Batch([outcome for outcome in outcomes if type(outcome) is Change])
     if len(batch.changes) < len(outcomes):
         batch = _sorted_out(outcomes)
     batch.unmapped_attributes = classify.take_unmapped_attributes()
+    batch.heartbeat = classify.take_heartbeat()
     return batch
 
 
@@ -64,6 +73,46 @@ def _sorted_out(outcomes: Iterable[Outcome]) -> Batch:
     return batch
 
 
+def parse_items(items: Iterable[Item], mapping: Mapping) -> Batch:
+    """Sort the items of a table into changes that load them, poison and skips.
+
+    An item that is as a seed wrote it is SEEDED: its row is written only where there is none.
+
+    Each change has the lowest version, so that it wins only where nothing live was written. It has no source time, so
+    that the clock never contradicts it. The record of a change or of poison is `{"dynamodb": {"Keys": ...}, ...}`.
+    """
+    classify = item_classifier(mapping)
+    key = [one.attribute for one in (mapping.partition_key, mapping.sort_key) if one]
+    outcomes = classify(
+        {"eventName": "INSERT", "dynamodb": {"Keys": {name: item[name] for name in key}, "NewImage": item}}
+        for item in items
+    )
+    batch = _sorted_out(outcomes)
+    batch.unmapped_attributes = classify.take_unmapped_attributes()
+    return batch
+
+
+def parse_states(states: Iterable[tuple[Item, Item | None]], mapping: Mapping) -> Batch:
+    """The changes that bring each row of an item to the item's state: keys, each with its item, or None if it is gone.
+
+    The entities that an item does not match, and may have matched before, have a change without a row. Version, time
+    and record are as in `parse_items`.
+    """
+    outcomes = item_classifier(mapping)(
+        {"eventName": "REMOVE", "dynamodb": {"Keys": key}}
+        if item is None
+        else {"eventName": "MODIFY", "dynamodb": {"Keys": key, "NewImage": item}}
+        for key, item in states
+    )
+    return _sorted_out(outcomes)
+
+
+@cache
+def item_classifier(mapping: Mapping) -> Classifier:
+    """The classifier of the items of a mapping's table: of records without a version and a time."""
+    return Classifier(mapping, None, _ItemParser)
+
+
 @cache
 def classifier(mapping: Mapping, *, source: Source | None = None) -> Classifier:
     """The classifier of a mapping's records. Records of another table than `source` are poison."""
@@ -73,11 +122,13 @@ def classifier(mapping: Mapping, *, source: Source | None = None) -> Classifier:
 class Classifier:
     """A function from records to the outcome of each, in their order. It asks for records a slice at a time."""
 
-    def __init__(self, mapping: Mapping, source: Source | None) -> None:
-        self._entities = [_EntityParser(mapping, index, source) for index in range(len(mapping.entities))]
+    def __init__(self, mapping: Mapping, source: Source | None, parser: type[_EntityParser] | None = None) -> None:
+        make = parser or _EntityParser
+        self._entities = [make(mapping, index, source) for index in range(len(mapping.entities))]
         self._latest = self._entities[0]
         key = (mapping.partition_key, mapping.sort_key)
         self._prepare = mapping.prepare and preparer(mapping.prepare, tuple(one.attribute for one in key if one))
+        self._heartbeat, self._oldest_beat = Heartbeat(mapping), math.inf
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Outcome]:
         remaining = iter(records)
@@ -87,11 +138,25 @@ class Classifier:
         """`<entity>.<attribute>` of each attribute that no column takes, if it was not taken before."""
         return [f"{entity.name}.{name}" for entity in self._entities for name in entity.take_unmapped()]
 
+    def take_heartbeat(self) -> float | None:
+        """When the oldest heartbeat was written that was not taken before, in epoch seconds; None without one."""
+        oldest, self._oldest_beat = self._oldest_beat, math.inf
+        return oldest if oldest < math.inf else None
+
     def can_have_row(self, parked: Parked) -> bool:
         """Whether the item of a parked record can have a row. The text of a key that does not fit may be another's."""
         name = entity_and_tail(parked.key or "")[0]
         record: Any = parked.record
         return any(one.name == name and one.can_have_row(record["dynamodb"]["Keys"]) for one in self._entities)
+
+    def unfit(self, keys: Sequence[Item]) -> list[Item]:
+        """Those of some keys of items that an entity may have by `when`, and whose values do not fit its row.
+
+        Whether such an item is the entity's, and is refused, depends on its attributes.
+        """
+        return [
+            key for key in keys if key != self._heartbeat.key and any(map(partial(_does_not_fit, key), self._entities))
+        ]
 
     def _outcomes(self, records: Sequence[Record]) -> Sequence[Outcome]:
         """The outcome of each record, in their order."""
@@ -109,6 +174,8 @@ class Classifier:
         """Raises one of `_MALFORMED` if a record cannot be parsed. The first check that fails gives the reason."""
         bodies = [record["dynamodb"] for record in records]
         part = _Part(records, bodies, [body["Keys"] for body in bodies])
+        if self._heartbeat.key in part.keys and (beats := [self._heartbeat.is_in(body) for body in bodies]).count(True):
+            return self._parse_with_heartbeats(records, beats)
         if self._latest.takes_all(part.keys):
             return self._latest.changes(part)
         found: list[list[Single]] = [[] for _ in records]
@@ -121,6 +188,17 @@ class Classifier:
                     if outcome is not None:
                         found[index].append(outcome)
         return [_outcome(singles) for singles in found]
+
+    def _parse_with_heartbeats(self, records: Sequence[Record], beats: Sequence[bool]) -> Sequence[Outcome]:
+        """`beats` says which of the records are heartbeats."""
+        others = [record for record, is_beat in zip(records, beats, strict=True) if not is_beat]
+        outcomes = iter(self._parse(others) if others else ())
+        found: list[Outcome] = []
+        for record, is_beat in zip(records, beats, strict=True):
+            time = time_of(record["dynamodb"].get("NewImage", {})) if is_beat else None
+            self._oldest_beat = min(self._oldest_beat, time or math.inf)
+            found.append([] if is_beat else next(outcomes))
+        return found
 
     def _alone(self, record: Record, poison: PoisonError) -> Outcome:
         """The outcome of a record that cannot be parsed for one of its entities."""
@@ -146,6 +224,13 @@ class Classifier:
 
 # What is raised for a record that cannot be parsed.
 _MALFORMED = (KeyError, TypeError, AttributeError, ValueError, PoisonError)
+
+
+def _does_not_fit(key: Item, entity: _EntityParser) -> bool:
+    try:
+        return entity.matches([key])[0] and not entity.can_have_row(key)
+    except _MALFORMED:
+        return True
 
 
 def _reason(error: Exception) -> PoisonError:
@@ -191,14 +276,14 @@ class _EntityParser:
 
     def __init__(self, mapping: Mapping, index: int, source: Source | None) -> None:
         entity = mapping.entities[index]
-        self.name, self.source = entity.name, source
+        self.name, self.source, self._mapping = entity.name, source, mapping.name
         self._index, self._ttl_attribute = index, mapping.ttl_attribute
         self._tests = key_tests(mapping, entity)
         self._attribute_test = image_test(entity.when.attribute) if entity.when.attribute else None
         self._takes_any_image = mapping.prepare is None and self._attribute_test is None
         self._decode_keys = KeyDecoder(mapping, entity)
         self._mapped = _mapped(mapping, entity)
-        self._decode_columns = ColumnsDecoder(entity.columns[len(entity.key) :], self._mapped)
+        self._decode_columns = ColumnsDecoder(entity.columns[len(entity.key) :], self._mapped | {MARK})
         self._optional = _optional(mapping, entity, self._mapped)
         self._unmapped = entity.unmapped
         self._seen: set[str] = set()
@@ -258,7 +343,9 @@ class _EntityParser:
                 return image
         elif event != "REMOVE":
             raise PoisonError(_NO_EVENT)
-        return _NOT_MINE if event == "INSERT" or self._was_not_mine(body, prepare) else None
+        # A seed inserts items, and replaces its own by items of the same entity.
+        is_seeded = event == "MODIFY" and is_echo(body, self._mapping)
+        return _NOT_MINE if event == "INSERT" or is_seeded or self._was_not_mine(body, prepare) else None
 
     def _was_not_mine(self, body: Any, prepare: Any) -> bool:
         """Whether an old image shows that the item was not the entity's. Without one, the delete does no harm."""
@@ -275,9 +362,7 @@ class _EntityParser:
         """The change of each record; `images` has None for an item that is gone."""
         records, bodies, keys = part
         key_columns = self._decode_keys(keys)
-        arns = [record["eventSourceARN"] for record in records]
-        item_versions = versions(arns, [body["SequenceNumber"] for body in bodies], self.source)
-        times = source_times([body["ApproximateCreationDateTime"] for body in bodies])
+        item_versions, times = self._stamps(records, bodies)
         events = [record["eventName"] for record in records]
         if images is None:
             images, all_live = _images(bodies, events)
@@ -291,31 +376,52 @@ class _EntityParser:
             ]
         created = [event == "INSERT" for event in events]
         item_keys, key_values = key_texts(self.name, key_columns), zip(*key_columns, strict=True)
-        rows = self._rows(key_columns, images, all_live=all_live)
+        rows, has_unmapped = self._rows(key_columns, images, all_live=all_live)
+        if has_unmapped:
+            marks = self._with_echoes(marks, images, bodies)
         entity = repeat(self._index)
         changes = zip(item_keys, item_versions, rows, times, records, created, entity, key_values, marks)  # noqa: B905
         return list(map(_change, changes))
+
+    def _stamps(self, records: Sequence[Record], bodies: Sequence[Any]) -> tuple[Sequence[str], Sequence[int]]:
+        """The version and the source time of each change."""
+        arns = [record["eventSourceARN"] for record in records]
+        return (
+            versions(arns, [body["SequenceNumber"] for body in bodies], self.source),
+            source_times([body["ApproximateCreationDateTime"] for body in bodies]),
+        )
+
+    def _with_echoes(self, marks: Iterable[Mark], images: Sequence[Any], bodies: Sequence[Any]) -> list[Mark]:
+        """The marks, with those of changes that the seed made. The mark of an item is never mapped."""
+        return [
+            Mark.SEEDED if image is not None and is_echo(body, self._mapping) else mark
+            for mark, image, body in zip(marks, images, bodies, strict=False)  # `marks` may be endless
+        ]
 
     def _removal(self, record: Record, event: str) -> Mark:
         expired = event == "REMOVE" and is_ttl_delete(record, self._ttl_attribute)
         return Mark.EXPIRED if expired else Mark.DELETED
 
-    def _rows(self, keys: list[Sequence[Value]], images: Sequence[Any], *, all_live: bool) -> Iterable[Row | None]:
+    def _rows(
+        self, keys: list[Sequence[Value]], images: Sequence[Any], *, all_live: bool
+    ) -> tuple[Iterable[Row | None], bool]:
+        """The row of each image, and whether an image has an attribute that is not mapped."""
         if all_live:
             return self._live_rows(keys, images)
         live = [index for index, image in enumerate(images) if image is not None]
         if not live:
-            return repeat(None)
-        rows = self._live_rows(
+            return repeat(None), False
+        rows, has_unmapped = self._live_rows(
             [[column[index] for index in live] for column in keys], [images[index] for index in live]
         )
-        return [None if image is None else next(rows) for image in images]
+        return [None if image is None else next(rows) for image in images], has_unmapped
 
-    def _live_rows(self, keys: list[Sequence[Value]], images: Sequence[Any]) -> Iterator[Row]:
+    def _live_rows(self, keys: list[Sequence[Value]], images: Sequence[Any]) -> tuple[Iterator[Row], bool]:
         columns = self._decode_columns(images)
-        if self._has_unmapped(images):
+        has_unmapped = self._has_unmapped(images)
+        if has_unmapped:
             self._note_unmapped(images)
-        return zip(*keys, *columns, strict=True)
+        return zip(*keys, *columns, strict=True), has_unmapped
 
     def _has_unmapped(self, images: Sequence[Any]) -> bool:
         """Whether an image, whose columns are decoded, has an attribute that is not mapped."""
@@ -328,13 +434,20 @@ class _EntityParser:
         return sum(map(len, images)) != known
 
     def _note_unmapped(self, images: Sequence[Any]) -> None:
-        names = sorted(set().union(*images) - self._mapped)
-        if self._unmapped.action is UnmappedAction.QUARANTINE:
+        names = sorted(set().union(*images) - self._mapped - {MARK})
+        if names and self._unmapped.action is UnmappedAction.QUARANTINE:
             raise PoisonError(f"attribute {', '.join(names)} is not mapped", _UNMAPPED_HINT)
         if self._unmapped.action is UnmappedAction.IGNORE:
             new = [name for name in names if name not in self._seen][: _MOST_NAMES - len(self._seen)]
             self._seen.update(new)
             self._new += new
+
+
+class _ItemParser(_EntityParser):
+    """Parses items of a table, which have no version and no time."""
+
+    def _stamps(self, records: Sequence[Record], bodies: Sequence[Any]) -> tuple[Sequence[str], Sequence[int]]:  # noqa: ARG002
+        return [LOWEST_VERSION] * len(records), [NO_SOURCE_TIME] * len(records)
 
 
 _NO_EVENT = "eventName is not INSERT, MODIFY or REMOVE"

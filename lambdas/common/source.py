@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 HIGHEST_GENERATION = 9_999
@@ -18,6 +19,11 @@ class Stream(NamedTuple):
 
     table_arn: str
     label: str
+
+    @property
+    def enabled(self) -> datetime:
+        """When the stream was enabled."""
+        return datetime.fromisoformat(self.label).replace(tzinfo=UTC)
 
 
 def parse_stream(arn: str) -> Stream:

@@ -8,6 +8,8 @@ from typing import Any
 
 from common.poison import PoisonError
 
+# The time of a change that is not from the stream: earlier than any, so that the clock never contradicts it.
+NO_SOURCE_TIME = 0
 _LATEST = 253_402_300_799  # the end of the year 9999
 
 

@@ -10,8 +10,10 @@ from common.characters import DIGITS, only
 from common.poison import PoisonError
 from common.source import Source
 
-# Sorts before the version of every stream record: a row loaded by a backfill never wins over a live change.
-LOWEST_VERSION = ""
+# Of a loaded row. Sorts before the version of every stream record, so a load never wins over a live change.
+LOWEST_VERSION = "0"
+# What the sidecar holds of a key whose row was never written: it is locked, or a removal that leaves the row is noted.
+NO_VERSION = ""
 
 _MOST_DIGITS = 99
 _are_digits = only(DIGITS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import dropwhile
 from typing import NamedTuple
 
@@ -21,23 +20,18 @@ class Backlog(NamedTuple):
     """The failed objects that have been listed so far.
 
     `cursor` is the key of the last object, None when all are listed. `size` is in bytes. `batches` counts failed
-    batches, `oldest` is when the oldest of them was written.
+    batches.
     """
 
     cursor: str | None = None
     size: int = 0
     batches: int = 0
-    oldest: str = ""
 
     def plus(self, entry: Entry) -> Backlog:
-        size = self.size + entry.size
-        if not entry.key.startswith(FAILED):
-            return self._replace(cursor=entry.key, size=size)
-        written = entry.modified.astimezone(UTC).isoformat(timespec="seconds")
-        return Backlog(entry.key, size, self.batches + 1, min(written, self.oldest or written))
+        return Backlog(entry.key, self.size + entry.size, self.batches + entry.key.startswith(FAILED))
 
     def to_state(self) -> MeasuredState:
-        return {"cursor": self.cursor, "size": self.size, "batches": self.batches, "oldest": self.oldest}
+        return {"cursor": self.cursor, "size": self.size, "batches": self.batches}
 
     def splits(self, workers: int, entities: int) -> int:
         """A split is bounded in size, a backlog is not: a larger backlog has more splits. Each entity has its own.
@@ -50,10 +44,6 @@ class Backlog(NamedTuple):
             return 1
         own = max(workers if self.batches else 1, needed)
         return entities * min(own, max(1, _MOST_SPLITS // entities))
-
-    def seconds(self, now: datetime) -> float:
-        """The age of the oldest batch."""
-        return (now - datetime.fromisoformat(self.oldest)).total_seconds() if self.oldest else 0.0
 
 
 def prefixes_of(replay: Replay) -> list[str]:

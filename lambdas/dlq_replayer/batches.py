@@ -9,13 +9,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
 
 import msgspec
 
 from common.bucket import UnreadableError
-from common.changes import LeanRecord, OldImageRecord, Record
+from common.changes import LeanRecord, OldImageRecord, OldMarkRecord, Record
 from common.layout import is_parked
 from common.source import Source
 from dlq_replayer.documents import ShardRange
@@ -40,6 +39,7 @@ class _Document(TypedDict, total=False):
 _decode_document = msgspec.json.Decoder(_Document).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_record = msgspec.json.Decoder(LeanRecord).decode
+_decode_with_old_mark = msgspec.json.Decoder(OldMarkRecord).decode
 _decode_with_old_image = msgspec.json.Decoder(OldImageRecord).decode
 
 
@@ -47,7 +47,8 @@ class LeanRecords(Sequence[Record]):
     """Records that are decoded one at a time, on demand, and only with the fields that a change needs.
 
     Decoding a whole batch with its old images overflows the processor's cache and tripled the replay's own time. So
-    they are read only with `old_images`, which is for a mapping that needs them.
+    they are read only with `old_images`, which is for a mapping that needs them. Otherwise only the mark of a seed is
+    read of them.
     """
 
     def __init__(self, raw: list[msgspec.Raw], *, old_images: bool) -> None:
@@ -83,13 +84,21 @@ def _lean_record(raw: msgspec.Raw, *, old_image: bool) -> Record:
     Raises UnreadableError.
     """
     try:
-        record: Any = _decode_with_old_image(raw) if old_image else _decode_record(raw)
+        record: Any = _decode_with_old_image(raw) if old_image else _with_old_mark(raw)
         # Without an identity, the old image says whether the item had expired.
         if not old_image and record.get("eventName") == "REMOVE" and not record.get("userIdentity"):
             record = _decode_with_old_image(raw)
         return cast(Record, record)
     except (msgspec.DecodeError, RecursionError):
         return cast(Record, _json(bytes(raw)))
+
+
+def _with_old_mark(raw: msgspec.Raw) -> Any:
+    """Raises msgspec.DecodeError, but not for an old image that cannot be decoded: no change needs it."""
+    try:
+        return _decode_with_old_mark(raw)
+    except msgspec.DecodeError:
+        return _decode_record(raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,20 +250,6 @@ def _pointer(document: Mapping[str, Any], source: Source) -> Pointer:
 def _time(value: Any) -> str:
     """Times are only shown: an invalid one is left out."""
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
-
-
-_YEARS = (2012, 2200)  # from the first year of DynamoDB
-
-
-def parse_time(text: str) -> datetime | None:
-    """None for an invalid or implausible time: a failed batch may state any."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if not _YEARS[0] <= time.year <= _YEARS[1]:
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def parse(key: str, text: bytes, source: Source, *, old_images: bool = False) -> FailedBatch:

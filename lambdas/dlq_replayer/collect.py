@@ -14,13 +14,13 @@ from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Change, Parked, Record, Reference
 from common.layout import DEFERRED, PARKED, UNREADABLE, discarded_key, parked_key, part_label
 from common.mapping import Mapping
+from common.prefetch import prefetch
 from common.records import Single, classifier
 from common.source import Source
 from common.stream_clock import source_time
 from dlq_replayer.backlog import list_backlog, prefixes_of
 from dlq_replayer.batches import FailedBatch, parse
 from dlq_replayer.documents import CollectedBatch, Manifest, ReplayProblem, UnreadableRecords, to_json
-from dlq_replayer.prefetch import prefetch
 from dlq_replayer.replay import Replay
 from dlq_replayer.splits import Line, cut, segment_format, split_of, to_line
 

@@ -99,7 +99,10 @@ class SplitResult(TypedDict):
 
 
 class Report(TypedDict):
-    """The execution's output and report.json, which holds more of the three lists."""
+    """The execution's output and report.json, which holds more of the three lists.
+
+    `verification` is the ARN of the one that this replay started for the expired ranges that it found.
+    """
 
     execution: str
     execution_arn: str
@@ -116,3 +119,4 @@ class Report(TypedDict):
     links: dict[str, str]
     reason: NotRequired[str]
     message: NotRequired[str]
+    verification: NotRequired[str]

@@ -16,12 +16,12 @@ from common.database import ApplyOptions, Database, Outcome, StoredVersion
 from common.histories import is_later
 from common.layout import UNREADABLE, is_parked, part_of
 from common.mapping import Mapping
+from common.meter import Meter
+from common.prefetch import prefetch
 from common.quarantine import Quarantine
 from common.source import Source
 from dlq_replayer.documents import UnreadableRecords, from_json, reference_of
-from dlq_replayer.meter import Meter
 from dlq_replayer.parking import Parker
-from dlq_replayer.prefetch import prefetch
 from dlq_replayer.progress import Cursor, Progress, ProgressFile
 from dlq_replayer.replay import Replay
 from dlq_replayer.splits import open_split, segment_format

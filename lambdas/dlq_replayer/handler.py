@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +13,8 @@ from botocore.config import Config
 
 from common import config
 from common.bucket import Bucket
+from common.lock import Lock
+from common.meter import CloudWatchMeter
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from common.parameters import AwsParameters
@@ -19,8 +24,6 @@ from common.telemetry import logger, traced
 from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
-from dlq_replayer.lock import Lock
-from dlq_replayer.meter import CloudWatchMeter
 from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
 
@@ -36,6 +39,8 @@ class ReplayerSettings(PipelineSettings, MySQLSettings):
     """The environment of the replayer."""
 
     failures_queue_url: str = config.env("FAILURES_QUEUE_URL", default="")
+    verify_state_machine_arn: str = config.env("VERIFY_STATE_MACHINE_ARN")
+    verify_after_cutover: bool = config.env("VERIFY_AFTER_CUTOVER", config.flag, default=False)
     lock_table_name: str = config.env("LOCK_TABLE_NAME")
     concurrency: int = config.env("REPLAY_CONCURRENCY", config.integer(1, 40), default=4)
     database_wait_seconds: int = config.env("REPLAY_DATABASE_WAIT_SECONDS", config.integer(0, 86_400), default=3_600)
@@ -54,7 +59,8 @@ DATABASE = MySQLDatabase(
     source=SETTINGS.source,
     statement_bytes=SETTINGS.statement_bytes,
 )
-LOCK = Lock(boto3.client("dynamodb", config=_AWS), boto3.client("stepfunctions", config=_AWS), SETTINGS.lock_table_name)
+STATES = boto3.client("stepfunctions", config=_AWS)
+LOCK = Lock(boto3.client("dynamodb", config=_AWS), STATES, SETTINGS.lock_table_name)
 METER = CloudWatchMeter()
 DRAINER = Drainer(
     bucket=BUCKET,
@@ -76,6 +82,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         collector=COLLECTOR,
         drainer=DRAINER,
         hydrator=_hydrator,
+        verify=_verify,
         lock=LOCK,
         concurrency=SETTINGS.concurrency,
         database_wait_seconds=SETTINGS.database_wait_seconds,
@@ -89,6 +96,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         state = {"outcome": "wrong_input", "message": str(error)}
     logger.info("replay step", action=event["action"], outcome=state.get("outcome"))
     return state
+
+
+def _verify(name: str, given: Mapping[str, Any]) -> str:
+    """Start a verification with an input, if none of this name was started in the last 90 days. Returns its ARN.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    """
+    machine = SETTINGS.verify_state_machine_arn
+    chosen = {**given, "after_cutover": SETTINGS.verify_after_cutover}
+    with suppress(STATES.exceptions.ExecutionAlreadyExists):
+        STATES.start_execution(stateMachineArn=machine, name=name, input=json.dumps(chosen))
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def _hydrator(replay: Replay) -> Hydrator | None:

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from common.arrivals import parse_time
 from common.bucket import Bucket, UnreadableError
 from common.layout import EXPIRED, HYDRATED, expired_key, hydrated_key, message_key
 from common.source import Source
-from dlq_replayer.batches import Pointer, parse_message, parse_time
+from dlq_replayer.batches import Pointer, parse_message
 from dlq_replayer.documents import ReplayProblem
 from dlq_replayer.ranges import RangeReader, as_event_record
 from dlq_replayer.replay import Replay

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from html import escape
-from pathlib import Path
-from string import Template
 from typing import Any
 
-from dlq_replayer.batches import parse_time
+from common.arrivals import parse_time
+from common.report_page import ReportPage, table, tone_of
 from dlq_replayer.documents import CollectedBatch, Report, SplitResult
 
-SHOWN = 200  # rows of a table; the others are counted
+_RANGE = (
+    "shard", "start_sequence_number", "end_sequence_number", "first_arrival", "last_arrival", "records",
+    "records_saved", "object",
+)  # fmt: skip
+_LEGEND = """<div class="panel">
+    <span class="key" style="--c: var(--failed)">failed changes, by arrival</span> &nbsp;
+    <span class="key" style="--c: var(--drained)">drained changes</span>
+    {}
+  </div>"""
 _BINS = 60
 _HEIGHT = 90
 _NO_TIMELINE = {"database_down": "Nothing was read: the database did not answer."}
@@ -21,6 +27,7 @@ _CARDS = (
     "batches", "records", "applied", "superseded", "stale", "redelivered", "skipped", "quarantined", "deferred",
     "unknown", "expired", "problems", "left",
 )  # fmt: skip
+_SKIPPED = ("seeded", "ttl_delete", "ignored_delete", "unmapped_item")
 
 
 def render(
@@ -29,47 +36,29 @@ def render(
     results: Sequence[SplitResult],
     parked: Sequence[Mapping[str, Any]],
 ) -> str:
-    template = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
     counts = report["counts"]
-    carded = counts | {"skipped": sum(counts[name] for name in ("ttl_delete", "ignored_delete", "unmapped_item"))}
-    return template.substitute(
-        execution=escape(report["execution_arn"]),
-        input=escape(", ".join(f"{name}: {value}" for name, value in report["input"].items()) or "everything"),
-        outcome=escape(report["outcome"].replace("_", " ")),
-        tone=_tone(report),
-        reason=escape(report.get("reason", "")),
-        started=escape(report["started"]),
-        ended=escape(report["ended"]),
-        cards="".join(f"<div><b>{carded[name]:,}</b><span>{name}</span></div>" for name in _CARDS),
-        next="".join(f"<li>{escape(advice)}</li>" for advice in report["next"]) or "<li>Nothing to do.</li>",
-        timeline=_timeline(_failed(batches), _drained(results))
-        or f"<p>{_NO_TIMELINE.get(report['outcome'], 'None.')}</p>",
-        parked=_table(parked, ("key", "kind", "reason", "hint", "object"), counts["parked"]),
-        expired=_table(
-            report["expired"],
-            (
-                "shard",
-                "start_sequence_number",
-                "end_sequence_number",
-                "first_arrival",
-                "last_arrival",
-                "records",
-                "records_saved",
-                "object",
+    carded = counts | {"skipped": sum(counts[name] for name in _SKIPPED)}
+    asked = ", ".join(f"{name}: {value}" for name, value in report["input"].items()) or "everything"
+    timeline = _timeline(_failed(batches), _drained(results))
+    return ReportPage(
+        title="Replay",
+        name=report["execution_arn"],
+        times=f"{report['started']} to {report['ended']}; input: {asked}",
+        outcome=report["outcome"],
+        tone=tone_of(report["outcome"], needs_a_person=bool(report["next"])),
+        reason=report.get("reason", ""),
+        cards={name: carded[name] for name in _CARDS},
+        next=report["next"],
+        sections={
+            "Failed and drained": _LEGEND.format(timeline or f"<p>{_NO_TIMELINE.get(report['outcome'], 'None.')}</p>"),
+            "Parked records": table(parked, ("key", "kind", "reason", "hint", "object"), counts["parked"]),
+            "Expired ranges": table(report["expired"], _RANGE, counts["expired"]),
+            "Problems: batches and messages left in place": table(
+                report["problems"], ("source", "problem"), len(report["problems"])
             ),
-            counts["expired"],
-        ),
-        problems=_table(report["problems"], ("source", "problem"), len(report["problems"])),
-        counts="".join(
-            f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{n:,}</td></tr>" for name, n in counts.items()
-        ),
-    )
-
-
-def _tone(report: Report) -> str:
-    if report["outcome"] in ("complete", "nothing_to_do"):
-        return "warn" if report["next"] else "good"
-    return "plain" if report["outcome"] == "planned" else "bad"
+        },
+        counts=counts,
+    ).render()
 
 
 Events = list[tuple[float, int]]  # (epoch seconds, changes)
@@ -128,15 +117,3 @@ def _bins(events: Events, start: float, step: float) -> list[int]:
 
 def _clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], total: int) -> str:
-    if not rows:
-        return "<p>None.</p>"
-    head = "".join(f"<th>{escape(column.replace('_', ' '))}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(row.get(column, '')))}</td>" for column in columns) + "</tr>"
-        for row in rows[:SHOWN]
-    )
-    more = f"<p>and {total - SHOWN:,} more</p>" if total > SHOWN else ""
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'

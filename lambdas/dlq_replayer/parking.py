@@ -12,11 +12,11 @@ from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Kind, Parked
 from common.histories import CLOCK_REASON
 from common.layout import is_parked
+from common.prefetch import prefetch
 from common.quarantine import Quarantine
 from common.source import Source
 from dlq_replayer.batches import FailedBatch, parse
 from dlq_replayer.documents import reference_of
-from dlq_replayer.prefetch import prefetch
 from dlq_replayer.progress import Progress
 
 _PREFETCH_THREADS = _PARKED_AT_ONCE = 8

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from common.bucket import Bucket, GoneError
 from common.layout import names_file, split_of_result
+from common.meter import Meter
 from dlq_replayer.documents import Names, SplitResult
-from dlq_replayer.meter import Meter
 from dlq_replayer.replay import Replay
 
 # A killed call loses up to this much work; saving more often would cost time.

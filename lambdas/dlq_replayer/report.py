@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
 from common.bucket import Bucket, GoneError, UnreadableError
 from common.layout import EXPIRED, QUARANTINE
-from dlq_replayer import page
+from common.report_page import SHOWN
+from dlq_replayer import page, verification
 from dlq_replayer.documents import ExpiredRange, Manifest, ReplayProblem, Report, SplitResult
 from dlq_replayer.progress import read_names, read_results
 from dlq_replayer.replay import Replay
@@ -42,17 +43,24 @@ _ADVICE = {
     " Read their reasons and the log of the server. Every replay tries them again.",
     "deferred": "Records wait under deferred/ for another row, or for a unique value to become free. Every replay tries"
     " them again for a day. Start one when the other row is there.",
-    "expired": "The stream had trimmed ranges before their messages were read. They are listed under `expired`. Compare"
-    " the DynamoDB table with MySQL for items changed between the two times, touch the items that differ, then delete"
-    " the object of the range.",
+    "expired": "The stream had trimmed ranges before their messages were read. They are listed under `expired`. A"
+    " replay started a verification with repair. A range leaves when a verification has found both sides equal. See"
+    " what the last one left, and start another one.",
     "problems": "Some batches or messages are not valid. They are listed under `problems` and stay where they are. The"
     " section Problems of the runbook says what to do about each.",
     "left": "Some batches stay because not all of their records were selected or accounted for.",
 }
 
 
-def make(bucket: Bucket, replay: Replay, state: ReplayState, now: datetime) -> Report:
-    """Write report.json and report.html. Returns the report with its lists shortened."""
+# Starts a verification of a name, with an input, unless there was one of the name. Returns its ARN.
+Verify = Callable[[str, Mapping[str, Any]], str]
+
+
+def make(bucket: Bucket, replay: Replay, state: ReplayState, now: datetime, verify: Verify) -> Report:
+    """Write report.json and report.html. Returns the report with its lists shortened.
+
+    Where it names expired ranges, it starts a verification with repair of what has changed in their time.
+    """
     keys = replay.keys
     results = list(read_results(bucket, replay).values())
     problems, names = _Problems(), _Names()
@@ -63,8 +71,11 @@ def make(bucket: Bucket, replay: Replay, state: ReplayState, now: datetime) -> R
         problems.add({"source": source, "problem": problem} for source, problem in missed["missed"] if problem)
     report = _numbers(replay, state, results, now)
     report["expired"] = list(_expired(bucket, replay, problems))
+    if report["expired"] and not replay.dry:
+        name = verification.name_of(replay, report["expired"], now)
+        report["verification"] = verify(name, verification.input_of(report["expired"], now))
     report["parked_records"] = names.first()
-    shown = list(_parked(bucket, report["parked_records"][: page.SHOWN], problems))
+    shown = list(_parked(bucket, report["parked_records"][:SHOWN], problems))
     report["problems"] = problems.first
     report["counts"] |= {"expired": len(report["expired"]), "problems": problems.count}
     if "reason" in state and report["outcome"] in ("database_down", "incomplete"):
@@ -136,9 +147,9 @@ def _counts(replay: Replay, state: ReplayState | None, results: Sequence[SplitRe
 
 
 _COUNTS = (
-    "messages", "batches", "records", "changes", "keys", "applied", "upserted", "deleted", "stale", "redelivered",
-    "superseded", "ttl_delete", "ignored_delete", "unmapped_item", "unreadable", "parked", "quarantined", "deferred",
-    "unknown", "clock_tripped", "expired", "problems", "settled", "left", "splits", "splits_drained",
+    "messages", "batches", "records", "changes", "keys", "applied", "upserted", "deleted", "seeded", "stale",
+    "redelivered", "superseded", "ttl_delete", "ignored_delete", "unmapped_item", "unreadable", "parked", "quarantined",
+    "deferred", "unknown", "clock_tripped", "expired", "problems", "settled", "left", "splits", "splits_drained",
 )  # fmt: skip
 
 

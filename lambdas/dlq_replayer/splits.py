@@ -37,7 +37,7 @@ _CHANGES_PER_LINE = 20
 # The size of a split that is sorted in memory: as objects it takes about five times that.
 _IN_MEMORY = 16 * 1024 * 1024
 # Raise this with each change of `Line` or `split_of`.
-_FORMAT = 3
+_FORMAT = 4
 
 # Key, version, source time, row, source and index of the record, whether it created the item, the values of the key's
 # columns (None where there is a row, which begins with them), mark, and entity.

@@ -48,7 +48,6 @@ class MeasuredState(TypedDict):
     cursor: str | None
     size: int
     batches: int
-    oldest: str
 
 
 class CollectedState(TypedDict, total=False):

@@ -13,8 +13,10 @@ from typing import Any
 
 from common.bucket import Bucket, GoneError
 from common.config import ConfigError
-from common.database import DatabaseError, StopError
-from common.layout import FAILED, UNREADABLE, part_of
+from common.database import DatabaseError
+from common.layout import UNREADABLE, part_of
+from common.lock import Lock
+from common.meter import Meter, counts_of
 from common.records import UNMAPPED_ITEM
 from common.telemetry import UNMAPPED_ATTRIBUTES, logger
 from dlq_replayer import report, settle
@@ -23,8 +25,6 @@ from dlq_replayer.collect import Collector
 from dlq_replayer.documents import ReplayProblem, Report
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import QUEUE, Hydrated, Hydrator
-from dlq_replayer.lock import Lock
-from dlq_replayer.meter import Meter
 from dlq_replayer.progress import read_results
 from dlq_replayer.replay import InputError, Replay, check_input, require_keys
 from dlq_replayer.splits import OtherBuildError
@@ -45,16 +45,18 @@ from dlq_replayer.survey import survey
 _STREAM_RETENTION = timedelta(hours=24)
 _MOST_BATCHES = 10_000_000  # as in input.schema.json
 _MOST_WORKERS = 40
+_PROGRESS = "replay_progress"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """What the steps use. `hydrator(replay)` is None where there is no queue."""
+    """What the steps use. `hydrator(replay)` is None where there is no queue. `verify` is as in `report`."""
 
     bucket: Bucket
     collector: Collector
     drainer: Drainer
     hydrator: Callable[[Replay], Hydrator | None]
+    verify: report.Verify
     lock: Lock
     concurrency: int
     database_wait_seconds: int
@@ -92,7 +94,6 @@ class Steps:
                 "running": holder,
             }
         if not self._has_failures(replay):
-            self._gauge_backlog(Backlog())
             self.lock.release(replay.arn)
             return report.nothing_to_do(replay, self.clock())
         self.bucket.write_json(replay.keys.start, description)
@@ -163,7 +164,7 @@ class Steps:
         """`down` or, past the limit, `gave_up`; and since when the replay or lane waits."""
         since = waiting_since or self.clock().isoformat()
         waited = (self.clock() - datetime.fromisoformat(since)).total_seconds()
-        self.meter.count({"stopped" if isinstance(error, StopError | ConfigError) else "held": 1})
+        self.meter.count(counts_of(error))
         logger.warning("database does not answer", waited_seconds=int(waited), reason=str(error))
         return "gave_up" if waited >= self.database_wait_seconds else "down", since
 
@@ -191,18 +192,13 @@ class Steps:
         """Fix the number of splits before anything is collected: a call that is retried must hash keys alike."""
         so_far = Backlog()
         if measured := collected.get("measured"):
-            so_far = Backlog(**measured)._replace(cursor=_key(measured["cursor"]))
+            so_far = Backlog(_key(measured["cursor"]), measured["size"], measured["batches"])
         backlog = measure(self.bucket, prefixes_of(replay), so_far, self.out_of_time)
         if backlog.cursor:
             return {"measured": backlog.to_state()}
-        self._gauge_backlog(backlog)
         workers = min(replay.input.get("concurrency", self.concurrency), _MOST_WORKERS)
         splits = backlog.splits(workers, len(self.collector.mapping.entities))
         return {"splits": splits, "workers": workers, "cursor": "", "parts": 0, "counts": {}}
-
-    def _gauge_backlog(self, backlog: Backlog) -> None:
-        self.meter.gauge("batches_waiting", backlog.batches)
-        self.meter.gauge("oldest_batch_seconds", backlog.seconds(self.clock()), seconds=True)
 
     def plan(self, state: ReplayState) -> ReplayState:
         """`nothing`, `go` with a lane for each worker, or, in a dry run, `more` and `planned`.
@@ -226,6 +222,7 @@ class Steps:
             }
             for lane in range(min(collected["workers"], collected["splits"]))
         ]
+        self.meter.progress(_PROGRESS, 0.0)
         return {**state, "outcome": "go", "lanes": lanes}
 
     def _survey(self, replay: Replay, state: ReplayState) -> ReplayState:
@@ -259,6 +256,7 @@ class Steps:
             try:
                 if not self.drainer.drain(replay, splits[position], self.out_of_time):
                     return more
+                self._gauge_progress(replay, lane["splits"])
             except OtherBuildError as error:
                 return {"outcome": "gave_up", "lane": lane["lane"], "reason": str(error)}
             except (DatabaseError, ConfigError) as error:
@@ -272,6 +270,11 @@ class Steps:
                 }
             waiting_since = None
         return {"outcome": "done", "lane": lane["lane"]}
+
+    def _gauge_progress(self, replay: Replay, splits: int) -> None:
+        """The drained splits, of all that the lanes share and that of the unreadable records."""
+        drained = sum(1 for _ in self.bucket.list(replay.keys.results))
+        self.meter.progress(_PROGRESS, round(100 * drained / (splits + 1), 1))
 
     def settle(self, state: ReplayState) -> ReplayState:
         """Move the batches of which every record is accounted for: `more` or `done`."""
@@ -308,8 +311,7 @@ class Steps:
     def report(self, state: ReplayState) -> Report:
         """Write the report, release the lock, and return the execution's output."""
         replay = Replay.of(state["run"])
-        made = report.make(self.bucket, replay, state, self.clock())
-        self._gauge_backlog(measure(self.bucket, [FAILED], Backlog(), self.out_of_time))
+        made = report.make(self.bucket, replay, state, self.clock(), self.verify)
         self.lock.release(replay.arn)
         if not replay.dry:  # last: a step that is retried must not count twice
             self.meter.count({name: made["counts"][name] for name in ("expired", "problems")})

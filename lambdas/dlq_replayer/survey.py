@@ -25,7 +25,7 @@ def survey(drainer: Drainer, replay: Replay, split: int) -> Counter[str]:
             counts += _compare(drainer, newest)
             newest = {}
         versions = newest.setdefault(change.key, _Newest())
-        if change.mark is not Mark.LIVE and _leaves_the_row(drainer.mapping, change):
+        if change.row is None and _leaves_the_row(drainer.mapping, change):
             versions.kept[change.mark] = change.version
         else:
             versions.applied = change.version

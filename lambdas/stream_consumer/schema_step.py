@@ -15,6 +15,8 @@ from common.parameters import AwsParameters
 from common.pipeline import SourceSettings
 from common.telemetry import logger, traced
 
+Answer = dict[str, Any]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaStepSettings(SourceSettings, MySQLSettings):
@@ -33,8 +35,10 @@ _PAUSE_SECONDS = 5.0
 
 
 @traced
-def handler(_event: Any, context: Any) -> dict[str, str]:
+def handler(_event: Any, context: Any) -> Answer:
     """`{"target": "created" | "fits", "sidecar": "created" | "fits", "source": "registered" | "renewed" | "known"}`.
+
+    And `warnings`, a list of texts: server settings with which a committed change may be lost. They stop nothing.
 
     Raises DatabaseError, with every mismatch named, or why changes of this source must not be written there.
 
@@ -46,16 +50,16 @@ def handler(_event: Any, context: Any) -> dict[str, str]:
         logger.error("schema step failed", reason=str(error))
         raise
     logger.info("schema step", answer=answer)
+    for warning in answer["warnings"]:
+        logger.warning("committed changes may be lost", reason=warning)
     return answer
 
 
-def _prepare() -> dict[str, str]:
-    return DATABASE.prepare(SETTINGS.stream.label)
+def _prepare() -> Answer:
+    return {**DATABASE.prepare(SETTINGS.stream.label), "warnings": DATABASE.durability_warnings()}
 
 
-def patiently(
-    step: Callable[[], dict[str, str]], has_time: Callable[[], bool], pause: Callable[[float], None]
-) -> dict[str, str]:
+def patiently(step: Callable[[], Answer], has_time: Callable[[], bool], pause: Callable[[float], None]) -> Answer:
     """Run `step` until the database answers, while there is time. Raises the last error of `step`."""
     while True:
         try:

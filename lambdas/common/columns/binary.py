@@ -46,6 +46,9 @@ class BinaryType(ColumnType, name="binary"):
 
         return decode
 
+    def content(self, value: Any) -> str:
+        return binascii.b2a_base64(value, newline=False).decode()
+
     def literal(self, value: Any) -> bytes:
         if type(value) is not str:
             raise ValueError("must be a string in base64")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder
-from common.columns.number import number
+from common.columns.number import dynamodb_text, number
 from common.columns.option import Option, of_shape
 from common.mysql.columns import ColumnRules, boolean_need
 from common.poison import PoisonError
@@ -62,6 +62,18 @@ class BooleanType(ColumnType, name="boolean"):
 
     def content_decoder(self, subject: str) -> ContentDecoder[int]:
         return _pair_decoder(self.conversion, subject) if self.conversion else _decode_booleans
+
+    def content(self, value: Any) -> Any:
+        if value not in (0, 1):
+            raise PoisonError("is neither 0 nor 1")
+        if self.conversion is None:
+            return value == 1
+        chosen = self.conversion[_VALUES[0] if value else _VALUES[1]]
+        return {"S": chosen} if type(chosen) is str else {"N": dynamodb_text(chosen)}
+
+    def canonical(self, value: Any) -> Any:
+        """A BIT column gives bytes."""
+        return int.from_bytes(value) if type(value) is bytes else value
 
     def literal(self, value: Any) -> int:
         if type(value) is not bool:

@@ -63,6 +63,24 @@ class ColumnType(ABC):
         Raises ValueError, PoisonError or TypeError for one that does not fit.
         """
 
+    @abstractmethod
+    def content(self, value: Any) -> Any:
+        """The opposite of `content_decoder`, for one value that is not NULL: the content that a seeded item gets.
+
+        A type that takes any kind gives a whole attribute value. Raises PoisonError with what is wrong, such as "is not
+        a number"; it may raise ValueError or TypeError for what a column of the type never holds. The caller must
+        decode the content: it may give another value.
+        """
+
+    @property
+    def lossy(self) -> str:
+        """Why no content can be given for a value; empty if it can."""
+        return ""
+
+    def canonical(self, value: Any) -> Any:
+        """The value in the form that decoding gives, for one as the database has it. Any other value stays as it is."""
+        return value
+
     def decoder(self, subject: str) -> Decoder[Value]:
         """A function from the attribute values of one or more items: see `content_decoder`.
 

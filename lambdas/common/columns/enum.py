@@ -70,6 +70,9 @@ class EnumType(ColumnType, name="enum"):
 
         return decode
 
+    def content(self, value: Any) -> str:
+        return str(value)
+
     def literal(self, value: Any) -> str:
         if type(value) is not str:
             raise ValueError("must be a string")

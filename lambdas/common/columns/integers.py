@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from common.characters import DIGITS, only
 from common.columns.column_type import ContentDecoder
@@ -80,6 +81,10 @@ class IntegerType(NumberType):
             return int(found)
 
         return decode_digits if digits else decode
+
+    def canonical(self, value: Any) -> Any:
+        """A DECIMAL column may hold the number."""
+        return int(value) if type(value) is Decimal and value == value.to_integral_value() else value
 
     @property
     def key_bytes(self) -> int:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, NoReturn
 
 from common.columns.binary import from_base64
 from common.columns.column_type import AttributeValue, ColumnType, ContentDecoder
-from common.columns.number import number, plain_text
+from common.columns.number import dynamodb_text, number, plain_text
 from common.columns.option import choice
 from common.columns.string import require_unicode
-from common.mysql.columns import ColumnRules, fits_character_set, json_need
+from common.mysql.columns import ColumnRules, fits_character_set, json_need, same_document
 from common.poison import PoisonError
 
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1  # the whole numbers that MySQL's JSON holds as such
@@ -54,12 +55,30 @@ class JsonType(ColumnType, name="json"):
 
         return decode
 
+    def content(self, value: Any) -> AttributeValue:
+        """Numbers are numbers, objects maps and arrays lists. No text says what was a set or bytes."""
+        try:
+            return _attribute_value(_parse(value), dynamodb_text)
+        except RecursionError:
+            raise PoisonError("is nested too deeply") from None
+
+    @property
+    def lossy(self) -> str:
+        return '"numbers": "string" makes a string of a number, and no text says which it was' if self.numbers else ""
+
+    def canonical(self, value: Any) -> Any:
+        """MySQL has its own order of names and its own spaces."""
+        try:
+            return self.content_decoder("")([_attribute_value(_parse(value))])[0]
+        except (ValueError, PoisonError, RecursionError, TypeError):
+            return value
+
     def literal(self, value: Any) -> str:
         return self.content_decoder("the value")([_attribute_value(value)])[0]
 
     @property
     def mysql(self) -> ColumnRules:
-        return ColumnRules(ddl="JSON", need=json_need, checks=(), limits=(fits_character_set,))
+        return ColumnRules(ddl="JSON", need=json_need, checks=(), limits=(fits_character_set,), same=same_document)
 
 
 class _Writer:
@@ -115,8 +134,24 @@ def _bytes(content: Any) -> str:
     return encode_basestring(b64encode(content).decode() if type(content) is bytes else content)
 
 
-def _attribute_value(value: Any) -> AttributeValue:
-    """The DynamoDB value of a value in a mapping file."""
+def _parse(text: str) -> Any:
+    """The document with exact numbers. Raises ValueError."""
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_unique)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise PoisonError("has a name twice")
+    return made
+
+
+def _attribute_value(value: Any, number_text: Callable[[int | Decimal], str] = str) -> AttributeValue:
+    """The DynamoDB value of a JSON value."""
     if value is None:
         return {"NULL": True}
     if type(value) is bool:
@@ -124,7 +159,7 @@ def _attribute_value(value: Any) -> AttributeValue:
     if type(value) is str:
         return {"S": value}
     if type(value) is list:
-        return {"L": list(map(_attribute_value, value))}
+        return {"L": [_attribute_value(inner, number_text) for inner in value]}
     if type(value) is dict:
-        return {"M": {name: _attribute_value(inner) for name, inner in value.items()}}
-    return {"N": str(value)}
+        return {"M": {name: _attribute_value(inner, number_text) for name, inner in value.items()}}
+    return {"N": number_text(value)}

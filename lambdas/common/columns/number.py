@@ -37,6 +37,21 @@ def plain_text(text: str, subject: str) -> str:
 _LARGEST = 1_000
 
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_MOST_DIGITS = 38
+_EXPONENTS = range(-130, 126)
+
+
+def dynamodb_text(value: int | Decimal) -> str:
+    """A number as DynamoDB holds it, in plain notation. Raises PoisonError for one that it cannot hold."""
+    exact = Decimal(value).normalize(Context(prec=400))
+    if not exact:
+        return "0"
+    if len(exact.as_tuple().digits) > _MOST_DIGITS or exact.adjusted() not in _EXPONENTS:
+        raise PoisonError(f"is a number that DynamoDB cannot hold: it has {_MOST_DIGITS} digits and exponents to 125")
+    return format(exact, "f")
+
+
 class NumberType(ColumnType):
     """A column of numbers. The item has a number, or with `conversion` a string with one in plain notation."""
 
@@ -62,6 +77,9 @@ class NumberType(ColumnType):
             return decode(texts)
 
         return decode_strings
+
+    def content(self, value: Any) -> str:
+        return format(Decimal(value), "f") if self.conversion else dynamodb_text(value)
 
     def key_decoder(self, subject: str) -> ContentDecoder[Any]:
         decode = self.number_decoder(subject)

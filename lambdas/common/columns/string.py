@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from common.characters import PRINTABLE, only
 from common.columns.column_type import ColumnType, ContentDecoder
-from common.columns.number import plain_text
+from common.columns.number import dynamodb_text, number, plain_text
 from common.columns.option import choice, integer, switch
 from common.mysql.columns import (
     ActualColumn,
@@ -71,6 +71,14 @@ class StringType(ColumnType, name="string"):
         if type(value) is not str:
             raise ValueError("must be a string")
         return replace(self, conversion=None).content_decoder("the value")([value])[0]
+
+    def content(self, value: Any) -> str:
+        if not self.conversion:
+            return str(value)
+        found = number(value)
+        if found is None:
+            raise PoisonError("is not a number")
+        return dynamodb_text(found)
 
     @property
     def key_bytes(self) -> int:

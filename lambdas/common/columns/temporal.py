@@ -13,9 +13,9 @@ from decimal import Context, Decimal, Inexact
 from typing import Any
 
 from common.columns.column_type import ColumnType, ContentDecoder
-from common.columns.number import number
+from common.columns.number import dynamodb_text, number
 from common.columns.option import choice, integer
-from common.mysql.columns import ColumnRules, temporal_need
+from common.mysql.columns import ColumnRules, same_time, temporal_need
 from common.poison import PoisonError
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - all are in UTC
@@ -41,6 +41,8 @@ _datetime_parts = re.compile(
 
 
 class _Temporal(ColumnType):
+    """Its items have a text, or with a conversion of `_UNITS` the units since the epoch."""
+
     conversion: str | None
 
     @property
@@ -55,6 +57,19 @@ class _Temporal(ColumnType):
         if type(value) is not str:
             raise ValueError("must be a string")
         return str(replace(self, conversion=None).content_decoder("the value")([value])[0])  # type: ignore[type-var]
+
+    def content(self, value: Any) -> str:
+        if self.conversion not in _UNITS:
+            return self._text(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise PoisonError("is not a date or time") from None
+        microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
+        return dynamodb_text(Decimal(microseconds) * _UNITS[self.conversion] / _MICROSECONDS)
+
+    def _text(self, value: str) -> str:
+        return value
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,9 @@ class DateType(_Temporal, name="date"):
 
     @property
     def mysql(self) -> ColumnRules:
-        return ColumnRules(ddl="DATE", need=lambda actual: temporal_need(actual, "date", 0), checks=(), limits=())
+        return ColumnRules(
+            ddl="DATE", need=lambda actual: temporal_need(actual, "date", 0), checks=(), limits=(), cast="DATE"
+        )
 
 
 @dataclass(frozen=True)
@@ -116,6 +133,12 @@ class TimeType(ColumnType, name="time"):
 
         return decode
 
+    def content(self, value: Any) -> str:
+        return str(value)
+
+    def canonical(self, value: Any) -> Any:
+        return _without_zeros(value, self.fraction)
+
     def literal(self, value: Any) -> str:
         if type(value) is not str:
             raise ValueError("must be a string")
@@ -128,6 +151,8 @@ class TimeType(ColumnType, name="time"):
             need=lambda actual: temporal_need(actual, "time", self.fraction),
             checks=(),
             limits=(),
+            cast=f"TIME({_MOST_DIGITS})",
+            same=same_time,
         )
 
 
@@ -179,13 +204,19 @@ class DatetimeType(_Temporal, name="datetime"):
 
         return decode
 
+    def _text(self, value: str) -> str:
+        return f"{value.replace(' ', 'T')}Z"
+
+    def canonical(self, value: Any) -> Any:
+        return _without_zeros(value, self.fraction)
+
     def key_decoder(self, subject: str) -> ContentDecoder[str]:
         """Only the text in UTC with all digits of the column."""
         decode = self.content_decoder(subject)
 
         def decode_canonical(texts: Sequence[str]) -> Sequence[str]:
             values = decode(texts)
-            if [f"{value.replace(' ', 'T')}Z" for value in values] != list(texts):
+            if list(map(self._text, values)) != list(texts):
                 raise PoisonError(f"{subject} is not a time in UTC with {self.fraction} digits after the seconds")
             return values
 
@@ -202,6 +233,8 @@ class DatetimeType(_Temporal, name="datetime"):
             need=lambda actual: temporal_need(actual, "datetime", self.fraction),
             checks=(),
             limits=(),
+            cast=f"DATETIME({_MOST_DIGITS})",
+            same=same_time,
         )
 
 
@@ -231,6 +264,14 @@ def _fraction(digits: str, places: int, subject: str) -> str:
     if digits[places:].strip("0"):
         raise PoisonError(f"{subject} has more than {places} digits after the seconds")
     return f".{digits[:places].ljust(places, '0')}" if places else ""
+
+
+def _without_zeros(value: Any, places: int) -> Any:
+    """The text of a time without the zeros after `places` digits, which a wider column adds."""
+    whole, point, digits = str(value).partition(".")
+    if not point or len(digits) <= places or digits[places:].strip("0"):
+        return value
+    return f"{whole}.{digits[:places]}" if places else whole
 
 
 def _microseconds(texts: Sequence[str], units: int, subject: str) -> Sequence[int]:

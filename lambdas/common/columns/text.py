@@ -41,6 +41,9 @@ class TextType(ColumnType, name="text"):
 
         return decode
 
+    def content(self, value: Any) -> str:
+        return str(value)
+
     def literal(self, value: Any) -> str:
         if type(value) is not str:
             raise ValueError("must be a string")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from common.columns.column_type import ColumnType, ContentDecoder
 from common.columns.option import choice
@@ -38,6 +39,9 @@ class UuidType(ColumnType, name="uuid"):
             return [bytes.fromhex(text.replace("-", "")) for text in texts] if as_bytes else texts
 
         return decode
+
+    def content(self, value: Any) -> str:
+        return str(UUID(bytes=value)) if self.stored == "bytes" else str(value)
 
     def literal(self, value: Any) -> str | bytes:
         if type(value) is not str:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
+from common.heartbeat import TIME
 from common.mapping import AttributePath
+from common.seeds import MARK
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 LONGEST_ATTRIBUTE = 255
@@ -71,7 +73,9 @@ class Fields:
         return self.text(field, declared, matcher(IDENTIFIER), _IDENTIFIER)
 
     def attribute(self, field: str, declared: Json[str, Any]) -> str | None:
-        return self.text(field, declared, is_attribute, _ATTRIBUTE)
+        name = self.text(field, declared, is_attribute, _ATTRIBUTE)
+        self._not_own(field, name)
+        return name
 
     def path(self, field: str, declared: Any) -> AttributePath | None:
         if (
@@ -85,7 +89,12 @@ class Fields:
                 'must be a list such as ["address", "lines", 0]: an attribute, then names in maps and indexes in lists',
             )
             return None
+        self._not_own(field, declared[0])
         return tuple(declared)
+
+    def _not_own(self, field: str, attribute: str | None) -> None:
+        if attribute in (MARK, TIME):
+            self.problem(field, f"{attribute} is Backstream's own attribute; name another one")
 
 
 def matches(pattern: str, text: str) -> bool:

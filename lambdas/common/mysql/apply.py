@@ -21,11 +21,16 @@ A deleted key keeps its sidecar row, the tombstone, so that a late upsert cannot
 the row in place, because the entity ignores or flags it, is noted beside the version. A late upsert still makes the row
 what the item was before it went. Parents are written before their children and removed after them. When the server
 refuses a row, isolate.py finds it and writes the rest.
+
+A rewrite differs in steps 1 and 2: it locks the keys that the sidecar knows, and writes those whose stored version is
+still the one that the caller read. See rewrite.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+import time
+from collections.abc import Callable, Container, Iterable
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -37,16 +42,21 @@ from common.changes import Change
 from common.database import ApplyOptions, Outcome, Verdict
 from common.histories import History, coalesce, layers, newest, tripped
 from common.mysql import errors, isolate, schema
+from common.mysql.rewrite import Rewriter, require_distinct
 from common.mysql.target import Targets
 from common.mysql.writer import RefusedError, Writer
+from common.spans import Span, no_span
 
 
-def apply(
+def apply(  # noqa: PLR0913 - what a database has
     connection: Connection[Any],
     targets: Targets,
     changes: Iterable[Change],
     options: ApplyOptions = ApplyOptions(),  # noqa: B008 - frozen
     statement_bytes: int | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    span: Span = no_span,
 ) -> Outcome:
     """Write `changes` in one transaction and commit it; calling again with the same changes writes nothing.
 
@@ -56,11 +66,14 @@ def apply(
     statement; None leaves it to the database.
 
     Raises pymysql.MySQLError, SchemaMismatchError or OSError for anything that is not about single rows, with nothing
-    written.
+    written. Raises ValueError for a rewrite that has a key twice.
     """
     _require_plain_answers(connection)
     changes = list(changes)
-    writer = Writer(connection, targets, statement_bytes)
+    if options.rewrite:
+        require_distinct(changes)
+    make_writer = _make_writer(connection, options)
+    writer = make_writer(targets, statement_bytes)
     removals = [change for change in changes if change.row is None and writer.leaves_row(change)]
     repeated = 0
     if removals:
@@ -68,19 +81,23 @@ def apply(
         distinct = {_id(change): change for change in removals}
         repeated, removals = len(removals) - len(distinct), list(distinct.values())
     histories, repeats, contradicted = coalesce(changes)
+    began = clock()
     try:
-        try:
-            outcome = _write_all(writer, histories, options)
-            if removals:
-                writer.keep(removals, outcome)
-        except (RefusedError, pymysql.MySQLError) as error:
-            connection.rollback()
-            writer = Writer(connection, _as_they_are(connection, targets, error), statement_bytes)
-            known = options.parked_before()
-            removals = [change for change in removals if _id(change) not in known]
-            outcome = isolate.write(writer, _without(histories, known), removals, options)
-            contradicted = _leave(outcome, [change for change in contradicted if _id(change) not in known])
-        connection.commit()
+        with span("write"):
+            try:
+                outcome = _write_all(writer, histories, options)
+                if removals:
+                    writer.keep(removals, outcome)
+            except (RefusedError, pymysql.MySQLError) as error:
+                connection.rollback()
+                writer = make_writer(_as_they_are(connection, targets, error), statement_bytes)
+                known = options.parked_before()
+                removals = [change for change in removals if _id(change) not in known]
+                outcome = isolate.write(writer, _without(histories, known), removals, options)
+                contradicted = _leave(outcome, [change for change in contradicted if _id(change) not in known])
+        with span("commit"):
+            connection.commit()
+        outcome.seconds = clock() - began
         outcome.parked += map(tripped, contradicted)
         outcome.counts["redelivered"] += repeats + repeated
         outcome.counts = +outcome.counts
@@ -88,6 +105,12 @@ def apply(
         _rollback(connection)
         raise
     return outcome
+
+
+def _make_writer(connection: Connection[Any], options: ApplyOptions) -> Callable[[Targets, int | None], Writer]:
+    if options.rewrite:
+        return partial(Rewriter, connection, seeded_rows=options.seeded_rows, note_removals=options.note_removals)
+    return partial(Writer, connection, seeded_rows=options.seeded_rows, missing_rows=options.missing_rows)
 
 
 def _as_they_are(connection: Connection[Any], targets: Targets, error: Exception) -> Targets:

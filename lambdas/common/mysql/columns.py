@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from pymysql.constants import ER
 
@@ -74,12 +75,17 @@ class ColumnRules:
     `ddl` is the type of a new column, without NULL or NOT NULL. `need` says what an existing column must be;
     None where it holds every value that the mapping allows. `checks` find values that an existing column would
     store changed, without an error; `limits` those that it would refuse.
+
+    `cast` is the SQL type to compare a value in, where a statement writes it as a text that is not the value itself.
+    `same` tells whether two different texts are one value; None where they never are.
     """
 
     ddl: str
     need: Callable[[ActualColumn], str | None]
     checks: tuple[Rule, ...]
     limits: tuple[Rule, ...]
+    cast: str = ""
+    same: Callable[[str, str], bool] | None = None
 
 
 def holds_null(actual: ActualColumn) -> ColumnCheck | None:
@@ -213,6 +219,15 @@ def temporal_need(actual: ActualColumn, kind: str, fraction: int) -> str | None:
     return None if fits else f"{kind.upper()}({fraction}) or wider" if fraction else kind.upper()
 
 
+def same_time(one: str, other: str) -> bool:
+    """Whether two texts differ in zeros at the end of the fraction at most. A wider column adds such zeros."""
+    return _without_zeros(one) == _without_zeros(other)
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").removesuffix(".") if "." in text else text
+
+
 # Bytes
 
 
@@ -253,3 +268,36 @@ def _basic(text: str) -> str:
 def json_need(actual: ActualColumn) -> str | None:
     """MariaDB's JSON is a LONGTEXT."""
     return None if actual.type in ("json", "mediumtext", "longtext") else "JSON, or a MEDIUMTEXT or longer"
+
+
+def same_document(one: str, other: str) -> bool:
+    """Whether two JSON texts are one document: spaces, the order of names and the notation of numbers do not count.
+
+    A text that is no JSON document is the same as no other. So is a document that repeats a name.
+    """
+    try:
+        return bool(_document(one) == _document(other))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _document(text: str) -> Any:
+    return json.loads(
+        text, parse_int=_number, parse_float=_number, parse_constant=_refuse_constant, object_pairs_hook=_members
+    )
+
+
+def _number(text: str) -> tuple[Decimal]:
+    """Python takes True for 1, but not for (1,)."""
+    return (Decimal(text),)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name is repeated")
+    return members
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)

@@ -18,35 +18,50 @@ OF_A_ROW = frozenset({Verdict.POISON, Verdict.DEFER})
 
 
 class Rule(NamedTuple):
+    """`metric` counts the calls that hold or stop for an error of the connection, of its locks or of the storage."""
+
     verdict: Verdict
     hint: str
+    metric: str = ""
 
 
-_DOWN = Rule(Verdict.HOLD, "the database is down or unreachable; changes wait until it answers")
+_DOWN = Rule(Verdict.HOLD, "the database is down or unreachable; changes wait until it answers", "database_unreachable")
+_CLOSED = Rule(
+    Verdict.HOLD, "the connection was closed: the database restarts or fails over; changes wait", "connection_lost"
+)
 _LOST = Rule(
     Verdict.HOLD,
     "the connection was lost, or there was no answer within MYSQL_READ_TIMEOUT: the database is down, or a long"
     " transaction holds the rows; changes wait until it answers",
+    "connection_lost",
 )
-_BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections and long transactions")
-_LOCKED = Rule(Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target")
-_READ_ONLY = Rule(Verdict.HOLD, "the server is read-only: a failover is under way, or this is a replica")
-_FULL = Rule(Verdict.HOLD, "the server has no storage left; free some or add some")
+_BUSY = Rule(Verdict.HOLD, "the database is overloaded; check its connections and long transactions", "database_busy")
+_LOCKED = Rule(
+    Verdict.HOLD, "another transaction holds the rows; look for long transactions on the target", "rows_locked"
+)
+_READ_ONLY = Rule(
+    Verdict.HOLD, "the server is read-only: a failover is under way, or this is a replica", "database_read_only"
+)
+_FULL = Rule(Verdict.HOLD, "the server has no storage left; free some or add some", "storage_full")
 _LOGIN = Rule(
-    Verdict.STOP, "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS"
+    Verdict.STOP,
+    "check the secret's username and password, the user's grants, and MYSQL_TLS if it must use TLS",
+    "login_refused",
 )
 _SECURE_LOGIN = Rule(
     Verdict.STOP,
     "the account logs in with caching_sha2_password or sha256_password, which need TLS here; set mysql_tls"
     " (MYSQL_TLS) to verify or require",
+    "login_refused",
 )
 _LOGIN_PLUGIN = Rule(
     Verdict.STOP,
     "the driver does not support this account's authentication plugin; use caching_sha2_password and TLS, or"
     " mysql_native_password",
+    "login_refused",
 )
 _SCHEMA = Rule(Verdict.STOP, "the schema differs from the table mapping; run the schema step")
-_TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate")
+_TLS = Rule(Verdict.STOP, "check MYSQL_TLS, MYSQL_CA_PEM and the server's certificate", "tls_refused")
 _VALUE = Rule(
     Verdict.POISON, "the value does not fit its column; correct the item, its next version supersedes this one"
 )
@@ -72,25 +87,25 @@ RULES: dict[int, Rule] = {
     1043: _DOWN,  # bad handshake
     1053: _DOWN,  # shutdown in progress
     1079: _DOWN,  # shutdown complete
-    1152: _DOWN,  # aborting connection
-    1158: _DOWN,  # network read
-    1159: _DOWN,  # network read interrupted
-    1160: _DOWN,  # network write
-    1161: _DOWN,  # network write interrupted
+    1152: _CLOSED,  # aborting connection
+    1158: _CLOSED,  # network read
+    1159: _CLOSED,  # network read interrupted
+    1160: _CLOSED,  # network write
+    1161: _CLOSED,  # network write interrupted
     1180: _DOWN,  # error during commit
-    1184: _DOWN,  # aborting connection
-    1927: _DOWN,  # MariaDB: connection was killed
+    1184: _CLOSED,  # aborting connection
+    1927: _CLOSED,  # MariaDB: connection was killed
     2002: _DOWN,  # can't connect, local
     2003: _DOWN,  # can't connect
     2005: _DOWN,  # unknown host
-    2006: _DOWN,  # server has gone away
+    2006: _CLOSED,  # server has gone away
     2012: _DOWN,  # server handshake
     2013: _LOST,  # lost connection during query
     2014: _DOWN,  # commands out of sync
-    2055: _DOWN,  # lost connection, extended
+    2055: _CLOSED,  # lost connection, extended
     3032: _DOWN,  # offline mode
-    3169: _DOWN,  # session was killed
-    4031: _DOWN,  # disconnected by the server because of inactivity
+    3169: _CLOSED,  # session was killed
+    4031: _CLOSED,  # disconnected by the server because of inactivity
     9501: _DOWN,  # RDS Proxy: timed out waiting for a connection
     # overloaded
     1040: _BUSY,  # too many connections
@@ -214,4 +229,5 @@ def database_error(operation: str, error: BaseException) -> DatabaseError:
     """
     found, errno = rule(error), number(error)
     kind = HoldError if found.verdict is Verdict.HOLD else StopError
-    return kind(operation, f"MySQL error {errno}" if errno else type(error).__name__, found.hint, errno)
+    problem = f"MySQL error {errno}" if errno else type(error).__name__
+    return kind(operation, problem, found.hint, errno, metric=found.metric)

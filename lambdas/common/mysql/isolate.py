@@ -3,7 +3,7 @@
 The whole batch is written again in one transaction:
 
 1. Lock the keys in the sidecar and read what it holds. Nothing is claimed yet: a parked record leaves no trace there.
-2. Try the newest change of each key that is newer than the stored version. Where one is refused, try the one before.
+2. Try the newest change of each key that the stored version admits. Where one is refused, try the one before.
    The server rolls back a single refused statement by itself, so no savepoint is needed.
 3. Claim the versions of what was written, delete the sidecar rows that only locked a key, commit.
 
@@ -13,20 +13,18 @@ attempt.py writes the rows and finds the refused ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
 from itertools import chain
 
 import pymysql
 from pymysql.constants import ER
 
-from common.changes import Change, Kind, Parked
-from common.database import ApplyOptions, Outcome, StoredVersion
-from common.histories import History, count_loser, layers
+from common.changes import Change, Kind, Mark, Parked
+from common.database import ApplyOptions, Outcome
+from common.histories import History, layers
 from common.mysql.attempt import Attempt, Id, Result, TimeUpError, id_of
-from common.mysql.sidecar import KeptRow, LockedVersion
+from common.mysql.sidecar import LockedVersion
 from common.mysql.target import MOVED, Rejection
 from common.mysql.writer import Writer
-from common.versions import LOWEST_VERSION
 
 # Keys with something new that are decided together. When time runs out, the slices before are done.
 _SLICE = 500
@@ -63,6 +61,7 @@ def _write(isolation: _Isolation, histories: list[History], removals: list[Chang
     writer = isolation.writer
     keys = {history[0].key for history in histories} | {change.key for change in removals}
     isolation.stored = stored = writer.sidecar.lock(sorted(keys))
+    histories = [_settled(history, stored[history[0].key]) for history in histories]
     turns_of = _each if every_change else _newest
     least, slices = _cuts(histories, stored)
     done = len(histories)
@@ -82,10 +81,7 @@ def _write(isolation: _Isolation, histories: list[History], removals: list[Chang
     isolation.raise_unknown()
     isolation.check_keys()
     newest = [isolation.attempt.written[key][-1] for key in sorted(isolation.attempt.written)]
-    of_a_load = {change.key for change in newest if change.version == LOWEST_VERSION}
-    writer.sidecar.forget(
-        sorted(key for key in stored if stored[key].new and (key in of_a_load or key not in isolation.attempt.written))
-    )
+    writer.sidecar.forget(sorted(key for key in stored if stored[key].new and key not in isolation.attempt.written))
     writer.sidecar.claim(newest)
     outcome = isolation.outcome(histories[:done], histories[done:], every_change=every_change)
     outcome.left = sorted([*outcome.left, *left], key=id_of)
@@ -94,12 +90,24 @@ def _write(isolation: _Isolation, histories: list[History], removals: list[Chang
     return outcome
 
 
+def _settled(history: History, stored: LockedVersion) -> History:
+    """The history, with echoes of the seed as ordinary changes where the item had another writer before."""
+    if all(change.mark is not Mark.SEEDED for change in history):
+        return history
+    settled: History = []
+    for change in history:
+        settled.append(stored.settle(change))
+        if change.mark is not Mark.SEEDED and stored.admits(change):
+            stored = stored._replace(new=False, mark=change.mark)
+    return settled
+
+
 def _cuts(histories: list[History], stored: dict[str, LockedVersion]) -> tuple[int, list[tuple[int, int]]]:
     """The least number of histories to decide, and the slices.
 
     Only histories newer than the stored version count: the others were written by an earlier delivery.
     """
-    work = [i for i, history in enumerate(histories) if stored[history[0].key].is_older(history[-1])]
+    work = [i for i, history in enumerate(histories) if stored[history[0].key].admits(history[-1])]
     starts = [0, *work[_SLICE::_SLICE]]
     return (work[_LEAST] if len(work) > _LEAST else len(histories)), list(
         zip(starts, [*starts[1:], len(histories)], strict=True)
@@ -120,14 +128,14 @@ def _newest(
     remaining = {history[0].key: list(history) for history in histories}
     turn = list(remaining)
     while turn:
-        tried = isolation.newer_than_stored([remaining[key].pop() for key in turn], stored)
+        tried = isolation.admitted([remaining[key].pop() for key in turn], stored)
         yield tried
         turn = [change.key for change in tried if change.key not in isolation.attempt.written and remaining[change.key]]
 
 
 def _each(histories: list[History], stored: dict[str, LockedVersion], isolation: _Isolation) -> Iterator[list[Change]]:
-    """Every change that is newer than the stored version, the oldest of each key first."""
-    yield from layers([isolation.newer_than_stored(history, stored) for history in histories])
+    """Every change that the stored version admits, the oldest of each key first."""
+    yield from layers([isolation.admitted(history, stored) for history in histories])
 
 
 class _MovedError(Exception):
@@ -145,14 +153,15 @@ class _Isolation:
         self.attempt = Attempt(writer, options.out_of_time)
         self._lost: dict[Id, tuple[Change, LockedVersion]] = {}
         self._flagged: list[Change] = []  # removals that left a row in place
+        self._due_seeds: set[str] = set()  # keys of items that only a seed wrote, and whose rows must be written
         self.stored: dict[str, LockedVersion] = {}
 
-    def newer_than_stored(self, changes: Sequence[Change], stored: dict[str, LockedVersion]) -> list[Change]:
-        """Those that are newer than the stored version of their key."""
-        newer = [change for change in changes if stored[change.key].is_older(change)]
+    def admitted(self, changes: Sequence[Change], stored: dict[str, LockedVersion]) -> list[Change]:
+        """Those that the stored version of their key admits: in a rewrite the equal ones, otherwise the newer ones."""
+        newer = [change for change in changes if stored[change.key].admits(change)]
         if len(newer) < len(changes):
             for change in changes:
-                if not stored[change.key].is_older(change):
+                if not stored[change.key].admits(change):
                     self._lost[id_of(change)] = change, stored[change.key]
         return newer
 
@@ -161,10 +170,21 @@ class _Isolation:
         refused = [(change, why) for change in changes if (why := self._refusal(change))]
         self.attempt.note(Result([], refused))
         sound = [change for change in changes if id_of(change) not in self.attempt.rejected]
+        self._due_seeds |= self.writer.due_seeds(sound)
+        self.attempt.note(Result([change for change in sound if self._is_echo(change)], []))
         for table, deletes in self.writer.children_first([change for change in sound if change.row is None]):
             self.attempt.write(table, table.deletes(deletes))
-        for table, upserts in self.writer.parents_first([change for change in sound if change.row is not None]):
+        for table, upserts in self.writer.parents_first([change for change in sound if self._writes_row(change)]):
             self.attempt.upsert(table, [table.with_flags(change, self.stored[change.key].kept) for change in upserts])
+
+    def _is_echo(self, change: Change) -> bool:
+        return change.mark is Mark.SEEDED and change.key not in self._due_seeds
+
+    def _writes_row(self, change: Change) -> bool:
+        return change.row is not None and not self._is_echo(change)
+
+    def _count(self, change: Change) -> str:
+        return "seeded" if self._is_echo(change) else "deleted" if change.row is None else "upserted"
 
     def _refusal(self, change: Change) -> Rejection | None:
         return (
@@ -193,9 +213,7 @@ class _Isolation:
         return [change for change in removals if id_of(change) not in self.attempt.rejected]
 
     def _is_gone(self, removal: Change) -> bool:
-        """Whether the removal is newer than the row, and than the removals of its kind before it."""
-        kept = self.stored[removal.key].kept.version(removal.mark)
-        return removal.version > max(self._row_version(removal.key), kept)
+        return self.stored[removal.key].admits_removal(removal, self._row_version(removal.key))
 
     def _row_version(self, key: str) -> str:
         written = self.attempt.written.get(key)
@@ -203,14 +221,12 @@ class _Isolation:
 
     def _with_removals(self, key: str, removals: Sequence[Change]) -> LockedVersion:
         """What the sidecar will hold of `key`."""
-        stored = self.stored[key]
-        kept = reduce(KeptRow.with_removal, removals, stored.kept)
-        return stored._replace(version=self._row_version(key), kept=kept)
+        return self.stored[key].with_removals(removals, self._row_version(key))
 
     def check_keys(self) -> None:
         """Raises _MovedError where a trigger has changed the key of a row."""
         newest = (changes[-1] for changes in self.attempt.written.values())
-        written = [change for change in newest if change.row is not None]
+        written = [change for change in newest if self._writes_row(change)]
         moved: set[str] = set()
         for table, changes in self.writer.parents_first([*written, *self._flagged]):
             moved |= table.moved(changes)
@@ -294,9 +310,10 @@ class _Isolation:
             written = self.attempt.written.get(history[0].key, [])[0 if every_change else -1 :]
             lost = [self._lost[id_of(change)] for change in history if id_of(change) in self._lost]
             for change in written:
-                outcome.counts["deleted" if change.row is None else "upserted"] += 1
+                outcome.counts[self._count(change)] += 1
+            outcome.written += [change for change in written if not self._is_echo(change)]
             for change, at in lost:
-                count_loser(change, StoredVersion(at.version, at.source_time), outcome)
+                at.count_loser(change, outcome)
             rejected = sum(id_of(change) in self.attempt.rejected for change in history)
             outcome.counts["superseded"] += len(history) - len(written) - len(lost) - rejected
         return outcome

@@ -70,7 +70,7 @@ def _targets(connection: Connection[Any], mapping: Mapping, facts: dict[str, Tab
     return Targets(
         mapping,
         tuple(_target(entity, facts[entity.table], row_word) for entity in mapping.entities),
-        parents_first=_parents_first(connection, mapping),
+        levels=_levels(connection, mapping),
         packet_bytes=packet_bytes,
         statement_bytes=_statement_bytes(connection.host, packet_bytes),
     )
@@ -81,6 +81,7 @@ def _target(entity: Entity, facts: TableFacts, row_word: str) -> Target:
     key = tuple(KeyColumn.of(columns[name]) for name in entity.key_names)
     numbered = {name for name, column in columns.items() if column.numbered}
     own = [name for name, parts in keys.items() if {part.column for part in parts} == set(entity.key_names)]
+    ordered_by, order = _key_order(entity, facts)
     counted = [name for name, parts in keys.items() if parts[0].column in numbered and len(parts) == 1]
     return Target(
         entity,
@@ -102,28 +103,43 @@ def _target(entity: Entity, facts: TableFacts, row_word: str) -> Target:
             and (how := _vacancy(columns[column.name]))
         ),
         row_word=row_word,
+        native_json=frozenset(name for name, column in columns.items() if column.type == "json"),
         is_plain=columns.keys() <= {column.name for column in entity.columns}
         and own == list(keys) == ["PRIMARY"]
         and all(column.is_exact for column in key)
         and not facts.has_triggers,
+        ordered_by=ordered_by,
+        order=order,
     )
 
 
-def _parents_first(connection: Connection[Any], mapping: Mapping) -> tuple[int, ...]:
-    """The indexes of the entities: each after those that its table refers to, otherwise in their own order."""
+def _key_order(entity: Entity, facts: TableFacts) -> tuple[str, tuple[int, ...]]:
+    """The name of a unique key on the whole key columns alone, and their indexes in its order."""
+    whole = {
+        name: [part.column for part in parts]
+        for name, parts in facts.unique_keys.items()
+        if {part.column for part in parts} == set(entity.key_names) and all(part.length is None for part in parts)
+    }
+    name = "PRIMARY" if "PRIMARY" in whole or not whole else min(whole)
+    return name, tuple(map(entity.key_names.index, whole.get(name, entity.key_names)))
+
+
+def _levels(connection: Connection[Any], mapping: Mapping) -> tuple[int, ...]:
+    """The level of each entity: 0, or one more than those that its table refers to."""
     names = [entity.table for entity in mapping.entities]
     if len(names) == 1:
         return (0,)
-    references = catalog.read_references(connection, names)
-    order: list[int] = []
-    left = list(range(len(names)))
+    references = [(child, parent) for child, parent in catalog.read_references(connection, names) if child != parent]
+    levels: dict[str, int] = {}
+    left = list(names)
     while left:
-        waiting = {child for child, parent in references if child != parent and parent in {names[i] for i in left}}
+        waiting = {child for child, parent in references if parent in left}
         # Tables that refer to each other have no right order.
-        following = next((i for i in left if names[i] not in waiting), left[0])
-        order.append(following)
+        following = next((name for name in left if name not in waiting), left[0])
+        parents = (levels[parent] for child, parent in references if child == following and parent in levels)
+        levels[following] = max(parents, default=-1) + 1
         left.remove(following)
-    return tuple(order)
+    return tuple(levels[name] for name in names)
 
 
 def _statement_bytes(host: str, packet_bytes: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from common.histories import CLOCK_SLACK_SECONDS, count_loser
 from common.mysql import answers
 from common.mysql.own_table import OwnTable
 from common.mysql.sql import chunks, literal, tuples
-from common.versions import LOWEST_VERSION
+from common.versions import NO_VERSION
 
 SIDECAR = "replication_versions"
 # The entity whose keys have no prefix in the sidecar: see names().
@@ -38,7 +39,7 @@ _VERSION = "VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin"
 DDL = f"""CREATE TABLE IF NOT EXISTS {SIDECAR} (
   item_key VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'mapping.entity and key of the item',
   version {_VERSION} NOT NULL COMMENT 'stream label _ digits _ sequence number',
-  deleted TINYINT NOT NULL COMMENT '1: the item was deleted, 2: it expired and its row was removed',
+  deleted TINYINT NOT NULL COMMENT '1: the item was deleted, 2: it expired and its row was removed, 3: only seeded',
   source_time BIGINT NOT NULL COMMENT 'clock of the stream, epoch seconds',
   token INT UNSIGNED NOT NULL COMMENT 'tells a writer which rows it won',
   kept_delete {_VERSION} NULL COMMENT 'newest deletion that left the row',
@@ -70,9 +71,10 @@ CLAIM_TAIL = " ON DUPLICATE KEY UPDATE " + ", ".join(
 )
 # Takes the lock of every key and changes no row that is there; a new row has the token and the lowest version.
 LOCK_TAIL = " ON DUPLICATE KEY UPDATE token = token"
-_KEPT_COLUMNS = ", ".join(f"COALESCE({version}, ''), COALESCE({time}, 0)" for version, time in _REGISTERS.values())
+KEPT_COLUMNS = ", ".join(f"COALESCE({version}, ''), COALESCE({time}, 0)" for version, time in _REGISTERS.values())
+_LOCKED = "version, source_time, deleted"
 _VERSIONS = ", ".join(["version", "source_time", *(f"COALESCE({name}, '')" for name, _ in _REGISTERS.values())])
-UNLOCK_HEAD = f"DELETE FROM {SIDECAR} WHERE version = '' AND item_key IN ("
+UNLOCK_HEAD = f"DELETE t FROM {SIDECAR} t FORCE INDEX (PRIMARY) WHERE version = '' AND item_key IN ("
 
 
 class KeptRow(NamedTuple):
@@ -90,6 +92,10 @@ class KeptRow(NamedTuple):
         """The version of the newest removal of a kind."""
         return self.expiry if mark is Mark.EXPIRED else self.delete
 
+    @property
+    def newest(self) -> str:
+        return max(self.delete, self.expiry)
+
     def removals(self) -> list[tuple[str, int, Mark]]:
         """Version, time and kind of each removal, the older one first."""
         return sorted([(self.delete, self.delete_time, Mark.DELETED), (self.expiry, self.expiry_time, Mark.EXPIRED)])
@@ -102,16 +108,39 @@ class KeptRow(NamedTuple):
 
 
 class LockedVersion(NamedTuple):
-    """A row of the sidecar. `new`: this transaction made it, to lock its key."""
+    """A row of the sidecar. `new`: the key had none before this transaction. `mark` is the last change's."""
 
     version: str
     source_time: int
     new: bool
     kept: KeptRow
+    mark: int = Mark.LIVE
 
-    def is_older(self, change: Change) -> bool:
-        """A loaded row has the lowest version, and wins where nothing was ever written."""
+    def admits(self, change: Change) -> bool:
+        """Whether the change is to be written. A loaded row wins where nothing was ever written."""
         return self.new or change.version > self.version
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no change but the seed's was ever applied."""
+        is_seeded = self.mark == Mark.SEEDED and not (self.kept.delete or self.kept.expiry)
+        return self.new or is_seeded
+
+    def settle(self, change: Change) -> Change:
+        """The change as it is applied to the row: an echo of the seed is one only where nobody else wrote before."""
+        return change if change.mark is not Mark.SEEDED or self.is_untouched else change._replace(mark=Mark.LIVE)
+
+    def count_loser(self, change: Change, outcome: Outcome) -> None:
+        """Count or park a change that is not admitted."""
+        count_loser(change, StoredVersion(self.version, self.source_time), outcome)
+
+    def admits_removal(self, removal: Change, row_version: str) -> bool:
+        """Whether a removal that leaves the row is newer than the row, and than those of its kind before it."""
+        return removal.version > max(row_version, self.kept.version(removal.mark))
+
+    def with_removals(self, removals: Sequence[Change], row_version: str) -> LockedVersion:
+        """The row of the sidecar once these removals are noted in it."""
+        return self._replace(version=row_version, kept=reduce(KeptRow.with_removal, removals, self.kept))
 
 
 class Sidecar:
@@ -126,12 +155,12 @@ class Sidecar:
     def lock(self, keys: Sequence[str]) -> dict[str, LockedVersion]:
         """Lock the keys and claim nothing. A key without a row gets one with the lowest version."""
         token, zeros = secrets.randbits(32), [0] * len(keys)
-        claims = self._claims(keys, (zeros, zeros, [token] * len(keys), [LOWEST_VERSION] * len(keys)))
+        claims = self._claims(keys, (zeros, zeros, [token] * len(keys), [NO_VERSION] * len(keys)))
         for statement, _ in chunks(CLAIM_HEAD, claims, LOCK_TAIL, self.limit):
             self.connection.query(statement)
         return {
-            key: LockedVersion(version, at, owner == token, KeptRow(*kept))
-            for key, version, at, owner, *kept in self._read(f"version, source_time, token, {_KEPT_COLUMNS}", keys)
+            key: LockedVersion(version, at, owner == token, KeptRow(*kept), mark)
+            for key, version, at, mark, owner, *kept in self._read(f"{_LOCKED}, token, {KEPT_COLUMNS}", keys)
         }
 
     def claim(self, changes: Sequence[Change]) -> None:
@@ -187,7 +216,7 @@ class Sidecar:
             newest[change.key] = change
         changes, token = list(newest.values()), secrets.randbits(32)
         zeros = [0] * len(changes)
-        fixed = (zeros, zeros, [token] * len(changes), [LOWEST_VERSION] * len(changes))
+        fixed = (zeros, zeros, [token] * len(changes), [NO_VERSION] * len(changes))
         claims = self._claims(list(newest), (*fixed, [c.source_time for c in changes], [c.version for c in changes]))
         head, tail = _keep_statement(mark, by_clock=by_clock)
         winners: list[Change] = []
@@ -208,10 +237,10 @@ class Sidecar:
 
     def stored(self, keys: Sequence[str]) -> dict[str, LockedVersion]:
         """What the sidecar holds of `keys`. This transaction holds the keys."""
-        columns = f"version, source_time, {_KEPT_COLUMNS}"
+        columns = f"{_LOCKED}, {KEPT_COLUMNS}"
         return {
-            key: LockedVersion(version, at, False, KeptRow(*kept))
-            for key, version, at, *kept in self._read(columns, keys)
+            key: LockedVersion(version, at, False, KeptRow(*kept), mark)
+            for key, version, at, mark, *kept in self._read(columns, keys)
         }
 
     def _read_back(
@@ -237,10 +266,10 @@ class Sidecar:
         """Key and `columns` of those of the sorted `keys` that have a row.
 
         FOR UPDATE locks nothing new where the transaction holds these rows already. A plain SELECT could read from an
-        older snapshot.
+        older snapshot. Without the hint, the server scans a small table, and so locks the rows of other keys.
         """
         key_of = dict(zip(names(self.mapping, keys), keys, strict=True))
-        head = f"SELECT item_key, {columns} FROM {SIDECAR} WHERE item_key IN ("
+        head = f"SELECT item_key, {columns} FROM {SIDECAR} FORCE INDEX (PRIMARY) WHERE item_key IN ("
         with self.connection.cursor() as cursor:
             for statement, _ in chunks(head, list(map(literal, key_of)), tail, self.limit):
                 cursor.execute(statement)
@@ -270,10 +299,24 @@ def names(mapping: str, keys: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for prefix, part in _by_entity(keys):
-        scope, length = f"{mapping}.{prefix[:-1]}", len(prefix)
-        scope = "" if scope == UNPREFIXED else f"{scope} "
-        found += [scope + key[length:] for key in keys[part]]
+        before, length = _prefix(mapping, prefix[:-1]), len(prefix)
+        found += [before + key[length:] for key in keys[part]]
     return found
+
+
+def _prefix(mapping: str, entity: str) -> str:
+    """What the names of an entity's keys begin with."""
+    named = f"{mapping}.{entity}"
+    return "" if named == UNPREFIXED else f"{named} "
+
+
+def scope(mapping: str, entity: str) -> tuple[str, str]:
+    """What the names of an entity's keys begin with, and the SQL condition that finds its rows."""
+    prefix = _prefix(mapping, entity)
+    if not prefix:
+        return prefix, "NOT LOCATE(' ', item_key)"
+    end = f"{prefix[:-1]}!"  # the character ! follows the space
+    return prefix, f"item_key > {literal(prefix)} AND item_key < {literal(end)}"
 
 
 def of_mapping(mapping: str) -> str:

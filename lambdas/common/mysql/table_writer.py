@@ -13,7 +13,7 @@ from pymysql.constants import ER
 
 from common.changes import Change, Row, Value
 from common.database import SchemaMismatchError
-from common.mapping import Action
+from common.mapping import Action, Entity
 from common.mysql import answers, errors
 from common.mysql.sender import Sender
 from common.mysql.sidecar import KeptRow, LockedVersion, changed_meanwhile
@@ -143,7 +143,7 @@ class TableWriter:
     def patch(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Set `columns` of existing rows. Each of `rows` is a key and their values."""
         head, tail = self.target.patch(columns)
-        self._send(head, _texts(self.target, rows), tail)
+        self._send(head, row_texts(self.target, rows), tail)
 
     # What is there
 
@@ -181,29 +181,19 @@ class TableWriter:
 
     def rows(self, changes: Sequence[Change]) -> list[str]:
         """The values of each change as SQL."""
-        return _texts(self.target, [change.row for change in changes if change.row is not None])
+        return row_texts(self.target, [change.row for change in changes if change.row is not None])
 
     def _keys(self, changes: Sequence[Change]) -> list[str]:
-        return _texts(self.target, [change.key_values for change in changes])
+        return row_texts(self.target, [change.key_values for change in changes])
 
     def with_flags(self, change: Change, kept: KeptRow) -> Change:
         """The change with a row that is flagged as removed, where a newer removal has left the row in place."""
         if change.row is None:
             return change
         row = list(change.row)
-        for name, value in self._flag_values(kept, change.version).items():
+        for name, value in flag_values(self.target.entity, kept, change.version).items():
             row[self._places[name]] = value
         return change._replace(row=tuple(row))
-
-    def _flag_values(self, kept: KeptRow, version: str) -> dict[str, Value]:
-        """What the flag columns hold in a row of `version`, where the item was removed since."""
-        values: dict[str, Value] = {}
-        for removed, time, mark in kept.removals():
-            removal = self.target.entity.removal(mark)
-            if removed > version and removal.flag:
-                values[removal.flag] = _FLAGGED
-                values |= {removal.time: _utc(time)} if removal.time else {}
-        return values
 
     def _flags(
         self, removals: Sequence[Change], stored: Mapping[str, LockedVersion]
@@ -211,11 +201,11 @@ class TableWriter:
         """The removals that set the same columns, with head, rows and tail of their statement."""
         grouped: dict[tuple[str, ...], list[tuple[Change, Row]]] = {}
         for change in removals:
-            values = self._flag_values(stored[change.key].kept, stored[change.key].version)
+            values = flag_values(self.target.entity, stored[change.key].kept, stored[change.key].version)
             grouped.setdefault(tuple(values), []).append((change, (*change.key_values, *values.values())))
         for columns, flagged in grouped.items():
             head, tail = self.target.patch(columns)
-            yield [change for change, _ in flagged], head, _texts(self.target, [row for _, row in flagged]), tail
+            yield [change for change, _ in flagged], head, row_texts(self.target, [row for _, row in flagged]), tail
 
     def _chunks(self, head: str, rows: list[str], tail: str) -> Iterator[tuple[str, slice]]:
         return chunks(head, rows, tail, self._sender.limit)
@@ -223,6 +213,17 @@ class TableWriter:
     def _send(self, head: str, rows: list[str], tail: str) -> None:
         for statement, _ in self._chunks(head, rows, tail):
             self._sender.send(statement)
+
+
+def flag_values(entity: Entity, kept: KeptRow, version: str) -> dict[str, Value]:
+    """What the flag columns hold in a row of `version`, where the item was removed since."""
+    values: dict[str, Value] = {}
+    for removed, time, mark in kept.removals():
+        removal = entity.removal(mark)
+        if removed > version and removal.flag:
+            values[removal.flag] = _FLAGGED
+            values |= {removal.time: _utc(time)} if removal.time else {}
+    return values
 
 
 def read_rows(  # noqa: PLR0913
@@ -244,13 +245,13 @@ def read_rows(  # noqa: PLR0913
         tail += " FOR UPDATE"
     found: dict[int, Row] = {}
     with connection.cursor() as cursor:
-        for statement, _ in chunks(head, _texts(target, [(i, *key) for i, key in enumerate(keys)]), tail, limit):
+        for statement, _ in chunks(head, row_texts(target, [(i, *key) for i, key in enumerate(keys)]), tail, limit):
             cursor.execute(statement)
             found.update((i, tuple(values)) for i, *values in cursor.fetchall())
     return found
 
 
-def _texts(target: Target, rows: Sequence[Row]) -> list[str]:
+def row_texts(target: Target, rows: Sequence[Row]) -> list[str]:
     """Each row as SQL."""
     texts = tuples(zip(*rows, strict=True))
     return [target.row_word + text for text in texts] if target.row_word else texts

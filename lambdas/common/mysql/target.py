@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import pymysql
 from pymysql.constants import ER
 
-from common.changes import Kind, Row
+from common.changes import Kind, Row, Value
 from common.database import Verdict
 from common.mapping import Entity, Mapping
 from common.mysql import errors, unique
 from common.mysql.columns import TEXT_TYPES, ActualColumn, Check
+from common.mysql.sql import literal
 
 _PACKET_OVERHEAD = 16
 
@@ -89,6 +90,13 @@ class KeyColumn(NamedTuple):
         """Whether the column holds any two different values as such."""
         return self.kind != "text" or self.collation.endswith("_bin")
 
+    def literal(self, value: Value) -> str:
+        """The SQL of a value that the column holds, in the column's own order."""
+        text = literal(value)
+        if self.kind == "text":
+            return f"CONVERT({text} USING {self.charset}) COLLATE {self.collation}"
+        return f"CAST({text} AS {_CASTS[self.kind]})" if self.kind in _CASTS else text
+
     def equals(self, value: str) -> str:
         """The SQL that compares the column of `t` with `value` exactly, and still uses the column's index.
 
@@ -97,20 +105,21 @@ class KeyColumn(NamedTuple):
         Source: https://dev.mysql.com/doc/refman/8.4/en/information-functions.html#function_coercibility
         """
         column = f"t.`{self.name}`"
+        equal = f"{column} = {self.typed(value)}"
         if self.kind == "text":
-            return (
-                # By the column's own collation, so that its index is used.
-                f"{column} = CONVERT({value} USING {self.charset}) COLLATE {self.collation}"
-                # A collation may ignore case and trailing spaces. In UTF-8 on both sides: the column may be UTF-16.
-                f" AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({value} AS BINARY)"
-            )
+            # A collation may ignore case and trailing spaces. In UTF-8 on both sides: the column may be UTF-16.
+            return f"{equal} AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = CAST({value} AS BINARY)"
         if self.kind == "binary":
             # A text column would compare by its collation.
             exactly = f"CAST({column} AS BINARY) = CAST({value} AS BINARY)"
-            return f"{column} = {value} AND {exactly} AND COERCIBILITY({column}) = 2"
-        if self.kind != "number":
-            value = f"CAST({value} AS {_CASTS[self.kind]})"
-        return f"{column} = {value} AND COERCIBILITY({column}) = 5"
+            return f"{equal} AND {exactly} AND COERCIBILITY({column}) = 2"
+        return f"{equal} AND COERCIBILITY({column}) = 5"
+
+    def typed(self, value: str) -> str:
+        """The SQL of `value` in the column's type and collation, so that a comparison uses the column's index."""
+        if self.kind == "text":
+            return f"CONVERT({value} USING {self.charset}) COLLATE {self.collation}"
+        return f"CAST({value} AS {_CASTS[self.kind]})" if self.kind in _CASTS else value
 
 
 _KINDS = dict.fromkeys(TEXT_TYPES, "text") | {
@@ -129,9 +138,12 @@ class Target:
 
     - `key` has the entity's key columns.
     - `own_keys` names the unique keys on the key columns alone, `numbered_keys` those of an AUTO_INCREMENT column.
+    - `ordered_by` is one of the own keys, the primary key if it is one, and `order` has the indexes of its columns in
+      `key`.
     - `checks` find values that the server would change silently, `limits` those that it would refuse.
     - `vacant` says what may fill a column to free its unique value for a moment: "null", "text" or nothing.
     - `row_word` goes before each row of a table value constructor: MySQL requires it, MariaDB does not know it.
+    - `native_json` names the columns of MySQL's JSON type, which writes a document in its own way.
     - `is_plain`: the table looks as if the schema step had made it, with mapped columns under their own primary key and
       no trigger. On any other table, the keys of written rows are checked, because a trigger may change them.
     """
@@ -145,7 +157,10 @@ class Target:
     limits: tuple[ValueCheck, ...] = field(default=(), compare=False)
     vacant: tuple[tuple[str, str], ...] = ()
     row_word: str = ""
+    native_json: frozenset[str] = frozenset()
     is_plain: bool = True
+    ordered_by: str = "PRIMARY"
+    order: tuple[int, ...] = (0,)
 
     @property
     def table(self) -> str:
@@ -260,15 +275,21 @@ class Target:
 class Targets:
     """The tables of a mapping as a server has them, in the order of its entities.
 
-    `parents_first` has the indexes of the entities: a table that others refer to comes before these. `packet_bytes` is
-    the server's max_allowed_packet. `statement_bytes` bounds a statement where the operator has set no size.
+    `levels` has a number for each entity, which is higher than those of the tables that its table refers to.
+    `packet_bytes` is the server's max_allowed_packet. `statement_bytes` bounds a statement where the operator has set
+    no size.
     """
 
     mapping: Mapping
     tables: tuple[Target, ...]
-    parents_first: tuple[int, ...] = (0,)
+    levels: tuple[int, ...] = (0,)
     packet_bytes: int = 2**24
     statement_bytes: int = 2**22
+
+    @cached_property
+    def parents_first(self) -> list[int]:
+        """The indexes of the entities: a table that others refer to comes before these."""
+        return sorted(range(len(self.levels)), key=self.levels.__getitem__)
 
     @property
     def packet_room(self) -> int:

@@ -1,4 +1,4 @@
-"""Work that is started before its result is needed: a replay spends most of its time waiting for S3 and MySQL."""
+"""Work that is started before its result is needed: a step spends most of its time waiting for AWS and MySQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One replay at a time: the lock is valid only while the execution that holds it runs."""
+"""One execution of a kind at a time: the lock is valid only while the execution that holds it runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-_KEY = {"p_key": {"S": "replay"}}
-
 
 @dataclass(frozen=True)
 class Lock:
-    """One item of a DynamoDB table. `states` is a Step Functions client."""
+    """One item of a DynamoDB table, which `name` is the key of. `states` is a Step Functions client."""
 
     dynamodb: Any
     states: Any
     table: str
+    name: str = "replay"
+
+    @property
+    def _key(self) -> dict[str, Any]:
+        return {"p_key": {"S": self.name}}
 
     def acquire(self, execution_arn: str) -> str | None:
         """Returns None when `execution_arn` has the lock, otherwise the ARN of the running execution that has it."""
@@ -34,7 +37,7 @@ class Lock:
         try:
             self.dynamodb.delete_item(
                 TableName=self.table,
-                Key=_KEY,
+                Key=self._key,
                 ConditionExpression="holder = :me",
                 ExpressionAttributeValues={":me": {"S": execution_arn}},
             )
@@ -46,7 +49,7 @@ class Lock:
         try:
             self.dynamodb.put_item(
                 TableName=self.table,
-                Item=_KEY | {"holder": {"S": execution_arn}},
+                Item=self._key | {"holder": {"S": execution_arn}},
                 ConditionExpression=condition,
                 ExpressionAttributeValues={":expected": {"S": expected}},
             )
@@ -57,12 +60,13 @@ class Lock:
         return True
 
     def _holder(self) -> str | None:
-        item = self.dynamodb.get_item(TableName=self.table, Key=_KEY, ConsistentRead=True).get("Item")
+        item = self.dynamodb.get_item(TableName=self.table, Key=self._key, ConsistentRead=True).get("Item")
         return item["holder"]["S"] if item else None
 
     def _is_running(self, execution_arn: str) -> bool:
         try:
-            status = self.states.describe_execution(executionArn=execution_arn)["status"]
+            # Without input and output, which a customer's key may encrypt: the role needs no right to decrypt them.
+            status = self.states.describe_execution(executionArn=execution_arn, includedData="METADATA_ONLY")["status"]
         except ClientError as error:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return False
