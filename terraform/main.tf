@@ -6,6 +6,9 @@ locals {
 
   lambda_zips = merge(var.lambda_zips, var.lambda_zips.bucket == null ? { folder = coalesce(var.lambda_zips.folder, var.build_dir, "${path.module}/../build") } : {})
 
+  # The alarms of the API use the topic of the pipeline.
+  alarm_topic_arn = module.pipeline.alarm_topic_arn
+
   creates_proxy = var.create_rds_proxy == null ? length(compact([var.rds_instance_identifier, var.rds_cluster_identifier])) > 0 : var.create_rds_proxy
 }
 
@@ -16,18 +19,27 @@ module "orders_api" {
   env        = var.env
   table_name = module.pipeline.table_name
 
-  api_auth                   = var.api_auth
-  api_username               = var.api_username
-  api_password               = var.api_password
-  api_throttle_rate          = var.api_throttle_rate
-  api_throttle_burst         = var.api_throttle_burst
-  api_memory_mb              = var.api_memory_mb
-  api_timeout_seconds        = var.api_timeout_seconds
-  api_access_logs            = var.api_access_logs
-  manage_api_gateway_account = var.manage_api_gateway_account
-  order_ttl_days             = var.order_ttl_days
-  idempotency_ttl_hours      = var.idempotency_ttl_hours
-  deletion_protection        = var.deletion_protection
+  api_auth                        = var.api_auth
+  api_username                    = var.api_username
+  api_password                    = var.api_password
+  api_throttle_rate               = var.api_throttle_rate
+  api_throttle_burst              = var.api_throttle_burst
+  api_memory_mb                   = var.api_memory_mb
+  api_timeout_seconds             = var.api_timeout_seconds
+  api_access_logs                 = var.api_access_logs
+  api_reserved_concurrency        = var.api_reserved_concurrency
+  authorizer_reserved_concurrency = var.authorizer_reserved_concurrency
+  cors_allowed_origins            = var.cors_allowed_origins
+  web_acl_arn                     = var.web_acl_arn
+  manage_api_gateway_account      = var.manage_api_gateway_account
+  order_ttl_days                  = var.order_ttl_days
+  idempotency_ttl_hours           = var.idempotency_ttl_hours
+  deletion_protection             = var.deletion_protection
+
+  create_alarms   = var.create_alarms
+  alarm_topic_arn = local.alarm_topic_arn
+  api_alarms      = var.api_alarms
+  runbook_url     = var.runbook_url
 
   lambda_zips          = local.lambda_zips
   kms_key_arn          = var.kms_key_arn
@@ -67,6 +79,7 @@ module "pipeline" {
   consumer_memory_mb                = var.consumer_memory_mb
   consumer_timeout_seconds          = var.consumer_timeout_seconds
   consumer_reserved_concurrency     = var.consumer_reserved_concurrency
+  schema_reserved_concurrency       = var.schema_reserved_concurrency
   mirror_ttl_deletes                = var.mirror_ttl_deletes
   apply_every_change                = var.apply_every_change
   max_statement_bytes               = var.max_statement_bytes
@@ -82,6 +95,30 @@ module "pipeline" {
   replayer_reserved_concurrency = var.replayer_reserved_concurrency
   auto_replay                   = var.auto_replay
   auto_replay_schedule_minutes  = var.auto_replay_schedule_minutes
+
+  load_concurrency                = var.load_concurrency
+  load_read_units_per_second      = var.load_read_units_per_second
+  reconciler_memory_mb            = var.reconciler_memory_mb
+  reconciler_reserved_concurrency = var.reconciler_reserved_concurrency
+  seed_write_units_per_second     = var.seed_write_units_per_second
+  verify_settle_seconds           = var.verify_settle_seconds
+  verify_schedule_expression      = var.verify_schedule_expression
+  verify_slices                   = var.verify_slices
+  verify_repair                   = var.verify_repair
+  verify_after_cutover            = var.verify_after_cutover
+  prune_schedule_expression       = var.prune_schedule_expression
+  prune_horizon_days              = var.prune_horizon_days
+
+  monitor_schedule_minutes = var.monitor_schedule_minutes
+  heartbeat                = var.heartbeat
+
+  create_alarms         = var.create_alarms
+  alarm_topic_arn       = var.alarm_topic_arn
+  create_alarm_topic    = var.create_alarm_topic
+  alarm_email_addresses = var.alarm_email_addresses
+  alarms                = var.alarms
+  runbook_url           = var.runbook_url
+  create_dashboard      = var.create_dashboard
 
   rds_connection_param_name        = var.rds_connection_param_name
   rds_connection_param_kms_key_arn = var.rds_connection_param_kms_key_arn
@@ -105,6 +142,7 @@ module "pipeline" {
   rds_cluster_identifier            = var.rds_cluster_identifier
   rds_database                      = var.rds_database
   rds_proxy_max_connections_percent = var.rds_proxy_max_connections_percent
+  rds_proxy_name                    = var.rds_proxy_name
 
   lambda_zips          = local.lambda_zips
   kms_key_arn          = var.kms_key_arn

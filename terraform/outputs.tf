@@ -17,14 +17,24 @@ locals {
     failures_queue_url        = module.pipeline.failures_queue_url
     replay_state_machine_arn  = module.pipeline.replay_state_machine_arn
     replayer_function_name    = module.pipeline.replayer_function_name
+    load_state_machine_arn    = module.pipeline.load_state_machine_arn
+    verify_state_machine_arn  = module.pipeline.verify_state_machine_arn
+    seed_state_machine_arn    = module.pipeline.seed_state_machine_arn
+    prune_state_machine_arn   = module.pipeline.prune_state_machine_arn
+    reconciler_function_name  = module.pipeline.reconciler_function_name
+    monitor_function_name     = module.pipeline.monitor_function_name
     rds_connection_param_name = var.rds_connection_param_name
     rds_secret_arn            = var.rds_secret_arn
+    dashboard_name            = module.pipeline.dashboard_name
+    alarm_topic_arn           = module.pipeline.alarm_topic_arn
     outputs_param_name        = local.outputs_param_name
   }
 }
 
 # `backstream --name ... --env ...` finds the deployment here. It holds names and ARNs, no secret.
 resource "aws_ssm_parameter" "outputs" {
+  #checkov:skip=CKV2_AWS_34:It holds names and ARNs and no secret, and AWS refuses to turn a String into a SecureString
+
   name           = local.outputs_param_name
   description    = "Terraform outputs of this Backstream deployment"
   type           = "String"
@@ -67,6 +77,12 @@ output "consumer_function_name" {
   value       = local.outputs.consumer_function_name
 }
 
+# Not in the parameter, which has 4 KB: nobody looks for it there.
+output "schema_step_warnings" {
+  description = "Settings of the database server with which a committed change may be lost, as the last schema step found them. Empty where there are none."
+  value       = join("; ", module.pipeline.schema_step_warnings)
+}
+
 output "schema_function_name" {
   description = "Function that creates or checks the tables in MySQL."
   value       = local.outputs.schema_function_name
@@ -97,6 +113,36 @@ output "replayer_function_name" {
   value       = local.outputs.replayer_function_name
 }
 
+output "load_state_machine_arn" {
+  description = "State machine that brings the items of the table into MySQL. Start it with {}."
+  value       = local.outputs.load_state_machine_arn
+}
+
+output "verify_state_machine_arn" {
+  description = "State machine that compares MySQL with the table. Start it with {}."
+  value       = local.outputs.verify_state_machine_arn
+}
+
+output "seed_state_machine_arn" {
+  description = "State machine that makes items of the rows of an existing database. Start it with {}."
+  value       = local.outputs.seed_state_machine_arn
+}
+
+output "prune_state_machine_arn" {
+  description = "State machine that deletes the versions of items that are long gone. Start it with {}."
+  value       = local.outputs.prune_state_machine_arn
+}
+
+output "reconciler_function_name" {
+  description = "Function that runs the steps of loads, verifications and seeds."
+  value       = local.outputs.reconciler_function_name
+}
+
+output "monitor_function_name" {
+  description = "Function that emits what waits, and how long it takes until a change is lost."
+  value       = local.outputs.monitor_function_name
+}
+
 output "rds_connection_param_name" {
   description = "SSM parameter with the host, port and database of MySQL."
   value       = local.outputs.rds_connection_param_name
@@ -105,6 +151,16 @@ output "rds_connection_param_name" {
 output "rds_secret_arn" {
   description = "Secret with the username and password of the MySQL user."
   value       = local.outputs.rds_secret_arn
+}
+
+output "dashboard_name" {
+  description = "CloudWatch dashboard of the pipeline. Empty with create_dashboard = false."
+  value       = local.outputs.dashboard_name
+}
+
+output "alarm_topic_arn" {
+  description = "SNS topic that the alarms notify. Empty without one."
+  value       = local.outputs.alarm_topic_arn
 }
 
 output "outputs_param_name" {

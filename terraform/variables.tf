@@ -93,7 +93,7 @@ variable "build_dir" {
 }
 
 variable "lambda_zips" {
-  description = "Where the zips of the functions are, instead of build_dir: folder, or bucket with keys of api, stream_consumer and dlq_replayer. With a bucket, give runtime and architecture as the manifest of the build has them. Terraform sees a new build by its key, so do not overwrite one."
+  description = "Where the zips of the functions are, instead of build_dir: folder, or bucket with keys of api, stream_consumer, dlq_replayer, monitor and reconciler. With a bucket, give runtime and architecture as the manifest of the build has them. Terraform sees a new build by its key, so do not overwrite one."
   type = object({
     folder       = optional(string)
     bucket       = optional(string)
@@ -110,7 +110,7 @@ variable "lambda_zips" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key of the failures bucket, the queue, the log groups, the tables and the API secret. The roles get what they need of it. The policy of the key must let IAM policies of the account decide, and allow logs.REGION.amazonaws.com kms:Encrypt*, kms:Decrypt*, kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*. Default: keys that AWS owns or manages."
+  description = "KMS key of the failures bucket, the queue, the topic of the alarms, the log groups, the tables, the API secret, the environments of the functions and the executions of the state machines. The roles get what they need of it. The policy of the key must be as the section Customer keys of docs/operations.md shows. Default: keys that AWS owns or manages."
   type        = string
   default     = null
 
@@ -179,7 +179,7 @@ variable "deletion_protection" {
 }
 
 variable "point_in_time_recovery" {
-  description = "Keep backups of the orders table. It can then be restored to any second of the last 35 days."
+  description = "Keep backups of the orders table. It can then be restored to any second of the last 35 days, and a verification can read what has changed in a window of them."
   type        = bool
   default     = true
 }
@@ -278,6 +278,51 @@ variable "api_timeout_seconds" {
   validation {
     condition     = var.api_timeout_seconds >= 1 && var.api_timeout_seconds <= 29
     error_message = "api_timeout_seconds must be from 1 to 29. API Gateway waits no longer."
+  }
+}
+
+variable "api_reserved_concurrency" {
+  description = "Invocations of the API function at the same time. Lambda reserves them, and takes them from those of the account. -1: no limit of its own."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.api_reserved_concurrency == -1 || (var.api_reserved_concurrency >= 1 && floor(var.api_reserved_concurrency) == var.api_reserved_concurrency)
+    error_message = "api_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 the API answers every request with an error."
+  }
+}
+
+variable "authorizer_reserved_concurrency" {
+  description = "Invocations of the authorizer function at the same time. Lambda reserves them, and takes them from those of the account. -1: no limit of its own."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.authorizer_reserved_concurrency == -1 || (var.authorizer_reserved_concurrency >= 1 && floor(var.authorizer_reserved_concurrency) == var.authorizer_reserved_concurrency)
+    error_message = "authorizer_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 the API refuses every request."
+  }
+}
+
+variable "cors_allowed_origins" {
+  description = "Origins of the web pages that may call the API, such as https://shop.example.com. Pages of other origins cannot. The responses allow no cookies, so a page needs credentials of its own."
+  type        = list(string)
+  default     = []
+
+  validation {
+    # A browser sends its origin in lower case, without the default port and without a path.
+    condition     = alltrue([for origin in var.cors_allowed_origins : can(regex("^(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\\.0\\.0\\.1))(:[1-9][0-9]{0,4})?$", origin)) && !can(regex("^(https:.*:443|http:.*:80)$", origin))])
+    error_message = "cors_allowed_origins must be origins: https://, a host in lower case, and a port if it is not 443. No path, no slash at the end and no wildcard. http:// is for localhost only."
+  }
+}
+
+variable "web_acl_arn" {
+  description = "Web ACL of AWS WAF that protects the API stage. You create it, with the rules that you need. It must be a regional one. Default: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/.+$", coalesce(var.web_acl_arn, "arn:aws:wafv2:none:000000000000:regional/webacl/none")))
+    error_message = "web_acl_arn must be the ARN of a regional web ACL (arn:aws:wafv2:...:regional/webacl/...). API Gateway takes no global one."
   }
 }
 
@@ -383,6 +428,17 @@ variable "consumer_timeout_seconds" {
   }
 }
 
+variable "schema_reserved_concurrency" {
+  description = "Invocations of the schema step at the same time. Lambda reserves them, and takes them from those of the account. -1: no limit of its own."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.schema_reserved_concurrency == -1 || (var.schema_reserved_concurrency >= 1 && floor(var.schema_reserved_concurrency) == var.schema_reserved_concurrency)
+    error_message = "schema_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 no apply succeeds."
+  }
+}
+
 variable "consumer_reserved_concurrency" {
   description = "Reserved concurrency of the stream consumer, which limits its invocations and database connections. -1 reserves none. It is taken from the concurrency of the account, of which AWS keeps 100 unreserved. Below shards times stream_parallelization_factor, shards wait for each other."
   type        = number
@@ -437,7 +493,7 @@ variable "failures_bucket_force_destroy" {
 }
 
 variable "replayed_retention_days" {
-  description = "Days that the bucket keeps a failed batch after a replay has settled it. 0 keeps it forever."
+  description = "Days that the bucket keeps a failed batch after a replay has settled it, and the files of a replay. The files of a load or a verification stay for at least 30 days. 0 keeps all of them forever."
   type        = number
   default     = 30
 
@@ -461,7 +517,7 @@ variable "replay_concurrency" {
 }
 
 variable "replay_database_wait_seconds" {
-  description = "Seconds that a replay waits for a database that does not answer, before it fails. Default: 3600, or 21600 with auto_replay."
+  description = "Seconds that a replay, a load or a verification waits for a database that does not answer, before it fails. Default: 3600, or 21600 with auto_replay."
   type        = number
   default     = null
 
@@ -472,7 +528,7 @@ variable "replay_database_wait_seconds" {
 }
 
 variable "replay_check_interval_seconds" {
-  description = "Seconds between two checks of a database that does not answer. A waiting replay continues within this time."
+  description = "Seconds between two checks of a database that does not answer. A waiting replay, load or verification continues within this time."
   type        = number
   default     = 15
 
@@ -519,6 +575,256 @@ variable "auto_replay_schedule_minutes" {
     condition     = var.auto_replay_schedule_minutes >= 1 && var.auto_replay_schedule_minutes <= 1440 && floor(var.auto_replay_schedule_minutes) == var.auto_replay_schedule_minutes
     error_message = "auto_replay_schedule_minutes must be a whole number from 1 to 1440."
   }
+}
+
+# Load
+
+variable "load_concurrency" {
+  description = "Workers of a load or a verification. Each opens one database connection, in addition to those of the consumer."
+  type        = number
+  default     = 4
+
+  validation {
+    condition     = var.load_concurrency >= 1 && var.load_concurrency <= 40 && floor(var.load_concurrency) == var.load_concurrency
+    error_message = "load_concurrency must be a whole number from 1 to 40."
+  }
+}
+
+variable "load_read_units_per_second" {
+  description = "Read units that a load or a verification consumes in a second, of a table with on-demand capacity. Of a provisioned table it takes a quarter of the read capacity. The input of an execution can set another rate."
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.load_read_units_per_second >= 1 && var.load_read_units_per_second <= 1000000 && floor(var.load_read_units_per_second) == var.load_read_units_per_second
+    error_message = "load_read_units_per_second must be a whole number from 1 to 1000000."
+  }
+}
+
+variable "reconciler_memory_mb" {
+  description = "Memory of the reconciler, in MB. Lambda scales the CPU with it."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = var.reconciler_memory_mb >= 256 && var.reconciler_memory_mb <= 10240
+    error_message = "reconciler_memory_mb must be from 256 to 10240."
+  }
+}
+
+variable "reconciler_reserved_concurrency" {
+  description = "Reserved concurrency of the reconciler. -1 reserves none. It must exceed load_concurrency: a second load needs an invocation to find that the lock is taken."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.reconciler_reserved_concurrency == -1 || (var.reconciler_reserved_concurrency >= 1 && floor(var.reconciler_reserved_concurrency) == var.reconciler_reserved_concurrency)
+    error_message = "reconciler_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 no load and no verification runs."
+  }
+}
+
+# Seed
+
+variable "seed_write_units_per_second" {
+  description = "Units that a seed consumes in a second, of a table with on-demand capacity. Of a provisioned table it takes a quarter of the write capacity. The input of an execution can set another rate."
+  type        = number
+  default     = 500
+
+  validation {
+    condition     = var.seed_write_units_per_second >= 1 && var.seed_write_units_per_second <= 1000000 && floor(var.seed_write_units_per_second) == var.seed_write_units_per_second
+    error_message = "seed_write_units_per_second must be a whole number from 1 to 1000000."
+  }
+}
+
+# Verification
+
+variable "verify_settle_seconds" {
+  description = "Seconds that a change may take to reach MySQL, in addition to the consumer's lag. A verification reports a difference only after it has stood still for longer."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.verify_settle_seconds >= 1 && var.verify_settle_seconds <= 3600 && floor(var.verify_settle_seconds) == var.verify_settle_seconds
+    error_message = "verify_settle_seconds must be a whole number from 1 to 3600."
+  }
+}
+
+variable "verify_schedule_expression" {
+  description = "EventBridge schedule of the verification, such as rate(1 day) or cron(0 3 * * ? *). Default: no schedule."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.verify_schedule_expression == null || can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\([^ ()]+ [^ ()]+ ([^ ()?]+ [^ ()]+ \\?|\\? [^ ()]+ [^ ()?]+) [^ ()]+\\))$", var.verify_schedule_expression))
+    error_message = "verify_schedule_expression must be rate(value unit), such as rate(1 day) or rate(12 hours), or cron(...) with six fields, of which the third or the fifth is a question mark."
+  }
+}
+
+variable "verify_slices" {
+  description = "Slices of the table. Each scheduled verification takes the slice that was tried longest ago. With rate(1 day) and 30 slices, the whole table is verified in 30 days."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.verify_slices >= 1 && var.verify_slices <= 9999 && floor(var.verify_slices) == var.verify_slices
+    error_message = "verify_slices must be a whole number from 1 to 9999."
+  }
+}
+
+variable "verify_repair" {
+  description = "Let scheduled verifications repair what differs. Otherwise they only report it."
+  type        = bool
+  default     = false
+}
+
+variable "verify_after_cutover" {
+  description = "The table is the truth for verifications on the schedule or after a replay, also for rows whose items are exactly as a seed wrote them. Set it after the cutover, and unset it before a legacy application writes the rows again."
+  type        = bool
+  default     = false
+}
+
+# Prune
+
+variable "prune_schedule_expression" {
+  description = "EventBridge schedule of the prune, such as rate(7 days) or cron(0 5 ? * SUN *). Default: no schedule. Choose another time than that of verify_schedule_expression, because one job runs at a time."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.prune_schedule_expression == null || can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\([^ ()]+ [^ ()]+ ([^ ()?]+ [^ ()]+ \\?|\\? [^ ()]+ [^ ()?]+) [^ ()]+\\))$", var.prune_schedule_expression))
+    error_message = "prune_schedule_expression must be rate(value unit), such as rate(7 days) or rate(12 hours), or cron(...) with six fields, of which the third or the fifth is a question mark."
+  }
+}
+
+variable "prune_horizon_days" {
+  description = "Days for which the sidecar keeps the version of an item that is gone. A prune deletes older ones. The input of an execution can set another number. DynamoDB restores a table to a time up to 35 days back, so less than 37 is refused."
+  type        = number
+  default     = 40
+
+  validation {
+    condition     = var.prune_horizon_days >= 37 && var.prune_horizon_days <= 36500 && floor(var.prune_horizon_days) == var.prune_horizon_days
+    error_message = "prune_horizon_days must be a whole number from 37 to 36500. A load of a table that was restored to a time within the last 35 days would bring deleted items back."
+  }
+}
+
+# Monitor
+
+variable "monitor_schedule_minutes" {
+  description = "Minutes between two calls of the monitor. The alarms look at five minutes at a time, so it may be at most 5."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.monitor_schedule_minutes >= 1 && var.monitor_schedule_minutes <= 5 && floor(var.monitor_schedule_minutes) == var.monitor_schedule_minutes
+    error_message = "monitor_schedule_minutes must be a whole number from 1 to 5."
+  }
+}
+
+variable "heartbeat" {
+  description = "Let the monitor write one item of the table each time. The consumer makes no row of it, and emits how long it took to arrive (heartbeat_seconds)."
+  type        = bool
+  default     = false
+}
+
+# Alarms and dashboard
+
+variable "create_alarms" {
+  description = "Create the CloudWatch alarms. docs/runbook.md lists them, with what they cost."
+  type        = bool
+  default     = true
+}
+
+variable "alarm_topic_arn" {
+  description = "SNS topic of your own that the alarms notify. Its policy must let cloudwatch.amazonaws.com publish. Default: the topic that is created."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", coalesce(var.alarm_topic_arn, "arn:aws:sns:none:000000000000:none")))
+    error_message = "alarm_topic_arn must be the ARN of a standard topic (arn:aws:sns:...). CloudWatch alarms do not publish to FIFO topics."
+  }
+}
+
+variable "create_alarm_topic" {
+  description = "Create the SNS topic of the alarms. Set it to false when alarm_topic_arn is created in the same apply, because its ARN is not known at plan. Default: whether alarm_topic_arn is null."
+  type        = bool
+  default     = null
+}
+
+variable "alarm_email_addresses" {
+  description = "Addresses that get a mail for each alarm of the created topic. Each must confirm a first mail of AWS."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for address in var.alarm_email_addresses : can(regex("^[^@ ]+@[^@ ]+$", address))])
+    error_message = "alarm_email_addresses must be mail addresses, such as oncall@example.com."
+  }
+}
+
+variable "alarms" {
+  description = "Thresholds of the alarms. The iterator ages default to an eighth (at most 300 s), a quarter and three quarters (at most 43200 s) of stream_maximum_record_age_seconds. unverified_hours defaults to the time of two rounds of verify_schedule_expression, with a week for a cron expression."
+  type = object({
+    iterator_age_warning_seconds  = optional(number)
+    iterator_age_page_seconds     = optional(number)
+    iterator_age_critical_seconds = optional(number)
+    batches_waiting               = optional(number, 0)
+    oldest_batch_seconds          = optional(number, 3600)
+    pointer_hours_left            = optional(number, 6)
+    hours_until_loss              = optional(number, 6)
+    unverified_hours              = optional(number)
+    heartbeat_seconds             = optional(number, 300)
+    proxy_connections_percent     = optional(number, 80)
+    proxy_borrow_milliseconds     = optional(number, 1000)
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for name, value in var.alarms : value == null ? true : value >= 0 && (value > 0 || name == "batches_waiting")])
+    error_message = "alarms must have thresholds above 0. batches_waiting may be 0."
+  }
+
+  validation {
+    condition     = var.alarms.pointer_hours_left < 24 && var.alarms.hours_until_loss < 24
+    error_message = "alarms must have pointer_hours_left and hours_until_loss below 24. The stream forgets a change after 24 hours, so another alarm would always ring."
+  }
+
+  validation {
+    condition     = var.alarms.proxy_connections_percent <= 100
+    error_message = "alarms must have a proxy_connections_percent of at most 100."
+  }
+}
+
+variable "api_alarms" {
+  description = "Thresholds of the alarms of the API: responses with a 5xx error in 5 minutes, and the 99th percentile of the latency."
+  type = object({
+    errors               = optional(number, 5)
+    latency_milliseconds = optional(number, 3000)
+  })
+  default = {}
+
+  validation {
+    condition     = var.api_alarms.errors >= 0 && var.api_alarms.latency_milliseconds > 0
+    error_message = "api_alarms must have errors of at least 0 and latency_milliseconds above 0."
+  }
+}
+
+variable "runbook_url" {
+  description = "URL of the runbook that alarms and dashboard link to, without #. Default: the file in this repository."
+  type        = string
+  default     = "docs/runbook.md"
+
+  validation {
+    # A description of an alarm has at most 1024 characters, the link included.
+    condition     = length(var.runbook_url) <= 500 && !strcontains(var.runbook_url, "#") && !strcontains(var.runbook_url, " ")
+    error_message = "runbook_url must be at most 500 characters, without # and without spaces."
+  }
+}
+
+variable "create_dashboard" {
+  description = "Create a CloudWatch dashboard of the pipeline."
+  type        = bool
+  default     = true
 }
 
 # Database
@@ -640,16 +946,22 @@ variable "rds_proxy_max_connections_percent" {
   }
 }
 
+variable "rds_proxy_name" {
+  description = "RDS Proxy of your own, for its alarms and the dashboard. Default: the one that Terraform creates, if any."
+  type        = string
+  default     = null
+}
+
 # Network
 
 variable "create_vpc_endpoints" {
-  description = "Services to create VPC endpoints for. Private subnets without a NAT gateway need dynamodb, s3, secretsmanager, ssm and states. With failure_destination = sqs they also need dynamodb-streams and sqs. Leave out the endpoints that the VPC already has."
+  description = "Services to create VPC endpoints for. Private subnets without a NAT gateway need dynamodb, s3, secretsmanager, ssm and states. With failure_destination = sqs they also need dynamodb-streams and sqs. A load also needs lambda, and monitoring to slow down while the consumer lags. A verification needs both. Leave out the endpoints that the VPC already has."
   type        = set(string)
   default     = []
 
   validation {
-    condition     = length(setsubtract(var.create_vpc_endpoints, ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
-    error_message = "create_vpc_endpoints may contain only dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states. The functions call no other service."
+    condition     = length(setsubtract(var.create_vpc_endpoints, ["dynamodb", "dynamodb-streams", "lambda", "monitoring", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
+    error_message = "create_vpc_endpoints may contain only dynamodb, dynamodb-streams, lambda, monitoring, s3, secretsmanager, sqs, ssm and states. The functions call no other service."
   }
 }
 

@@ -32,12 +32,20 @@ run "too_small" {
     consumer_timeout_seconds          = 0
     idempotency_ttl_hours             = 0
     max_statement_bytes               = 999
+    monitor_schedule_minutes          = 0
     mysql_connect_timeout_seconds     = 0
     mysql_port                        = 0
     mysql_read_timeout_seconds        = 0
     order_ttl_days                    = 0
     rds_proxy_max_connections_percent = 0
     replayed_retention_days           = -1
+    load_concurrency                  = 0
+    load_read_units_per_second        = 0
+    reconciler_memory_mb              = 255
+    seed_write_units_per_second       = 0
+    verify_settle_seconds             = 0
+    verify_slices                     = 0
+    prune_horizon_days                = 36
   }
 
   expect_failures = [
@@ -55,12 +63,20 @@ run "too_small" {
     var.consumer_timeout_seconds,
     var.idempotency_ttl_hours,
     var.max_statement_bytes,
+    var.monitor_schedule_minutes,
     var.mysql_connect_timeout_seconds,
     var.mysql_port,
     var.mysql_read_timeout_seconds,
     var.order_ttl_days,
     var.rds_proxy_max_connections_percent,
     var.replayed_retention_days,
+    var.load_concurrency,
+    var.load_read_units_per_second,
+    var.reconciler_memory_mb,
+    var.seed_write_units_per_second,
+    var.verify_settle_seconds,
+    var.verify_slices,
+    var.prune_horizon_days,
   ]
 }
 
@@ -80,12 +96,20 @@ run "too_large" {
     consumer_timeout_seconds          = 901
     idempotency_ttl_hours             = 8761
     max_statement_bytes               = 16000001
+    monitor_schedule_minutes          = 6
     mysql_connect_timeout_seconds     = 16
     mysql_port                        = 65536
     mysql_read_timeout_seconds        = 41
     order_ttl_days                    = 3651
     rds_proxy_max_connections_percent = 101
     mysql_ca_pem                      = format("%2561s", "x")
+    load_concurrency                  = 41
+    load_read_units_per_second        = 1000001
+    reconciler_memory_mb              = 10241
+    seed_write_units_per_second       = 1000001
+    verify_settle_seconds             = 3601
+    verify_slices                     = 10000
+    prune_horizon_days                = 36501
   }
 
   expect_failures = [
@@ -101,12 +125,20 @@ run "too_large" {
     var.consumer_timeout_seconds,
     var.idempotency_ttl_hours,
     var.max_statement_bytes,
+    var.monitor_schedule_minutes,
     var.mysql_connect_timeout_seconds,
     var.mysql_port,
     var.mysql_read_timeout_seconds,
     var.order_ttl_days,
     var.rds_proxy_max_connections_percent,
     var.mysql_ca_pem,
+    var.load_concurrency,
+    var.load_read_units_per_second,
+    var.reconciler_memory_mb,
+    var.seed_write_units_per_second,
+    var.verify_settle_seconds,
+    var.verify_slices,
+    var.prune_horizon_days,
   ]
 }
 
@@ -217,13 +249,24 @@ run "bad_settings_are_refused" {
   command = plan
 
   variables {
-    replay_concurrency            = 41
-    replay_database_wait_seconds  = -1
-    replay_check_interval_seconds = 0
-    replayer_memory_mb            = 256
-    auto_replay_schedule_minutes  = 0
-    replayer_reserved_concurrency = 0
-    consumer_reserved_concurrency = 1.5
+    replay_concurrency              = 41
+    replay_database_wait_seconds    = -1
+    replay_check_interval_seconds   = 0
+    replayer_memory_mb              = 256
+    auto_replay_schedule_minutes    = 0
+    replayer_reserved_concurrency   = 0
+    consumer_reserved_concurrency   = 1.5
+    api_reserved_concurrency        = 0
+    authorizer_reserved_concurrency = 1.5
+    schema_reserved_concurrency     = 0
+    load_concurrency                = 1.5
+    seed_write_units_per_second     = 1.5
+    reconciler_reserved_concurrency = 0
+    verify_settle_seconds           = 1.5
+    verify_slices                   = 1.5
+    verify_schedule_expression      = "rate(1 days)"
+    prune_horizon_days              = 40.5
+    prune_schedule_expression       = "cron(0 5 * * * *)"
   }
 
   expect_failures = [
@@ -234,6 +277,17 @@ run "bad_settings_are_refused" {
     var.auto_replay_schedule_minutes,
     var.replayer_reserved_concurrency,
     var.consumer_reserved_concurrency,
+    var.api_reserved_concurrency,
+    var.authorizer_reserved_concurrency,
+    var.schema_reserved_concurrency,
+    var.load_concurrency,
+    var.reconciler_reserved_concurrency,
+    var.seed_write_units_per_second,
+    var.verify_settle_seconds,
+    var.verify_slices,
+    var.prune_horizon_days,
+    var.verify_schedule_expression,
+    var.prune_schedule_expression,
   ]
 }
 
@@ -256,11 +310,92 @@ run "new_inputs_are_checked" {
 
   variables {
     kms_key_arn          = "alias/own"
+    web_acl_arn          = "arn:aws:wafv2:us-east-1:123456789012:global/webacl/api/1"
     role_path            = "platform"
     permissions_boundary = "boundary"
     subnet_ids           = []
     lambda_zips          = { bucket = "releases" }
   }
 
-  expect_failures = [var.kms_key_arn, var.role_path, var.permissions_boundary, var.subnet_ids, var.lambda_zips]
+  expect_failures = [var.kms_key_arn, var.web_acl_arn, var.role_path, var.permissions_boundary, var.subnet_ids, var.lambda_zips]
+}
+
+run "no_origin_wildcard" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "*"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
+}
+
+run "no_origin_wildcard_host" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "https://*.example.com"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
+}
+
+run "no_origin_path" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "https://shop.example.com/"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
+}
+
+run "no_origin_no_tls" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "http://shop.example.com"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
+}
+
+run "no_origin_upper_case" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "https://Shop.example.com"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
+}
+
+run "no_origin_default_port" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "https://shop.example.com:443"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
+}
+
+run "no_origin_no_scheme" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "shop.example.com"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
+}
+
+run "no_origin_default_port_of_localhost" {
+  command = plan
+
+  variables {
+    cors_allowed_origins = ["https://shop.example.com:8443", "http://localhost:80"]
+  }
+
+  expect_failures = [var.cors_allowed_origins]
 }

@@ -9,6 +9,26 @@ override_resource {
   values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-replay" }
 }
 
+override_resource {
+  target = module.pipeline.aws_sfn_state_machine.job["prune"]
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-prune" }
+}
+
+override_resource {
+  target = module.pipeline.aws_sfn_state_machine.job["seed"]
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-seed" }
+}
+
+override_resource {
+  target = module.pipeline.aws_sfn_state_machine.job["verify"]
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-verify" }
+}
+
+override_resource {
+  target = module.pipeline.aws_sfn_state_machine.job["load"]
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-load" }
+}
+
 variables {
   aws_region                = "eu-west-1"
   env                       = "test"
@@ -31,7 +51,7 @@ run "a_parameter_holds_the_outputs" {
   }
 
   assert {
-    condition     = jsondecode(aws_ssm_parameter.outputs.insecure_value).api_url == output.api_url && jsondecode(aws_ssm_parameter.outputs.insecure_value).replay_state_machine_arn == output.replay_state_machine_arn
+    condition     = jsondecode(aws_ssm_parameter.outputs.insecure_value).api_url == output.api_url && jsondecode(aws_ssm_parameter.outputs.insecure_value).replay_state_machine_arn == output.replay_state_machine_arn && jsondecode(aws_ssm_parameter.outputs.insecure_value).load_state_machine_arn == output.load_state_machine_arn && jsondecode(aws_ssm_parameter.outputs.insecure_value).verify_state_machine_arn == output.verify_state_machine_arn && jsondecode(aws_ssm_parameter.outputs.insecure_value).seed_state_machine_arn == output.seed_state_machine_arn
     error_message = "The parameter holds the values of the outputs."
   }
 }
@@ -45,6 +65,8 @@ run "names_are_those_of_before_there_were_modules" {
       output.consumer_function_name == "backstream-test-stream-consumer" &&
       output.schema_function_name == "backstream-test-schema" &&
       output.replayer_function_name == "backstream-test-dlq-replayer" &&
+      output.reconciler_function_name == "backstream-test-reconciler" &&
+      output.monitor_function_name == "backstream-test-monitor" &&
       output.failures_bucket == "backstream-test-failures-123456789012-eu-west-1"
     )
     error_message = "Another name replaces a resource, and loses what it holds."
@@ -82,7 +104,7 @@ run "the_queue_is_an_output" {
 
 run "the_replayer_gets_the_endpoint_of_the_streams" {
   variables {
-    create_vpc_endpoints = ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"]
+    create_vpc_endpoints = ["dynamodb", "dynamodb-streams", "lambda", "monitoring", "s3", "secretsmanager", "sqs", "ssm", "states"]
     failure_destination  = "sqs"
   }
 

@@ -37,8 +37,9 @@ module "orders" {
 module "orders_api" {
   source = "../../modules/orders_api"
 
-  env        = "prod"
-  table_name = module.orders.table_name
+  env             = "prod"
+  table_name      = module.orders.table_name
+  alarm_topic_arn = module.orders.alarm_topic_arn
 }
 
 output "api_url" {

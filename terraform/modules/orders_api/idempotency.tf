@@ -1,5 +1,7 @@
 # A separate table, so that the stream carries only orders.
 resource "aws_dynamodb_table" "idempotency" {
+  #checkov:skip=CKV_AWS_28:It remembers requests for hours; a restored table would refuse or repeat requests by outdated keys
+
   name                        = "${local.prefix}-idempotency"
   billing_mode                = "PAY_PER_REQUEST"
   deletion_protection_enabled = var.deletion_protection

@@ -84,3 +84,8 @@ output "log_group_arns" {
     { for group in aws_cloudwatch_log_group.api_access : "access" => group.arn },
   )
 }
+
+output "alarm_arns" {
+  description = "ARNs of the alarms by name."
+  value       = { for name, alarm in aws_cloudwatch_metric_alarm.api : name => alarm.arn }
+}

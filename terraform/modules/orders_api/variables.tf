@@ -74,7 +74,7 @@ variable "lambda_zips" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key of the orders table, and of the log groups, the secret and the table that the module creates. The roles get what they need of it. The policy of the key must let IAM policies of the account decide, and allow logs.REGION.amazonaws.com kms:Encrypt*, kms:Decrypt*, kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*. Default: keys that AWS owns or manages."
+  description = "KMS key of the orders table, and of the log groups, the secret, the table and the environments of the functions that the module creates. The roles get what they need of it. The policy of the key must be as the section Customer keys of docs/operations.md shows. Default: keys that AWS owns or manages."
   type        = string
   default     = null
 
@@ -249,6 +249,57 @@ variable "api_timeout_seconds" {
   }
 }
 
+variable "api_reserved_concurrency" {
+  description = "Invocations of the API function at the same time. Lambda reserves them, and takes them from those of the account. -1: no limit of its own."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.api_reserved_concurrency == -1 || (var.api_reserved_concurrency >= 1 && floor(var.api_reserved_concurrency) == var.api_reserved_concurrency)
+    error_message = "api_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 the API answers every request with an error."
+  }
+}
+
+variable "authorizer_reserved_concurrency" {
+  description = "Invocations of the authorizer function at the same time. Lambda reserves them, and takes them from those of the account. -1: no limit of its own."
+  type        = number
+  default     = -1
+
+  validation {
+    condition     = var.authorizer_reserved_concurrency == -1 || (var.authorizer_reserved_concurrency >= 1 && floor(var.authorizer_reserved_concurrency) == var.authorizer_reserved_concurrency)
+    error_message = "authorizer_reserved_concurrency must be a whole number above 0, or -1 for none. With 0 the API refuses every request."
+  }
+}
+
+variable "cors_allowed_origins" {
+  description = "Origins of the web pages that may call the API, such as https://shop.example.com. Pages of other origins cannot. The responses allow no cookies, so a page needs credentials of its own."
+  type        = list(string)
+  default     = []
+
+  validation {
+    # A browser sends its origin in lower case, without the default port and without a path.
+    condition     = alltrue([for origin in var.cors_allowed_origins : can(regex("^(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\\.0\\.0\\.1))(:[1-9][0-9]{0,4})?$", origin)) && !can(regex("^(https:.*:443|http:.*:80)$", origin))])
+    error_message = "cors_allowed_origins must be origins: https://, a host in lower case, and a port if it is not 443. No path, no slash at the end and no wildcard. http:// is for localhost only."
+  }
+}
+
+variable "web_acl_arn" {
+  description = "Web ACL of AWS WAF that protects the API stage. You create it, with the rules that you need. It must be a regional one. Default: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/.+$", coalesce(var.web_acl_arn, "arn:aws:wafv2:none:000000000000:regional/webacl/none")))
+    error_message = "web_acl_arn must be the ARN of a regional web ACL (arn:aws:wafv2:...:regional/webacl/...). API Gateway takes no global one."
+  }
+}
+
+variable "use_web_acl" {
+  description = "Whether web_acl_arn is given. Set it to true when the web ACL is created in the same apply, because its ARN is not known at plan. Default: whether web_acl_arn is null."
+  type        = bool
+  default     = null
+}
+
 variable "api_access_logs" {
   description = "Write access logs of the API. API Gateway refuses them when the account has no role for logs in this Region. Default: the value of manage_api_gateway_account."
   type        = bool
@@ -259,4 +310,49 @@ variable "manage_api_gateway_account" {
   description = "Set the role with which API Gateway writes logs. It is one setting for the account and Region. It replaces the role of other APIs, and destroy leaves them without logs. Use it only in an account that no other API shares."
   type        = bool
   default     = false
+}
+
+# Alarms
+
+variable "create_alarms" {
+  description = "Create the CloudWatch alarms of the API. Give alarm_topic_arn with it."
+  type        = bool
+  default     = true
+}
+
+variable "alarm_topic_arn" {
+  description = "SNS topic that the alarms notify, such as the output alarm_topic_arn of the pipeline module."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", coalesce(var.alarm_topic_arn, "arn:aws:sns:none:000000000000:none")))
+    error_message = "alarm_topic_arn must be the ARN of a standard topic (arn:aws:sns:...). CloudWatch alarms do not publish to FIFO topics."
+  }
+}
+
+variable "api_alarms" {
+  description = "Thresholds of the alarms of the API: responses with a 5xx error in 5 minutes, and the 99th percentile of the latency."
+  type = object({
+    errors               = optional(number, 5)
+    latency_milliseconds = optional(number, 3000)
+  })
+  default = {}
+
+  validation {
+    condition     = var.api_alarms.errors >= 0 && var.api_alarms.latency_milliseconds > 0
+    error_message = "api_alarms must have errors of at least 0 and latency_milliseconds above 0."
+  }
+}
+
+variable "runbook_url" {
+  description = "URL of the runbook that the alarms link to, without #. Default: the file in this repository."
+  type        = string
+  default     = "docs/runbook.md"
+
+  validation {
+    # A description of an alarm has at most 1024 characters, the link included.
+    condition     = length(var.runbook_url) <= 500 && !strcontains(var.runbook_url, "#") && !strcontains(var.runbook_url, " ")
+    error_message = "runbook_url must be at most 500 characters, without # and without spaces."
+  }
 }

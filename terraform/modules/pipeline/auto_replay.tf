@@ -64,7 +64,8 @@ resource "aws_cloudwatch_event_target" "auto_replay" {
   }
 }
 
-data "aws_iam_policy_document" "auto_replay_trust" {
+# Also for the schedule of verifications.
+data "aws_iam_policy_document" "events_trust" {
   statement {
     actions = ["sts:AssumeRole"]
 
@@ -99,7 +100,7 @@ resource "aws_iam_role" "auto_replay" {
   name                 = "${each.value}-${local.region}"
   path                 = var.role_path
   permissions_boundary = var.permissions_boundary
-  assume_role_policy   = data.aws_iam_policy_document.auto_replay_trust.json
+  assume_role_policy   = data.aws_iam_policy_document.events_trust.json
 
   tags = local.tags
 }

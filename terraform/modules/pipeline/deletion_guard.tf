@@ -4,6 +4,8 @@
 # A variable cannot stop a destroy: preconditions are not checked then, and prevent_destroy accepts no variable.
 
 resource "aws_dynamodb_table" "guard" {
+  #checkov:skip=CKV_AWS_28:The table is always empty
+
   for_each = var.create_deletion_guard ? { guard = "${local.prefix}-deletion-guard" } : {}
 
   name                        = each.value
@@ -30,13 +32,22 @@ resource "aws_dynamodb_table" "guard" {
 
   # The ends of all dependency chains. A test in tests/wiring checks that none is missing.
   depends_on = [
+    aws_cloudwatch_composite_alarm.replication_at_risk,
+    aws_cloudwatch_dashboard.pipeline,
     aws_cloudwatch_event_target.auto_replay,
+    aws_cloudwatch_event_target.monitor,
+    aws_cloudwatch_event_target.prune,
+    aws_cloudwatch_event_target.verify,
     aws_iam_role_policy.auto_replay,
+    aws_iam_role_policy.prune_schedule,
+    aws_iam_role_policy.verify_schedule,
     aws_lambda_event_source_mapping.stream,
     aws_s3_bucket_lifecycle_configuration.failures,
     aws_s3_bucket_notification.failures,
     aws_s3_bucket_policy.failures,
     aws_s3_bucket_server_side_encryption_configuration.failures,
+    aws_sns_topic_policy.alarms,
+    aws_sns_topic_subscription.alarms,
     aws_ssm_parameter.outputs,
   ]
 }

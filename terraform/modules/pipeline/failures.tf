@@ -1,6 +1,9 @@
 # Changes that are not in MySQL. The event source mapping writes failed batches (aws/lambda/...). The consumer writes
 # poison records (quarantine/...), records that wait for another row (deferred/...), and its notes about a batch that
-# did not fit into one invocation (unfinished/...).
+# did not fit into one invocation (unfinished/...). Replays, loads, verifications and seeds keep their working files
+# here, too (replay/..., load/..., verify/..., seed/..., prune/...), and DynamoDB what it exports for a verification (exports/...).
+# verified/... says when each slice of the table was last verified, and seeded/... when each entity was last seeded.
+# repaired/... has the keys of the items whose rows a verification has repaired.
 
 locals {
   failures_bucket     = "${local.prefix}-failures-${local.account_id}-${local.region}"
@@ -12,6 +15,11 @@ locals {
 }
 
 resource "aws_s3_bucket" "failures" {
+  #checkov:skip=CKV_AWS_144:A failed batch is replayed in this Region, where its table and its database are; it is of no use in another one
+  #checkov:skip=CKV_AWS_145:kms_key_arn encrypts it with a key of yours; without it S3 encrypts with its own keys
+  #checkov:skip=CKV_AWS_18:The bucket for access logs belongs to the account; CloudTrail data events record access without one
+  #checkov:skip=CKV_AWS_19:The bucket is always encrypted; checkov does not resolve the choice of the algorithm
+
   bucket        = local.failures_bucket
   force_destroy = var.failures_bucket_force_destroy
 
@@ -89,6 +97,119 @@ resource "aws_s3_bucket_lifecycle_configuration" "failures" {
     }
   }
 
+  # Progress and report of a load. A load of a large table takes days, and reads at its end what it wrote at its start.
+  rule {
+    id     = "load"
+    status = "Enabled"
+
+    filter {
+      prefix = "load/"
+    }
+
+    expiration {
+      days = max(30, var.replayed_retention_days)
+    }
+
+    # Each page writes the progress of its lane anew.
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  # The same of a verification. What is under verified/ stays: a slice may wait for its turn for longer.
+  rule {
+    id     = "verify"
+    status = "Enabled"
+
+    filter {
+      prefix = "verify/"
+    }
+
+    expiration {
+      days = max(30, var.replayed_retention_days)
+    }
+
+    # Each page writes the progress of its lane anew.
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  # The keys of items whose rows a verification has repaired, for the verifications of later windows. These go back 35
+  # days, as point-in-time recovery does.
+  rule {
+    id     = "repaired"
+    status = "Enabled"
+
+    filter {
+      prefix = "repaired/"
+    }
+
+    expiration {
+      days = 36
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  # What DynamoDB exports for a verification of a window. The files hold items, and the verification reads them at once.
+  rule {
+    id     = "exports"
+    status = "Enabled"
+
+    filter {
+      prefix = "exports/"
+    }
+
+    expiration {
+      days = 7
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  # Progress and report of a seed. What is under seeded/ stays: a seed of changed rows begins with it.
+  rule {
+    id     = "seed"
+    status = "Enabled"
+
+    filter {
+      prefix = "seed/"
+    }
+
+    expiration {
+      days = max(30, var.replayed_retention_days)
+    }
+
+    # Each page writes the progress of its lane anew.
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  # Progress and report of a prune.
+  rule {
+    id     = "prune"
+    status = "Enabled"
+
+    filter {
+      prefix = "prune/"
+    }
+
+    expiration {
+      days = max(30, var.replayed_retention_days)
+    }
+
+    # Each part writes the progress anew.
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
   # Notes about a batch that did not fit into one invocation. Lambda redelivers it for at most a day.
   rule {
     id     = "unfinished"
@@ -154,6 +275,28 @@ resource "aws_s3_bucket_policy" "failures" {
   depends_on = [aws_s3_bucket_public_access_block.failures]
 }
 
+data "aws_iam_policy_document" "failures_queue" {
+  for_each = local.failures_queues
+
+  statement {
+    sid       = "OnlyEncryptedConnections"
+    effect    = "Deny"
+    actions   = ["sqs:*"] # every action
+    resources = [local.failures_queue_arn]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
 resource "aws_sqs_queue" "failures" {
   for_each = local.failures_queues
 
@@ -161,6 +304,7 @@ resource "aws_sqs_queue" "failures" {
   message_retention_seconds = 1209600 # 14 days, the maximum; an expired pointer still tells which range is missing
   sqs_managed_sse_enabled   = local.uses_kms_key ? null : true
   kms_master_key_id         = var.kms_key_arn
+  policy                    = data.aws_iam_policy_document.failures_queue[each.key].json
 
   tags = local.tags
 }

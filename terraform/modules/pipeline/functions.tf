@@ -5,6 +5,8 @@ locals {
     stream_consumer = "${local.prefix}-stream-consumer"
     schema          = "${local.prefix}-schema"
     dlq_replayer    = "${local.prefix}-dlq-replayer"
+    reconciler      = "${local.prefix}-reconciler"
+    monitor         = "${local.prefix}-monitor"
   }
   live = "live" # the alias of the functions that write to MySQL
 
@@ -16,7 +18,7 @@ locals {
     security_group_ids = local.security_group_ids
   }
 
-  # Consumer, replayer and schema step
+  # Consumer, replayer, reconciler and schema step
   mysql_environment = merge(local.powertools, {
     RDS_CONNECTION_PARAM_NAME = var.rds_connection_param_name
     RDS_SECRET_ARN            = var.rds_secret_arn
@@ -28,7 +30,7 @@ locals {
     MAPPING                   = var.mapping
   }, var.mysql_ca_pem == null ? {} : { MYSQL_CA_PEM = var.mysql_ca_pem })
 
-  # Consumer and replayer: both must write a change in the same way.
+  # Consumer, replayer and reconciler: all must write a change in the same way.
   pipeline_environment = merge(local.mysql_environment, {
     FAILURES_BUCKET    = local.failures_bucket
     MIRROR_TTL_DELETES = tostring(var.mirror_ttl_deletes)
@@ -67,6 +69,8 @@ resource "aws_iam_role" "function" {
 }
 
 resource "aws_cloudwatch_log_group" "function" {
+  #checkov:skip=CKV_AWS_338:log_retention_days chooses the retention; what failed is kept in the failures bucket, not in a log
+
   for_each = local.function_names
 
   name              = "/aws/lambda/${each.value}"
@@ -148,7 +152,7 @@ data "aws_iam_policy_document" "database_access" {
 }
 
 data "aws_iam_policy_document" "vpc_access" {
-  for_each = local.function_names
+  for_each = { for function, name in local.function_names : function => name if function != "monitor" }
 
   statement {
     sid = "ManageNetworkInterfaces"

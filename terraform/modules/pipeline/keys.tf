@@ -16,12 +16,25 @@ locals {
       { dynamodb = ["kms:Decrypt"] }, # the table of the lock
       { for name in keys(local.failures_queues) : "sqs" => ["kms:Decrypt"] },
     )
+    reconciler = {
+      s3       = ["kms:Decrypt", "kms:GenerateDataKey"]
+      dynamodb = ["kms:Decrypt"] # the table that the module creates, and that of the lock
+    }
+    monitor = merge(
+      { s3 = ["kms:Decrypt"] },
+      { for name in local.heartbeats : "dynamodb" => ["kms:Decrypt"] if length(local.created_tables) > 0 },
+      { for name in keys(local.failures_queues) : "sqs" => ["kms:Decrypt"] },
+    )
   }
   # An existing table keeps its own key, which also encrypts its stream. The replayer reads streams for a queue only.
   table_keys = {
     stream_consumer = compact([for table in data.aws_dynamodb_table.source : try(table.server_side_encryption[0].kms_key_arn, null)])
     dlq_replayer    = compact([for table in data.aws_dynamodb_table.source : try(table.server_side_encryption[0].kms_key_arn, null) if length(local.failures_queues) > 0])
+    reconciler      = compact([for table in data.aws_dynamodb_table.source : try(table.server_side_encryption[0].kms_key_arn, null)])
+    monitor         = compact([for table in data.aws_dynamodb_table.source : try(table.server_side_encryption[0].kms_key_arn, null) if var.heartbeat])
   }
+  # Of the Map state of each state machine.
+  map_labels = merge({ replay = "Drain" }, { for job, settings in local.reconciler_jobs : job => settings.map_label })
 }
 
 data "aws_iam_policy_document" "keys" {
@@ -47,7 +60,7 @@ data "aws_iam_policy_document" "keys" {
     for_each = local.table_keys[each.key]
 
     content {
-      sid       = "ReadEncryptedStream"
+      sid       = "ReadEncryptedTable"
       actions   = ["kms:Decrypt"]
       resources = [statement.value]
 
@@ -55,6 +68,46 @@ data "aws_iam_policy_document" "keys" {
         test     = "StringEquals"
         variable = "kms:ViaService"
         values   = ["dynamodb.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+# A state machine calls KMS itself, so these grants name no service. The context names the state machine, or a log group.
+# https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html
+data "aws_iam_policy_document" "state_machine_keys" {
+  for_each = merge({ replay = local.replay_arn }, local.job_arns)
+
+  dynamic "statement" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      sid       = "EncryptExecutions"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [var.kms_key_arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:aws:states:stateMachineArn"
+        # AWS does not document which of the two the lanes of a Distributed Map have.
+        values = [each.value, "${each.value}/${local.map_labels[each.key]}"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      sid       = "EncryptLogs"
+      actions   = ["kms:GenerateDataKey"]
+      resources = [var.kms_key_arn]
+
+      # The source of a log delivery.
+      condition {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:SourceArn"
+        values   = ["arn:${local.partition}:logs:${local.region}:${local.account_id}:*"]
       }
     }
   }

@@ -1,4 +1,4 @@
-# Consumer, schema step and replayer run in the VPC of the database.
+# Consumer, schema step, replayer and reconciler run in the VPC of the database.
 
 data "aws_subnets" "private" {
   for_each = var.subnet_ids == null ? { vpc = var.vpc_id } : {}
@@ -30,6 +30,8 @@ locals {
 }
 
 resource "aws_security_group" "consumer" {
+  #checkov:skip=CKV2_AWS_5:It is attached to the functions by a local, which checkov does not follow
+
   for_each = local.consumer_groups
 
   name        = each.value
@@ -51,7 +53,12 @@ resource "aws_security_group" "consumer" {
     delete = "45m"
   }
 
-  depends_on = [aws_iam_role_policy.dlq_replayer, aws_iam_role_policy.schema, aws_iam_role_policy.stream_consumer]
+  depends_on = [
+    aws_iam_role_policy.dlq_replayer,
+    aws_iam_role_policy.reconciler,
+    aws_iam_role_policy.schema,
+    aws_iam_role_policy.stream_consumer,
+  ]
 }
 
 resource "aws_vpc_security_group_egress_rule" "consumer_https" {
@@ -68,12 +75,12 @@ resource "aws_vpc_security_group_egress_rule" "consumer_https" {
 }
 
 # To the database, or to your own RDS Proxy. rds_proxy.tf has the rules for a proxy that Terraform creates.
-# Rules between groups have a Name tag instead of a description, which LocalStack does not keep.
 
 resource "aws_vpc_security_group_egress_rule" "consumer_mysql" {
   for_each = local.database_groups
 
   security_group_id            = aws_security_group.consumer["consumer"].id
+  description                  = "MySQL"
   ip_protocol                  = "tcp"
   from_port                    = var.mysql_port
   to_port                      = var.mysql_port
@@ -86,6 +93,7 @@ resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
   for_each = local.database_groups
 
   security_group_id            = each.value
+  description                  = "MySQL from ${local.function_names.stream_consumer}"
   ip_protocol                  = "tcp"
   from_port                    = var.mysql_port
   to_port                      = var.mysql_port

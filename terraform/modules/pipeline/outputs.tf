@@ -14,13 +14,23 @@ locals {
     failures_bucket           = aws_s3_bucket.failures.bucket
     failures_queue_url        = join("", [for queue in aws_sqs_queue.failures : queue.url])
     replay_state_machine_arn  = aws_sfn_state_machine.replay.arn
+    reconciler_function_name  = aws_lambda_function.reconciler.function_name
+    monitor_function_name     = aws_lambda_function.monitor.function_name
+    load_state_machine_arn    = aws_sfn_state_machine.job["load"].arn
+    verify_state_machine_arn  = aws_sfn_state_machine.job["verify"].arn
+    seed_state_machine_arn    = aws_sfn_state_machine.job["seed"].arn
+    prune_state_machine_arn   = aws_sfn_state_machine.job["prune"].arn
     rds_connection_param_name = var.create_rds_proxy ? one([for parameter in aws_ssm_parameter.rds_connection : parameter.name]) : var.rds_connection_param_name
     rds_secret_arn            = var.rds_secret_arn
+    dashboard_name            = join("", [for dashboard in aws_cloudwatch_dashboard.pipeline : dashboard.dashboard_name])
+    alarm_topic_arn           = local.alarm_topic_arn == null ? "" : local.alarm_topic_arn
   }
 }
 
 # `backstream --name ... --env ... --pipeline ...` finds the pipeline here. It holds names and ARNs, no secret.
 resource "aws_ssm_parameter" "outputs" {
+  #checkov:skip=CKV2_AWS_34:It holds names and ARNs and no secret, and AWS refuses to turn a String into a SecureString
+
   for_each = var.create_outputs_param ? { outputs = local.outputs_param_name } : {}
 
   name           = each.value
@@ -72,6 +82,11 @@ output "schema_function_name" {
   value       = local.outputs.schema_function_name
 }
 
+output "schema_step_warnings" {
+  description = "Settings of the database server with which a committed change may be lost, as the last schema step found them."
+  value       = local.schema_step_warnings
+}
+
 output "schema_function_arn" {
   description = "ARN of that function."
   value       = aws_lambda_function.schema.arn
@@ -90,6 +105,36 @@ output "replayer_function_arn" {
 output "replayer_alias_arn" {
   description = "ARN of its alias, which the state machine calls."
   value       = aws_lambda_alias.dlq_replayer.arn
+}
+
+output "reconciler_function_name" {
+  description = "Function that runs the steps of loads, verifications and seeds."
+  value       = local.outputs.reconciler_function_name
+}
+
+output "reconciler_function_arn" {
+  description = "ARN of that function, without a version."
+  value       = aws_lambda_function.reconciler.arn
+}
+
+output "reconciler_alias_arn" {
+  description = "ARN of its alias, which the state machine calls."
+  value       = aws_lambda_alias.reconciler.arn
+}
+
+output "monitor_function_name" {
+  description = "Function that emits what waits, and how long it takes until a change is lost."
+  value       = local.outputs.monitor_function_name
+}
+
+output "monitor_function_arn" {
+  description = "ARN of that function."
+  value       = aws_lambda_function.monitor.arn
+}
+
+output "monitor_rule_arn" {
+  description = "ARN of the EventBridge rule that calls it."
+  value       = aws_cloudwatch_event_rule.monitor.arn
 }
 
 output "event_source_mapping_uuid" {
@@ -127,8 +172,28 @@ output "replay_state_machine_arn" {
   value       = local.outputs.replay_state_machine_arn
 }
 
+output "load_state_machine_arn" {
+  description = "State machine that brings the items of the table into MySQL. Start it with {}."
+  value       = local.outputs.load_state_machine_arn
+}
+
+output "verify_state_machine_arn" {
+  description = "State machine that compares MySQL with the table. Start it with {}."
+  value       = local.outputs.verify_state_machine_arn
+}
+
+output "seed_state_machine_arn" {
+  description = "State machine that makes items of the rows of an existing database. Start it with {}."
+  value       = local.outputs.seed_state_machine_arn
+}
+
+output "prune_state_machine_arn" {
+  description = "State machine that deletes the versions of items that are long gone. Start it with {}."
+  value       = local.outputs.prune_state_machine_arn
+}
+
 output "replay_lock_table_name" {
-  description = "DynamoDB table of the lock that one replay at a time holds."
+  description = "DynamoDB table of the locks: one replay at a time, and one load or verification."
   value       = aws_dynamodb_table.replay_lock.name
 }
 
@@ -142,12 +207,25 @@ output "auto_replay_rule_arns" {
   value       = { for name, rule in aws_cloudwatch_event_rule.auto_replay : name => rule.arn }
 }
 
+output "verify_rule_arn" {
+  description = "ARN of the EventBridge rule that starts verifications. Null without verify_schedule_expression."
+  value       = one([for rule in aws_cloudwatch_event_rule.verify : rule.arn])
+}
+
+output "prune_rule_arn" {
+  description = "ARN of the EventBridge rule that starts prunes. Null without prune_schedule_expression."
+  value       = one([for rule in aws_cloudwatch_event_rule.prune : rule.arn])
+}
+
 output "role_arns" {
-  description = "Roles by function (stream_consumer, schema, dlq_replayer), and replay (the state machine), auto_replay and proxy where they exist."
+  description = "Roles by function (stream_consumer, schema, dlq_replayer, reconciler, monitor), replay, load, verify, seed and prune (the state machines), and auto_replay, verify_schedule, prune_schedule and proxy where they exist."
   value = merge(
     { for function, role in aws_iam_role.function : function => role.arn },
     { replay = aws_iam_role.replay.arn },
+    { for job, role in aws_iam_role.job : job => role.arn },
     { for role in aws_iam_role.auto_replay : "auto_replay" => role.arn },
+    { for role in aws_iam_role.verify_schedule : "verify_schedule" => role.arn },
+    { for role in aws_iam_role.prune_schedule : "prune_schedule" => role.arn },
     { for role in aws_iam_role.proxy : "proxy" => role.arn },
   )
 }
@@ -157,19 +235,30 @@ output "role_names" {
   value = merge(
     { for function, role in aws_iam_role.function : function => role.name },
     { replay = aws_iam_role.replay.name },
+    { for job, role in aws_iam_role.job : job => role.name },
     { for role in aws_iam_role.auto_replay : "auto_replay" => role.name },
+    { for role in aws_iam_role.verify_schedule : "verify_schedule" => role.name },
+    { for role in aws_iam_role.prune_schedule : "prune_schedule" => role.name },
     { for role in aws_iam_role.proxy : "proxy" => role.name },
   )
 }
 
 output "log_group_names" {
-  description = "Log groups by function, and replay (the state machine)."
-  value       = merge({ for function, group in aws_cloudwatch_log_group.function : function => group.name }, { replay = aws_cloudwatch_log_group.replay.name })
+  description = "Log groups by function, and replay, load, verify, seed and prune (the state machines)."
+  value = merge(
+    { for function, group in aws_cloudwatch_log_group.function : function => group.name },
+    { replay = aws_cloudwatch_log_group.replay.name },
+    { for job, group in aws_cloudwatch_log_group.job : job => group.name },
+  )
 }
 
 output "log_group_arns" {
   description = "ARNs of the same log groups."
-  value       = merge({ for function, group in aws_cloudwatch_log_group.function : function => group.arn }, { replay = aws_cloudwatch_log_group.replay.arn })
+  value = merge(
+    { for function, group in aws_cloudwatch_log_group.function : function => group.arn },
+    { replay = aws_cloudwatch_log_group.replay.arn },
+    { for job, group in aws_cloudwatch_log_group.job : job => group.arn },
+  )
 }
 
 output "security_group_id" {
@@ -205,4 +294,24 @@ output "rds_secret_arn" {
 output "outputs_param_name" {
   description = "SSM parameter that holds names and ARNs of the pipeline as one JSON object. Empty with create_outputs_param = false."
   value       = var.create_outputs_param ? local.outputs_param_name : ""
+}
+
+output "dashboard_name" {
+  description = "CloudWatch dashboard. Empty with create_dashboard = false."
+  value       = local.outputs.dashboard_name
+}
+
+output "alarm_topic_arn" {
+  description = "SNS topic that the alarms notify. Empty without one."
+  value       = local.outputs.alarm_topic_arn
+
+  depends_on = [aws_sns_topic_policy.alarms] # an alarm of somebody else may publish from its first moment
+}
+
+output "alarm_arns" {
+  description = "ARNs of the alarms by name. replication_at_risk is the composite alarm."
+  value = merge(
+    { for name, alarm in aws_cloudwatch_metric_alarm.pipeline : name => alarm.arn },
+    { for alarm in aws_cloudwatch_composite_alarm.replication_at_risk : "replication_at_risk" => alarm.arn },
+  )
 }

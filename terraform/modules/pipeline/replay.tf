@@ -10,8 +10,11 @@ locals {
   replay_database_wait_seconds = coalesce(var.replay_database_wait_seconds, var.auto_replay ? 21600 : 3600)
 }
 
-# At most one item: the execution that is replaying. The lock ends with that execution, so it needs no TTL.
+# One item for the replay that is running, and one for the load or verification. The lock ends with its execution, so it
+# needs no TTL.
 resource "aws_dynamodb_table" "replay_lock" {
+  #checkov:skip=CKV_AWS_28:It holds a lock while an execution runs; a restored lock would name an execution that has ended
+
   name         = "${local.prefix}-replay-lock"
   billing_mode = "PAY_PER_REQUEST"
 
@@ -161,6 +164,13 @@ data "aws_iam_policy_document" "dlq_replayer" {
     resources = [local.replay_lock_arn]
   }
 
+  # A range that the stream has forgotten is healed by a verification.
+  statement {
+    sid       = "StartVerification"
+    actions   = ["states:StartExecution"]
+    resources = [local.job_arns.verify]
+  }
+
   statement {
     sid       = "AskWhetherHolderRuns"
     actions   = ["states:DescribeExecution"]
@@ -175,6 +185,9 @@ resource "aws_iam_role_policy" "dlq_replayer" {
 }
 
 resource "aws_lambda_function" "dlq_replayer" {
+  #checkov:skip=CKV_AWS_116:Step Functions calls it synchronously, and Lambda sends only asynchronous calls to a dead-letter queue
+  #checkov:skip=CKV_AWS_272:Code signing needs a signing profile of the account; the build is reproducible, so the hash of the zip says what runs
+
   function_name = local.function_names.dlq_replayer
   description   = "Runs the steps of a replay"
   role          = aws_iam_role.function["dlq_replayer"].arn
@@ -192,14 +205,18 @@ resource "aws_lambda_function" "dlq_replayer" {
 
   reserved_concurrent_executions = var.replayer_reserved_concurrency
 
+  kms_key_arn = var.kms_key_arn # of the environment
+
   environment {
     variables = merge(local.pipeline_environment, {
       POWERTOOLS_SERVICE_NAME      = local.function_names.dlq_replayer
       LOCK_TABLE_NAME              = aws_dynamodb_table.replay_lock.name
+      VERIFY_STATE_MACHINE_ARN     = local.job_arns.verify
       REPLAY_CONCURRENCY           = tostring(var.replay_concurrency)
       REPLAY_DATABASE_WAIT_SECONDS = tostring(local.replay_database_wait_seconds)
       }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url
-    }, var.streams_endpoint_url == null ? {} : { AWS_ENDPOINT_URL_DYNAMODB_STREAMS = var.streams_endpoint_url })
+      }, var.verify_after_cutover ? { VERIFY_AFTER_CUTOVER = "true" } : {},
+    var.streams_endpoint_url == null ? {} : { AWS_ENDPOINT_URL_DYNAMODB_STREAMS = var.streams_endpoint_url })
   }
 
   vpc_config {
@@ -240,7 +257,7 @@ resource "aws_lambda_alias" "dlq_replayer" {
 
 # The state machine
 
-data "aws_iam_policy_document" "replay_trust" {
+data "aws_iam_policy_document" "states_trust" {
   statement {
     actions = ["sts:AssumeRole"]
 
@@ -262,12 +279,14 @@ resource "aws_iam_role" "replay" {
   name                 = "${local.replay_name}-${local.region}"
   path                 = var.role_path
   permissions_boundary = var.permissions_boundary
-  assume_role_policy   = data.aws_iam_policy_document.replay_trust.json
+  assume_role_policy   = data.aws_iam_policy_document.states_trust.json
 
   tags = local.tags
 }
 
 data "aws_iam_policy_document" "replay" {
+  source_policy_documents = [data.aws_iam_policy_document.state_machine_keys["replay"].json]
+
   statement {
     sid       = "CallSteps"
     actions   = ["lambda:InvokeFunction"]
@@ -333,6 +352,8 @@ resource "aws_iam_role_policy" "replay" {
 
 # One resource policy covers all groups under vendedlogs. The length of such policies is limited.
 resource "aws_cloudwatch_log_group" "replay" {
+  #checkov:skip=CKV_AWS_338:log_retention_days chooses the retention; what failed is kept in the failures bucket, not in a log
+
   name              = "/aws/vendedlogs/states/${local.replay_name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -341,6 +362,8 @@ resource "aws_cloudwatch_log_group" "replay" {
 }
 
 resource "aws_sfn_state_machine" "replay" {
+  #checkov:skip=CKV_AWS_285:Step Functions itself keeps each history for 90 days, and a log of it would hold keys of items
+
   name     = local.replay_name
   type     = "STANDARD" # runs each step exactly once, and for days
   role_arn = aws_iam_role.replay.arn
@@ -358,6 +381,15 @@ resource "aws_sfn_state_machine" "replay" {
 
   tracing_configuration {
     enabled = var.xray_tracing
+  }
+
+  dynamic "encryption_configuration" {
+    for_each = local.uses_kms_key ? ["on"] : []
+
+    content {
+      type       = "CUSTOMER_MANAGED_KMS_KEY"
+      kms_key_id = var.kms_key_arn
+    }
   }
 
   tags = local.tags

@@ -76,6 +76,9 @@ resource "aws_iam_role_policy" "stream_consumer" {
 }
 
 resource "aws_lambda_function" "stream_consumer" {
+  #checkov:skip=CKV_AWS_116:Failed batches of a stream go to the destination of the event source mapping; a dead-letter queue serves asynchronous calls only
+  #checkov:skip=CKV_AWS_272:Code signing needs a signing profile of the account; the build is reproducible, so the hash of the zip says what runs
+
   function_name = local.function_names.stream_consumer
   description   = "Writes the ${var.mapping} table's changes to MySQL"
   role          = aws_iam_role.function["stream_consumer"].arn
@@ -92,6 +95,8 @@ resource "aws_lambda_function" "stream_consumer" {
   publish          = true # each change creates a version; the alias below points to the live one
 
   reserved_concurrent_executions = var.consumer_reserved_concurrency
+
+  kms_key_arn = var.kms_key_arn # of the environment
 
   environment {
     variables = merge(local.pipeline_environment, {

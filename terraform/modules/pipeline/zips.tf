@@ -6,7 +6,7 @@ locals {
   zip_manifest = try(jsondecode(file("${local.zip_folder}/manifest.json")), null)
   zips_in_s3   = var.lambda_zips.bucket != null
   zips = {
-    for package in ["stream_consumer", "dlq_replayer"] : package => local.zips_in_s3 ? {
+    for package in ["stream_consumer", "dlq_replayer", "monitor", "reconciler"] : package => local.zips_in_s3 ? {
       path  = null
       key   = lookup(var.lambda_zips.keys, package, null)
       hash  = null
@@ -22,5 +22,5 @@ locals {
   }
   runtime      = local.zips_in_s3 ? var.lambda_zips.runtime : try(local.zip_manifest.runtime, null)
   architecture = local.zips_in_s3 ? var.lambda_zips.architecture : try(local.zip_manifest.architecture, null)
-  zip_missing  = local.zips_in_s3 ? "lambda_zips.keys has no key for every function. Name stream_consumer and dlq_replayer." : "${local.zip_folder} has no zip that matches its manifest.json. Run `make build`, or set lambda_zips.folder to its output folder."
+  zip_missing  = local.zips_in_s3 ? "lambda_zips.keys has no key for every function. Name stream_consumer, dlq_replayer, monitor and reconciler." : "${local.zip_folder} has no zip that matches its manifest.json. Run `make build`, or set lambda_zips.folder to its output folder."
 }

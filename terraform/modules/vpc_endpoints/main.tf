@@ -20,8 +20,9 @@ locals {
   region     = data.aws_region.current.id # provider 6 deprecates name
   subnet_ids = var.subnet_ids == null ? data.aws_subnets.private["vpc"].ids : var.subnet_ids
 
-  # The replayer keeps its lock in DynamoDB, and asks Step Functions whether the holder is running.
-  interface_endpoints = setintersection(var.services, ["secretsmanager", "sqs", "ssm", "states"])
+  # Replayer and reconciler keep their locks in DynamoDB, and ask Step Functions whether the holder is running. The
+  # reconciler asks Lambda for the state of the event source mapping, and CloudWatch (monitoring) for the consumer's lag.
+  interface_endpoints = setintersection(var.services, ["lambda", "monitoring", "secretsmanager", "sqs", "ssm", "states"])
   gateway_endpoints   = setintersection(var.services, ["dynamodb", "s3"])
   streams_endpoints   = setintersection(var.services, ["dynamodb-streams"])
   # Shared by all endpoints of a kind: one or none.

@@ -47,12 +47,12 @@ variable "vpc_id" {
 }
 
 variable "services" {
-  description = "Services to create VPC endpoints for. Private subnets without a NAT gateway need dynamodb, s3, secretsmanager, ssm and states. With failure_destination = sqs they also need dynamodb-streams and sqs. Leave out the endpoints that the VPC already has."
+  description = "Services to create VPC endpoints for. Private subnets without a NAT gateway need dynamodb, s3, secretsmanager, ssm and states. With failure_destination = sqs they also need dynamodb-streams and sqs. A load also needs lambda, and monitoring to slow down while the consumer lags. A verification needs both. Leave out the endpoints that the VPC already has."
   type        = set(string)
 
   validation {
-    condition     = length(setsubtract(var.services, ["dynamodb", "dynamodb-streams", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
-    error_message = "services may contain only dynamodb, dynamodb-streams, s3, secretsmanager, sqs, ssm and states. The functions call no other service."
+    condition     = length(setsubtract(var.services, ["dynamodb", "dynamodb-streams", "lambda", "monitoring", "s3", "secretsmanager", "sqs", "ssm", "states"])) == 0
+    error_message = "services may contain only dynamodb, dynamodb-streams, lambda, monitoring, s3, secretsmanager, sqs, ssm and states. The functions call no other service."
   }
 }
 

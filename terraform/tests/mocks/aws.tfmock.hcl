@@ -67,6 +67,10 @@ mock_resource "aws_lambda_function" {
   }
 }
 
+mock_resource "aws_cloudwatch_event_rule" {
+  defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/mocked" }
+}
+
 mock_resource "aws_iam_role" {
   defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
 }
@@ -82,4 +86,15 @@ mock_resource "aws_secretsmanager_secret" {
 # A mocked name may begin with a digit, which the target refuses.
 mock_resource "aws_db_proxy_default_target_group" {
   defaults = { name = "default" }
+}
+
+mock_resource "aws_sns_topic" {
+  defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:backstream-test-alarms" }
+}
+
+mock_resource "aws_api_gateway_stage" {
+  defaults = {
+    arn        = "arn:aws:apigateway:eu-west-1::/restapis/mocked/stages/test"
+    invoke_url = "https://mocked.execute-api.eu-west-1.amazonaws.com/test"
+  }
 }

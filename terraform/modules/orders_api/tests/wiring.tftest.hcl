@@ -15,9 +15,10 @@ override_resource {
 }
 
 variables {
-  env         = "test"
-  table_name  = "backstream-test-orders"
-  lambda_zips = { folder = "../../tests/fixture" }
+  env             = "test"
+  table_name      = "backstream-test-orders"
+  alarm_topic_arn = "arn:aws:sns:eu-west-1:123456789012:alarms"
+  lambda_zips     = { folder = "../../tests/fixture" }
 }
 
 run "the_api_password_is_generated" {
@@ -271,5 +272,195 @@ run "the_longest_names_are_legal" {
   assert {
     condition     = alltrue([for role in concat(values(aws_iam_role.function), values(aws_iam_role.api_gateway_logs)) : length(role.name) <= 64 && endswith(role.name, "-us-isof-south-1") && can(regex("^[a-z0-9-]+$", role.name))])
     error_message = "IAM allows 64 characters. Its names are global, so they contain the Region."
+  }
+}
+
+run "alarms_notify_the_topic" {
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.api) == 6 && alltrue([for alarm in values(aws_cloudwatch_metric_alarm.api) : alarm.alarm_actions == toset([var.alarm_topic_arn]) && alarm.ok_actions == alarm.alarm_actions])
+    error_message = "Somebody must be told that an alarm rings, and that it is over."
+  }
+
+  assert {
+    condition     = length(output.alarm_arns) == 6
+    error_message = "Each alarm is an output."
+  }
+}
+
+run "alarms_of_the_api_need_a_topic" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = null
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.api]
+}
+
+run "without_alarms_no_topic_is_needed" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = null
+    create_alarms   = false
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.api) == 0
+    error_message = "create_alarms = false leaves them out."
+  }
+}
+
+run "an_authorizer_that_is_not_called_has_no_alarm" {
+  command = plan
+
+  variables {
+    api_auth = "iam"
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.api), "page-throttled-api-authorizer")
+    error_message = "With IAM there is no authorizer."
+  }
+}
+
+run "thresholds_of_the_api_are_variables" {
+  command = plan
+
+  variables {
+    api_alarms = { errors = 0, latency_milliseconds = 100 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.api["page-api-errors"].threshold == 0 && aws_cloudwatch_metric_alarm.api["warning-api-latency"].threshold == 100 && aws_cloudwatch_metric_alarm.api["warning-api-latency"].extended_statistic == "p99"
+    error_message = "Both thresholds must reach their alarms."
+  }
+}
+
+run "impossible_thresholds_of_the_api" {
+  command = plan
+
+  variables {
+    api_alarms = { errors = -1 }
+  }
+
+  expect_failures = [var.api_alarms]
+}
+
+run "without_origins_every_method_needs_credentials" {
+  assert {
+    condition     = length(aws_api_gateway_method.preflight) == 0 && !can(aws_lambda_function.api.environment[0].variables.CORS_ALLOWED_ORIGINS)
+    error_message = "No page may call the API by default."
+  }
+
+  assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.problem : !can(response.response_parameters["gatewayresponse.header.Access-Control-Allow-Origin"])])
+    error_message = "API Gateway's responses name no origin by default."
+  }
+}
+
+run "a_preflight_needs_no_credentials" {
+  variables {
+    cors_allowed_origins = ["https://shop.example.com"]
+  }
+
+  assert {
+    condition     = keys(aws_api_gateway_method.preflight) == ["order", "orders"] && alltrue([for method in aws_api_gateway_method.preflight : method.http_method == "OPTIONS" && method.authorization == "NONE"])
+    error_message = "A browser sends no credentials with OPTIONS."
+  }
+
+  assert {
+    condition     = alltrue([for name, integration in aws_api_gateway_integration.preflight : integration.type == "AWS_PROXY" && integration.http_method == "OPTIONS" && integration.resource_id == aws_api_gateway_method.preflight[name].resource_id])
+    error_message = "The function answers each path."
+  }
+
+  assert {
+    condition     = alltrue([for method in aws_api_gateway_method.any : method.authorization == "CUSTOM"])
+    error_message = "All other methods still need credentials."
+  }
+
+  assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.problem : response.response_parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'https://shop.example.com'"])
+    error_message = "The page must be able to read API Gateway's own 401, 403, 429, 502 and 504."
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.environment[0].variables.CORS_ALLOWED_ORIGINS == "https://shop.example.com"
+    error_message = "The function must know the origins."
+  }
+}
+
+run "api_gateway_cannot_choose_among_origins" {
+  variables {
+    cors_allowed_origins = ["https://shop.example.com", "http://localhost:8080"]
+  }
+
+  assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.problem : response.response_parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'" && !can(response.response_parameters["gatewayresponse.header.Access-Control-Allow-Credentials"])])
+    error_message = "With several origins its errors allow all of them, and no cookies."
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.environment[0].variables.CORS_ALLOWED_ORIGINS == "https://shop.example.com,http://localhost:8080"
+    error_message = "The function must know the origins."
+  }
+}
+
+run "without_a_web_acl_there_is_no_association" {
+  assert {
+    condition     = length(aws_wafv2_web_acl_association.api) == 0
+    error_message = "The caller brings the web ACL."
+  }
+}
+
+run "a_web_acl_protects_the_stage" {
+  variables {
+    web_acl_arn = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/api/1"
+  }
+
+  assert {
+    condition     = aws_wafv2_web_acl_association.api["api"].resource_arn == aws_api_gateway_stage.live.arn && aws_wafv2_web_acl_association.api["api"].web_acl_arn == "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/api/1"
+    error_message = "The web ACL must protect the stage of the API."
+  }
+}
+
+run "concurrency_is_reserved_where_it_is_asked_for" {
+  variables {
+    api_reserved_concurrency        = 50
+    authorizer_reserved_concurrency = 20
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.reserved_concurrent_executions == 50 && aws_lambda_function.api_authorizer["api"].reserved_concurrent_executions == 20
+    error_message = "Each function has its own reservation."
+  }
+}
+
+run "a_protected_secret_can_be_restored" {
+  assert {
+    condition     = aws_secretsmanager_secret.api["api"].recovery_window_in_days == 30
+    error_message = "A deleted secret can be restored for 30 days."
+  }
+}
+
+run "an_unprotected_secret_frees_its_name" {
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = aws_secretsmanager_secret.api["api"].recovery_window_in_days == 0
+    error_message = "The next apply needs the name."
+  }
+}
+
+run "the_key_encrypts_environments_too" {
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1"
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.kms_key_arn == "arn:aws:kms:eu-west-1:123456789012:key/1" && aws_lambda_function.api_authorizer["api"].kms_key_arn == "arn:aws:kms:eu-west-1:123456789012:key/1"
+    error_message = "The key must encrypt the environments."
   }
 }

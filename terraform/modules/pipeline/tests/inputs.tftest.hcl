@@ -5,11 +5,30 @@ mock_provider "aws" {
 }
 
 override_resource {
+  target = aws_sfn_state_machine.job["prune"]
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-customers-prune" }
+}
+
+override_resource {
+  target = aws_sfn_state_machine.job["seed"]
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-customers-seed" }
+}
+
+override_resource {
+  target = aws_sfn_state_machine.job["verify"]
+  values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-customers-verify" }
+}
+
+override_resource {
   target = aws_sfn_state_machine.replay
   values = { arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-customers-replay" }
 }
 
 variables {
+  # alarms.tftest.hcl tests these. Without them a run takes a quarter less time.
+  create_alarms    = false
+  create_dashboard = false
+
   env      = "test"
   pipeline = "customers"
   mapping  = "customers"
@@ -38,18 +57,20 @@ run "the_table_has_the_keys_that_are_named" {
 
 run "every_name_has_the_name_of_the_pipeline" {
   variables {
-    auto_replay             = true
-    create_rds_proxy        = true
-    rds_instance_identifier = "legacy"
-    rds_database            = "shop"
+    auto_replay                = true
+    create_rds_proxy           = true
+    rds_instance_identifier    = "legacy"
+    rds_database               = "shop"
+    verify_schedule_expression = "rate(1 day)"
+    prune_schedule_expression  = "rate(7 days)"
   }
 
   assert {
     condition = alltrue([
       for name in concat(
-        values(output.role_names), values(output.log_group_names), [for rule in aws_cloudwatch_event_rule.auto_replay : rule.name],
-        [output.consumer_function_name, output.schema_function_name, output.replayer_function_name, output.failures_bucket, output.table_name, output.replay_lock_table_name],
-        [aws_sfn_state_machine.replay.name, aws_security_group.consumer["consumer"].name, aws_security_group.proxy["proxy"].name, aws_db_proxy.mysql["proxy"].name, aws_dynamodb_table.guard["guard"].name],
+        values(output.role_names), values(output.log_group_names), [for rule in aws_cloudwatch_event_rule.auto_replay : rule.name], [for rule in aws_cloudwatch_event_rule.verify : rule.name], [for rule in aws_cloudwatch_event_rule.prune : rule.name],
+        [output.consumer_function_name, output.schema_function_name, output.replayer_function_name, output.reconciler_function_name, output.monitor_function_name, aws_cloudwatch_event_rule.monitor.name, output.failures_bucket, output.table_name, output.replay_lock_table_name],
+        [aws_sfn_state_machine.replay.name, aws_sfn_state_machine.job["load"].name, aws_sfn_state_machine.job["verify"].name, aws_sfn_state_machine.job["seed"].name, aws_sfn_state_machine.job["prune"].name, aws_security_group.consumer["consumer"].name, aws_security_group.proxy["proxy"].name, aws_db_proxy.mysql["proxy"].name, aws_dynamodb_table.guard["guard"].name],
       ) : strcontains(name, "backstream-test-customers")
     ])
     error_message = "Two pipelines of one env must not have a name in common."
@@ -63,8 +84,8 @@ run "every_name_has_the_name_of_the_pipeline" {
 
 run "the_mapping_reaches_all_functions_and_runs_the_schema_step" {
   assert {
-    condition     = alltrue([for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer] : function.environment[0].variables.MAPPING == "customers"])
-    error_message = "All three functions must use the same mapping."
+    condition     = alltrue([for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer, aws_lambda_function.reconciler, aws_lambda_function.monitor] : function.environment[0].variables.MAPPING == "customers"])
+    error_message = "All functions must use the same mapping."
   }
 
   assert {
@@ -266,15 +287,17 @@ run "a_key_of_your_own_encrypts_all_that_holds_data" {
   variables {
     kms_key_arn         = "arn:aws:kms:eu-west-1:123456789012:key/own"
     failure_destination = "sqs"
+    heartbeat           = true
   }
 
   assert {
     condition = alltrue([
       for key in concat(
         [for table in [aws_dynamodb_table.source["table"], aws_dynamodb_table.replay_lock, aws_dynamodb_table.guard["guard"]] : table.server_side_encryption[0].kms_key_arn],
-        [for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.replay]) : group.kms_key_id],
+        [for group in concat(values(aws_cloudwatch_log_group.function), values(aws_cloudwatch_log_group.job), [aws_cloudwatch_log_group.replay]) : group.kms_key_id],
         [for rule in aws_s3_bucket_server_side_encryption_configuration.failures.rule : one(rule.apply_server_side_encryption_by_default).kms_master_key_id],
         [aws_sqs_queue.failures["failures"].kms_master_key_id],
+        [aws_lambda_function.reconciler.environment[0].variables.FAILURES_BUCKET_KEY_ARN],
       ) : key == var.kms_key_arn
     ])
     error_message = "The key must reach all that holds data."
@@ -286,6 +309,8 @@ run "a_key_of_your_own_encrypts_all_that_holds_data" {
       function => join(", ", sort([for statement in document.statement : "${one(one(statement.condition).values)} ${join(" ", sort(statement.actions))}"]))
       } == {
       dlq_replayer    = "dynamodb.eu-west-1.amazonaws.com kms:Decrypt, s3.eu-west-1.amazonaws.com kms:Decrypt kms:GenerateDataKey, sqs.eu-west-1.amazonaws.com kms:Decrypt"
+      monitor         = "dynamodb.eu-west-1.amazonaws.com kms:Decrypt, s3.eu-west-1.amazonaws.com kms:Decrypt, sqs.eu-west-1.amazonaws.com kms:Decrypt"
+      reconciler      = "dynamodb.eu-west-1.amazonaws.com kms:Decrypt, s3.eu-west-1.amazonaws.com kms:Decrypt kms:GenerateDataKey"
       stream_consumer = "dynamodb.eu-west-1.amazonaws.com kms:Decrypt, s3.eu-west-1.amazonaws.com kms:Decrypt kms:GenerateDataKey, sqs.eu-west-1.amazonaws.com kms:Decrypt kms:GenerateDataKey"
     }
     error_message = "Each role may use the key for what it does, through one service each."
@@ -367,7 +392,7 @@ run "roles_have_path_boundary_and_tags" {
   }
 
   assert {
-    condition     = alltrue([for role in concat(values(aws_iam_role.function), values(aws_iam_role.auto_replay), values(aws_iam_role.proxy), [aws_iam_role.replay]) : role.path == "/platform/" && role.permissions_boundary == var.permissions_boundary && role.tags == tomap({ Team = "customers" })])
+    condition     = alltrue([for role in concat(values(aws_iam_role.function), values(aws_iam_role.auto_replay), values(aws_iam_role.proxy), values(aws_iam_role.job), [aws_iam_role.replay]) : role.path == "/platform/" && role.permissions_boundary == var.permissions_boundary && role.tags == tomap({ Team = "customers" })])
     error_message = "Path, boundary and tags must reach every role."
   }
 }
@@ -376,14 +401,14 @@ run "a_released_zip_is_taken_from_its_bucket" {
   variables {
     lambda_zips = {
       bucket       = "releases"
-      keys         = { stream_consumer = "2.0/stream_consumer.zip", dlq_replayer = "2.0/dlq_replayer.zip" }
+      keys         = { stream_consumer = "2.0/stream_consumer.zip", dlq_replayer = "2.0/dlq_replayer.zip", monitor = "2.0/monitor.zip", reconciler = "2.0/reconciler.zip" }
       runtime      = "python3.12"
       architecture = "x86_64"
     }
   }
 
   assert {
-    condition     = aws_lambda_function.stream_consumer.s3_bucket == "releases" && aws_lambda_function.schema.s3_key == "2.0/stream_consumer.zip" && aws_lambda_function.dlq_replayer.s3_key == "2.0/dlq_replayer.zip" && aws_lambda_function.dlq_replayer.architectures == tolist(["x86_64"])
+    condition     = aws_lambda_function.stream_consumer.s3_bucket == "releases" && aws_lambda_function.schema.s3_key == "2.0/stream_consumer.zip" && aws_lambda_function.dlq_replayer.s3_key == "2.0/dlq_replayer.zip" && aws_lambda_function.reconciler.s3_key == "2.0/reconciler.zip" && aws_lambda_function.monitor.s3_key == "2.0/monitor.zip" && aws_lambda_function.dlq_replayer.architectures == tolist(["x86_64"])
     error_message = "With a bucket no file is read."
   }
 
@@ -400,7 +425,7 @@ run "a_bucket_has_a_key_for_each_function" {
     lambda_zips = { bucket = "releases", keys = { stream_consumer = "a.zip" }, runtime = "python3.12", architecture = "x86_64" }
   }
 
-  expect_failures = [aws_lambda_function.dlq_replayer]
+  expect_failures = [aws_lambda_function.dlq_replayer, aws_lambda_function.monitor, aws_lambda_function.reconciler]
 }
 
 run "a_bucket_name_that_is_too_long" {
@@ -447,7 +472,7 @@ run "the_longest_names_are_legal" {
   }
 
   assert {
-    condition     = alltrue([for name in values(local.function_names) : length(name) <= 64]) && length(aws_sfn_state_machine.replay.name) <= 80 && alltrue([for rule in aws_cloudwatch_event_rule.auto_replay : length(rule.name) <= 64])
+    condition     = alltrue([for name in values(local.function_names) : length(name) <= 64]) && alltrue([for machine in concat(values(aws_sfn_state_machine.job), [aws_sfn_state_machine.replay]) : length(machine.name) <= 80]) && alltrue([for rule in aws_cloudwatch_event_rule.auto_replay : length(rule.name) <= 64])
     error_message = "Functions and rules allow 64 characters, state machines 80."
   }
 
@@ -484,7 +509,7 @@ run "the_longest_regions_roles_are_legal" {
   }
 
   assert {
-    condition     = alltrue([for name in values(local.function_names) : length(name) <= 64]) && length(aws_sfn_state_machine.replay.name) <= 80 && alltrue([for rule in aws_cloudwatch_event_rule.auto_replay : length(rule.name) <= 64])
+    condition     = alltrue([for name in values(local.function_names) : length(name) <= 64]) && alltrue([for machine in concat(values(aws_sfn_state_machine.job), [aws_sfn_state_machine.replay]) : length(machine.name) <= 80]) && alltrue([for rule in aws_cloudwatch_event_rule.auto_replay : length(rule.name) <= 64])
     error_message = "Functions and rules allow 64 characters, state machines 80."
   }
 

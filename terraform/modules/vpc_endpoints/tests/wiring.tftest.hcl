@@ -26,6 +26,17 @@ run "endpoints_are_made_when_asked_for" {
   }
 }
 
+run "a_load_gets_its_endpoints_when_asked_for" {
+  variables {
+    services = ["lambda", "monitoring"]
+  }
+
+  assert {
+    condition     = { for name, endpoint in aws_vpc_endpoint.interface : name => endpoint.service_name if endpoint.private_dns_enabled } == { lambda = "com.amazonaws.eu-west-1.lambda", monitoring = "com.amazonaws.eu-west-1.monitoring" }
+    error_message = "The reconciler calls Lambda and CloudWatch by their usual names."
+  }
+}
+
 run "only_the_endpoints_asked_for_are_made" {
   variables {
     services = ["s3"]
