@@ -5,7 +5,8 @@
 A zip holds the function's package, `common` and the third-party code that it needs. boto3 is part of the runtime.
 The zips of a pipeline also hold the mappings with their prepare files, so that a rollback brings the old mapping back
 with the old code. The same input gives the same bytes: names are sorted, times and modes are fixed. `manifest.json`
-beside the zips names their runtime, which Terraform reads, and the hashes of zips and mappings.
+beside the zips names their runtime, which Terraform reads, and the hashes of zips and mappings. `sbom.cdx.json` names
+the third-party code in them. Every file that is fetched must have a hash of `requirements.txt`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -25,8 +25,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from backstream import __version__
+from supply_chain import wheels
+from supply_chain.lock import LOCK, Pin, locked_versions
+from supply_chain.sbom import FILE_NAME, BuiltZip, bill_of_materials
+from supply_chain.wheels import DownloadError, Wheel, closure, download, lambda_environment
+
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "requirements.txt"
 PROOF = Path(__file__).resolve().with_name("prove_bytecode.py")
 CHECK = Path(__file__).resolve().with_name("check_mappings.py")
 
@@ -35,11 +42,14 @@ NEEDS = {
     "api": ("aws-lambda-powertools", "aws-xray-sdk", "jsonschema"),
     "stream_consumer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
     "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "msgspec", "PyMySQL"),
+    "monitor": ("aws-lambda-powertools", "aws-xray-sdk", "PyMySQL"),  # a mapping names MySQL's types
+    "reconciler": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "PyMySQL"),
 }
 # The packages whose zips contain the mappings.
-MAPPED = {"stream_consumer", "dlq_replayer"}
+MAPPED = {"stream_consumer", "dlq_replayer", "monitor", "reconciler"}
 MAPPINGS = "mappings"  # the folder in a zip, beside `common`
 MAPPING_SCHEMA = "mapping.schema.json"
+WHEELS = "wheels.json"  # in the folder of a package's requirements: its wheels and their hashes
 # boto3 and its own requirements: Lambda's Python runtimes have them.
 IN_RUNTIME = {"boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3"}
 
@@ -137,66 +147,49 @@ def find_interpreter(runtime: str) -> Path:
 # Third-party code
 
 
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def needs(package: str) -> tuple[str, ...]:
+    """The direct requirements of a package. Raises BuildError for one that the lock does not have."""
+    pinned = locked_versions()
+    names = tuple(canonicalize_name(name) for name in NEEDS.get(package, tuple(pinned)))
+    missing = [name for name in names if name not in pinned]
+    if missing:
+        raise BuildError(f"{package} needs {missing}, which requirements.txt does not pin: add it to requirements.in")
+    return names
 
 
-def pins() -> dict[str, str]:
-    """`name -> name==version`, by normalised name, from requirements.txt."""
-    lines = (line.partition("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())
-    return {normal(line.partition("==")[0]): line for line in lines if line}
-
-
-def needs(package: str) -> list[str]:
-    pinned = pins()
+def fetch(pins: list[Pin], into: Path, *options: str) -> list[Wheel]:
+    progress(f"  fetching {', '.join(pin.name for pin in pins)}")
     try:
-        return sorted(pinned[normal(name)] for name in NEEDS.get(package, tuple(pinned)))
-    except KeyError as missing:
-        raise BuildError(f"{package} needs {missing}, which requirements.txt does not pin: add it") from None
+        return download(pins, into, *options)
+    except DownloadError as error:
+        hint = "pip must reach its index, and find wheels there that have a hash of requirements.txt"
+        raise BuildError(f"downloading wheels failed: {hint}\n{error}") from error
 
 
-def download(what: list[str], into: Path, *options: str) -> list[Path]:
-    """The wheels of `what` and its requirements, as pip resolves them."""
-    into.mkdir(parents=True, exist_ok=True)
-    # As constraints, the pins of requirements.txt also hold for indirect requirements.
-    pip = [sys.executable, "-m", "pip", "download", "-q", "-q", "--disable-pip-version-check"]
-    pip += ["--only-binary=:all:", "--dest", str(into), "-c", str(REQUIREMENTS), *options, *what]
-    run(f"downloading {', '.join(what)}", "pip must be able to reach its index, and find wheels there", pip)
-    return sorted(into.glob("*.whl"))
-
-
-def lambda_wheels(target: BuildTarget, what: list[str], into: Path) -> list[Path]:
+def lambda_wheels(target: BuildTarget, cache: Path) -> list[Wheel]:
+    """Everything in the lock, for the target; fetched once for all packages."""
     options = ["--platform", WHEEL_PLATFORM[target.architecture], "--implementation", "cp"]
-    return download([*what, pins()["boto3"]], into, *options, "--python-version", target.version)
+    options += ["--python-version", target.version]
+    folder = cache / f"wheels-{cache_key(target, ())}"
+    once(folder, lambda new: fetch(list(locked_versions().values()), new, *options))
+    return [Wheel(path) for path in sorted(folder.glob("*.whl"))]
 
 
-def machine_wheels(target: BuildTarget, compiled: list[str], into: Path) -> list[Path]:
+def machine_wheels(target: BuildTarget, compiled: list[Wheel], into: Path) -> list[Wheel]:
     """Compiled wheels for this machine, where emulators run the functions and the proof imports them.
 
     The names of compiled files contain interpreter and platform, so that they do not replace Lambda's.
     """
     same = platform.system() == "Linux" and machine() == target.architecture
     versions = {own_version(), target.version} - ({target.version} if same else set())
-    found: list[Path] = []
-    for version in sorted(versions) if compiled else []:
+    pins = [locked_versions()[wheel.name] for wheel in compiled]
+    found: list[Wheel] = []
+    for version in sorted(versions) if pins else []:
         try:
-            found += download(compiled, into / version, "--no-deps", "--python-version", version)
+            found += fetch(pins, into / version, "--python-version", version)
         except BuildError:
-            progress(f"  no wheels of {', '.join(compiled)} for Python {version} here: emulators cannot run this zip")
+            progress(f"  no wheels of these for Python {version} here: emulators cannot run this zip")
     return found
-
-
-def wheel_name(wheel: Path) -> str:
-    return normal(wheel.name.split("-")[0])
-
-
-def wheel_pin(wheel: Path) -> str:
-    name, version, *_ = wheel.name.split("-")
-    return f"{name}=={version}"
-
-
-def is_pure(wheel: Path) -> bool:
-    return wheel.stem.endswith("-none-any")
 
 
 def wanted(name: str) -> bool:
@@ -216,23 +209,42 @@ def unpack(wheel: Path, into: Path, keep: Callable[[str], bool]) -> None:
                 archive.extract(name, into)
 
 
-def cache_key(target: BuildTarget, what: list[str]) -> str:
-    """A hash of everything that the result depends on, this script included."""
-    parts = [*what, REQUIREMENTS.read_text(), Path(__file__).read_text(), target.runtime, target.architecture]
-    parts += [own_version(), platform.platform(), run("asking", "broken", [str(target.interpreter), "-VV"])]
+def cache_key(target: BuildTarget, what: tuple[str, ...]) -> str:
+    """A hash of everything that the result depends on, the scripts included."""
+    parts = [*what, *(path.read_text() for path in (LOCK, Path(__file__), Path(wheels.__file__)))]
+    parts += [target.runtime, target.architecture, own_version(), platform.platform()]
+    parts += [run("asking", "broken", [str(target.interpreter), "-VV"])]
     return sha256(*(part.encode() for part in parts))[:16]
 
 
-def fill(target: BuildTarget, what: list[str], folder: Path) -> None:
-    """Writes what goes into the zip, compiled, to `folder/site`, and what Lambda has already to `folder/runtime`."""
+def once(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Fills `folder` when it does not exist. Filled under another name and renamed, it is whole or not there."""
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        fill(Path(scratch, "new"))
+        try:
+            Path(scratch, "new").rename(folder)
+        except OSError:  # a simultaneous build was first
+            if not folder.exists():
+                raise
+
+
+def fill(target: BuildTarget, what: tuple[str, ...], fetched: list[Wheel], folder: Path) -> None:
+    """Writes what goes into the zip, compiled, to `folder/site`, and what Lambda has already to `folder/runtime`.
+
+    `folder/wheels.json` holds the hashes of the wheels in `site`, by their file names.
+    """
+    needed = closure([*what, "boto3"], fetched, lambda_environment(target.version, target.architecture))
+    for wheel in needed:
+        unpack(wheel.path, folder / ("runtime" if wheel.name in IN_RUNTIME else "site"), wanted)
+    zipped = [wheel for wheel in needed if wheel.name not in IN_RUNTIME]
     with tempfile.TemporaryDirectory() as scratch:
-        wheels = lambda_wheels(target, what, Path(scratch, "lambda"))
-        for wheel in wheels:
-            in_runtime = wheel_name(wheel) in IN_RUNTIME
-            unpack(wheel, folder / ("runtime" if in_runtime else "site"), wanted)
-        compiled = [wheel_pin(w) for w in wheels if not is_pure(w) and wheel_name(w) not in IN_RUNTIME]
-        for wheel in machine_wheels(target, compiled, Path(scratch, "machine")):
-            unpack(wheel, folder / "site", lambda name: name.endswith(COMPILED))
+        local = machine_wheels(target, [wheel for wheel in zipped if not wheel.is_pure], Path(scratch))
+        for wheel in local:
+            unpack(wheel.path, folder / "site", lambda name: name.endswith(COMPILED))
+        write_json(folder / WHEELS, {wheel.path.name: wheel.sha256() for wheel in [*zipped, *local]})
     compile_tree(target, folder / "site")
 
 
@@ -240,17 +252,7 @@ def third_party(target: BuildTarget, package: str, cache: Path) -> Path:
     """The cached folder of a package's requirements; filled when it does not exist."""
     what = needs(package)
     folder = cache / cache_key(target, what)
-    if not folder.exists():
-        progress(f"  fetching {', '.join(what)}")
-        cache.mkdir(parents=True, exist_ok=True)
-        # Filled under another name and renamed: an interrupted build leaves no folder that looks complete.
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            fill(target, what, Path(scratch, "new"))
-            try:
-                Path(scratch, "new").rename(folder)
-            except OSError:  # a simultaneous build was first
-                if not folder.exists():
-                    raise
+    once(folder, lambda new: fill(target, what, lambda_wheels(target, cache), new))
     return folder
 
 
@@ -311,6 +313,10 @@ def write_zip(content: dict[str, Path], destination: Path) -> None:
     Path(temporary).replace(destination)
 
 
+def write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
 def sha256(*contents: bytes) -> str:
     return hashlib.sha256(b"\0".join(contents)).hexdigest()
 
@@ -336,8 +342,7 @@ def prove(target: BuildTarget, archive: Path, package: str, runtime: Path) -> No
         run(f"proving {archive.name}", hint, command, PYTHONPATH=f"{tree}{os.pathsep}{runtime}", **plain)
 
 
-def build_one(target: BuildTarget, package: str, given: BuildInput, out: Path, cache: Path) -> str:
-    """The SHA-256 of the zip that was built."""
+def build_one(target: BuildTarget, package: str, given: BuildInput, out: Path, cache: Path) -> BuiltZip:
     libraries = third_party(target, package, cache)
     with tempfile.TemporaryDirectory() as scratch:
         stage(target, package, given, Path(scratch))
@@ -345,7 +350,7 @@ def build_one(target: BuildTarget, package: str, given: BuildInput, out: Path, c
         write_zip(files(libraries / "site", Path(scratch)), archive)
     prove_once(target, archive, package, libraries)
     progress(f"  {archive.name}: {archive.stat().st_size // 1024} KiB, loads from its bytecode")
-    return sha256(archive.read_bytes())
+    return BuiltZip(archive, json.loads((libraries / WHEELS).read_text()))
 
 
 def packages(source: Path) -> list[str]:
@@ -358,10 +363,12 @@ def packages(source: Path) -> list[str]:
 def build(target: BuildTarget, given: BuildInput, out: Path, cache: Path) -> None:
     progress(f"building for {target.runtime} on {target.architecture} with {target.interpreter}")
     out.mkdir(parents=True, exist_ok=True)
-    zips = {f"{package}.zip": build_one(target, package, given, out, cache) for package in packages(given.source)}
+    zips = [build_one(target, package, given, out, cache) for package in packages(given.source)]
+    digests = {built.path.name: sha256(built.path.read_bytes()) for built in zips}
     mappings = {name: sha256(file.read_bytes()) for name, file in sorted(given.mappings.items())}
-    manifest = {"runtime": target.runtime, "architecture": target.architecture, "zips": zips, "mappings": mappings}
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    manifest = {"runtime": target.runtime, "architecture": target.architecture, "zips": digests, "mappings": mappings}
+    write_json(out / "manifest.json", manifest)
+    (out / FILE_NAME).write_text(bill_of_materials(zips, __version__))
 
 
 def arguments() -> argparse.Namespace:
@@ -374,7 +381,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--architecture", choices=WHEEL_PLATFORM, default=machine(), help="default: this machine's")
     parser.add_argument("--mappings", type=Path, default=ROOT / "mappings", help="folder of the mappings")
-    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for zips and manifest.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for zips and their lists")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / ".cache", help="folder for what pip fetched")
     parser.add_argument("--source", type=Path, default=ROOT / "lambdas", help="folder of the packages")
     return parser.parse_args()

@@ -1,13 +1,15 @@
-"""Make the pictures in docs/images/: python -m scripts.pictures [report|outage].
+"""Make the pictures in docs/images/: python -m scripts.pictures [report|status|outage].
 
 `report` draws the report page of a made-up replay with headless Chromium, once light and once dark.
+`status` draws the status page of a made-up outage in the same way.
 `outage` runs the outage demonstration on the running local stack (make up) and keeps its terminal output; two minutes.
-Without an argument it makes both. Exit codes: 0 made; 1 a tool is missing or failed.
+Without an argument it makes all. Exit codes: 0 made; 1 a tool is missing or failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -21,6 +23,12 @@ from math import sin
 from pathlib import Path
 from typing import Any
 
+from backstream.status import server as status_server
+from backstream.status.document import document
+from backstream.status.finding import Commands
+from backstream.status.picture import draw
+from backstream.status.snapshot import Bin, Counted, EndedJob, EventSource, Flow, Job, Snapshot
+from backstream.status.verdict import judge
 from dlq_replayer import page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +36,10 @@ IMAGES = ROOT / "docs" / "images"
 WIDTH = 1000
 # The picture shows the page down to the parked records. The tables below it would make the picture too tall.
 SHORTENED = "<style>h2:nth-of-type(4), h2:nth-of-type(4) ~ * { display: none } main { padding-bottom: 32px }</style>"
-MEASURED = "<script>document.title = document.querySelector('main').offsetHeight</script>"
+_MEASURE = "document.title = document.querySelector('main').offsetHeight"
+MEASURED = f"<script>{_MEASURE}</script>"
+MEASURED_LATER = f"<script>setTimeout(() => {{ {_MEASURE}; }}, 500);</script>"
+BUDGET = "--virtual-time-budget=1000"  # milliseconds; the page refreshes after two seconds
 # Values of Chromium's setting preferredColorScheme.
 SCHEMES = {"dark": 0, "light": 1}
 
@@ -45,13 +56,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="pictures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("picture", nargs="?", choices=["report", "outage"], help="make this one only")
+    made = {"report": draw_report, "status": draw_status, "outage": record_outage}
+    parser.add_argument("picture", nargs="?", choices=list(made), help="make this one only")
     picture = parser.parse_args().picture
     try:
-        if picture != "outage":
-            draw_report()
-        if picture != "report":
-            record_outage()
+        for name, make in made.items():
+            if picture in (None, name):
+                make()
     except PictureError as error:
         print(f"pictures: {error}", file=sys.stderr)
         return 1
@@ -59,18 +70,32 @@ def main() -> int:
 
 
 def draw_report() -> None:
+    _draw("report", sample_page() + SHORTENED + MEASURED)
+
+
+def draw_status() -> None:
+    """The page asks its server, which a file has not: it gets the document at once."""
+    page_ = status_server.PAGE.read_text(encoding="utf-8")
+    answer = (
+        f"<script>window.fetch = async () => ({{ ok: true, json: async () => ({json.dumps(_outage())}) }});</script>"
+    )
+    _draw("status", page_.replace("<script>", f"{answer}<script>", 1) + MEASURED_LATER)
+
+
+def _draw(name: str, html: str) -> None:
     chromium = _find_chromium()
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "report.html"
-        source.write_text(sample_page() + SHORTENED + MEASURED, encoding="utf-8")
-        dom = _run(chromium, "--dump-dom", f"--window-size={WIDTH},{WIDTH}", source)
+        source = Path(folder) / f"{name}.html"
+        source.write_text(html, encoding="utf-8")
+        dom = _run(chromium, "--dump-dom", BUDGET, f"--window-size={WIDTH},{WIDTH}", source)
         height = re.search(r"<title>(\d+)</title>", dom)
         if height is None:
             raise PictureError(f"{chromium} did not render the page")
         for scheme, value in SCHEMES.items():
-            target = IMAGES / f"report-{scheme}.png"
+            target = IMAGES / f"{name}-{scheme}.png"
             _run(
                 chromium,
+                BUDGET,
                 f"--screenshot={target}",
                 f"--window-size={WIDTH},{height[1]}",
                 f"--blink-settings=preferredColorScheme={value}",
@@ -105,10 +130,15 @@ def _run(chromium: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
+def _in_utc() -> None:
+    """Pages show local time."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+
+
 def sample_page() -> str:
     """The page of a replay after an outage of two hours with a record age of one hour. All names are made up."""
-    os.environ["TZ"] = "UTC"  # the page shows local time
-    time.tzset()
+    _in_utc()
     return page.render(_report(), _manifest(), list(_results()), _parked())
 
 
@@ -140,6 +170,7 @@ _COUNTS = {
     "applied": _APPLIED,
     "upserted": _APPLIED - 9_214,
     "deleted": 9_214,
+    "seeded": 0,
     "stale": _STALE,
     "redelivered": 0,
     "superseded": _SUPERSEDED,
@@ -194,6 +225,50 @@ def _parked() -> list[dict[str, Any]]:
         }
         for number, (key, (reason, hint)) in enumerate(reasons.items())
     ]
+
+
+def _outage() -> dict[str, Any]:
+    """The status in an outage of 26 minutes, with a record age of six hours."""
+    _in_utc()
+    now = datetime(2026, 3, 14, 20, 45, 15, tzinfo=UTC)
+    lasted = 26  # minutes
+    start = now.replace(second=0) - timedelta(minutes=59)
+    rates = [140 + 45 * sin(number / 5) + 22 * sin(number / 2.3) for number in range(60 - lasted)]
+    lags = [0.5 + 0.2 * sin(number / 3) for number in range(60 - lasted)]
+    bins = tuple(
+        Bin(start + timedelta(minutes=number), 60 * rate, lag / 2, lag, lag * 1.5)
+        for number, (rate, lag) in enumerate(zip(rates, lags, strict=True))
+    )
+    failed_at = now - timedelta(seconds=9)
+    began = now - timedelta(minutes=lasted)
+    flow = Flow(
+        60,
+        bins + tuple(Bin(start + timedelta(minutes=60 - lasted + number)) for number in range(lasted)),
+        {"received": 60 * sum(rates), "upserted": 57 * sum(rates), "deleted": 3 * sum(rates), "held": 212.0},
+        applied=began - timedelta(seconds=1),
+        held=failed_at,
+        failing_since=began,
+        reason="applying 1000 changes of mapping orders, the first of key order/085d9971: MySQL error 2003: the"
+        " database is down or unreachable; changes wait until it answers",
+        causes={"database_unreachable": failed_at},
+        iterator_age_seconds=60.0 * lasted,
+    )
+    verified = now - timedelta(hours=19)
+    proven = Job(ended=EndedJob("SUCCEEDED", verified, "complete", counts={"items": 2_418_302}))
+    taken = Snapshot(
+        now=now,
+        event_source=EventSource("Enabled", "PROBLEM: Function call failed", 21_600),
+        flow=flow,
+        failed=Counted(0),
+        queue=None,
+        quarantined=Counted(0),
+        deferred=Counted(0),
+        expired=Counted(0),
+        jobs={"replay": Job(), "load": Job(), "verify": proven},
+        verified=verified,
+    )
+    findings = judge(taken, Commands("--env prod"))
+    return document(draw(taken, findings, "backstream-prod"), taken)
 
 
 if __name__ == "__main__":

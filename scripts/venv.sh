@@ -1,7 +1,8 @@
 #!/bin/sh
-# Creates the venv, or updates it to the requirements: scripts/venv.sh <folder>
+# Creates a venv, or updates it to a lock: scripts/venv.sh <folder> [<lock>]
 set -eu
 venv=$1
+requirements=${2:-requirements-dev.txt}
 cd "$(dirname "$0")/.."
 mkdir -p .backstream # holds everything that is not in git
 log=.backstream/venv.log
@@ -51,12 +52,20 @@ make_venv() {
         fail "$python cannot create a venv (Debian, Ubuntu: sudo apt-get install python3-venv)"
 }
 
+# Every file must have the hash that the lock has of it. A wheel runs no code while it is installed; a source would.
+install() {
+    "$venv/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$@" >"$log" 2>&1 || {
+        cat "$log" >&2
+        fail "the Python packages could not be installed; the log is $log"
+    }
+}
+
 works() {
     suits "$venv/bin/python" && "$venv/bin/python" -m pip --version
 }
 
 up_to_date() {
-    for file in requirements.txt requirements-dev.txt; do
+    for file in requirements.txt "$requirements"; do
         [ "$venv/installed" -nt "$file" ] || return 1
     done
 }
@@ -68,9 +77,8 @@ if works >"$log" 2>&1 && up_to_date; then exit 0; fi
 
 echo "installing Python packages into $venv" >&2
 works >"$log" 2>&1 || make_venv >"$log" 2>&1
-"$venv/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --requirement requirements-dev.txt >"$log" 2>&1 || {
-    cat "$log" >&2
-    fail "the Python packages could not be installed; the log is $log"
-}
+install --require-hashes --only-binary :all: --requirement "$requirements"
+# The repository itself has no hash. The lock of the development has its build backend.
+if [ "$requirements" = requirements-dev.txt ]; then install --no-deps --no-build-isolation --editable .; fi
 rm -f "$log"
 touch "$venv/installed"

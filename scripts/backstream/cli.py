@@ -17,7 +17,8 @@ from backstream.options import Parser
 from common.bucket import UnreadableError
 
 _DESCRIPTION = """\
-Operate a Backstream deployment: replay failed batches, see to parked records, write mapping files.
+Operate a Backstream deployment: see its status, replay failed batches, load, verify or seed a table,
+see to parked records, prune old versions, write mapping files.
 
 The deployment is one of these:
   --outputs FILE               its Terraform outputs
@@ -42,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(error))
         return ExitCode.USAGE
     except (ClientError, BotoCoreError) as error:
-        _say(f"AWS refused or did not answer; a replay that was started goes on: {error}")
+        _say(f"AWS refused or did not answer; what was started goes on: {error}")
         return ExitCode.FAILED
     except (UnreadableError, FailedError) as error:
         _say(str(error))
         return ExitCode.FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        _say("interrupted; a replay that was started goes on, and backstream replay watch follows it")
+        _say("interrupted; what was started goes on, and watch follows it")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader has closed the pipe, as in `list | head -1`; keep Python from flushing into it at exit.

@@ -27,19 +27,34 @@ _WAYS = (
 
 @dataclass(frozen=True)
 class Deployment:
-    """`outputs` are Terraform's, by name; an emulator's have an `endpoint_url`."""
+    """`outputs` are Terraform's, by name; an emulator's have an `endpoint_url`.
+
+    The clients of an `impatient` one give up within seconds.
+    """
 
     outputs: Mapping[str, Any]
+    impatient: bool = False
 
     def client(self, service: str) -> Any:
         """A boto3 client of the deployment's Region. An emulator never gets the operator's credentials."""
-        return client(
-            service, self.state_machine.split(":")[3], self.outputs.get("endpoint_url") or emulator_endpoint()
-        )
+        return client(service, self.state_machine.split(":")[3], self.endpoint, impatient=self.impatient)
+
+    @property
+    def endpoint(self) -> str | None:
+        """Of the emulator; None on AWS."""
+        return self.outputs.get("endpoint_url") or emulator_endpoint()
 
     @property
     def state_machine(self) -> str:
         return str(self.outputs["replay_state_machine_arn"])
+
+    def job_state_machine(self, job: str) -> str:
+        """Of `load`, `verify`, `seed` or `prune`. Raises UsageError for a deployment of an earlier version."""
+        name = f"{job}_state_machine_arn"
+        arn = self.outputs.get(name)
+        if not arn:
+            raise UsageError(f"the outputs lack {name}: apply this version of the deployment first")
+        return str(arn)
 
     @property
     def bucket(self) -> str:

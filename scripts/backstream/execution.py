@@ -1,4 +1,4 @@
-"""One execution of the replay's state machine: start it, follow it, read how it ended."""
+"""One execution of a state machine: start it, follow it, read how it ended."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ExecutionStatus:
 
 @dataclass(frozen=True)
 class ExecutionResult:
-    """How an execution ended. `report` is the replay's report, and is empty when there is none."""
+    """How an execution ended. `report` is its report, and is empty when there is none."""
 
     status: str
     report: dict[str, Any]
@@ -68,17 +68,13 @@ class Execution:
 
     @classmethod
     def start(cls, deployment: Deployment, replay_input: dict[str, Any]) -> Execution:
-        started = deployment.client("stepfunctions").start_execution(
-            stateMachineArn=deployment.state_machine, input=json.dumps(replay_input)
-        )
-        return cls(deployment, started["executionArn"])
+        return cls(deployment, start_execution(deployment, deployment.state_machine, replay_input))
 
     @classmethod
     def running(cls, deployment: Deployment) -> Execution | None:
         """The running one. Of several it is the one started first: the others end as soon as they see it."""
-        query = {"stateMachineArn": deployment.state_machine, "statusFilter": "RUNNING"}
-        found = deployment.client("stepfunctions").list_executions(**query)["executions"]
-        return cls(deployment, min(found, key=itemgetter("startDate"))["executionArn"]) if found else None
+        arn = running_execution(deployment, deployment.state_machine)
+        return cls(deployment, arn) if arn else None
 
     def follow(self, interval: float = 1.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[ExecutionStatus]:
         """The status every `interval` seconds, the last one when the execution has ended."""
@@ -124,6 +120,19 @@ class Execution:
             if entered and entered["name"] not in _LANE and not entered["name"].endswith(_CHOICE):
                 return str(entered["name"]), str(entered.get("input", ""))
         return "", ""
+
+
+def start_execution(deployment: Deployment, state_machine: str, given: dict[str, Any]) -> str:
+    """The ARN of a new execution."""
+    started = deployment.client("stepfunctions").start_execution(stateMachineArn=state_machine, input=json.dumps(given))
+    return str(started["executionArn"])
+
+
+def running_execution(deployment: Deployment, state_machine: str) -> str | None:
+    """The ARN of the running execution that was started first."""
+    query = {"stateMachineArn": state_machine, "statusFilter": "RUNNING"}
+    found = deployment.client("stepfunctions").list_executions(**query)["executions"]
+    return str(min(found, key=itemgetter("startDate"))["executionArn"]) if found else None
 
 
 def _waiting(state: str, state_input: str) -> str:

@@ -45,6 +45,13 @@ def add_shared(parser: argparse.ArgumentParser, default: Any) -> None:
     parser.add_argument("--json", action="store_true", default=default, help="print JSON instead of text")
 
 
+def count(text: str) -> int:
+    """A number of things. The message of the error is that of wrong usage."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def deployment_of(options: argparse.Namespace) -> Deployment:
     """Raises as `find_deployment` does."""
     return find_deployment(

@@ -14,9 +14,9 @@ from backstream.execution import ExecutionResult
 from backstream.terminal import console, is_terminal, safe_text
 
 _SHOWN = (
-    "messages", "batches", "records", "changes", "keys", "applied", "deleted", "stale", "redelivered", "superseded",
-    "ttl_delete", "ignored_delete", "unmapped_item", "unreadable", "parked", "quarantined", "deferred", "unknown",
-    "expired", "problems", "settled", "left",
+    "messages", "batches", "records", "changes", "keys", "applied", "deleted", "seeded", "stale", "redelivered",
+    "superseded", "ttl_delete", "ignored_delete", "unmapped_item", "unreadable", "parked", "quarantined", "deferred",
+    "unknown", "expired", "problems", "settled", "left",
 )  # fmt: skip
 _STYLES = {ExitCode.DONE: "bold green", ExitCode.NEEDS_ATTENTION: "bold yellow"}
 

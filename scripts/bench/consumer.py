@@ -19,6 +19,7 @@ from pymysql.constants import COMMAND
 from common.database import ApplyOptions
 from common.mapping import Mapping
 from common.mysql.database import MySQLDatabase
+from common.spans import Span, no_span
 from scripts.bench.baselines import one_upsert, reference
 from scripts.bench.delay_proxy import delayed, round_trip
 from scripts.bench.environment import LambdaContext
@@ -46,9 +47,13 @@ MEMORY_COUNT, MEMORY_GOAL = 10_000, 256
 TIMEOUT_SECONDS = 60
 
 
-def database(endpoint: Endpoint, statement_bytes: int, mapping: Mapping = MAPPING) -> MySQLDatabase:
+def database(
+    endpoint: Endpoint, statement_bytes: int, mapping: Mapping = MAPPING, *, span: Span = no_span
+) -> MySQLDatabase:
     settings, parameters = function.SETTINGS, FixedParameters(endpoint)
-    return MySQLDatabase(settings, parameters, mapping, source=settings.source, statement_bytes=statement_bytes)
+    return MySQLDatabase(
+        settings, parameters, mapping, source=settings.source, statement_bytes=statement_bytes, span=span
+    )
 
 
 def handler(endpoint: Endpoint, statement_bytes: int) -> Handler:
@@ -152,7 +157,7 @@ def _sent(server: Server, event: Event) -> str:
     own.execute("warming up", lambda connection, _: _record_commands(connection, commands))
     consume(
         event["Records"],
-        parse=function.parse,
+        function.parse(event["Records"]),
         database=own,
         quarantine=function.QUARANTINE,
         unfinished=function.UNFINISHED,

@@ -44,10 +44,20 @@ class FolderBucket:
         for made in (self._objects, self._unfinished):
             made.mkdir(parents=True, exist_ok=True)
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str = "") -> dict[str, Any]:
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: bytes, ContentType: str = "", IfNoneMatch: str = ""
+    ) -> dict[str, Any]:
         unfinished = self._unfinished / secrets.token_hex(8)
         unfinished.write_bytes(Body)
-        unfinished.rename(self._path(Key))
+        if not IfNoneMatch:
+            unfinished.rename(self._path(Key))
+            return {}
+        try:
+            self._path(Key).hardlink_to(unfinished)
+        except FileExistsError:
+            raise _client_error("PreconditionFailed") from None
+        finally:
+            unfinished.unlink()
         return {}
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "", IfMatch: str = "") -> dict[str, Any]:

@@ -88,20 +88,23 @@ def count_versions(endpoint: Endpoint) -> int:
 
 @dataclass
 class LocalExecution:
-    """An execution of the state machine. The order of the steps comes from its definition.
+    """An execution of a state machine. The order of the steps comes from its definition.
 
-    `transitions` counts the states entered, child executions included, as Step Functions bills them.
+    `may_wait`: it may enter a state that waits. `transitions` counts the states entered, child executions included, as
+    Step Functions bills them.
     """
 
     step: Step
+    definition: Path = DEFINITION
+    may_wait: bool = False
     transitions: int = 0
 
     def output(self, given: State) -> State:
         """The output of an execution that completes; children run one after another. Raises RuntimeError."""
-        text = DEFINITION.read_text().replace("${wait_seconds}", "1")
+        text = self.definition.read_text().replace("${wait_seconds}", "1")
         report = self._run(json.loads(text), given)
         if report.get("outcome") != "complete":
-            raise RuntimeError(f"the replay did not complete: {report}")
+            raise RuntimeError(f"the execution did not complete: {report}")
         return report
 
     def _run(self, machine: State, state: State) -> State:
@@ -116,10 +119,13 @@ class LocalExecution:
             elif entered["Type"] == "Task":
                 state, name = self.step(entered["Parameters"]["action"], state), entered["Next"]
             elif entered["Type"] == "Map":
-                drained = [self._run(entered["ItemProcessor"], lane) for lane in state["lanes"]]
-                state, name = state | {"drained": drained}, entered["Next"]
+                done = [self._run(entered["ItemProcessor"], lane) for lane in state["lanes"]]
+                state, name = state | {entered["ResultPath"].removeprefix("$."): done}, entered["Next"]
+            elif entered["Type"] == "Wait" and self.may_wait:
+                time.sleep(entered["Seconds"])
+                name = entered["Next"]
             else:
-                raise RuntimeError(f"the replay reached {name}, where a step has failed or waits: {state}")
+                raise RuntimeError(f"the execution reached {name}, where a step has failed or waits: {state}")
 
 
 def _chosen(choice: State, state: State) -> str:

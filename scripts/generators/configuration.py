@@ -28,6 +28,7 @@ ACCEPTED = {
     "_pem": "PEM",
     "_stream_arn": "stream ARN",
     "_mapping_name": "name of a mapping",
+    "origins": "origins, separated by commas",
 }
 HEAD = """# Configuration
 
@@ -128,7 +129,7 @@ def _read(name: str, setting: Setting | None) -> tuple[str, str]:
         return _accepted(setting.parser), "required"
     default = literal(setting.default)
     shown = default if isinstance(default, str) else json.dumps(default)
-    return _accepted(setting.parser), "none" if default in (None, "") else f"`{shown}`"
+    return _accepted(setting.parser), "none" if default in (None, "", ()) else f"`{shown}`"
 
 
 def _accepted(parser: ast.expr | None) -> str:

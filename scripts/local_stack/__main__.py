@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.local_stack import outage_demo
+from scripts.local_stack import cutover_demo, outage_demo
 from scripts.local_stack.database import become_sql_client
 from scripts.local_stack.emulator import no_proxy
 from scripts.local_stack.settings import read_settings
@@ -31,12 +31,14 @@ INTERRUPTED = 130
 SHOWN_FAILURES = 10
 NEXT_STEPS = """
 The stack is up. Next steps:
-  make outputs      print addresses and names as JSON
-  make mysql        open a SQL client on the database
-  make simulate     change some orders
-  make db-stop      stop the database server: an outage; make db-start ends it
-  make demo-outage  watch a long outage and the replay of what failed
-  make down         stop everything"""
+  make outputs       print addresses and names as JSON
+  make mysql         open a SQL client on the database
+  make simulate      change some orders
+  make status        see whether changes reach MySQL; ARGS=--page serves it as a page
+  make db-stop       stop the database server: an outage; make db-start ends it
+  make demo-outage   watch a long outage and the replay of what failed
+  make demo-cutover  watch a legacy application and the API take turns
+  make down          stop everything"""
 
 Command = Callable[[Stack, argparse.Namespace], int]
 
@@ -89,6 +91,10 @@ def demo_outage(stack: Stack, options: argparse.Namespace) -> int:
     return outage_demo.run_demo(stack, options.svg)
 
 
+def demo_cutover(stack: Stack, options: argparse.Namespace) -> int:
+    return cutover_demo.run_demo(stack, options.svg)
+
+
 def _order_client(stack: Stack, via: str) -> OrderClient:
     values = stack.outputs()
     if via == "api":
@@ -114,8 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     add("db-stop", db_stop, "stop the database server")
     add("db-start", db_start, "start the database server again")
     _add_simulation_options(add("simulate", simulate, "change orders on the running stack"))
-    demo = add("demo-outage", demo_outage, "show an outage of MySQL and the replay", outage_demo.__doc__)
-    demo.add_argument("--svg", type=Path, metavar="FILE", help="also write the output as an SVG picture")
+    for demo in (
+        add("demo-outage", demo_outage, "show an outage of MySQL and the replay", outage_demo.__doc__),
+        add("demo-cutover", demo_cutover, "show a cutover to the API and back", cutover_demo.__doc__),
+    ):
+        demo.add_argument("--svg", type=Path, metavar="FILE", help="also write the output as an SVG picture")
     return parser
 
 

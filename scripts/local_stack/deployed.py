@@ -52,18 +52,18 @@ class DeployedStack:
 
     def db_stop(self) -> None:
         if self.stack.settings.server:
-            self._lock_application_out()
+            self.lock_application_out()
         else:
             self.stack.db_stop()
 
     def db_start(self) -> None:
         if self.stack.settings.server:
-            self._let_application_in()
+            self.let_application_in()
         else:
             self.stack.db_start()
 
-    def _lock_application_out(self) -> None:
-        """An outage of a server that is not ours to stop: the functions' account is locked, its connections killed."""
+    def lock_application_out(self) -> None:
+        """The functions' account is locked and its connections are killed: an outage of a server that is not ours."""
         name = self.application_account().user
         with self.mysql() as connection, connection.cursor() as cursor:
             cursor.execute(f"ALTER USER '{name}'@'%' ACCOUNT LOCK")
@@ -71,6 +71,6 @@ class DeployedStack:
             for row in cursor.fetchall():
                 cursor.execute(f"KILL {int(row['id'])}")
 
-    def _let_application_in(self) -> None:
+    def let_application_in(self) -> None:
         with self.mysql() as connection, connection.cursor() as cursor:
             cursor.execute(f"ALTER USER '{self.application_account().user}'@'%' ACCOUNT UNLOCK")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ SQL_MODE = (
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
 
+# A statement of the initialisation that fails is reported without brackets.
+_ERROR = re.compile(r"(?:^ERROR: |\[ERROR\] )(.+)", re.MULTILINE)
 # Distribution packages compile in a folder that must exist at start. No SQL here reads or writes files.
 _MYSQL_OPTIONS = ("--secure-file-priv=NULL",)
 
@@ -46,7 +49,7 @@ class MariaDB:
         self.home = home.resolve()
         self.options = tuple(options)
         self.data = self.home / "data"
-        self.temporary = self.home / "tmp"
+        self.temporary = self.home / "tmp"  # its own: a starting server removes all temporary tables there
         self.log = self.home / "server.log"
         self.certificates = Certificates(self.home / "certificates")
         self._port_file = self.home / "port"
@@ -144,10 +147,15 @@ class MariaDB:
         shutil.rmtree(unfinished, ignore_errors=True)
         with self.log.open("ab") as log:
             done = subprocess.run(
-                _initialise_command(binary, unfinished), stdout=log, stderr=log, check=False, cwd=self.home
+                [*_initialise_command(binary, unfinished), f"--tmpdir={self.temporary}"],
+                stdout=log,
+                stderr=log,
+                check=False,
+                cwd=self.home,
             )
         if done.returncode != 0:
-            raise StackError(f"the database server could not create its data directory{_apparmor_hint()}", self.log)
+            reason = f"the database server could not create its data directory{_first_error(self.log)}"
+            raise StackError(f"{reason}{_apparmor_hint()}", self.log)
         unfinished.rename(self.data)
 
     def _command(self, binary: ServerBinary) -> list[str]:
@@ -157,7 +165,7 @@ class MariaDB:
             f"--datadir={self.data}",
             *_run_as(),
             "--socket=server.sock",  # relative to the data directory: socket paths may not exceed 107 characters
-            f"--tmpdir={self.temporary}",  # its own: a starting server removes all temporary tables there
+            f"--tmpdir={self.temporary}",
             f"--bind-address={self.host}",
             f"--port={self.port}",
             f"--init-file={self.home / 'first_statements.sql'}",
@@ -193,6 +201,12 @@ class MariaDB:
 def _run_as() -> list[str]:
     # As root both servers start only with this option.
     return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _first_error(log: Path) -> str:
+    """What failed first. The log goes on with pages of general advice."""
+    first = _ERROR.search(log.read_text(errors="replace"))
+    return f": {first[1]}" if first else ""
 
 
 def _apparmor_hint() -> str:

@@ -191,6 +191,7 @@ def _before(narrator: Narrator, replication: Replication, traffic: SimulatedTraf
 
 def _outage(narrator: Narrator, replication: Replication, traffic: SimulatedTraffic) -> None:
     narrator.step("MySQL stops. Customers continue: the API and the table are not affected.")
+    narrator.say("Watch it in another terminal: make status ARGS=--watch")
     already = replication.failed()
     try:
         replication.stack.db_stop()

@@ -111,16 +111,23 @@ class Daemon:
                 stderr=log,
                 start_new_session=True,
             )
-        poll(lambda: process.poll() is not None or self.pid() == process.pid, timeout=5, interval=0.005)
+        # Without reaping: the exit code of a process that ends at once is for the caller's wait().
+        poll(lambda: process.poll() is not None or self._is_recorded(process.pid), timeout=5, interval=0.005)
         return process
 
     def pid(self) -> int | None:
         """The pid of the running process; None when it has ended or another process has its pid."""
+        pid = self._recorded()
+        return pid if pid is not None and self.marker in command_line(pid) else None
+
+    def _recorded(self) -> int | None:
         try:
-            pid = int(self.pid_file.read_text())
+            return int(self.pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return pid if self.marker in command_line(pid) else None
+
+    def _is_recorded(self, pid: int) -> bool:
+        return self._recorded() == pid and self.marker in _command_line(pid)
 
     def stop(self, timeout: float = 30) -> None:
         self._signal(signal.SIGTERM)
@@ -145,6 +152,10 @@ class Daemon:
 def command_line(pid: int) -> str:
     """The command line of a running process; empty when it has ended."""
     _reap(pid)
+    return _command_line(pid)
+
+
+def _command_line(pid: int) -> str:
     if not Path("/proc/self").exists():
         ps = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
         return subprocess.run(ps, capture_output=True, text=True, check=False).stdout

@@ -5,16 +5,21 @@ On Debian and Ubuntu a missing one is installed (root or passwordless sudo).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.local_stack.terminal import StackError
 
 VARIABLE = "MYSQLD"
+# Another program may be installing packages.
+LOCK_SECONDS = 300
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")  # the core packages start no system service
 FOLDERS = (
     "/usr/sbin",
@@ -82,14 +87,24 @@ def find_client() -> Path | None:
 
 
 def ensure_installed(log: Path) -> ServerBinary:
-    server = find_server()
-    # With MYSQLD set nothing is installed: the packages would remove an installed MySQL.
-    if server is None or (find_client() is None and not os.environ.get(VARIABLE)):
-        _install(log)
+    """Tests run in several processes: a server that one of them is installing is found when it is whole."""
+    with _one_at_a_time():
         server = find_server()
+        # With MYSQLD set nothing is installed: the packages would remove an installed MySQL.
+        if server is None or (find_client() is None and not os.environ.get(VARIABLE)):
+            _install(log)
+            server = find_server()
     if server is None:
         raise _not_installed()
     return server
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """The system releases the lock when its holder dies."""
+    with Path(__file__).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _not_installed() -> StackError:
@@ -104,11 +119,12 @@ def _install(log: Path) -> None:
     privilege = _privilege()
     if privilege is None or shutil.which("apt-get") is None:
         raise _not_installed()
-    install = [*privilege, "apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]
+    apt_get = [*privilege, "apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}"]
+    install = [*apt_get, "install", "-y", "--no-install-recommends", *PACKAGES]
     # Package lists may be missing or out of date: update them when the first attempt fails.
     if _succeeds(install, log):
         return
-    _succeeds([*privilege, "apt-get", "update"], log)
+    _succeeds([*apt_get, "update"], log)
     if not _succeeds(install, log):
         raise StackError(f"apt-get could not install {' '.join(PACKAGES)}", log)
 

@@ -161,6 +161,14 @@ class ApiOrderClient:
             raise WriteError(f"{operation.kind}: the order was not created")
         getattr(self, operation.kind)(operation)
 
+    def adopt(self, slot: int, order_id: str) -> None:
+        """The order `slot` is one that somebody else has created."""
+        self._ids[slot] = order_id
+
+    def order_id(self, slot: int) -> str:
+        """The id that the API chose."""
+        return self._ids[slot]
+
     def create(self, operation: Operation) -> None:
         body = {
             "merchant_id": operation.merchant_id,

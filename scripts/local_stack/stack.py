@@ -25,6 +25,7 @@ from scripts.local_stack.terraform import Terraform, require_terraform
 API_ACCOUNT = Account("foo", "bar")
 RECORD_AGE = 60  # seconds, the least that AWS allows: an outage produces failed batches within minutes
 RETRIES = 5
+SETTLE = 5  # seconds; a change reaches MySQL faster here
 STAYS = "The earlier deployment is unchanged. Fix the cause and run make up again, or make down first to start empty."
 
 
@@ -87,6 +88,10 @@ class Stack:
     def planned_changes(self) -> set[str]:
         """The types of the resources that another apply would change."""
         return self._terraform.planned_changes()
+
+    def planned(self, kind: str, **changed: Any) -> list[dict[str, Any]]:
+        """The values of every resource of a type after another apply, with `changed` values of variables."""
+        return self._terraform.planned(kind, changed)
 
     def redeploy(self, **changed: Any) -> None:
         """Applies again, with `changed` values of Terraform's variables; without any, as `up` does."""
@@ -204,6 +209,10 @@ class Stack:
             "failure_destination": self.settings.failure_destination,
             "stream_maximum_record_age_seconds": RECORD_AGE,
             "stream_maximum_retry_attempts": RETRIES,
+            "verify_settle_seconds": SETTLE,
+            # MiniStack returns little of an alarm but its name: every plan would set the rest again.
+            "create_alarms": bool(self.settings.endpoint),
+            "create_dashboard": bool(self.settings.endpoint),
             # Emulators need no account-wide role for them, and MiniStack always reports a stage with logs.
             "api_access_logs": True,
             "deletion_protection": False,

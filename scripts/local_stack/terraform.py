@@ -39,7 +39,31 @@ OVERRIDES = {
 }}
 """,
     # The emulators do not store these settings: without this every plan would set them again.
-    "modules/pipeline/drift_override.tf": """resource "aws_sfn_state_machine" "replay" {
+    "modules/orders_api/drift_override.tf": """resource "aws_cloudwatch_metric_alarm" "api" {
+  lifecycle {
+    ignore_changes = [tags, tags_all]
+  }
+}
+""",
+    "modules/pipeline/drift_override.tf": """resource "aws_cloudwatch_metric_alarm" "pipeline" {
+  lifecycle {
+    ignore_changes = [tags, tags_all]
+  }
+}
+
+resource "aws_cloudwatch_composite_alarm" "replication_at_risk" {
+  lifecycle {
+    ignore_changes = [tags, tags_all]
+  }
+}
+
+resource "aws_sfn_state_machine" "replay" {
+  lifecycle {
+    ignore_changes = [tracing_configuration]
+  }
+}
+
+resource "aws_sfn_state_machine" "job" {
   lifecycle {
     ignore_changes = [tracing_configuration]
   }
@@ -48,6 +72,18 @@ OVERRIDES = {
 resource "aws_lambda_event_source_mapping" "stream" {
   lifecycle {
     ignore_changes = [metrics_config]
+  }
+}
+
+resource "aws_vpc_security_group_egress_rule" "consumer_mysql" {
+  lifecycle {
+    ignore_changes = [description]
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "mysql_consumer" {
+  lifecycle {
+    ignore_changes = [description]
   }
 }
 """,
@@ -106,9 +142,17 @@ class Terraform:
 
     def planned_changes(self) -> set[str]:
         """The types of the resources that another apply would change."""
-        self._run("plan", "-out=plan")
-        changes = self._json("show", "-json", "plan")["resource_changes"]
-        return {change["type"] for change in changes if change["change"]["actions"] not in (["no-op"], ["read"])}
+        return {change["type"] for change in self._plan() if change["change"]["actions"] not in (["no-op"], ["read"])}
+
+    def planned(self, kind: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The values of every resource of a type after another apply, with other values of these variables.
+
+        Without values that only an apply makes. Nothing is applied.
+        """
+        file = self.home / "planned.tfvars.json"
+        file.write_text(json.dumps(variables))
+        changes = [change["change"] for change in self._plan(f"-var-file={file}") if change["type"] == kind]
+        return [change["after"] for change in changes if change["after"]]
 
     def resources(self) -> set[str]:
         """The addresses of all deployed resources."""
@@ -122,6 +166,11 @@ class Terraform:
 
     def outputs(self) -> dict[str, Any]:
         return {name: output["value"] for name, output in self._json("output", "-json").items()}
+
+    def _plan(self, *arguments: str) -> list[dict[str, Any]]:
+        self._run("plan", "-out=plan", *arguments)
+        changes: list[dict[str, Any]] = self._json("show", "-json", "plan")["resource_changes"]
+        return changes
 
     def _json(self, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(

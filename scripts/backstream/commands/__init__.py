@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from backstream.commands import completion, mapping, replay
+from backstream.commands import completion, load, mapping, prune, replay, seed, shadow, status, verify
 
 
 class Command(Protocol):
@@ -12,4 +12,4 @@ class Command(Protocol):
         """Add a parser to the subparsers `commands`. It sets `run`: parsed options to an exit code."""
 
 
-COMMANDS: tuple[Command, ...] = (replay, mapping, completion)
+COMMANDS: tuple[Command, ...] = (status, replay, load, verify, seed, prune, shadow, mapping, completion)

@@ -1,4 +1,4 @@
-"""How the tool reaches the legacy database: by options, or as a deployment's functions do.
+"""How the tool reaches the database: by options, or as a deployment's functions do.
 
 The password comes from MYSQL_PASSWORD or a prompt, or from the deployment's secret, with the operator's rights.
 """
@@ -18,7 +18,7 @@ from backstream.deployment import Deployment
 from backstream.errors import UsageError
 from backstream.options import deployment_of
 from common.mysql.inspection import Inspector
-from common.mysql.settings import MySQLSettings
+from common.mysql.settings import MySQLSettings, Parameters
 
 _DEFAULT_PORT = 3306
 _TIMEOUT = 30  # seconds for an answer: a large schema may take a while to read
@@ -30,9 +30,14 @@ def uses_deployment(options: argparse.Namespace) -> bool:
 
 def inspector_of(options: argparse.Namespace) -> Inspector | None:
     """A view of the database that the options name; None where they name none. Raises UsageError."""
-    deployment = deployment_of(options) if uses_deployment(options) else None
+    access = access_of(options, deployment_of(options) if uses_deployment(options) else None)
+    return Inspector(*access) if access else None
+
+
+def access_of(options: argparse.Namespace, deployment: Deployment | None) -> tuple[MySQLSettings, Parameters] | None:
+    """How to reach the database of the options or the deployment; None where there is none. Raises UsageError."""
     if deployment or options.host:
-        return Inspector(_settings(options, deployment), _Parameters(options, deployment))
+        return _settings(options, deployment), _Parameters(options, deployment)
     if given := [f"--{name}" for name in ("port", "user", "database", "tls", "ca") if getattr(options, name)]:
         raise UsageError(f"no database for {', '.join(given)}: give --host, or --env, --outputs or --local")
     return None
@@ -90,7 +95,7 @@ class _Parameters:
 
 def _settings(options: argparse.Namespace, deployment: Deployment | None) -> MySQLSettings:
     """TLS as --tls says, else as the deployment's consumer has it, which reaches the same database."""
-    environment = _environment(deployment) if deployment and not options.tls else {}
+    environment = consumer_environment(deployment) if deployment and not options.tls else {}
     names = deployment.outputs if deployment else {}
     return MySQLSettings(
         param_name=str(names.get("rds_connection_param_name", "--host")),
@@ -101,7 +106,8 @@ def _settings(options: argparse.Namespace, deployment: Deployment | None) -> MyS
     )
 
 
-def _environment(deployment: Deployment) -> dict[str, str]:
+def consumer_environment(deployment: Deployment) -> dict[str, str]:
+    """The settings of the deployment's consumer."""
     name = _output(deployment, "consumer_function_name")
     function = deployment.client("lambda").get_function_configuration(FunctionName=name)
     found: dict[str, str] = function.get("Environment", {}).get("Variables", {})

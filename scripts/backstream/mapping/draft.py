@@ -16,6 +16,7 @@ from backstream.mapping.inference import Attribute, Declared, attribute_of, infe
 from backstream.mapping.items import Item
 from backstream.mapping.naming import entity_name, is_empty_key_name, plural, snake_case, unused
 from common.mapping import AttributePath
+from common.seeds import MARK
 
 _TYPES = {"S": "string", "N": "number", "B": "binary"}
 _LONGEST_ENTITY = 31
@@ -117,7 +118,7 @@ def _columns(keys: TableKeys, kind: Kind, key: KeyDraft, like: LegacyTable | Non
 
 def _attributes(keys: TableKeys, kind: Kind) -> list[str]:
     """The names of the attributes to map, in the order in which the sample has them."""
-    left_out = {one.attribute for _, one in keys.attributes} | {keys.ttl_attribute}
+    left_out = {one.attribute for _, one in keys.attributes} | {keys.ttl_attribute, MARK}
     left_out |= {name for name in keys.index_attributes if is_empty_key_name(_without_index(name))}
     if kind.discriminator:
         left_out.add(kind.discriminator[0])

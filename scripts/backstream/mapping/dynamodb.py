@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from backstream.errors import UsageError
 from backstream.mapping.items import Item, from_boto3, to_boto3
+from common.heartbeat import TIME
 from common.mapping import KeyAttribute
 
 # A sample from several segments comes from several partitions of the table.
@@ -63,14 +64,14 @@ class SourceTable:
         return frozenset(part["AttributeName"] for index in indexes for part in index["KeySchema"])
 
     def sample(self, size: int) -> Sample:
-        """About `size` items: as many of each of several segments, fewer where the table has no more."""
+        """About `size` items: as many of each of several segments, fewer where the table has no more. No heartbeat."""
         segments = [_Segment(number) for number in range(_SEGMENTS)]
         items: list[Item] = []
         units = 0.0
         while segments and len(items) < size:
             share = -(-(size - len(items)) // len(segments))
             pages = [self._scan(segment, share) for segment in segments]
-            items += [from_boto3(item) for page in pages for item in page["Items"]]
+            items += [from_boto3(item) for page in pages for item in page["Items"] if TIME not in item]
             units += sum(page.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0) for page in pages)
             segments = [segment for segment in segments if segment.cursor]
         return Sample(items[:size], units)

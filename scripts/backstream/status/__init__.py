@@ -1,0 +1,1 @@
+"""The state of a deployment at one moment: reads it, judges it, shows it."""
