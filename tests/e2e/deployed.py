@@ -142,6 +142,13 @@ class Deployed(DeployedStack):
         expected = self.table_orders()
         return poll(lambda: self.mysql_orders() == expected, ARRIVAL, interval=0.2)
 
+    def enable_mapping(self, *, enabled: bool) -> None:
+        """Returns when the event source mapping is on or off."""
+        lambdas, mapping = self.client("lambda"), {"UUID": self.outputs["event_source_mapping_uuid"]}
+        lambdas.update_event_source_mapping(**mapping, Enabled=enabled)
+        state = "Enabled" if enabled else "Disabled"
+        assert poll(lambda: lambdas.get_event_source_mapping(**mapping)["State"] == state, ARRIVAL, interval=0.2)
+
     def make(self, target: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["make", target],

@@ -18,6 +18,7 @@ from tests.support.replay import failure
 FAILED_WITHIN = 300
 ENDS_WITHIN = 180
 DRAINED = "aws/lambda/"
+SETTLED = f"replayed/{DRAINED}"
 
 
 class Failures:
@@ -28,12 +29,16 @@ class Failures:
         self._s3, self._sqs = stack.client("s3"), stack.client("sqs")
         self.bucket, self._queue = outputs["failures_bucket"], outputs["failures_queue_url"]
 
+    @property
+    def has_queue(self) -> bool:
+        return bool(self._queue)
+
     def objects(self, prefix: str) -> list[str]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
     def messages(self) -> int:
-        if not self._queue:
+        if not self.has_queue:
             return 0
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
@@ -49,11 +54,15 @@ class Failures:
 
     def put_back(self) -> int:
         """Copies settled batches back, as an operator may do, so that they are replayed again."""
-        settled = self.objects(f"replayed/{DRAINED}")
+        settled = self.objects(SETTLED)
         for name in settled:
             source = {"Bucket": self.bucket, "Key": name}
             self._s3.copy_object(Bucket=self.bucket, Key=name.removeprefix("replayed/"), CopySource=source)
         return len(settled)
+
+    def remove(self, *prefixes: str) -> None:
+        for name in [name for prefix in prefixes for name in self.objects(prefix)]:
+            self._s3.delete_object(Bucket=self.bucket, Key=name)
 
 
 @dataclass(frozen=True)
@@ -109,3 +118,9 @@ class Operator:
 
     def _described(self, execution: str) -> dict[str, Any]:
         return self._states.describe_execution(executionArn=execution)
+
+
+def stream_is_drained(stack: Deployed) -> bool:
+    """Whether the last order arrives: every record before it was applied or has failed."""
+    marker = stack.create(merchant="merchant-marker")
+    return bool(poll(lambda: stack.mysql_order(marker), FAILED_WITHIN, interval=0.5))

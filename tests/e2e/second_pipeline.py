@@ -12,7 +12,7 @@ from typing import Any
 from scripts.local_stack.deployed import Row
 from scripts.local_stack.prerequisites import ensure_prerequisites
 from scripts.local_stack.settings import REGION, REPOSITORY
-from scripts.local_stack.stack import RECORD_AGE, RETRIES
+from scripts.local_stack.stack import RECORD_AGE, RETRIES, SETTLE
 from scripts.local_stack.terraform import Terraform
 from tests.e2e.deployed import Deployed
 from tests.support.server_texts import keep_texts
@@ -133,6 +133,9 @@ class SecondPipeline:
             "failure_destination": stack.settings.failure_destination,
             "stream_maximum_record_age_seconds": RECORD_AGE,
             "stream_maximum_retry_attempts": RETRIES,
+            "verify_settle_seconds": SETTLE,
+            "create_alarms": False,  # the first pipeline has them, where the emulator keeps them
+            "create_dashboard": False,
             "deletion_protection": False,
             "create_deletion_guard": False,
             "failures_bucket_force_destroy": True,

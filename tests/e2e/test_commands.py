@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.local_stack.operator_tool import backstream
 from scripts.local_stack.process import poll
 from scripts.local_stack.settings import REPOSITORY
 from tests.e2e.deployed import ARRIVAL, Deployed
@@ -49,6 +50,28 @@ def test_mysql_reads_a_pipe_and_prints_plain_rows(stack: Deployed):
 
 def test_a_failing_statement_fails_the_command(stack: Deployed):
     assert stack.make("mysql", stdin="SELECT * FROM no_such_table").returncode != 0
+
+
+def test_status_tells_an_outage_and_its_end(stack: Deployed):
+    """The verdict and the exit code, from the stack's own logs. A server that is not ours refuses the login instead."""
+
+    def verdict() -> tuple[int, str]:
+        code, report = backstream(stack.outputs, "status")
+        return code, report["verdict"]["code"]
+
+    assert stack.create()
+    assert stack.settles()
+    assert poll(lambda: verdict() == (0, "keeping_up"), ARRIVAL), backstream(stack.outputs, "status")
+    stack.db_stop()
+    try:
+        stack.create(merchant="merchant-status")
+        told = (4, "stopped" if stack.stack.settings.server else "outage")
+        assert poll(lambda: verdict() == told, ARRIVAL), backstream(stack.outputs, "status")
+        assert verdict() == told
+    finally:
+        stack.db_start()
+    assert stack.settles()
+    assert poll(lambda: verdict() == (0, "keeping_up"), ARRIVAL), backstream(stack.outputs, "status")
 
 
 @pytest.mark.skipif(bool(os.environ.get("MYSQL_HOST")), reason="make db-stop stops our own server only")

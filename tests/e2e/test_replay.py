@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
-import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from scripts.local_stack.process import poll
-from scripts.local_stack.simulation import Operation, Pace, Simulation, run
 from tests.e2e.deployed import ARRIVAL, Deployed
-from tests.e2e.replays import ENDS_WITHIN, FAILED_WITHIN, Failures, Operator
+from tests.e2e.replays import ENDS_WITHIN, FAILED_WITHIN, Failures, Operator, stream_is_drained
+from tests.e2e.traffic import CountedTraffic
 
 LOG = (
     "CREATE TABLE row_log (id BIGINT AUTO_INCREMENT PRIMARY KEY, order_id VARCHAR(64), amount DECIMAL(20,4), gone INT)",
@@ -25,39 +21,6 @@ LOG = (
         for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
     ),
 )
-
-
-class CountedTraffic:
-    """Changes of a few orders. Their amounts grow, so that a row that goes back is visible."""
-
-    def __init__(self, stack: Deployed) -> None:
-        self._orders = stack.order_client()
-        self._operations = iter(Simulation(seed=uuid.uuid4().int, keys=12))
-        self._going_on = threading.Event()
-
-    def send(self, count: int, rate: float | None = None) -> None:
-        summary = run((self._counted(number) for number in range(count)), self._orders, Pace(rate=rate))
-        assert summary.failures == ()
-
-    def __enter__(self) -> None:
-        """In the background, three a second."""
-        self._going_on.set()
-        self._thread = ThreadPoolExecutor(1)
-        self._sending = self._thread.submit(self._send_on)
-
-    def __exit__(self, *_: object) -> None:
-        self._going_on.clear()
-        self._thread.shutdown()
-        self._sending.result()
-
-    def _send_on(self) -> None:
-        while self._going_on.is_set():
-            self.send(3, rate=3)
-
-    def _counted(self, number: int) -> Operation:
-        """Numbered from 0 in each call: the pace depends on the number."""
-        operation = next(self._operations)
-        return replace(operation, number=number, amount=Decimal(operation.number + 1))
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +62,6 @@ def gone_back(stack: Deployed) -> list[str]:
             found.append(row["order_id"])
         last[row["order_id"]] = (row["amount"], row["gone"])
     return found
-
-
-def stream_is_drained(stack: Deployed) -> bool:
-    """Whether the last order arrives: every record before it was applied or has failed."""
-    marker = stack.create(merchant="merchant-marker")
-    return bool(poll(lambda: stack.mysql_order(marker), FAILED_WITHIN, interval=0.5))
 
 
 def test_a_replay_drains_an_outage_and_no_key_goes_back(

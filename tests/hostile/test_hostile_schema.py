@@ -6,6 +6,7 @@ columns of others, and triggers that write an audit table and touch the key; see
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -28,10 +29,10 @@ from tests.support.convergence import (
 )
 from tests.support.cuts import assert_whole_or_not_at_all
 from tests.support.histories import CLASH, DELETE, ORPHAN, POISON, STATUS, UPSERT, DeliveryPlan, plans
-from tests.support.legacy import TAKEN, HostileTables
+from tests.support.legacy import MAPPED, OUTSIDER, TAKEN, HostileTables
 from tests.support.legacy_meters import HostileMeterItems
 from tests.support.proxy import Proxy
-from tests.support.records import START, order_id, record
+from tests.support.records import START, order_id, record, remove
 from tests.support.replay import ReplayHarness
 from tests.support.tables import Rows, order
 from tests.support.two_mappings import Items, OrderItems
@@ -69,6 +70,31 @@ def test_what_the_table_refuses_is_parked_and_the_rest_wins(tables: HostileTable
         tables.assert_legacy_values_survived()
 
     converges()
+
+
+def test_a_rewrite_repairs_what_strangers_did(tables: HostileTables, connect: Any):
+    """Swapped unique values, a deleted row, one that was put back. What another row's unique value blocks is parked."""
+    writer = Applier(connect())
+    batch = [*(record(key, n, created_at=n) for n, key in enumerate("abce", 1)), remove("d", 5)]
+    writer(*batch)
+    before = tables.orders(), tables.whole_sidecar()
+    tables.run(
+        "UPDATE tbl_orders SET created_at = created_at + 100 WHERE order_id IN ('a', 'b')",
+        "UPDATE tbl_orders SET created_at = IF(order_id = 'a', 2, 1), status = 'PAID' WHERE order_id IN ('a', 'b')",
+        "DELETE FROM tbl_orders WHERE order_id = 'c'",
+        f"INSERT INTO tbl_orders ({MAPPED}) VALUES ('d', 'merchant-102', 1, 'INR', 'NEW', 55, 1)",
+        "UPDATE tbl_orders SET created_at = 400 WHERE order_id = 'e'",
+        f"UPDATE tbl_orders SET created_at = 4 WHERE order_id = '{OUTSIDER}'",
+    )
+
+    outcome = writer(*batch, rewrite=True)
+
+    assert [(order_id(p.key), p.kind) for p in outcome.parked] == [("e", Kind.DEFERRED)]
+    assert outcome.counts == Counter(upserted=3, deleted=1)
+    tables.run(f"UPDATE tbl_orders SET created_at = {TAKEN} WHERE order_id = '{OUTSIDER}'")
+    assert writer(*batch, rewrite=True).counts == Counter(upserted=4, deleted=1)
+    assert (tables.orders(), tables.whole_sidecar()) == before
+    tables.assert_legacy_values_survived()
 
 
 def test_each_refusal_has_its_kind(tables: HostileTables, connect: Any):

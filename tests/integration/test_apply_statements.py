@@ -311,6 +311,22 @@ def test_a_second_writer_waits_for_the_first(writer: Applier, connect: Any, tabl
     assert tables.orders() == [order("a")]
 
 
+@pytest.mark.parametrize("isolation", ISOLATION)
+@pytest.mark.parametrize("refused", [0, 9])
+def test_a_batch_locks_no_other_key(writer: Applier, connect: Any, tables: Tables, isolation: str, refused: int):
+    """Reading stale keys and forgetting refused ones would otherwise scan a sidecar as small as this one."""
+    tables.run("ALTER TABLE tbl_orders ADD CONSTRAINT positive CHECK (amount >= 0)")
+    writer(*(record(f"k{i}", 2) for i in range(9)))
+    writer.connection.query("UPDATE replication_versions SET token = 0 WHERE item_key = 'k4'")
+    waits = f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}; SET SESSION innodb_lock_wait_timeout = 1"
+    other = Applier(connect(init_command=waits))
+
+    poison = [record(f"k3{i}", 1, amount="-1") for i in range(refused)]
+    outcome = other(*(record(f"k{i}", 1) for i in range(9) if i != 4), *poison)
+
+    assert (outcome.counts, len(outcome.parked)) == (Counter(stale=8), refused)
+
+
 def test_the_changes_handed_in_are_not_touched(writer: Applier):
     batch = [record("b", 2), record("a", 1), record("b", 1)]
     before = changes_of(*batch)

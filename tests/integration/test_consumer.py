@@ -18,7 +18,8 @@ from common.database import HoldError, Outcome, StopError
 from common.quarantine import ParkError
 from common.versions import version
 from scripts.local_stack.mariadb import MariaDB
-from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, metrics_of
+from tests.support.functions import BUCKET, PARAMETER, Context, FunctionWorld, counts_of, metrics_of, series_of
+from tests.support.heartbeats import beat
 from tests.support.records import ARN, SOURCE, START, STREAM, TTL_IDENTITY, record, remove
 from tests.support.tables import Tables, order
 
@@ -86,7 +87,38 @@ class TestEvents:
 
         assert tables.orders() == [order("a", status="PAID"), order("b")]
         assert tables.sidecar() == [("a", 2, 0), ("b", 1, 0), ("c", 1, 1)]
-        assert metrics_of(capsys.readouterr().out) == {"received": 4, "upserted": 2, "deleted": 1, "superseded": 1}
+        assert counts_of(capsys.readouterr().out) == {"received": 4, "upserted": 2, "deleted": 1, "superseded": 1}
+
+    def test_the_lag_of_what_reached_mysql_is_measured(self, consume: Consume, capsys: Any):
+        """Of `a` its newest change, and of `c`, whose clock is ahead. No new change of `b` has arrived."""
+        now = int(time.time())
+        consume(record("b", 1))
+        capsys.readouterr()
+
+        consume(record("a", 1), record("a", 2, time=now - 100), record("b", 1), record("c", 1, time=now + 3_600))
+
+        series = series_of(capsys.readouterr().out)
+        unit, values = series["lag_seconds"]
+        ahead, lag = sorted(values)
+        assert (unit, ahead, 100 <= lag < 200) == ("Seconds", 0.0, True)
+        unit, [milliseconds] = series["transaction_ms"]
+        assert (unit, 0 < milliseconds < 10_000) == ("Milliseconds", True)
+
+    def test_a_batch_without_changes_has_no_times(self, consume: Consume, capsys: Any):
+        consume(record("a", 1, amount="x"))
+        consume(record("a", 2))
+        capsys.readouterr()
+        consume(record("a", 1, amount="x"))
+        assert series_of(capsys.readouterr().out) == {"received": ("Count", [1]), "parked": ("Count", [1])}
+        consume(record("a", 2))
+        assert set(series_of(capsys.readouterr().out)) == {"received", "redelivered", "transaction_ms"}
+
+    def test_the_log_names_the_first_keys(self, consume: Consume, caplog: pytest.LogCaptureFixture):
+        """A batch may have 10,000."""
+        consume(*(record(f"k{number:02}", 1) for number in range(50)))
+
+        [line] = [one for one in caplog.records if one.message == "batch applied"]
+        assert line.__dict__["keys"] == [f"order/k{number:02}" for number in range(40)]
 
     def test_a_batch_of_unreadable_records_alone_is_parked(
         self, consume: Consume, world: FunctionWorld, tables: Tables
@@ -133,7 +165,7 @@ class TestEvents:
         consume(record("a", 2, gift_wrap="secret"))
 
         out = capsys.readouterr().out
-        assert metrics_of(out) == {"received": 2, "upserted": 2, "unmapped_attribute": 1}
+        assert counts_of(out) == {"received": 2, "upserted": 2, "unmapped_attribute": 1}
         [warning] = [one for one in caplog.records if one.message == "attributes are not mapped"]
         assert warning.__dict__["attributes"] == ["order.gift_wrap"]
         assert "secret" not in out
@@ -197,7 +229,7 @@ class TestQuarantine:
             },
         }
         assert tables.orders() == [order("c")]
-        assert metrics_of(capsys.readouterr().out) == {"received": 3, "upserted": 1, "parked": 2}
+        assert counts_of(capsys.readouterr().out) == {"received": 3, "upserted": 1, "parked": 2}
 
     def test_what_waits_for_another_row_is_deferred_and_counted(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any, caplog: pytest.LogCaptureFixture
@@ -216,7 +248,7 @@ class TestQuarantine:
         assert consume(good, orphan, clash) == {"upserted": 1, "parked": 2, "deferred": 2}
 
         out = capsys.readouterr().out
-        assert metrics_of(out) == {"received": 3, "upserted": 1, "parked": 2, "deferred": 2}
+        assert counts_of(out) == {"received": 3, "upserted": 1, "parked": 2, "deferred": 2}
         assert caplog.messages == ["batch applied, records deferred"]
         objects = world.objects()
         assert list(objects) == [object_name("b", 1, "deferred"), object_name("c", 1, "deferred")]
@@ -252,7 +284,7 @@ class TestQuarantine:
         assert consume(record("c", 1)) == {"upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
 
         out = capsys.readouterr().out
-        assert metrics_of(out) == {"received": 1, "upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
+        assert counts_of(out) == {"received": 1, "upserted": 1, "parked": 2, "deferred": 1, "unknown": 1}
         assert caplog.messages == ["batch applied, records parked"]
 
     def test_a_clock_contradiction_is_parked_and_counted(self, consume: Consume, world: FunctionWorld, capsys: Any):
@@ -262,7 +294,7 @@ class TestQuarantine:
 
         assert consume(record("a", 4, time=START + 3)) == {"parked": 1, "clock_tripped": 1}
         assert list(world.objects()) == [object_name("a", 4)]
-        assert metrics_of(capsys.readouterr().out) == {"received": 1, "parked": 1, "clock_tripped": 1}
+        assert counts_of(capsys.readouterr().out) == {"received": 1, "parked": 1, "clock_tripped": 1}
 
     def test_a_record_that_cannot_be_parked_raises(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
@@ -275,7 +307,7 @@ class TestQuarantine:
             consume(poison, record("b", 1))
 
         assert tables.orders() == [order("b")]
-        assert metrics_of(capsys.readouterr().out) == {"held": 1}
+        assert counts_of(capsys.readouterr().out) == {"held": 1}
         world.s3.create_bucket(Bucket=BUCKET)
         assert consume(poison, record("b", 1)) == {"redelivered": 1, "parked": 1}
         assert [parked["record"] for parked in world.objects().values()] == [poison]
@@ -300,7 +332,7 @@ class TestQuarantine:
 
         assert lefts == sorted(set(lefts), reverse=True)
         assert 2 < len(lefts) < 60
-        sums = metrics_of(capsys.readouterr().out)
+        sums = counts_of(capsys.readouterr().out)
         assert {name: sums[name] for name in ("held", "parked", "upserted")} == {
             "held": len(lefts),
             "parked": 31,
@@ -315,7 +347,7 @@ class TestQuarantine:
         with pytest.raises(HoldError):
             deliver(*batch[2:])
 
-        assert metrics_of(capsys.readouterr().out)["parked"] > 0, "it has a note of its own"
+        assert counts_of(capsys.readouterr().out)["parked"] > 0, "it has a note of its own"
 
     def test_a_note_that_cannot_be_read_leaves_the_batch(
         self, consume: Consume, tables: Tables, world: FunctionWorld, capsys: Any
@@ -328,7 +360,7 @@ class TestQuarantine:
             consume(record("a", 1, amount="-1"), record("b", 1))
 
         assert (tables.orders(), tables.sidecar()) == ([], [])
-        assert metrics_of(capsys.readouterr().out) == {"held": 1}
+        assert counts_of(capsys.readouterr().out) == {"held": 1}
 
     @pytest.mark.parametrize("thing", [None, "record", {}, {"dynamodb": {"Keys": []}}], ids=repr)
     def test_any_malformed_record_is_parked_beside_a_good_one(
@@ -354,7 +386,7 @@ class TestHoldAndStop:
         with pytest.raises(StopError, match="table tbl_orders does not fit the mapping: it does not exist"):
             consume(record("a", 1))
 
-        assert metrics_of(capsys.readouterr().out) == {"stopped": 1}
+        assert counts_of(capsys.readouterr().out) == {"stopped": 1}
         assert (tables.whole_sidecar(), world.objects()) == ([], {})
 
     def test_it_continues_once_the_table_exists(self, start: Callable[..., Consume], tables: Tables):
@@ -375,7 +407,7 @@ class TestHoldAndStop:
         with pytest.raises(HoldError, match="MySQL error 2003: the database is down or unreachable"):
             consume(record("a", 1))
 
-        assert metrics_of(capsys.readouterr().out) == {"held": 1}
+        assert counts_of(capsys.readouterr().out) == {"held": 1, "database_unreachable": 1}
 
     def test_a_certificate_that_is_not_trusted_stops(self, start: Callable[..., Consume]):
         with pytest.raises(StopError, match="check MYSQL_TLS, MYSQL_CA_PEM"):
@@ -391,6 +423,35 @@ class TestHoldAndStop:
             "applying 2 changes of mapping orders, the first of key order/a: MySQL error 2003: "
         )
         assert held.value.__cause__ is None, "a chained MySQL error may hold row values"
+
+
+class TestHeartbeat:
+    """The monitor's item shows how long a change takes to arrive, and that MySQL answers."""
+
+    def test_its_time_is_emitted_after_the_commit(self, consume: Consume, tables: Tables, capsys: Any):
+        """The oldest of a batch, by the monitor's own clock. It is no change, no row and no unmapped item."""
+        assert consume(beat(1, time.time() - 60), record("a", 1), beat(2, time.time())) == {"upserted": 1}
+        emitted = metrics_of(capsys.readouterr().out)
+        assert 60 <= emitted.pop("heartbeat_seconds") < 90
+        assert emitted.keys() & {"unmapped_item", "unmapped_attribute", "parked"} == set()
+        assert (tables.orders(), tables.sidecar()) == ([order("a")], [("a", 1, 0)])
+
+    def test_a_batch_of_heartbeats_alone_asks_mysql(self, consume: Consume, world: FunctionWorld, capsys: Any):
+        """While MySQL does not answer it waits, as any other batch does, and emits no time."""
+        assert consume(beat(1, time.time())) == {}
+        assert 0 <= metrics_of(capsys.readouterr().out)["heartbeat_seconds"] < 30
+
+        world.put_parameter({"hostname": "127.0.0.1", "port": 1, "db": "orders", "driver": "mysql"})
+        consume_later = world.cold_start(CONSUMER)
+        with pytest.raises(HoldError):
+            consume_later.handler({"Records": [beat(2, time.time())]}, Context())
+        emitted = metrics_of(capsys.readouterr().out)
+        assert (emitted["held"], "heartbeat_seconds" in emitted) == (1, False)
+
+    def test_a_removed_heartbeat_asks_nothing(self, consume: Consume, tables: Tables, capsys: Any):
+        assert consume(beat(1, event="REMOVE")) == {}
+        assert "heartbeat_seconds" not in metrics_of(capsys.readouterr().out)
+        assert tables.sidecar() == []
 
 
 class TestColdStart:
@@ -448,7 +509,7 @@ class TestColdStart:
             consume(record("a", 1))
 
         assert str(refused.value) == f"SSM parameter {PARAMETER} {problem}"
-        assert metrics_of(capsys.readouterr().out) == {"stopped": 1}
+        assert counts_of(capsys.readouterr().out) == {"stopped": 1}
 
     def test_a_missing_parameter_is_named(self, consume: Consume, world: FunctionWorld):
         world.ssm.delete_parameter(Name=PARAMETER)
@@ -459,13 +520,13 @@ class TestColdStart:
 
 class TestSchemaStep:
     @pytest.fixture
-    def step(self, world: FunctionWorld, tables: Tables) -> Callable[[], dict[str, str]]:
+    def step(self, world: FunctionWorld, tables: Tables) -> Callable[[], dict[str, Any]]:
         tables.drop_all()
         return lambda: world.cold_start(SCHEMA_STEP).handler({"anything": 1}, Context())
 
-    def test_it_creates_then_finds_that_all_fits(self, step: Callable[[], dict[str, str]], tables: Tables):
-        assert step() == {"target": "created", "sidecar": "created", "source": "registered"}
-        assert step() == {"target": "fits", "sidecar": "fits", "source": "known"}
+    def test_it_creates_then_finds_that_all_fits(self, step: Callable[[], dict[str, Any]], tables: Tables):
+        assert step() == {"target": "created", "sidecar": "created", "source": "registered", "warnings": []}
+        assert step() == {"target": "fits", "sidecar": "fits", "source": "known", "warnings": []}
         assert (tables.orders(), tables.sources()) == ([], [(0, SOURCE.table_arn, STREAM.label)])
 
     def test_it_waits_for_a_database_that_does_not_answer_yet(self, world: FunctionWorld, tables: Tables):
@@ -492,6 +553,26 @@ class TestSchemaStep:
             "table tbl_orders does not fit the mapping: column amount is float; the mapping needs DECIMAL(19,4) or"
             " wider; column status is missing"
         )
+
+    def test_it_warns_of_commits_that_may_be_lost(
+        self, step: Callable[[], dict[str, Any]], tables: Tables, caplog: pytest.LogCaptureFixture
+    ):
+        """The deployment goes on. The answer and the log have the setting, and what to do."""
+        tables.run("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+        try:
+            answer = step()
+        finally:
+            tables.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+        warning = (
+            "innodb_flush_log_at_trx_commit is 2: a committed change may be lost when the database crashes; set it to 1"
+            " in the parameter group or the server's options, then apply again"
+        )
+
+        assert answer == {
+            "target": "created", "sidecar": "created", "source": "registered", "warnings": [warning],
+        }  # fmt: skip
+        logged = [(one.message, vars(one)["reason"]) for one in caplog.records if one.levelname == "WARNING"]
+        assert logged == [("committed changes may be lost", warning)]
 
     def test_its_connection_does_not_outlive_it(self, step: Callable[[], Any], tables: Tables):
         step()

@@ -59,8 +59,8 @@ def test_one_claim_covers_all_entities(shop: ItemTables):
     assert [text.split(" (")[0] for text in sent] == [
         "INSERT INTO replication_versions",
         "INSERT INTO `customers`",
-        "INSERT INTO `bills`",
         "INSERT INTO `notes`",
+        "INSERT INTO `bills`",
         "COMMIT",
     ]
 
@@ -91,7 +91,7 @@ def test_a_child_is_deleted_before_its_parent(tables: Tables, connect: Any):
         tables, connect(), ["ALTER TABLE customers ADD FOREIGN KEY (customer) REFERENCES notes (customer)"]
     )
     shop(shop.put("customer", ("ann",), 1, "Ann"), shop.put("note", ("ann", 1), 1, "x"))
-    assert shop.targets.parents_first == (0, 2, 1)
+    assert shop.targets.parents_first == [0, 2, 1]
 
     outcome = shop(shop.delete("customer", ("ann",), 2))
 

@@ -75,6 +75,7 @@ class Pipeline:
             "LOCK_TABLE_NAME": f"{name}-lock",
             "RDS_CONNECTION_PARAM_NAME": f"/{name}/mysql",
             "REPLAY_CONCURRENCY": "1",
+            "VERIFY_STATE_MACHINE_ARN": "unused",
         }
         world.cold_start("stream_consumer.schema_step", **environ).handler({}, Context())
         self._consumer = world.cold_start("stream_consumer.handler", **environ)

@@ -11,7 +11,8 @@ import pymysql
 import pytest
 
 from common import mapping
-from common.database import ApplyOptions, Database, StoredVersion
+from common.changes import Mark
+from common.database import ApplyOptions, Database, StopError, StoredKey, StoredVersion
 from common.mysql import schema
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
@@ -41,7 +42,10 @@ def test_the_mysql_database_is_a_database(database: MySQLDatabase):
     """Its methods are those of the interface, with the same parameters."""
     interface: Database = database
     names = [name for name in vars(Database) if not name.startswith("_")]
-    assert names == ["apply", "versions", "rows", "prepare", "ping"]
+    assert names == [
+        "apply", "versions", "rows", "levels", "page", "since", "boundaries", "size", "sidecar_size", "compare",
+        "page_of_stored_keys", "page_of_removals", "prune", "prepare", "durability_warnings", "ping",
+    ]  # fmt: skip
     assert all(callable(getattr(interface, name)) for name in names)
 
 
@@ -102,6 +106,38 @@ def test_what_is_read_is_the_state_of_now(database: MySQLDatabase, tables: Table
         assert ask() == {}
         tables.run(write)
         assert len(ask()) == 1
+
+
+def test_a_comparison_and_a_page_leave_no_transaction_open(database: MySQLDatabase, tables: Tables):
+    """And each sees the state of now."""
+    changes = parse_records([record("a", 1), record("b", 2)], MAPPING, source=SOURCE).changes
+    database.apply(changes, ApplyOptions())
+    sent = database.execute("spying", lambda connection, _: round_trips(connection))
+    asks = {
+        "compare": (lambda: database.compare(changes), []),
+        "page": (lambda: database.page(0, limit=5, keys_only=True).rows, [("a",), ("b",)]),
+        "page_of_stored_keys": (
+            lambda: database.page_of_stored_keys(0, None, 5),
+            [StoredKey("order/a", Mark.LIVE, START), StoredKey("order/b", Mark.LIVE, START)],
+        ),
+    }
+    for ask, answer in asks.values():
+        assert ask() == answer
+        assert sent[-1] == "ROLLBACK"
+    tables.run("DELETE FROM tbl_orders WHERE order_id = 'a'", "DELETE FROM replication_versions WHERE item_key = 'a'")
+    assert [len(ask()) for ask, _ in asks.values()] == [1, 1, 1]
+    tables.assert_unlocked()
+
+
+def test_a_comparison_with_an_altered_table_stops(database: MySQLDatabase, tables: Tables):
+    changes = parse_records([record("a", 1)], MAPPING, source=SOURCE).changes
+    database.apply(changes, ApplyOptions())
+    tables.run("ALTER TABLE tbl_orders DROP COLUMN currency")
+
+    for attempt in ("by the server", "by the inspection of a new connection"):
+        with pytest.raises(StopError, match="comparing 1 keys of mapping orders") as stopped:
+            database.compare(changes)
+        assert "merchant" not in str(stopped.value), attempt
 
 
 def test_a_ping_leaves_no_transaction_open(database: MySQLDatabase):

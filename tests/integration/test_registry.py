@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import pymysql
 import pytest
@@ -279,6 +279,13 @@ class TestFailover:
         with mock_aws():
             yield FunctionWorld(server, monkeypatch)
 
+    NAMES: ClassVar = {
+        "LOCK_TABLE_NAME": "lock",
+        "VERIFY_STATE_MACHINE_ARN": "verify",
+        "CONSUMER_FUNCTION_NAME": "consumer",
+        "EVENT_SOURCE_MAPPING_UUID": "mapping",
+    }
+
     @staticmethod
     def deploy(world: FunctionWorld, arn: str, generation: int) -> Callable[..., dict[str, int]]:
         """The schema step, then what delivers records to the consumer."""
@@ -294,11 +301,11 @@ class TestFailover:
 
         return deliver
 
-    @pytest.mark.parametrize("name", ["stream_consumer", "dlq_replayer"])
+    @pytest.mark.parametrize("name", ["stream_consumer", "dlq_replayer", "reconciler"])
     def test_a_function_that_was_deployed_alone_stops(self, world: FunctionWorld, tables: Tables, name: str):
         """Until the schema step has registered its generation."""
         self.deploy(world, ARN, 0)
-        function = world.cold_start(f"{name}.handler", STREAM_GENERATION="5", LOCK_TABLE_NAME="lock")
+        function = world.cold_start(f"{name}.handler", STREAM_GENERATION="5", **self.NAMES)
         with pytest.raises(StopError, match="as generation 5 of mapping orders; run the schema step"):
             function.DATABASE.execute("writing", lambda *_: pytest.fail("it went on"))
         self.deploy(world, ARN, 5)

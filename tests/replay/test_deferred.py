@@ -234,8 +234,8 @@ def test_an_unknown_error_is_decided_once(harness: ReplayHarness):
 def test_an_unknown_error_is_retried_without_limit(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     real = mysql_database.apply
 
-    def apply(*given: Any) -> Any:
-        outcome = real(*given)
+    def apply(*given: Any, **seams: Any) -> Any:
+        outcome = real(*given, **seams)
         return replace(outcome, parked=[parked._replace(kind=Kind.UNKNOWN) for parked in outcome.parked])
 
     monkeypatch.setattr(mysql_database, "apply", apply)

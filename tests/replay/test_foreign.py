@@ -116,6 +116,18 @@ def test_a_foreign_file_under_expired_is_a_problem(harness: ReplayHarness, body:
     assert harness.s3.body(f"{EXPIRED}a") == body
 
 
+@pytest.mark.parametrize("times", [{"first_arrival": None, "last_arrival": None}, {"first_arrival": 1_770_000_000}])
+def test_a_range_whose_times_are_not_text_is_reported(harness: ReplayHarness, times: dict[str, Any]):
+    """Its time is not known: the whole table is verified, and the report is written all the same."""
+    ours = {"shard": "s", "records": 1, "records_saved": 0, "execution": "e", "message": "m", **times}
+    harness.s3.put_object(Bucket="", Key=f"{EXPIRED}a", Body=json.dumps(ours))
+    harness.put_batch([change("a", 1)])
+    report = harness.replay()
+    assert (report["outcome"], report["problems"]) == ("complete", [])
+    assert [one["object"] for one in report["expired"]] == [f"{EXPIRED}a"]
+    assert [given for _, given in harness.verifications] == [{"repair": True}]
+
+
 def test_an_expired_range_that_may_not_be_read_is_a_problem(harness: ReplayHarness):
     harness.s3.put_object(Bucket="", Key=f"{EXPIRED}a", Body="{}")
     harness.s3.refusals[f"{EXPIRED}a"] = "AccessDenied"

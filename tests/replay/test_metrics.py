@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
+import pymysql
 import pytest
 
+from common.changes import Kind, Parked
+from common.database import Outcome
+from common.histories import CLOCK_REASON
+from common.meter import CloudWatchMeter
+from common.mysql import errors
 from dlq_replayer import backlog, drain
-from dlq_replayer.meter import CloudWatchMeter
+from tests.support.emissions import documented_of, seen
 from tests.support.functions import emitted, metrics_of
 from tests.support.records import START, TTL_IDENTITY, remove
 from tests.support.replay import CHILD, SHARD, ReplayExecution, ReplayHarness, change
@@ -102,23 +107,6 @@ def test_a_kill_at_any_call_counts_nothing_twice(
     assert missed <= (0 if moment == "before" else 3)
 
 
-def test_the_backlog_is_gauged_before_and_after(harness: ReplayHarness):
-    """Only failed batches count: neither the quarantine nor the files of a replay."""
-    keys = [harness.put_batch([change(f"k{n}", n)]) for n in range(3)]
-    left = harness.put_batch([change("x", 9)], batchSize=5)
-    harness.put_quarantined(change("y", 10, **BAD))
-    now = harness.clock()
-    harness.s3.modified |= {key: now - timedelta(hours=2) for key in keys}
-    harness.s3.modified |= {keys[1]: now - timedelta(hours=3), left: now - timedelta(minutes=10)}
-    harness.replay({"include_quarantine": True})
-    assert harness.meter.gauges == {"batches_waiting": [4, 1], "oldest_batch_seconds": [3 * 3600.0, 600.0]}
-    harness.meter.gauges.clear()
-    del harness.s3.objects[left]
-    harness.batches.clear()
-    harness.replay()
-    assert harness.meter.gauges == {"batches_waiting": [0], "oldest_batch_seconds": [0.0]}
-
-
 def test_the_backlog_is_measured_over_many_calls(harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch):
     """A listing that is too long for one call goes on in the next, with the same number of splits."""
     monkeypatch.setattr(backlog, "_PAGE", 4)
@@ -136,7 +124,6 @@ def test_the_backlog_is_measured_over_many_calls(harness: ReplayHarness, monkeyp
         calls += 1
     assert calls == 20 // 4 + 1
     assert state["collected"]["splits"] == -(-size // 2_000) > 2
-    assert harness.meter.gauges["batches_waiting"] == [10]
 
 
 @pytest.mark.parametrize("arrived", ["2026-01-31T23:00:00Z", "2026-01-31T23:00:00", "2026-02-01T00:00:00+01:00"])
@@ -183,9 +170,59 @@ def test_metrics_are_written_in_the_consumers_namespace(capsys: pytest.CaptureFi
     meter.count(Counter(parked=2, stale=0))
     meter.count({})
     meter.gauge("pointer_seconds_left", 0.0, seconds=True)
-    meter.gauge("batches_waiting", 3)
+    meter.gauge("any", 3)
     text = capsys.readouterr().out
-    assert metrics_of(text) == {"parked": 2, "pointer_seconds_left": 0, "batches_waiting": 3}
+    assert metrics_of(text) == {"parked": 2, "pointer_seconds_left": 0, "any": 3}
     blocks: list[dict[str, Any]] = [line["_aws"]["CloudWatchMetrics"][0] for line in emitted(text)]
     assert {block["Namespace"] for block in blocks} == {"Backstream"}
     assert [block["Metrics"][0]["Unit"] for block in blocks] == ["Count", "Seconds", "Count"]
+
+
+def test_the_progress_of_a_drain_is_gauged(harness: ReplayHarness):
+    """In percent of all splits: from 0 to 100, and never back."""
+    harness.put_batch([change(f"k{number}", number) for number in range(20)])
+    harness.replay()
+    percents = harness.meter.gauges["replay_progress"]
+    assert (percents[0], percents[-1], percents) == (0.0, 100.0, sorted(percents))
+    assert len(percents) > 2
+
+
+def test_a_dry_run_makes_no_progress(harness: ReplayHarness):
+    harness.put_batch([change("a", 1)])
+    harness.replay({"dry_run": True})
+    assert "replay_progress" not in harness.meter.gauges
+
+
+def test_the_replayers_table_is_complete(
+    harness: ReplayHarness, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """docs/metrics.md lists exactly what the replayer emits."""
+    fill(harness)
+    harness.meter = CloudWatchMeter()  # type: ignore[assignment]
+    harness.replay()
+    unmapped = change("a", 20)
+    unmapped["dynamodb"]["NewImage"]["replayed_only"] = {"S": "x"}
+    note = change("n", 21)
+    note["dynamodb"]["Keys"]["s_key"] = {"S": "NOTE"}
+    harness.put_batch([unmapped, note])
+    with monkeypatch.context() as patched:
+        patched.setattr(harness.database, "apply", _everything)
+        harness.replay()
+    for errno in errors.RULES:
+        monkeypatch.setattr(harness.database, "ping", _raising(errno))
+        harness.steps().check({"waiting_since": None})  # type: ignore[typeddict-item]
+    assert seen("replayer", capsys.readouterr().out) == documented_of("replayer")
+
+
+def _everything(changes: Any, *_: Any, **__: Any) -> Outcome:
+    """An outcome with every count."""
+    one = changes[0]
+    parked = [Parked(one.key, one.version, CLOCK_REASON, "wait", None, one.record, kind) for kind in Kind]
+    return Outcome(Counter((*FATES, "seeded", "ignored_delete")), parked)
+
+
+def _raising(errno: int) -> Callable[[], None]:
+    def ping() -> None:
+        raise errors.database_error("asking", pymysql.OperationalError(errno, ""))
+
+    return ping

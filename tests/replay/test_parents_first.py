@@ -9,40 +9,11 @@ import pytest
 
 from common.layout import DEFERRED
 from dlq_replayer import drain
-from tests.support.item_tables import mapping_of
+from tests.support.family import FAMILY
 from tests.support.records import START, record
 from tests.support.replay import Dataset, ReplayHarness
 
 COUNT = 12
-
-
-def entity(table: str, prefix: str, *columns: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "when": {"partition_key": {"starts_with": prefix}},
-        "target": {
-            "table": table,
-            "key": {"partition_key": prefix + "{id}"},
-            "key_columns": [{"column": "id", "type": "int"}],
-        },
-        "columns": list(columns),
-    }
-
-
-# A line refers to its parcel, whose entity comes after it in key order.
-FAMILY = Dataset(
-    mapping_of(
-        "family",
-        {
-            "partition_key": {"attribute": "pk", "type": "string"},
-            "entities": {
-                "parcel": entity("family_parcels", "PARCEL#"),
-                "line": entity("family_lines", "LINE#", {"column": "parcel", "from": ["parcel"], "type": "int"}),
-            },
-        },
-    ),
-    {},
-    lambda *_: {},
-)
 
 
 def change(kind: str, number: int, sequence: int) -> dict[str, Any]:
@@ -55,7 +26,7 @@ def change(kind: str, number: int, sequence: int) -> dict[str, Any]:
 
 @pytest.fixture
 def harness(make_harness: Callable[..., ReplayHarness]) -> Iterator[ReplayHarness]:
-    harness = make_harness(dataset=FAMILY, concurrency=1)
+    harness = make_harness(dataset=Dataset(FAMILY, {}, lambda *_: {}), concurrency=1)
     harness.tables.run(
         "ALTER TABLE family_lines ADD CONSTRAINT of_parcel FOREIGN KEY (parcel) REFERENCES family_parcels (id)"
     )

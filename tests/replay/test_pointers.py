@@ -105,7 +105,7 @@ def test_a_wide_range_becomes_several_objects(
 
 
 def test_a_trimmed_range_is_saved_in_part_and_reported(harness: ReplayHarness):
-    """The report names the range, and the message is kept until a person deletes it."""
+    """The report names the range, the message is kept, and a verification with repair is started."""
     number = harness.send_pointer(RECORDS)
     shard(harness).trimmed = 4
     report = harness.replay()
@@ -121,7 +121,19 @@ def test_a_trimmed_range_is_saved_in_part_and_reported(harness: ReplayHarness):
     assert harness.sqs.messages == {}
     assert json.loads(harness.bucket.read_json(lost["object"])["message"])["DDBStreamBatchInfo"]["shardId"] == SHARD
     assert number in lost["object"]
-    assert any("delete the object" in advice for advice in report["next"])
+    assert any("started a verification with repair" in advice for advice in report["next"])
+    [(name, given)] = harness.verifications
+    assert report["verification"] == f"execution:{name}"
+    times = {"changed_from": "2026-01-31T00:00:00+00:00", "changed_until": "2026-01-31T00:05:01+00:00"}
+    assert given == {"repair": True, **times}
+
+
+def test_a_dry_run_starts_no_verification(harness: ReplayHarness):
+    """It reports the range, and repairs nothing."""
+    harness.send_pointer(RECORDS)
+    shard(harness).trimmed = 4
+    report = harness.replay({"dry_run": True})
+    assert (report["counts"]["expired"], report.get("verification"), harness.verifications) == (1, None, [])
 
 
 @pytest.mark.parametrize(
@@ -158,7 +170,7 @@ def test_a_range_trimmed_while_it_is_read_is_expired(harness: ReplayHarness):
     assert harness.tables.orders() == last_states(RECORDS[:2] + RECORDS[5:])
 
 
-def test_an_expired_range_is_reported_until_it_is_deleted(harness: ReplayHarness):
+def test_an_expired_range_is_reported_until_it_is_gone(harness: ReplayHarness):
     """This holds where the replay that found it was stopped before its report."""
     harness.send_pointer(RECORDS)
     shard(harness).trimmed = len(RECORDS)
@@ -168,10 +180,16 @@ def test_an_expired_range_is_reported_until_it_is_deleted(harness: ReplayHarness
     harness.put_batch([change("z", 1)])
     (lost,) = harness.replay()["expired"]
     assert lost["execution"] == first.name
+    harness.put_batch([change("z", 2)])
+    harness.replay()
+    assert len(harness.verifications) == 2
+    assert len({name for name, _ in harness.verifications}) == 2, "each replay starts a verification of its own"
     del harness.s3.objects[lost["object"]]
     harness.pointers.clear()
-    harness.put_batch([change("z", 2)])
-    assert harness.replay()["expired"] == []
+    harness.put_batch([change("z", 3)])
+    report = harness.replay()
+    assert (report["expired"], report.get("verification")) == ([], None)
+    assert len(harness.verifications) == 2
 
 
 def test_a_range_trimmed_while_it_is_read_is_not_whole(harness: ReplayHarness):

@@ -43,12 +43,14 @@ class SlowServer:
     def _spent(self) -> float:
         return self.harness.clock.seconds() - self.started
 
-    def _apply(self, connection: Any, target: Any, changes: list[Change], options: ApplyOptions, *more: Any) -> Outcome:
+    def _apply(
+        self, connection: Any, target: Any, changes: list[Change], options: ApplyOptions, *more: Any, **seams: Any
+    ) -> Outcome:
         self.sizes.append(len(changes))
         self.harness.clock.advance(sum(self.seconds(order_id(change.key)) for change in changes))
         if self._spent() > CALL_SECONDS:
             raise Killed
-        return apply_changes(connection, target, changes, options, *more)
+        return apply_changes(connection, target, changes, options, *more, **seams)
 
 
 def keys(count: int) -> list[dict[str, Any]]:
@@ -169,12 +171,12 @@ class LeavesSome:
         monkeypatch.setattr(mysql_database, "apply", self._apply)
 
     def _apply(
-        self, connection: Any, target: Any, changes: Sequence[Change], options: ApplyOptions, *more: Any
+        self, connection: Any, target: Any, changes: Sequence[Change], options: ApplyOptions, *more: Any, **seams: Any
     ) -> Outcome:
         self.given.append([order_id(change.key) for change in changes])
         done = sorted({change.key for change in changes})[: self.most] if options.out_of_time() else None
         taken = [change for change in changes if done is None or change.key in done]
-        outcome = apply_changes(connection, target, taken, replace(options, out_of_time=lambda: False), *more)
+        outcome = apply_changes(connection, target, taken, replace(options, out_of_time=lambda: False), *more, **seams)
         outcome.left = [change for change in changes if change not in taken]
         return outcome
 
@@ -204,9 +206,9 @@ def test_a_change_that_is_left_is_not_parked(
     early = some._apply  # noqa: SLF001
 
     def with_the_last(
-        connection: Any, target: Any, changes: list[Change], options: ApplyOptions, *more: Any
+        connection: Any, target: Any, changes: list[Change], options: ApplyOptions, *more: Any, **seams: Any
     ) -> Outcome:
-        outcome = early(connection, target, changes, options, *more)
+        outcome = early(connection, target, changes, options, *more, **seams)
         last = changes[-1]
         if last in outcome.left:
             outcome.parked.append(Parked(last.key, last.version, "early", "", None, last.record))
@@ -303,7 +305,7 @@ def test_kinds_of_parked_records_are_counted_apart(harness: ReplayHarness, monke
     """Deferred records and unknown errors are retried without a person."""
     kinds = {"a": Kind.DEFERRED, "b": Kind.UNKNOWN, "c": Kind.POISON, "d": Kind.POISON}
 
-    def park_all(_connection: Any, _target: Any, changes: list[Change], *_: Any) -> Outcome:
+    def park_all(_connection: Any, _target: Any, changes: list[Change], *_: Any, **__: Any) -> Outcome:
         reasons = {"d": CLOCK_REASON}
         parked = [
             Parked(*c[:2], reasons.get(order_id(c.key), "r"), "", None, c.record, kinds[order_id(c.key)])

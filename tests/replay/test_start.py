@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dlq_replayer.lock import Lock
+from common.lock import Lock
 from dlq_replayer.replay import InputError, check_input
 from tests.support.aws import Executions, LockTable, refused
 from tests.support.replay import ReplayExecution, ReplayHarness, change
@@ -136,8 +136,8 @@ class TestLock:
         self.lock.acquire("old")
         describe = self.executions.describe_execution
 
-        def other_first(executionArn: str) -> dict[str, Any]:  # noqa: N803
-            answer = describe(executionArn=executionArn)
+        def other_first(**asked: str) -> dict[str, Any]:
+            answer = describe(**asked)
             self.executions.describe_execution = describe  # type: ignore[method-assign]
             assert Lock(self.table, self.executions, "lock").acquire("two") is None
             return answer
@@ -148,7 +148,7 @@ class TestLock:
     def test_a_holder_that_cannot_be_checked_counts_as_running(self) -> None:
         self.lock.acquire("old")
 
-        def throttled(executionArn: str) -> dict[str, Any]:  # noqa: N803
+        def throttled(**_: str) -> dict[str, Any]:
             raise refused("ThrottlingException", "DescribeExecution")
 
         self.executions.describe_execution = throttled  # type: ignore[method-assign]

@@ -42,12 +42,17 @@ class Bodies:
 
 
 class S3:
-    """One bucket. Listings come in pages of `page_size`; `refusals` names the error of reading an object."""
+    """One bucket. Listings come in pages of `page_size`; `refusals` names the error of reading an object.
+
+    `now` gives the time of a write, `modified` has that of each object.
+    """
 
     def __init__(self, folder: Path | None = None, page_size: int = 7) -> None:
         self.objects: dict[str, Any] = {}
         self.refusals: dict[str, str] = {}
+        self.now: Callable[[], datetime] = lambda: WRITTEN
         self.modified: dict[str, datetime] = {}
+        self.listings = 0
         self._bodies, self._page_size, self._lock = Bodies(folder), page_size, threading.Lock()
 
     def body(self, key: str) -> bytes:
@@ -63,6 +68,8 @@ class S3:
         if IfMatch not in ("", tag):
             raise refused("PreconditionFailed", "GetObject")
         answer: dict[str, Any] = {"ETag": tag}
+        if Range and not body:
+            raise refused("InvalidRange", "GetObject")
         if Range:
             first, last = map(int, Range.removeprefix("bytes=").split("-"))
             last = min(last, len(body) - 1)
@@ -78,7 +85,7 @@ class S3:
         with self._lock:
             if IfNoneMatch == "*" and Key in self.objects:
                 raise refused("PreconditionFailed", "PutObject")
-            self.objects[Key] = kept
+            self.objects[Key], self.modified[Key] = kept, self.now()
         return {}
 
     def copy_object(
@@ -89,7 +96,7 @@ class S3:
                 raise refused("NoSuchKey", "CopyObject")
             if CopySourceIfMatch not in ("", self._tag(CopySource["Key"])):
                 raise refused("PreconditionFailed", "CopyObject")
-            self.objects[Key] = self.objects[CopySource["Key"]]
+            self.objects[Key], self.modified[Key] = self.objects[CopySource["Key"]], self.now()
         return {}
 
     def delete_object(self, *, Bucket: str, Key: str, IfMatch: str = "") -> dict[str, Any]:
@@ -108,7 +115,15 @@ class S3:
         assert operation == "list_objects_v2"
         return self
 
-    def paginate(self, *, Bucket: str, Prefix: str, StartAfter: str = "") -> Iterator[dict[str, Any]]:
+    def paginate(
+        self, *, Bucket: str, Prefix: str, StartAfter: str = "", Delimiter: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        self.listings += 1
+        if Delimiter:
+            with self._lock:
+                below = {key[len(Prefix) :].partition(Delimiter) for key in self.objects if key.startswith(Prefix)}
+            yield {"CommonPrefixes": [{"Prefix": Prefix + name + end} for name, end, _ in sorted(below) if end]}
+            return
         while True:
             with self._lock:
                 keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > StartAfter)
@@ -177,8 +192,10 @@ class SQS:
         return {}
 
     def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
-        hidden = len(self.messages) - len(self.visible)
-        return {"Attributes": {"ApproximateNumberOfMessagesNotVisible": str(hidden)}}
+        visible = len(self.visible)
+        hidden = len(self.messages) - visible
+        counts = {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
+        return {"Attributes": {name: str(counts[name]) for name in AttributeNames}}
 
 
 @dataclass
@@ -296,7 +313,8 @@ class Executions:
     def __init__(self) -> None:
         self.status: dict[str, str] = {}
 
-    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
+    def describe_execution(self, *, executionArn: str, includedData: str = "ALL_DATA") -> dict[str, Any]:
+        assert includedData == "METADATA_ONLY"  # all else needs the right to decrypt
         if executionArn not in self.status:
             raise refused("ExecutionDoesNotExist")
         return {"status": self.status[executionArn]}

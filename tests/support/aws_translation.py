@@ -41,6 +41,18 @@ EVENT_TARGET = {
 }
 GROUP_RULE = {"cidr_ipv4": "CidrIp", "security_group_id": "GroupId"}
 INDEX = "GlobalSecondaryIndexes"
+METRIC_ALARM = {
+    **TAGS,
+    # A map in Terraform, and a list of names and values at AWS: see DOCUMENTED.
+    "dimensions": "NotComparable",
+    "evaluate_low_sample_count_percentiles": "EvaluateLowSampleCountPercentile",
+    "metric_query": "Metrics",
+    "metric_query.metric": "Metrics.MetricStat",
+    "metric_query.metric.dimensions": "NotComparable",
+    "metric_query.metric.metric_name": "Metrics.MetricStat.Metric.MetricName",
+    "metric_query.metric.namespace": "Metrics.MetricStat.Metric.Namespace",
+    "ok_actions": "OKActions",
+}
 POLICY = {"name": "PolicyName", "policy": "PolicyDocument", "role": "RoleName"}
 PROXY = {**TAGS, "name": "DBProxyName"}
 PROXIED = {"db_cluster_identifier": "DBClusterIdentifiers", "db_instance_identifier": "DBInstanceIdentifiers"}
@@ -59,6 +71,8 @@ TABLE = {
     "hash_key": "KeySchema.AttributeName",
     "name": "TableName",
     "range_key": "KeySchema.AttributeName",
+    "server_side_encryption.enabled": "SSESpecification.SSEEnabled",
+    "server_side_encryption.kms_key_arn": "SSESpecification.KMSMasterKeyId",
     "stream_view_type": "StreamSpecification.StreamViewType",
     "ttl": "TimeToLiveSpecification",
 }
@@ -106,6 +120,14 @@ TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
         ),
         Translation("apigateway.CreateStage", {**TAGS, "xray_tracing_enabled": "tracingEnabled"}),
     ),
+    "aws_cloudwatch_composite_alarm": (
+        Translation("AWS::CloudWatch::CompositeAlarm", {**TAGS, "ok_actions": "OKActions"}),
+        Translation("cloudwatch.PutCompositeAlarm", {**TAGS, "ok_actions": "OKActions"}),
+    ),
+    "aws_cloudwatch_dashboard": (
+        Translation("AWS::CloudWatch::Dashboard"),
+        Translation("cloudwatch.PutDashboard"),
+    ),
     "aws_cloudwatch_event_rule": (Translation("AWS::Events::Rule"), Translation("events.PutRule", TAGS)),
     "aws_cloudwatch_event_target": (
         Translation("AWS::Events::Rule", {**EVENT_TARGET, "rule": "Name"}),
@@ -115,6 +137,10 @@ TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
         Translation("AWS::Logs::LogGroup", {**TAGS, "name": "LogGroupName"}),
         Translation("logs.CreateLogGroup", {**TAGS, "name": "logGroupName"}),
         Translation("logs.PutRetentionPolicy"),
+    ),
+    "aws_cloudwatch_metric_alarm": (
+        Translation("AWS::CloudWatch::Alarm", METRIC_ALARM),
+        Translation("cloudwatch.PutMetricAlarm", METRIC_ALARM),
     ),
     "aws_db_proxy": (Translation("AWS::RDS::DBProxy", PROXY), Translation("rds.CreateDBProxy", PROXY)),
     "aws_db_proxy_default_target_group": (
@@ -147,6 +173,10 @@ TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
         Translation("lambda.PutFunctionConcurrency"),
     ),
     "aws_lambda_invocation": (Translation("lambda.Invoke", {"input": "Payload"}),),
+    "aws_lambda_function_event_invoke_config": (
+        Translation("AWS::Lambda::EventInvokeConfig"),
+        Translation("lambda.PutFunctionEventInvokeConfig"),
+    ),
     "aws_lambda_permission": (Translation("AWS::Lambda::Permission"), Translation("lambda.AddPermission")),
     "aws_s3_bucket": (Translation("AWS::S3::Bucket", {**TAGS, "bucket": "BucketName"}), Translation("s3.CreateBucket")),
     "aws_s3_bucket_lifecycle_configuration": (
@@ -176,6 +206,7 @@ TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
             {
                 "rule.apply_server_side_encryption_by_default": "BucketEncryption.ServerSideEncryptionConfiguration"
                 ".ServerSideEncryptionByDefault",
+                "rule.bucket_key_enabled": "BucketEncryption.ServerSideEncryptionConfiguration.BucketKeyEnabled",
             },
         ),
     ),
@@ -197,6 +228,12 @@ TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
         ),
         Translation("stepfunctions.CreateStateMachine", TAGS),
     ),
+    "aws_sns_topic": (
+        Translation("AWS::SNS::Topic", {**TAGS, "name": "TopicName"}),
+        Translation("sns.CreateTopic", TAGS),
+    ),
+    "aws_sns_topic_policy": (Translation("AWS::SNS::TopicPolicy", {"policy": "PolicyDocument"}),),
+    "aws_sns_topic_subscription": (Translation("AWS::SNS::Subscription"), Translation("sns.Subscribe")),
     "aws_sqs_queue": (
         Translation(
             "AWS::SQS::Queue",
@@ -209,6 +246,7 @@ TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
                 "visibility_timeout_seconds": "VisibilityTimeout",
             },
         ),
+        Translation("AWS::SQS::QueuePolicy", {"policy": "PolicyDocument"}),
         Translation("sqs.CreateQueue", {"name": "QueueName"}),
     ),
     "aws_ssm_parameter": (
@@ -233,6 +271,11 @@ TRANSLATIONS: dict[str, tuple[Translation, ...]] = {
         ),
         Translation("ec2.CreateTags", TAGS),
     ),
+    "aws_wafv2_web_acl_association": (
+        Translation("AWS::WAFv2::WebACLAssociation"),
+        Translation("wafv2.AssociateWebACL"),
+    ),
+    "terraform_data": (),  # Terraform's own: nothing of it is sent to AWS
 }
 
 # Attributes that only the provider knows, or that it sends to AWS in another form.
@@ -241,6 +284,8 @@ UNTRANSLATED = {
     ("aws_cloudwatch_event_rule", "force_destroy"),
     ("aws_cloudwatch_event_target", "force_destroy"),
     ("aws_cloudwatch_log_group", "skip_destroy"),
+    ("aws_cloudwatch_metric_alarm", "dimensions"),
+    ("aws_cloudwatch_metric_alarm", "metric_query.metric.dimensions"),
     ("aws_iam_role", "force_detach_policies"),
     ("aws_lambda_function", "filename"),
     ("aws_lambda_function", "skip_destroy"),
@@ -251,6 +296,9 @@ UNTRANSLATED = {
     ("aws_s3_bucket", "force_destroy"),
     ("aws_security_group", "revoke_rules_on_delete"),
     ("aws_security_group", "timeouts"),
+    ("aws_sns_topic_subscription", "confirmation_timeout_in_minutes"),
+    ("aws_sns_topic_subscription", "endpoint_auto_confirms"),
+    ("terraform_data", "input"),
 }
 
 # Values that the provider plans for attributes that are not set, and does not send.
@@ -264,8 +312,17 @@ EC2_TEXT = Documented(
     {"maxLength": 255, "pattern": r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]*\Z"},
     f"{API}/AWSEC2/latest/APIReference/API_IpRange.html",
 )
+DIMENSIONS = Documented(
+    {
+        "propertyNames": {"minLength": 1, "maxLength": 255},
+        "additionalProperties": {"minLength": 1, "maxLength": 1024},
+    },
+    f"{API}/AmazonCloudWatch/latest/APIReference/API_Dimension.html",
+)
 # Constraints that AWS documents, and that no model has.
 DOCUMENTED = {
+    ("aws_cloudwatch_metric_alarm", "dimensions"): DIMENSIONS,
+    ("aws_cloudwatch_metric_alarm", "metric_query.metric.dimensions"): DIMENSIONS,
     ("aws_db_proxy", "name"): Documented(
         {"maxLength": 63, "pattern": r"^(?!.*--)[a-zA-Z][a-zA-Z0-9-]*(?<!-)\Z"},
         f"{API}/AmazonRDS/latest/APIReference/API_CreateDBProxy.html",

@@ -6,7 +6,6 @@ import json
 import time
 import traceback
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from common import mapping
@@ -87,9 +86,9 @@ class Consumer:
     def deliver(self, *records: dict[str, Any]) -> dict[str, int]:
         """Returns what became of the records. An error tells neither a password nor a value of a row."""
         try:
-            counts = consume(
+            consumed = consume(
                 records,
-                parse=partial(parse_records, mapping=self.mapping, source=SOURCE),
+                parse_records(records, self.mapping, source=SOURCE),
                 database=self.database,
                 quarantine=self.quarantine,
                 unfinished=Unfinished(self.quarantine.s3, BUCKET),
@@ -98,7 +97,7 @@ class Consumer:
         except BaseException as error:
             tells_nothing("".join(traceback.format_exception(error)), self.parameters)
             raise
-        return dict(counts)
+        return dict(consumed.counts)
 
     def connection_id(self) -> int:
         return self.database.execute("asking for the connection's id", lambda connection, _: connection.thread_id())

@@ -75,12 +75,21 @@ def emitted(text: str) -> list[dict[str, Any]]:
     return [line for line in lines if isinstance(line, dict)]
 
 
-def metrics_of(text: str) -> dict[str, float]:
-    """Every metric, summed."""
-    sums: dict[str, float] = {}
+def series_of(text: str) -> dict[str, tuple[str, list[float]]]:
+    """The unit and all values of every metric."""
+    found: dict[str, tuple[str, list[float]]] = {}
     for line in emitted(text):
         for block in line.get("_aws", {}).get("CloudWatchMetrics", []):
             for metric in block["Metrics"]:
-                name = metric["Name"]
-                sums[name] = sums.get(name, 0) + sum(line[name])
-    return sums
+                found.setdefault(metric["Name"], (metric["Unit"], []))[1].extend(line[metric["Name"]])
+    return found
+
+
+def metrics_of(text: str) -> dict[str, float]:
+    """Every metric, summed."""
+    return {name: sum(values) for name, (_, values) in series_of(text).items()}
+
+
+def counts_of(text: str) -> dict[str, float]:
+    """Every count, summed."""
+    return {name: sum(values) for name, (unit, values) in series_of(text).items() if unit == "Count"}

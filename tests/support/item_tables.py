@@ -17,6 +17,7 @@ from common.mysql import registry, schema
 from common.mysql.apply import apply
 from tests.support.records import SOURCE, START, STREAM
 from tests.support.tables import Rows, Tables
+from tests.support.writes import assert_written
 
 
 def mapping_of(name: str, declared: dict[str, Any]) -> Mapping:
@@ -38,7 +39,9 @@ class ItemTables:
         self.connection.rollback()
 
     def __call__(self, *changes: Change, statement_bytes: int | None = None, **options: Any) -> Outcome:
-        return apply(self.connection, self.targets, changes, ApplyOptions(**options), statement_bytes)
+        outcome = apply(self.connection, self.targets, changes, ApplyOptions(**options), statement_bytes)
+        assert_written(outcome, changes)
+        return outcome
 
     def put(self, name: str, key: Row, version: int, *values: Any, created: bool = False) -> Change:
         return self._change(name, key, version, Mark.LIVE, (*key, *values), created=created)

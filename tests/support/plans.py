@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -61,22 +62,38 @@ DATA = {
 _SECRET = "arn:aws:secretsmanager:${local.region}:123456789012:secret:${local.prefix}-api-AbCdEf"
 _STREAM = "arn:aws:dynamodb:${local.region}:123456789012:table/${table.name}/stream/2026-11-25T12:34:56.789"
 _TABLES = "[for table in aws_dynamodb_table.source"
+_MAPPING = "arn:aws:lambda:${local.region}:123456789012:event-source-mapping:01234567-89ab-cdef-0123-456789abcdef"
 _QUEUE = "https://sqs.${local.region}.amazonaws.com/123456789012/${local.prefix}-failures"
 _STREAMS_HOST = "vpce-0123456789abcdef0-01234567.streams.dynamodb.${local.region}.vpce.amazonaws.com"
+_TOPIC = "arn:aws:sns:${local.region}:123456789012:${local.prefix}-alarms"
 _URL = "https://abcdefghij.execute-api.${local.region}.amazonaws.com/${var.env}"
 MADE_UP = {
     '"API_SECRET_ARN" => secret.arn': f'"API_SECRET_ARN" => "{_SECRET}"',
     "[for secret in aws_secretsmanager_secret.api : secret.arn]": f'["{_SECRET}"]',
+    "[for topic in aws_sns_topic.alarms : topic.arn]": f'["{_TOPIC}"]',
+    "aws_sns_topic.alarms[each.key].arn": f'"{_TOPIC}"',
     "[for queue in aws_sqs_queue.failures : queue.url]": f'["{_QUEUE}"]',
     "aws_api_gateway_stage.live.invoke_url": f'"{_URL}"',
+    "aws_secretsmanager_secret.api[each.key].arn": f'"{_SECRET}"',
+    "aws_secretsmanager_secret.api[statement.key].arn": f'"{_SECRET}"',
+    "[aws_lambda_event_source_mapping.stream.arn]": f'["{_MAPPING}"]',
     f"{_TABLES} : table.stream_arn]": f'{_TABLES} : "{_STREAM}"]',
     "aws_lambda_event_source_mapping.stream.uuid": '"01234567-89ab-cdef-0123-456789abcdef"',
+    'aws_sfn_state_machine.job["load"].arn': 'local.job_arns["load"]',
+    'aws_sfn_state_machine.job["verify"].arn': 'local.job_arns["verify"]',
+    'aws_sfn_state_machine.job["seed"].arn': 'local.job_arns["seed"]',
+    'aws_sfn_state_machine.job["prune"].arn': 'local.job_arns["prune"]',
     "aws_sfn_state_machine.replay.arn": "local.replay_arn",
     "https://${endpoint.dns_entry[0].dns_name}": f"https://{_STREAMS_HOST}",
     "? one([for parameter in aws_ssm_parameter.rds_connection : parameter.name])": "? var.rds_connection_param_name",
 }
+# Names of roles are known at plan.
+ROLE_ARN = (re.compile(r"(= )(aws_iam_role\.\S+)\.arn\b"), r'\1"arn:aws:iam::123456789012:role/${\2.name}"')
 # Without this the provider asks Step Functions to validate the definition.
-RESOURCES = {"aws_sfn_state_machine.replay": {"arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:planned"}}
+RESOURCES = {
+    f"aws_sfn_state_machine.{name}": {"arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:planned"}
+    for name in ("job", "replay")
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +113,8 @@ def copy_configuration(home: Path) -> Path:
     assert [reference for reference in MADE_UP if not any(reference in text for text in sources.values())] == []
     for name, text in sources.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(reduce(lambda text, made: text.replace(*made), MADE_UP.items(), text))
+        made_up = reduce(lambda text, made: text.replace(*made), MADE_UP.items(), text)
+        (folder / name).write_text(ROLE_ARN[0].sub(ROLE_ARN[1], made_up))
     for neighbour in NEIGHBOURS:
         (home / neighbour).symlink_to(REPOSITORY / neighbour)
     return folder

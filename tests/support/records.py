@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.seeds import marked
 from common.source import Source, parse_stream
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-31T00:00:00.000"
@@ -76,3 +77,11 @@ def order_id(key: str | None) -> str:
     entity, _, tail = str(key).partition("/")
     assert entity == "order"
     return tail
+
+
+def echo(key: str, sequence: int, event: str = "INSERT", *, seed: str = "one", **options: Any) -> dict[str, Any]:
+    """The record of a change that a seed made."""
+    made = record(key, sequence, event, **options)
+    body = made["dynamodb"]
+    body["NewImage"] = marked(body["NewImage"], "orders", seed)
+    return made

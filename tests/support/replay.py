@@ -19,9 +19,10 @@ from typing import Any
 
 from common import mapping
 from common.bucket import Bucket
-from common.changes import Change, Kind, Mark, Parked, Row
+from common.changes import Change, Kind, Parked, Row
 from common.database import ApplyOptions, StoredVersion
 from common.layout import EXPIRED, FAILED, REPLAYED
+from common.lock import Lock
 from common.mapping import Action, Entity, Mapping
 from common.mysql import registry, schema
 from common.mysql.database import MySQLDatabase
@@ -33,7 +34,6 @@ from dlq_replayer.batches import parse_lean
 from dlq_replayer.collect import Collector
 from dlq_replayer.drain import Drainer
 from dlq_replayer.hydrate import Hydrator
-from dlq_replayer.lock import Lock
 from dlq_replayer.replay import InputError, Replay
 from dlq_replayer.steps import Steps
 from tests.support import stock
@@ -86,6 +86,14 @@ class Faults:
     def kill(self, call: int, moment: str = "before") -> None:
         """Die `before` or `after` the `call`-th call from now on."""
         self._kill_at[self.calls + call] = moment
+
+    def spare(self) -> None:
+        """Take back kills that are still to come."""
+        self._kill_at.clear()
+
+    def kill_none(self) -> None:
+        """Forget the deaths that are still to come."""
+        self._kill_at.clear()
 
     def revive(self) -> None:
         self.dead = False
@@ -169,6 +177,9 @@ class RecordedMeter:
     def gauge(self, name: str, value: float, *, seconds: bool = False) -> None:
         self.gauges.setdefault(name, []).append(value)
 
+    def progress(self, name: str, percent: float) -> None:
+        self.gauges.setdefault(name, []).append(percent)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -250,6 +261,7 @@ class ReplayHarness:
         self.bucket = Bucket(self.s3, BUCKET)  # the test's own eyes: never killed
         self.out_of_time: Callable[[], bool] = lambda: False
         self.queue_mode = False
+        self.verifications: list[tuple[str, AnyMapping[str, Any]]] = []
         self.batches: dict[str, list[Record]] = {}
         self.pointers: dict[str, list[Record]] = {}
         self._prepare()
@@ -331,6 +343,7 @@ class ReplayHarness:
                 meter=self.meter,
             ),
             hydrator=self._hydrator,
+            verify=self._verify,
             lock=Lock(self.faults.watch(self.lock_table), self.executions, "lock"),
             concurrency=self.options["concurrency"],
             database_wait_seconds=self.options["database_wait_seconds"],
@@ -338,6 +351,11 @@ class ReplayHarness:
             meter=self.meter,
             clock=self.clock,
         )
+
+    def _verify(self, name: str, given: AnyMapping[str, Any]) -> str:
+        """Notes that a verification was asked for."""
+        self.verifications.append((name, given))
+        return f"execution:{name}"
 
     def _hydrator(self, replay: Replay) -> Hydrator | None:
         if not self.queue_mode:
@@ -457,7 +475,7 @@ def _id(record: Record) -> tuple[str, str]:
 
 def leaves_row(change: Change, mapping: Mapping) -> bool:
     """Whether it is a removal that the entity ignores or flags."""
-    if change.mark is Mark.LIVE:
+    if change.row is not None:
         return False
     return mapping.entities[change.entity].removal(change.mark).action is not Action.DELETE
 

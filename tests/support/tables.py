@@ -10,6 +10,7 @@ import pymysql
 
 from common import mapping
 from common.mysql import registry, schema
+from scripts.local_stack.process import poll
 from tests.support.records import SOURCE, START, STREAM
 
 Rows = list[tuple[Any, ...]]
@@ -87,6 +88,12 @@ class Tables:
         """Nobody holds a lock on a row or a gap of any table. This takes all locks without waiting."""
         for table in ("tbl_orders", "replication_versions", "replication_sources"):
             self.run("BEGIN", f"SELECT * FROM {table} FOR UPDATE NOWAIT", "ROLLBACK")
+
+    def assert_waiting(self, count: int = 1) -> None:
+        """So many transactions wait for locks, or soon will."""
+        waits = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+        # Both servers refresh this table only if it has not been read for 0.1 seconds.
+        assert poll(lambda: self.run(waits) == [(count,)], timeout=10, interval=0.2)
 
     def sessions_of(self, user: str) -> list[int]:
         """Ids of the connections that the server holds open for `user`."""

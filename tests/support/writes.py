@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pymysql
@@ -28,6 +29,13 @@ def changes_of(*records: dict[str, Any], declared: Mapping = MAPPING) -> list[Ch
     return batch.changes
 
 
+def assert_written(outcome: Outcome, changes: Iterable[Change]) -> None:
+    """The changes that were written are as many as were counted, and are some of those that were given."""
+    assert len(outcome.written) == outcome.counts["upserted"] + outcome.counts["deleted"]
+    given = {(one.key, one.version) for one in changes}
+    assert {(one.key, one.version) for one in outcome.written} <= given
+
+
 class Applier:
     """`apply()` on one connection, with the target as it was when the connection was made."""
 
@@ -38,7 +46,9 @@ class Applier:
 
     def __call__(self, *records: dict[str, Any], statement_bytes: int | None = None, **options: Any) -> Outcome:
         changes = changes_of(*records, declared=self.declared)
-        return apply(self.connection, self.targets, changes, ApplyOptions(**options), statement_bytes)
+        outcome = apply(self.connection, self.targets, changes, ApplyOptions(**options), statement_bytes)
+        assert_written(outcome, changes)
+        return outcome
 
 
 class WriteLog:

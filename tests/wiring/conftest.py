@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from scripts.build import ROOT
+from tests.support import alarm_plans, plan_variants
+from tests.support.plans import Planned, copy_configuration, plan
 
 Build = Callable[..., Path]
 
@@ -29,3 +31,15 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 @pytest.fixture(scope="session")
 def built(build: Build) -> Path:
     return build()
+
+
+@pytest.fixture(scope="session")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> list[Planned]:
+    """The resources of every variant of the variables, which take half a minute to plan."""
+    return plan(copy_configuration(tmp_path_factory.mktemp("planned")), plan_variants.VARIANTS)
+
+
+@pytest.fixture(scope="session")
+def planned_alarms(tmp_path_factory: pytest.TempPathFactory) -> list[Planned]:
+    """The same of the variants that alarms and dashboard have. It takes a minute."""
+    return plan(copy_configuration(tmp_path_factory.mktemp("planned")), alarm_plans.VARIANTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,6 @@ pytestmark = pytest.mark.skipif(version() < MOCKS_SINCE, reason="terraform test 
 
 # The root has these two itself. The examples plan them.
 ONLY_IN_NAMED_PIPELINES = {"module.pipeline.aws_dynamodb_table.guard", "module.pipeline.aws_ssm_parameter.outputs"}
-
-
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> list[Planned]:
-    return plan(copy_configuration(tmp_path_factory.mktemp("planned")), VARIANTS)
 
 
 def test_aws_takes_every_value_that_is_planned(planned: list[Planned]) -> None:
@@ -79,8 +75,20 @@ def test_every_functions_environment_is_measured(planned: list[Planned]) -> None
 def test_the_outputs_parameter_is_measured_whole(planned: list[Planned]) -> None:
     """One value that is only known after apply would hide the JSON from the size rule."""
     held = [one for one in planned if one.address == "aws_ssm_parameter.outputs"]
-    names = {block.labels[0] for block in blocks("output", folder=TERRAFORM)}
+    names = {block.labels[0] for block in blocks("output", folder=TERRAFORM)} - {"schema_step_warnings"}
     assert [set(json.loads(one.values["insecure_value"])) for one in held] == [names] * len(VARIANTS)
+
+
+def test_the_policies_of_a_role_fit(planned: list[Planned]) -> None:
+    """IAM counts the characters of all inline policies of a role, without white space.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    sizes: Counter[tuple[str, str]] = Counter()
+    for one in planned:
+        if one.type == "aws_iam_role_policy":
+            sizes[one.plan, one.values["role"]] += len("".join(one.values["policy"].split()))
+    assert {role: size for role, size in sizes.items() if size > 10_240} == {}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,26 @@ from pathlib import Path
 import pytest
 
 from common import layout
-from common.layout import FAILED, HYDRATED, PARKED, REPLAY, REPLAYED, UNFINISHED, UNREADABLE, ReplayKeys
+from common.layout import (
+    EXPIRED,
+    EXPORTS,
+    FAILED,
+    HYDRATED,
+    LOAD,
+    PARKED,
+    PRUNE,
+    REPAIRED,
+    REPLAY,
+    REPLAYED,
+    SEED,
+    SEEDED,
+    UNFINISHED,
+    UNREADABLE,
+    VERIFIED,
+    VERIFY,
+    ReplayKeys,
+    RunKeys,
+)  # fmt: skip
 from scripts.build import ROOT
 from scripts.generators.hcl import TERRAFORM, blocks
 
@@ -34,14 +53,27 @@ OWN = {
     "result": KEYS.result(7),
     "names": KEYS.names("00007/-ab"),
 }
-FOLDERS = {key.split("/")[2] + "/" for key in OWN.values() if key.count("/") > 2} | PREFIXES
+RUN = RunKeys("load", "r")
+RUN_FILES = {
+    "open run": layout.open_run_key("load"),
+    "start": RUN.start,
+    "report": RUN.report,
+    "page": RUN.page,
+    "lane": RUN.lane(3, 7),
+    "waiting keys": RUN.waiting_part(3, 7, "0002-ab-000001"),
+    "problems": RUN.problems_part(3, 7, "0003-ab-000001"),
+}
+FOLDERS = {key.split("/")[2] + "/" for key in (*OWN.values(), *RUN_FILES.values()) if key.count("/") > 2} | PREFIXES
 
 
 def names(source: Path) -> Iterator[str]:
-    """Strings of a file that are no sentences: without docstrings, and without white space."""
+    """Strings of a file that are no sentences: without docstrings, and without white space.
+
+    A log group of Lambda, /aws/lambda/<function>, begins with a slash, as no key does.
+    """
     tree = ast.parse(source.read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"^/|\s", node.value):
             yield node.value
 
 
@@ -54,6 +86,7 @@ def test_the_check_finds_a_spelled_key(tmp_path: Path) -> None:
     (tmp_path / "spelled.py").write_text('"""Of aws/lambda/ here."""\nkey = f"{prefix}splits/{split}"\n')
     assert [name for name in names(tmp_path / "spelled.py") if name in FOLDERS] == ["splits/"]
     assert {"aws/lambda/", "quarantine/", "splits/", "begun/", "done/", "problems/"} <= FOLDERS
+    assert {"load/", "lanes/", "waiting/"} <= FOLDERS
 
 
 def test_the_keys_of_a_replay_stay_what_they_are() -> None:
@@ -76,6 +109,26 @@ def test_the_keys_of_a_replay_stay_what_they_are() -> None:
     }
 
 
+def test_the_keys_of_a_load_stay_what_they_are() -> None:
+    """A load that was stopped before an upgrade goes on after it."""
+    assert RUN_FILES == {
+        "open run": "load/open.json",
+        "start": "load/r/run.json",
+        "report": "load/r/report.json",
+        "page": "load/r/report.html",
+        "lane": "load/r/lanes/0003-07.json",
+        "waiting keys": "load/r/waiting/0003/07-0002-ab-000001.json",
+        "problems": "load/r/problems/0003-07-0003-ab-000001.json",
+    }
+
+
+def test_a_stages_keys_begin_with_its_prefix() -> None:
+    assert RUN.lane(3, 7).startswith(RUN.lanes_of(3))
+    assert RUN.lanes_of(3).startswith(RUN.lanes)
+    assert RUN.waiting_part(3, 7, "a").startswith(RUN.waiting(3))
+    assert RUN.problems_part(3, 7, "0003-ab-000001").startswith(RUN.problems)
+
+
 @pytest.mark.parametrize("split", [UNREADABLE, 0, 7, 1999])
 def test_split_and_part_are_read_back_from_a_key(split: int) -> None:
     assert layout.split_of_result(KEYS.result(split)) == split
@@ -91,19 +144,19 @@ def test_only_unreadable_names_are_stored_by_part() -> None:
 
 
 def test_lifecycle_rules_name_prefixes_of_the_layout() -> None:
-    """What waits for a replay or a person never expires."""
+    """What waits for a replay, a person or its next turn never expires."""
     (rules,) = blocks("resource", "aws_s3_bucket_lifecycle_configuration", "failures")
     filters = [rule["filter"][0] for rule in rules.attributes["rule"]]
     expiring = {given["prefix"] for given in filters if "prefix" in given}
-    assert expiring == {REPLAYED, REPLAY, UNFINISHED}
-    assert not [prefix for prefix in expiring if prefix.startswith((FAILED, *PARKED))]
+    assert expiring == {REPLAYED, REPLAY, LOAD, VERIFY, EXPORTS, REPAIRED, SEED, PRUNE, UNFINISHED}
+    assert not [prefix for prefix in expiring if prefix.startswith((FAILED, *PARKED, VERIFIED, SEEDED))]
 
 
 def test_terraform_names_no_other_prefix() -> None:
     """Of the failures bucket, in policies and in the event that starts a replay."""
     text = "".join(file.read_text() for file in sorted(TERRAFORM.rglob("*.tf")))
     granted = set(re.findall(r"failures_bucket_arn\}/([^*\"]+)\*", text))
-    assert {HYDRATED, UNFINISHED, *PARKED} <= granted
-    assert granted <= PREFIXES
+    assert {HYDRATED, LOAD, VERIFY, VERIFIED, EXPORTS, REPAIRED, SEED, SEEDED, PRUNE, UNFINISHED, *PARKED} <= granted
+    assert granted <= PREFIXES | {layout.settled_key(EXPIRED), *layout.EVER_PARKED}
     (started_by,) = re.findall(r'object = \{ key = \[\{ prefix = "([^"]+)" \}\] \}', text)
     assert started_by == FAILED

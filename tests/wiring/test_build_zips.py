@@ -31,9 +31,13 @@ CONTENTS = {
     "dlq_replayer": SHARED
     | {"attr", "attrs", "certifi", "dlq_replayer", "jsonschema", "jsonschema_specifications", "pymysql", "referencing"}
     | {"mappings", "msgspec", "rpds"},
+    "monitor": SHARED | {"mappings", "monitor", "pymysql"},
+    "reconciler": SHARED
+    | {"attr", "attrs", "certifi", "jsonschema", "jsonschema_specifications", "pymysql", "reconciler", "referencing"}
+    | {"mappings", "rpds"},
     "stream_consumer": SHARED | {"certifi", "mappings", "pymysql", "stream_consumer"},
 }
-PIPELINE = ("dlq_replayer.zip", "stream_consumer.zip")
+PIPELINE = ("dlq_replayer.zip", "monitor.zip", "reconciler.zip", "stream_consumer.zip")
 
 
 ORDERS = ROOT / "mappings" / "orders.json"
@@ -114,7 +118,7 @@ def test_a_zip_does_not_depend_on_the_building_machine(built: Path, package: str
 def test_the_same_input_gives_the_same_bytes(built: Path, build: Callable[..., Path], tmp_path: Path) -> None:
     """From another folder, with an empty cache and another hash seed."""
     again = build("--cache", str(tmp_path / "cache"), cwd=tmp_path)
-    for file in ("api.zip", "dlq_replayer.zip", "stream_consumer.zip", "manifest.json"):
+    for file in ("api.zip", *PIPELINE, "manifest.json", "sbom.cdx.json"):
         assert (again / file).read_bytes() == (built / file).read_bytes(), file
 
 
@@ -188,7 +192,7 @@ def test_a_runtime_without_interpreter_says_what_to_do() -> None:
 
 def test_a_requirement_that_is_not_pinned_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.build.NEEDS", {"api": ("no-such-thing",)})
-    with pytest.raises(BuildError, match=r"requirements\.txt does not pin"):
+    with pytest.raises(BuildError, match=r"requirements\.txt does not pin: add it to requirements\.in"):
         needs("api")
 
 

@@ -102,7 +102,20 @@ def test_contributing_names_files() -> None:
     assert len(_PATH.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))) > 10
 
 
-@pytest.mark.parametrize("package", ["common", "common/mysql", "dlq_replayer"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "common",
+        "common/mysql",
+        "dlq_replayer",
+        "monitor",
+        "reconciler",
+        "reconciler/load",
+        "reconciler/verify",
+        "reconciler/seed",
+        "reconciler/prune",
+    ],
+)
 def test_the_map_names_every_module(package: str) -> None:
     named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
     modules = {path.name for path in (ROOT / "lambdas" / package).glob("*.py")} - {"__init__.py"}
@@ -131,18 +144,47 @@ def test_a_line_holds_one_sentence() -> None:
     assert sorted(line for line in lines if re.search(r"[a-z`)][.!?] [A-Z`]", line[1])) == []
 
 
-def test_every_test_that_a_guarantee_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "guarantees.md").read_text()))
+PROVEN = ("guarantees.md", "security.md")
+
+
+def proofs(document: str) -> dict[str, set[str]]:
+    """By row of a table whose last column is `proof`, the tests that the row names there."""
+    found: dict[str, set[str]] = {}
+    in_table = False
+    for line in (ROOT / "docs" / document).read_text(encoding="utf-8").splitlines():
+        if line.endswith("| proof |"):
+            in_table = True
+        elif not line.startswith("|"):
+            in_table = False
+        elif in_table and not line.startswith("|---"):
+            found[line] = set(re.findall(r"`(\w+)`", line.rstrip(" |").rpartition(" | ")[2]))
+    return found
+
+
+def written_tests() -> set[str]:
+    """Names of Python tests and their modules, and of the runs of `terraform test`."""
     sources = list((ROOT / "tests").rglob("test_*.py"))
-    written = {name for source in sources for name in re.findall(r"def (test_\w+)", source.read_text())}
-    written |= {source.stem for source in sources}
+    names = {name for source in sources for name in re.findall(r"def (test_\w+)", source.read_text())}
+    runs = {
+        name
+        for source in (ROOT / "terraform").rglob("*.tftest.hcl")
+        for name in re.findall(r'^run "(\w+)"', source.read_text(), re.MULTILINE)
+    }
+    return names | {source.stem for source in sources} | runs
+
+
+@pytest.mark.parametrize("document", PROVEN)
+def test_every_test_that_a_proof_names_exists(document: str) -> None:
+    named = set().union(*proofs(document).values())
+    named |= set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / document).read_text(encoding="utf-8")))
 
     assert named
-    assert sorted(named - written) == []
+    assert sorted(named - written_tests()) == []
 
 
-def test_every_promise_names_its_proof() -> None:
-    rows = re.findall(r"^\| (?!promise|---)(.+) \|$", (ROOT / "docs" / "guarantees.md").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("document", PROVEN)
+def test_every_row_names_its_proof(document: str) -> None:
+    rows = proofs(document)
 
     assert rows
-    assert [row for row in rows if "`test_" not in row.split(" | ")[-1]] == []
+    assert [row for row, names in rows.items() if not names] == []

@@ -25,10 +25,12 @@ def test_a_variable_belongs_to_the_comment_above_it() -> None:
 
 
 def test_settings_of_base_classes_are_found() -> None:
-    """The classes of consumer and replayer add little to those that they extend."""
+    """The classes of consumer, replayer and reconciler add little to those that they extend."""
     shared = {"STREAM_ARN", "FAILURES_BUCKET", "MYSQL_TLS"}
     assert shared < set(settings_of("stream_consumer.handler.handler"))
     assert shared < set(settings_of("dlq_replayer.handler.handler"))
+    assert {"STREAM_ARN", "FAILURES_BUCKET"} < set(settings_of("monitor.handler.handler"))
+    assert shared < set(settings_of("reconciler.handler.handler"))
 
 
 def test_settings_of_another_function_are_left_out() -> None:

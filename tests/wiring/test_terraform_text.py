@@ -11,7 +11,29 @@ from typing import Any
 
 import pytest
 
-from common.layout import DEFERRED, EXPIRED, FAILED, HYDRATED, QUARANTINE, REPLAY, REPLAYED, UNFINISHED
+from common import heartbeat, mapping
+from common.heartbeat import Heartbeat
+from common.layout import (
+    DEFERRED,
+    EVER_PARKED,
+    EXPIRED,
+    EXPORTS,
+    FAILED,
+    HYDRATED,
+    LOAD,
+    PRUNE,
+    QUARANTINE,
+    REPAIRED,
+    REPLAY,
+    REPLAYED,
+    SEED,
+    SEEDED,
+    UNFINISHED,
+    VERIFIED,
+    VERIFY,
+    settled_key,
+)  # fmt: skip
+from scripts.build import ROOT
 from scripts.generators import configuration
 from scripts.generators.hcl import MODULES, TERRAFORM, Block, blocks, parse
 from scripts.generators.settings_classes import settings_of
@@ -37,18 +59,33 @@ WILDCARD_RESOURCES = {
     ("replay", "${local.replay_executions_arn}/Drain:*"),  # lanes
     ("replay", "*"),  # log deliveries, X-Ray
     *(
+        ("reconciler", f"${{local.failures_bucket_arn}}/{folder}*")
+        for folder in (LOAD, VERIFY, VERIFIED, REPAIRED, EXPORTS, SEED, SEEDED, PRUNE, EXPIRED, *EVER_PARKED)
+    ),
+    ("reconciler", "${local.table_arn}/export/*"),  # DynamoDB names each export
+    ("reconciler", f"${{local.failures_bucket_arn}}/{settled_key(EXPIRED)}*"),
+    ("reconciler", '${[for job, arn in local.job_execution_arns : "${arn}:*"]}'),  # the holder of the lock
+    ("reconciler", "*"),  # metrics
+    ("monitor", f"${{local.failures_bucket_arn}}/{VERIFIED}*"),
+    ("monitor", "${local.replay_executions_arn}:*"),  # how a replay ended
+    ("monitor", "*"),  # metrics
+    ("job", "${local.job_execution_arns[each.key]}:*"),  # lanes
+    ("job", "${local.job_execution_arns[each.key]}/${each.value.map_label}:*"),  # lanes
+    ("job", "*"),  # log deliveries, X-Ray
+    *(
         ("dlq_replayer", f"${{local.failures_bucket_arn}}/{folder}*")
         for folder in (FAILED, HYDRATED, DEFERRED, EXPIRED, QUARANTINE, REPLAY, REPLAYED)
     ),
 }
 # What somebody may attach a policy, an alarm, a subscription or a trigger to.
 ATTACHABLE = (
-    "aws_cloudwatch_event_rule", "aws_cloudwatch_log_group", "aws_db_proxy", "aws_dynamodb_table", "aws_iam_role",
-    "aws_lambda_alias", "aws_lambda_event_source_mapping", "aws_lambda_function", "aws_s3_bucket",
-    "aws_secretsmanager_secret", "aws_sfn_state_machine", "aws_sqs_queue",
+    "aws_cloudwatch_composite_alarm", "aws_cloudwatch_event_rule", "aws_cloudwatch_log_group",
+    "aws_cloudwatch_metric_alarm", "aws_db_proxy", "aws_dynamodb_table", "aws_iam_role", "aws_lambda_alias",
+    "aws_lambda_event_source_mapping", "aws_lambda_function", "aws_s3_bucket", "aws_secretsmanager_secret",
+    "aws_sfn_state_machine", "aws_sns_topic", "aws_sqs_queue",
 )  # fmt: skip
-# The ARN of a table is made of its name. Nobody uses the empty table.
-NO_OUTPUT_NEEDED = {"aws_dynamodb_table.source", "aws_dynamodb_table.guard"}
+# The ARNs of a table and of a topic are made of their names. Nobody uses the empty table.
+NO_OUTPUT_NEEDED = {"aws_dynamodb_table.source", "aws_dynamodb_table.guard", "aws_sns_topic.alarms"}
 FOLDERS = (TERRAFORM, *MODULES)
 # The root also takes null where null chooses by other variables, or names its own resource.
 OTHER_IN_THE_ROOT = {"create_rds_proxy", "table_name", "rds_sg_id"}
@@ -173,8 +210,9 @@ def test_a_module_has_no_provider_and_no_backend(folder: Path) -> None:
 
 
 def test_only_the_aws_provider_is_used() -> None:
+    """Besides terraform_data, which is part of Terraform."""
     used = {block.labels[0].split("_")[0] for kind in ("resource", "data") for block in blocks(kind)}
-    assert used == {"aws"}
+    assert used - {"terraform"} == {"aws"}
 
 
 def test_the_lock_file_has_the_exact_version_and_hashes() -> None:
@@ -200,7 +238,7 @@ def test_roles_get_exact_resources() -> None:
 
 
 def test_roles_get_exact_actions() -> None:
-    assert wildcards("actions") == {("failures_bucket", "s3:*")}  # denied without TLS
+    assert wildcards("actions") == {("failures_bucket", "s3:*"), ("failures_queue", "sqs:*")}  # denied without TLS
 
 
 def granted(role: str, action: str) -> set[str]:
@@ -234,8 +272,56 @@ def test_the_replayer_may_use_the_folders_of_its_code() -> None:
     assert granted("dlq_replayer", "s3:PutObject") == written
 
 
+def test_the_reconciler_may_use_the_folders_of_its_jobs() -> None:
+    own = {LOAD, VERIFY, VERIFIED, REPAIRED, EXPORTS, SEED, SEEDED, PRUNE}
+    assert granted("reconciler", "s3:DeleteObject") == {EXPIRED}
+    assert granted("reconciler", "s3:GetObject") == own | {EXPIRED, *EVER_PARKED}
+    assert granted("reconciler", "s3:PutObject") == own | {settled_key(EXPIRED)}
+
+
+def test_the_monitor_reads_and_changes_nothing() -> None:
+    """The heartbeat is all that it may write, and it may read the proof alone of the bucket's content."""
+    actions = {action for _, found in statements("monitor") for action in found["actions"]}
+    assert actions == {
+        "cloudwatch:GetMetricStatistics", "dynamodb:PutItem", "kms:Decrypt", "lambda:GetEventSourceMapping",
+        "s3:GetObject", "s3:ListBucket", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "states:DescribeExecution",
+        "states:ListExecutions",
+    }  # fmt: skip
+    assert granted("monitor", "s3:GetObject") == {VERIFIED}
+
+
+def test_terraform_and_code_name_the_same_heartbeat() -> None:
+    """The rights of the role name the attribute and the key that the monitor writes."""
+    (local,) = (
+        block.attributes["heartbeat"]
+        for block in blocks("locals", folder=TERRAFORM / "modules" / "pipeline")
+        if "heartbeat" in block.attributes
+    )
+    orders = Heartbeat(mapping.load("orders"))
+    assert local == {"attribute": heartbeat.TIME, "key": orders.key["p_key"]["S"]}
+
+
+def test_the_reconciler_may_make_the_calls_for_exports() -> None:
+    """DynamoDB writes the files with the rights of the role, in parts where they are large."""
+    source = (ROOT / "lambdas" / "reconciler" / "verify" / "exports.py").read_text()
+    operations = re.findall(r'self\._ask\(\s*"(\w+)"', source)
+    calls = {f"dynamodb:{operation.title().replace('_', '')}" for operation in operations}
+    allowed = {action for _, statement in statements("reconciler") for action in statement["actions"]}
+    assert len(calls) == source.count("self._ask(")
+    assert calls <= allowed
+    for action in ("s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"):
+        assert EXPORTS in granted("reconciler", action)
+
+
+def test_the_reconciler_may_hold_the_lock_that_it_takes() -> None:
+    """The policy names the item. No emulator checks it."""
+    (policy,) = (found for _, found in statements("reconciler") if found["sid"] == "HoldLock")
+    handler = (ROOT / "lambdas" / "reconciler" / "handler.py").read_text()
+    assert re.findall(r'Lock\(.*, "(\w+)"\)', handler) == policy["condition"][0]["values"]
+
+
 def test_policies_are_policy_documents() -> None:
-    for kind in ("aws_iam_role", "aws_iam_role_policy", "aws_s3_bucket_policy"):
+    for kind in ("aws_iam_role", "aws_iam_role_policy", "aws_s3_bucket_policy", "aws_sns_topic_policy"):
         for block in blocks("resource", kind):
             given = [block.attributes[name] for name in ("policy", "assume_role_policy") if name in block.attributes]
             assert [value.startswith("${data.aws_iam_policy_document.") for value in given] == [True], block.labels
@@ -276,9 +362,10 @@ def test_a_module_has_an_output_for_each_arn(folder: Path) -> None:
 
 
 def test_the_outputs_parameter_holds_every_output() -> None:
-    """Outputs and parameter come from one map, and no output is left out of it."""
+    """Outputs and parameter come from one map, and only texts for people are left out of it."""
     (outputs,) = _outputs(TERRAFORM)
     given = {block.labels[0]: block.attributes["value"] for block in blocks("output", folder=TERRAFORM)}
+    del given["schema_step_warnings"]
     assert given == {name: f"${{local.outputs.{name}}}" for name in outputs}
     (parameter,) = blocks("resource", "aws_ssm_parameter", "outputs", folder=TERRAFORM)
     assert parameter.attributes["insecure_value"] == "${jsonencode(local.outputs)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.build import ROOT
-from scripts.generators.hcl import MODULES, TERRAFORM
+from scripts.generators.hcl import MODULES, TERRAFORM, blocks
 from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS, link_mirror
 
 # The first version of Terraform that mocks providers. The configuration needs 1.5.
@@ -116,16 +116,26 @@ def test_a_pipelines_guard_is_deleted_before_all_else(pipeline_needs: dict[str, 
 
 def test_roles_outlive_the_network_interfaces(pipeline_needs: dict[str, set[str]]) -> None:
     """Lambda uses the roles to delete the network interfaces, and the security group goes after those."""
-    functions = ("dlq_replayer", "schema", "stream_consumer")
+    functions = ("dlq_replayer", "reconciler", "schema", "stream_consumer")
     assert {f"aws_iam_role_policy.{name}" for name in functions} < pipeline_needs["aws_security_group.consumer"]
     for name in functions:
         assert "aws_security_group.consumer" in pipeline_needs[f"aws_lambda_function.{name}"]
 
 
-@pytest.mark.parametrize("function", ["stream_consumer", "dlq_replayer"])
+@pytest.mark.parametrize("function", ["stream_consumer", "dlq_replayer", "reconciler"])
 def test_new_code_is_live_after_its_schema_step(pipeline_needs: dict[str, set[str]], function: str) -> None:
     needed = pipeline_needs[f"aws_lambda_alias.{function}"]
     assert {"aws_lambda_invocation.schema", f"aws_lambda_function.{function}"} < needed
+
+
+def test_the_composite_alarm_is_replaced_when_its_alarms_change(pipeline_needs: dict[str, set[str]]) -> None:
+    """CloudWatch deletes no alarm that a composite alarm names, and Terraform deletes before it updates."""
+    (composite,) = blocks(
+        "resource", "aws_cloudwatch_composite_alarm", "replication_at_risk", folder=TERRAFORM / "modules" / "pipeline"
+    )
+    (lifecycle,) = composite.attributes["lifecycle"]
+    assert lifecycle["replace_triggered_by"] == ["${terraform_data.risk_alarms}"]
+    assert "terraform_data.risk_alarms" in pipeline_needs["aws_cloudwatch_composite_alarm.replication_at_risk"]
 
 
 def test_the_schema_step_waits_for_the_endpoints(needs: dict[str, set[str]]) -> None:
@@ -138,3 +148,4 @@ def test_the_schema_step_waits_for_the_endpoints(needs: dict[str, set[str]]) -> 
 def test_the_alias_is_what_is_called(pipeline_needs: dict[str, set[str]]) -> None:
     assert "aws_lambda_alias.stream_consumer" in pipeline_needs["aws_lambda_event_source_mapping.stream"]
     assert "aws_lambda_alias.dlq_replayer" in pipeline_needs["aws_sfn_state_machine.replay"]
+    assert "aws_lambda_alias.reconciler" in pipeline_needs["aws_sfn_state_machine.job"]

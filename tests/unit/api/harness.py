@@ -14,9 +14,10 @@ import boto3
 
 from api import auth
 from api.app import serve
+from api.cors import Cors
 from api.listing import Listing
 from api.orders import Orders, OrderTables
-from api.routes import OrdersApi
+from api.routes import Access, OrdersApi
 
 TABLE, INDEX, IDEMPOTENCY_TABLE = "orders", "merchant_id-created_at-index", "idempotency"
 NOW = 1_770_000_000
@@ -197,13 +198,18 @@ class SerialClient:
         return call
 
 
-def build_api(harness: ApiHarness, dynamodb: Any = None, authenticate: auth.Authenticate | None = None) -> OrdersApi:
+def build_api(
+    harness: ApiHarness,
+    dynamodb: Any = None,
+    authenticate: auth.Authenticate | None = None,
+    cors: Cors | None = None,
+) -> OrdersApi:
     """Build the API on `harness`; `dynamodb` replaces its client, for example by a failing one."""
     client = dynamodb or harness.dynamodb
     secret = auth.Secret(lambda: '{"username": "foo", "password": "bar"}', harness.clock)
     tables = OrderTables(TABLE, IDEMPOTENCY_TABLE, THREE_DAYS, 86_400)
     return OrdersApi(
-        authenticate=authenticate or auth.basic(secret),
+        Access(authenticate or auth.basic(secret), cors or Cors()),
         orders=Orders(client, tables, harness.clock, harness.pauses.append),
         listing=Listing(client, TABLE, INDEX, harness.clock),
         now=harness.clock,

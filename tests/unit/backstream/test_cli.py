@@ -56,6 +56,7 @@ def test_a_key_may_be_named_like_a_command(options: list[Any]):
         (["--version"], f"backstream {__version__}"),
         (["--help"], "completion"),
         (["replay", "--help"], "Exit codes:"),
+        (["status", "--help"], "Exit codes (--watch and --page end with Ctrl-C and 0):"),
         (["replay", "start", "--help"], "--max-batches"),
         (["mapping", "--help"], "Nothing is changed"),
         (["mapping", "draft", "--help"], "--like"),
@@ -100,6 +101,7 @@ def test_bash_completes_commands_and_options(capsys: Any):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     assert complete("backstream", "rep") == ["replay"]
+    assert complete("backstream", "status", "--pa") == ["--page"]
     assert complete("backstream", "replay", "wa") == ["watch"]
     assert complete("backstream", "replay", "start", "--dry") == ["--dry-run"]
     assert complete("backstream", "mapping", "dr") == ["draft"]
@@ -124,7 +126,18 @@ def test_the_tool_needs_its_own_dependencies_only():
 def test_every_command_says_how_to_run_it():
     parser = cli.build_parser()
     parsed = [
-        parser.parse_args(arguments) for arguments in (["replay"], ["mapping", "ddl", "orders"], ["completion", "bash"])
+        parser.parse_args(arguments)
+        for arguments in (
+            ["status"],
+            ["replay"],
+            ["load"],
+            ["verify"],
+            ["seed"],
+            ["prune"],
+            ["shadow", "8f14"],
+            ["mapping", "ddl", "orders"],
+            ["completion", "bash"],
+        )
     ]
     assert len(parsed) == len(COMMANDS)
     assert all(callable(one.run) for one in parsed)

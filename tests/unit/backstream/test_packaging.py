@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_tool_and_common_only(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {"backstream", "common"}
-    assert {"backstream/commands/replay.py", "common/layout.py"} <= set(names)
+    assert {"backstream/commands/replay.py", "backstream/status/page.html", "common/layout.py"} <= set(names)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,7 @@ def test_the_wheel_holds_the_tool_and_common_only(wheel: Path):
         (["replay", "--help"], "Exit codes:"),
         (["replay", "start", "--help"], "--max-batches"),
         (["mapping", "--help"], "Exit codes:"),
+        (["shadow", "--help"], "Exit codes:"),
         (["completion", "zsh"], "#compdef backstream"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common import mapping_file
 from common.changes import Change, Value
-from common.keys import LONGEST, key_text
+from common.keys import LONGEST, entity_and_tail, key_text, key_values
 from common.records import parse_records
 from tests.support.mapping_strategies import mappings, records
 
@@ -61,3 +61,26 @@ def test_the_text_of_a_key_is_exact_and_bounded(keys: list[tuple[Value, ...]]) -
     assert len(set(texts)) == len(keys)
     assert all(text.isascii() and text.isprintable() and " " not in text for text in texts)
     assert all(len(text) <= len("order/") + LONGEST for text in texts)
+
+
+@PROPERTY
+@given(keys=KEY_VALUES)
+def test_the_text_of_a_key_gives_its_texts(keys: list[tuple[Value, ...]]) -> None:
+    """Whatever they hold, unless the text was cut."""
+    for key in keys:
+        tail = entity_and_tail(key_text("order", key))[1]
+        assert key_values(tail, [str, str]) == (None if len(tail) == LONGEST and "%#" in tail else key)
+
+
+@PROPERTY
+@given(data=st.data())
+def test_the_text_of_a_key_gives_its_values(data: st.DataObject) -> None:
+    """Of every type."""
+    document = data.draw(mappings(), label="mapping")
+    drawn = data.draw(st.lists(records(document), min_size=1, max_size=8), label="records")
+    mapping = mapping_file.read_text("any", json.dumps(document), Path())
+
+    for change in parse_records(drawn, mapping).changes:
+        types = [column.type.python for column in mapping.entities[change.entity].key]
+        tail = entity_and_tail(change.key)[1]
+        assert key_values(tail, types) == (None if "%#" in tail else change.key_values)

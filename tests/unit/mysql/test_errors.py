@@ -50,6 +50,20 @@ EXPECTED = {
     Verdict.DEFER: {167, 1467, 1062, 1216, 1217, 1451, 1452},
 }
 
+# Likewise: an alarm may be on each of these. All other rules are about rows, schema or mapping, and count no class.
+CLASSES_OF_ERRORS = {
+    "database_unreachable": {1042, 1043, 1053, 1079, 1180, 2002, 2003, 2005, 2012, 2014, 3032, 9501},
+    "connection_lost": {1152, 1158, 1159, 1160, 1161, 1184, 1927, 2006, 2013, 2055, 3169, 4031},
+    "database_busy": {1040, 1041, 1105, 1129, 1203, 1206, 1226, 1317, 1637, 1969, 3024},
+    "database_read_only": {1290, 1792, 1836},
+    "rows_locked": {1020, 1099, 1205, 1213, 3100, 3101, 3572},
+    "storage_full": {3, 1021, 1026, 1030, 1114},
+    "login_refused": {
+        *(1044, 1045, 1049, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 2059, 2061, 3118, 4151),
+    },
+    "tls_refused": {2026, 3159},
+}
+
 # PyMySQL sorts numbers into classes in its own way; the verdict may not depend on it.
 CLASSES = [
     pymysql.err.OperationalError,
@@ -64,6 +78,21 @@ def test_the_table_is_the_one_agreed():
     table = {verdict: {errno for errno, rule in RULES.items() if rule.verdict is verdict} for verdict in Verdict}
 
     assert table == EXPECTED
+
+
+def test_the_classes_are_those_agreed():
+    named = {rule.metric for rule in RULES.values()} - {""}
+
+    assert {name: {n for n, rule in RULES.items() if rule.metric == name} for name in named} == CLASSES_OF_ERRORS
+
+
+def test_every_error_that_holds_has_a_class():
+    assert {errno for errno, rule in RULES.items() if rule.verdict is Verdict.HOLD and not rule.metric} == set()
+
+
+@pytest.mark.parametrize("errno", sorted(RULES))
+def test_an_error_carries_its_class(errno: int):
+    assert database_error("applying", pymysql.OperationalError(errno, "")).metric == RULES[errno].metric
 
 
 @pytest.mark.parametrize("errno", sorted(RULES))

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from scripts.bench import million
 from scripts.bench.__main__ import PARTS, main
 from scripts.bench.environment import ROOT
 from scripts.bench.results import at_least, at_most, exactly, information, missed, not_measured, table
+from scripts.bench.timing import WARM_UP, paired
 
 GOOD = at_least("fast", 0.95, 0.9)
 BAD = at_most("slow", 2.5, 2.0, " times", "5 ms against 2 ms")
@@ -68,9 +70,47 @@ def test_each_part_can_be_imported():
     code = "import pkgutil, sys; from scripts.bench.environment import prepare; prepare()"
     code += "; [pkgutil.resolve_name(f'scripts.bench.{place}') for place in sys.argv[1:]]"
     path = os.pathsep.join(map(str, (ROOT, ROOT / "lambdas", ROOT / "scripts")))
-    subprocess.run([sys.executable, "-c", code, *PARTS.values()], env={**os.environ, "PYTHONPATH": path}, check=True)
+    places = [*PARTS.values(), *million.PARTS.values()]
+    subprocess.run([sys.executable, "-c", code, *places], env={**os.environ, "PYTHONPATH": path}, check=True)
 
 
 def test_docs_describe_each_part():
     text = (ROOT / "docs" / "performance.md").read_text()
-    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == list(PARTS)
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == [*PARTS, *million.PARTS]
+
+
+class FakeTime:
+    """`taking(seconds)` is a variant that takes the next of these seconds each time."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def clock(self):
+        return self.now
+
+    def taking(self, seconds):
+        remaining = iter(seconds)
+
+        def work():
+            self.now += next(remaining)
+
+        return lambda: work
+
+
+def test_a_few_slow_runs_do_not_move_a_paired_ratio():
+    """The runs that warm up do not count."""
+    time, pairs = FakeTime(), 100
+    slow = time.taking([50.0] * WARM_UP + [9.0] * 10 + [3.0] * (pairs - 10))
+    assert paired(slow, time.taking([2.0] * (WARM_UP + pairs)), pairs, time.clock) == (1.5, 1.5, 1.5)
+
+
+def test_the_interval_of_a_paired_ratio_holds_its_middle():
+    """With 95 % confidence: of 100 sorted ratios, from the 40th to the 61st."""
+    time = FakeTime()
+    found = paired(
+        time.taking([1.0] * WARM_UP + [float(n) for n in range(1, 101)]),
+        time.taking([1.0] * (WARM_UP + 100)),
+        100,
+        time.clock,
+    )
+    assert found == (50.5, 40.0, 61.0)

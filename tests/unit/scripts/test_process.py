@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +50,23 @@ def test_a_pid_file_without_a_running_process_gives_no_pid(daemon: Daemon, conte
 def test_a_process_that_ended_by_itself_has_no_pid(daemon: Daemon, tmp_path: Path):
     daemon.start([sys.executable, "-c", "pass", daemon.marker], os.environ, tmp_path)
     assert poll(lambda: daemon.pid() is None, timeout=10)
+
+
+def test_the_exit_code_of_a_process_that_ends_at_once_is_kept(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It ends after it was found running, and before its pid is looked up: a failed `terraform apply` looked done."""
+    found_running = subprocess.Popen.poll
+
+    def ended_since(process: subprocess.Popen[bytes]) -> int | None:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        monkeypatch.setattr(subprocess.Popen, "poll", found_running)
+        return None
+
+    monkeypatch.setattr(subprocess.Popen, "poll", ended_since)
+    process = daemon.launch([sys.executable, "-c", "raise SystemExit(3)"], os.environ, tmp_path)
+
+    assert process.wait() == 3
 
 
 def test_a_port_is_kept_until_another_program_uses_it(tmp_path: Path):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +20,7 @@ from scripts.local_stack.terminal import StackError
 MYSQL = "/usr/sbin/mysqld  Ver 8.4.3 for Linux on x86_64 (MySQL Community Server - GPL)"
 UBUNTU = "/usr/sbin/mysqld  Ver 8.0.40-0ubuntu0.24.04.1 for Linux on x86_64 ((Ubuntu))"
 MARIADB = "/opt/mysqld  Ver 10.11.6-MariaDB for debian-linux-gnu on x86_64 (Debian 12)"
+DEADLINE = 30
 AS_ROOT = ["--user=root"] if os.geteuid() == 0 else []
 
 # Records its options, creates the data directory as the real server does, and ends.
@@ -92,6 +99,37 @@ def test_with_a_named_server_nothing_is_installed(tmp_path: Path, monkeypatch: p
     assert server_binary.ensure_installed(tmp_path / "log").path == named
 
 
+def test_a_server_that_is_being_installed_is_not_used_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two processes of a test run may find no server at the same time."""
+    half, whole = (server_binary.ServerBinary(tmp_path / name, is_mariadb=True) for name in ("half", "whole"))
+    found: list[server_binary.ServerBinary | None] = [None]
+    installing, second_is_there, tries = threading.Event(), threading.Event(), itertools.count()
+    flock = fcntl.flock
+
+    def install(_: Path) -> None:
+        found[0] = half
+        installing.set()
+        second_is_there.wait(DEADLINE)
+        found[0] = whole
+
+    def locked(*arguments: Any) -> None:
+        if next(tries):
+            second_is_there.set()
+        flock(*arguments)
+
+    monkeypatch.setattr(server_binary, "find_server", lambda: found[0])
+    monkeypatch.setattr(server_binary, "find_client", lambda: tmp_path)
+    monkeypatch.setattr(server_binary, "_install", install)
+    monkeypatch.setattr(fcntl, "flock", locked)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(server_binary.ensure_installed, tmp_path / "log")
+        assert installing.wait(DEADLINE)
+        second = pool.submit(server_binary.ensure_installed, tmp_path / "log")
+        second.add_done_callback(lambda _: second_is_there.set())
+
+        assert [first.result(DEADLINE), second.result(DEADLINE)] == [whole, whole]
+
+
 def test_mysql_is_started_with_its_own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MYSQLD", str(program(tmp_path, MYSQL)))
     server = MariaDB(tmp_path / "home", ["--max-connections=5"])
@@ -105,7 +143,7 @@ def test_mysql_is_started_with_its_own_options(tmp_path: Path, monkeypatch: pyte
         for options in (
             [
                 *("--no-defaults", "--initialize-insecure", f"--datadir={home}/data.unfinished", *AS_ROOT),
-                "--secure-file-priv=NULL",
+                *("--secure-file-priv=NULL", f"--tmpdir={home}/tmp"),
             ],
             [
                 *("--no-defaults", f"--datadir={home}/data", *AS_ROOT, "--socket=server.sock", f"--tmpdir={home}/tmp"),
@@ -143,3 +181,36 @@ def test_data_of_the_other_product_is_refused(
 
     assert told.format(named) in str(refused.value)
     assert not (tmp_path / "calls").exists()
+
+
+def test_each_server_is_created_in_its_own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A starting server removes all temporary tables in its folder, also those of another one's initialisation."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    shutil.copy(program(tmp_path, MARIADB), folder / "mariadbd")
+    shutil.copy(program(tmp_path, MARIADB), folder / "mariadb-install-db")
+    monkeypatch.setenv("MYSQLD", str(folder / "mariadbd"))
+    servers = [MariaDB(tmp_path / name) for name in ("one", "two")]
+
+    for server in servers:
+        with pytest.raises(StackError, match="does not answer"):
+            server.start()
+
+    calls = [line for line in (tmp_path / "calls").read_text().splitlines() if "data.unfinished" in line]
+    assert [call.rpartition(" ")[2] for call in calls] == [f"--tmpdir={server.temporary}" for server in servers]
+    for server in servers:
+        server.destroy()
+
+
+@pytest.mark.parametrize("first", ["2026 0 [ERROR] no space", "ERROR: no space"])
+def test_a_failed_initialisation_says_what_failed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str):
+    """MariaDB ends its log with more general advice than the end of a log shows."""
+    named = program(tmp_path, MYSQL)
+    errors = f"printf '{first}\\n0 [ERROR] Aborting\\n%040d\\n' 0"
+    named.write_text(named.read_text().replace("for option;", f"{errors}; exit 1\nfor option;"))
+    monkeypatch.setenv("MYSQLD", str(named))
+
+    with pytest.raises(StackError) as failed:
+        MariaDB(tmp_path / "home").start()
+
+    assert failed.value.reason.startswith("the database server could not create its data directory: no space")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from dlq_replayer.prefetch import prefetch
+from common.prefetch import prefetch
 
 
 @pytest.mark.parametrize("threads", [1, 4])
