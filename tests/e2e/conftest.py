@@ -17,10 +17,19 @@ from tests.e2e.deployed import Deployed, own_environment
 from tests.e2e.second_pipeline import SecondPipeline
 
 
+# These verify, and a verification waits for minutes after the consumer has failed, so they come before the outages.
+VERIFYING = ("test_cutover.py", "test_reconcile.py")
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker("e2e")
+    own = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in own:
+        item.add_marker("e2e")
+    ordered = sorted(own, key=lambda item: item.path.name not in VERIFYING)
+    places = [place for place, item in enumerate(items) if item in own]
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
 
 
 @pytest.fixture(scope="session")
