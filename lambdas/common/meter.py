@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -54,10 +55,12 @@ def counted(counts: Mapping[str, int]) -> dict[str, Series]:
 def emit(series: Mapping[str, Series]) -> None:
     """Write one line with all metrics.
 
-    Powertools' `add_metric()` is left out: it formats all earlier values for each new one, which takes 2 ms for 100.
+    Powertools makes the line but does not collect or flush it: `add_metric()` formats all earlier values for each new
+    one, which takes 2 ms for 100, and a flush takes a fifth longer than this.
     """
-    metrics.metric_set.update({name: {"Unit": one.unit.value, "Value": one.values} for name, one in series.items()})
-    metrics.flush_metrics()
+    values = {name: {"Unit": one.unit.value, "Value": one.values} for name, one in series.items()}
+    line = metrics.serialize_metric_set(metrics=values)
+    print(json.dumps(line))  # noqa: T201 - Lambda reads metrics from standard output
 
 
 def counts_of(error: Exception) -> dict[str, int]:
