@@ -476,7 +476,7 @@ variable "max_statement_bytes" {
 # Failures
 
 variable "failure_destination" {
-  description = "Where Lambda sends a batch that it could not deliver: s3 (the whole event) or sqs (a pointer into the stream, which expires with its records after 24 hours). Quarantined records always go to the bucket."
+  description = "Where Lambda sends a batch that it could not deliver: s3 (the whole event) or sqs (a pointer into the stream, which expires with its records after 24 hours). Quarantined records always go to the bucket. A change from sqs to s3 deletes the queue with the pointers that wait in it: replay first."
   type        = string
   default     = "s3"
 
