@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from common.changes import Change, Value
+from common.changes import Change, Parked, Value
 from common.database import Comparison, Database
 from common.drift import SEED_OUTDATED, Finding, Judgement, Suspect, absent, classify, is_outdated_seed, judge
 from common.key_parser import KeyParser, RowKey
@@ -152,17 +152,29 @@ class ShadowReads:
         items = {_text({name: item[name] for name in self._key}): item for item in self._items([*item_keys.values()])}
         batch = parse_states([(key, items.get(text)) for text, key in item_keys.items()], self._mapping)
         asked = {key.text: key for key in keys}
-        reasons = {one.key: one.reason for one in batch.parked if one.key in asked}
-        for text, reason in reasons.items():
-            report.refused[str(text)] = reason
-            report.counts["refused"] += 1
         changes = {change.key: change for change in batch.changes}
+        reasons = {
+            text: reason
+            for text, reason in self._reasons(batch.parked).items()
+            if text in asked.keys() - changes.keys()
+        }
+        for text, reason in reasons.items():
+            report.refused[text] = reason
+            report.counts["refused"] += 1
         # An item has several rows, or one: that of an entity that it cannot be is of no item.
         return [
             changes.get(text) or absent(self._mapping, key.entity, key.values)
             for text, key in asked.items()
             if text not in reasons
         ]
+
+    def _reasons(self, parked: Sequence[Parked]) -> dict[str, str]:
+        """Why items are refused, by the key of each row that they may have: one reason may be that of all entities."""
+        reason_of = {_text(_item_key(one)): one.reason for one in parked}
+        rows = parse_states([(_item_key(one), None) for one in parked], self._mapping).changes
+        return {row.key: reason_of[_text(_item_key(row))] for row in rows} | {
+            str(one.key): one.reason for one in parked
+        }
 
     def _judge(
         self, firsts: dict[str, _Suspect], seconds: dict[str, _Suspect], report: ShadowReport
@@ -234,3 +246,9 @@ class ShadowSample:
 
 def _text(item_key: Item) -> str:
     return json.dumps(item_key, sort_keys=True)
+
+
+def _item_key(one: Change | Parked) -> Item:
+    record: Any = one.record
+    key: Item = record["dynamodb"]["Keys"]
+    return key

@@ -151,7 +151,7 @@ def _seed(invocation: Surroundings) -> JobSteps:
 
 
 def _prune(invocation: Surroundings) -> JobSteps:
-    reach = Reach(BUCKET, Pending(BUCKET, _queue_messages), MAPPING, SETTINGS.source)
+    reach = Reach(BUCKET, Pending(BUCKET, _queue_messages), MAPPING)
     walker = PruneWalker(BUCKET, MAPPING, DATABASE, reach, METER, invocation)
     return PruneSteps(walker=walker, horizon_days=SETTINGS.prune_horizon_days, **_shared())
 

@@ -41,7 +41,7 @@ class PruneHarness(VerifyHarness):
                 bucket=bucket,
                 mapping=self.mapping,
                 database=database,
-                reach=Reach(bucket, Pending(bucket, lambda: self.messages), self.mapping, self.source),
+                reach=Reach(bucket, Pending(bucket, lambda: self.messages), self.mapping),
                 meter=self.meter,
                 invocation=Surroundings(
                     lag=lambda: self.lag,

@@ -23,8 +23,7 @@ from common.layout import (
 )
 from common.mapping import Mapping
 from common.prefetch import prefetch
-from common.records import parse_records
-from common.source import Source
+from common.records import parse_states
 from reconciler.run import NotReadyError, StageStoppedError
 from reconciler.verify.pending import Pending
 
@@ -43,12 +42,11 @@ class Horizon(NamedTuple):
 
 @dataclass(frozen=True)
 class Reach:
-    """`pending` knows the failed batches that wait. `mapping` and `source` tell what a retry makes of a record."""
+    """`pending` knows the failed batches that wait. `mapping` tells which rows a parked record may concern."""
 
     bucket: Bucket
     pending: Pending
     mapping: Mapping
-    source: Source
 
     def require_nothing_waits(self) -> None:
         """Raises NotReadyError while a change of any key and any age may be waiting."""
@@ -99,7 +97,10 @@ class Reach:
         )
 
     def _keys_of(self, name: str) -> list[str]:
-        """The keys of the changes that a retry makes of a parked record; none where it cannot parse the record."""
+        """The keys of all changes that a retry can make of a parked record; none where it has no key.
+
+        The key of the item tells, and not its image: an image that is refused for now may be any entity's later.
+        """
         try:
             document = self.bucket.read_json(name)
         except GoneError:
@@ -111,12 +112,11 @@ class Reach:
             ) from None
         except (ValueError, RecursionError):
             return []
-        record = document.get("record") if isinstance(document, dict) else None
-        if not isinstance(record, dict):
+        try:
+            key = document["record"]["dynamodb"]["Keys"]
+        except (KeyError, TypeError):
             return []
-        batch = parse_records([record], self.mapping, source=self.source)
-        keys = chain((change.key for change in batch.changes), (parked.key for parked in batch.parked))
-        return [key for key in keys if key is not None]
+        return [change.key for change in parse_states([(key, None)], self.mapping).changes]
 
 
 def _folder(name: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Sequence
 from collections.abc import Mapping as Json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,7 +89,19 @@ class Readings:
         live = parse_states([({name: item[name] for name in names}, item) for item in items], self.mapping)
         found = {change.key: change for change in live.changes}
         changes = {change.key: change for change in gone.changes} | found
-        return States(changes, set(found), {self._text_of(one): _refused(one) for one in live.parked})
+        refused = {self._text_of(one): _refused(one) for one in live.parked}
+        return States(changes, set(found), self._refused_rows(live.parked, found) | refused)
+
+    def _refused_rows(self, parked: Sequence[Parked], found: Container[str]) -> dict[str, StoredFinding]:
+        """All rows that refused items may have: one reason may keep an item from every entity, and names one of them.
+
+        An item that exists and is refused is not gone.
+        """
+        of_item = {text_of_item(item_key_of(one)): _refused(one) for one in parked}
+        rows = parse_states([(item_key_of(one), None) for one in parked], self.mapping).changes
+        return {
+            row.key: {**of_item[text_of_item(item_key_of(row))], "key": row.key} for row in rows if row.key not in found
+        }
 
     def _text_of(self, parked: Parked) -> str:
         fits = parked.key and item_classifier(self.mapping).can_have_row(parked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -235,6 +236,19 @@ def test_only_the_rows_that_were_asked_for_are_compared():
     assert sides.asked == [("car/A1", None), ("car/B1", None)]
     assert sides.check("van/A1", "van/B1").counts == Counter(keys=2, agreed=1, refused=1)
     assert sides.asked == [("van/A1", ("A1", 3))]
+
+
+def test_an_item_that_is_refused_for_all_entities_is_there():
+    """One reason is that of all of them. No row is that of an item that is gone."""
+
+    def prepare(_: Any) -> Any:
+        raise ValueError
+
+    sides = Vehicles()
+    sides.mapping = replace(VEHICLES, prepare=prepare, prepare_digest="x")
+    sides.items["A1"] = {"pk": {"S": "A1"}, "type": {"S": "van"}}
+    report = sides.check("car/A1", "van/A1")
+    assert (report.counts, report.differences) == (Counter(keys=2, agreed=0, refused=2), [])
 
 
 def test_keys_are_read_a_hundred_at_a_time(sides: Sides):
