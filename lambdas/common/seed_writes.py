@@ -22,16 +22,19 @@ def insertion(item: Image, partition_key: str) -> Arguments:
 def replacement(item: Image, old: Image, keys: tuple[str, ...]) -> Arguments:
     """Of `update_item()`: `item` in place of `old`, if `old` is still what is there.
 
-    The condition names every attribute of `old`, because a writer that keeps the mark may have changed any of them.
-    An attribute that somebody has added meanwhile stays. It makes the digest of the mark wrong, so the consumer takes
-    the change for an ordinary one.
+    The condition names every attribute of both, because a writer that keeps the mark may have changed any of them.
+    Any other attribute that somebody has added meanwhile stays. It makes the digest of the mark wrong, so the consumer
+    takes the change for an ordinary one.
 
     `old` must be an item that a seed wrote and nobody changed: see `common.seeds.is_marked()`.
     """
     names = {name: f"#n{number}" for number, name in enumerate(sorted({*item, *old} - set(keys)))}
     changed = [name for name in names if name in item and item[name] != old.get(name)]
     removed = [names[name] for name in names if name not in item]
-    conditions = [f"{names[name]} = :o{names[name][2:]}" for name in names if name in old]
+    conditions = [
+        f"{name} = :o{name[2:]}" if attribute in old else f"attribute_not_exists({name})"
+        for attribute, name in names.items()
+    ]
     sets = [f"{names[name]} = :v{names[name][2:]}" for name in changed]
     values = {f":o{names[name][2:]}": old[name] for name in names if name in old}
     values |= {f":v{names[name][2:]}": item[name] for name in changed}

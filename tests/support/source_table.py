@@ -171,6 +171,10 @@ class SourceTable:
 
         def updated(old: Item | None) -> Item | None:
             for condition in given["ConditionExpression"].split(" AND "):
+                if absent := re.fullmatch(r"attribute_not_exists\((.*)\)", condition):
+                    if names[absent[1]] in (old or {}):
+                        return None
+                    continue
                 place, value = condition.split(" = ")
                 found = (old or {}).get(names[place])
                 if found is None or digest({"v": found}) != digest({"v": values[value]}):

@@ -92,6 +92,18 @@ def test_an_item_that_somebody_changed_is_left_alone(table: Any, expression: str
     assert stored(table) == before
 
 
+def test_an_added_attribute_that_the_row_has_too_stays(table: Any):
+    """Somebody else has set it since the item was read. The item is read again, and is theirs."""
+    old = marked(ITEM, "m", "one")
+    table.put_item(TableName="t", **insertion(old, "pk"))
+    change(table, "SET more = :v", **{":v": {"S": "mine"}})
+    before = stored(table)
+
+    assert refused(table.update_item, **replacement(marked(NEW, "m", "two"), old, KEYS))
+
+    assert stored(table) == before
+
+
 def test_an_item_that_somebody_deleted_does_not_come_back(table: Any):
     assert refused(table.update_item, **replacement(marked(NEW, "m", "two"), marked(ITEM, "m", "one"), KEYS))
 
