@@ -89,3 +89,17 @@ def test_keys_of_one_text_are_both_read(club: VerifyHarness) -> None:
         ("12345678#M", "member/12345678", "row_missing", "repaired"),
     ]
     assert club.tables.run("SELECT id FROM club_member") == [("12345678",)]
+
+
+def test_an_unfit_key_hides_no_row_of_the_same_text(club: VerifyHarness) -> None:
+    """The row of an item that is gone is found, though the text of its key also names a refused item."""
+    club.exports.put(item("12345678#M", "member"), BEFORE)
+    club.load()
+    club.exports.delete(item("12345678#M", "member"), INSIDE)
+    club.exports.put(item("12345678", "member"), INSIDE)
+    report = club.verify(repair=True)
+    assert found(report) == [
+        ("12345678", "member/12345678", "item_refused", "found"),
+        ("12345678#M", "member/12345678", "removal_lost", "repaired"),
+    ]
+    assert club.tables.run("SELECT id FROM club_member") == []

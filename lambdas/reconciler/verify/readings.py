@@ -28,11 +28,15 @@ class Reading(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """The changes of scanned items, the readings of those that do not agree, and the items without a change."""
+    """The changes of scanned items, the readings of those that do not agree, and the items without a change.
+
+    `refused_rows` are the texts of the rows of refused items.
+    """
 
     changes: Sequence[Change]
     readings: Sequence[Reading]
     refused: list[StoredFinding]
+    refused_rows: list[str]
     unmapped: int
 
 
@@ -67,8 +71,9 @@ class Readings:
     def of_items(self, items: Sequence[Item]) -> Scanned:
         """Raises HoldError or StopError."""
         batch = parse_items(items, self.mapping)
-        refused = list(map(_refused, batch.parked))
-        return Scanned(batch.changes, self.of_changes(batch.changes), refused, batch.skipped[UNMAPPED_ITEM])
+        readings, refused = self.of_changes(batch.changes), list(map(_refused, batch.parked))
+        rows = [one.key for one in batch.parked if one.key and self._can_have_row(one)]
+        return Scanned(batch.changes, readings, refused, rows, batch.skipped[UNMAPPED_ITEM])
 
     def row_keys(self, item_keys: Sequence[Item]) -> list[tuple[str, Item]]:
         """The text of the key of each row that an item of these keys may have, with the key of the item.
@@ -104,8 +109,11 @@ class Readings:
         }
 
     def _text_of(self, parked: Parked) -> str:
-        fits = parked.key and item_classifier(self.mapping).can_have_row(parked)
-        return parked.key if parked.key and fits else text_of_item(item_key_of(parked))
+        return parked.key if parked.key and self._can_have_row(parked) else text_of_item(item_key_of(parked))
+
+    def _can_have_row(self, parked: Parked) -> bool:
+        """The text of a key that does not fit may be that of another item's row."""
+        return item_classifier(self.mapping).can_have_row(parked)
 
     def of_changes(
         self, changes: Sequence[Change], existing: set[str] | None = None, versions: Json[str, str] | None = None

@@ -136,7 +136,7 @@ class _Scan(SpillingWalk):
             [read_once(item_key_of(one.change), Suspect(one.finding, began, ended)) for one in scanned.readings]
         )
         texts = [change.key for change in scanned.changes]
-        for digest in digests([*texts, *(one["key"] for one in scanned.refused if one["key"])]):
+        for digest in digests([*texts, *scanned.refused_rows]):
             self.spill.add(digest, digest)
         self.progress.problems += scanned.refused
         self.progress.kinds.update(one["kind"] for one in scanned.refused)
