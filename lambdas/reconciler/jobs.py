@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from collections.abc import Mapping as Json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from common.meter import Meter, counts_of
 from common.telemetry import logger
 from reconciler.estimate import estimate, rate_of
 from reconciler.progress import read_lanes, rest_lane
-from reconciler.run import InputError, LostFileError, NotReadyError, StageStoppedError, check_input
+from reconciler.run import InputError, LostRunError, NotReadyError, StageStoppedError, check_input
 from reconciler.states import (
     Estimate,
     LaneState,
@@ -41,6 +41,8 @@ _LONGEST_REASON = 1_000
 # How long a lane waits for what is in flight, and a stage for what it needs.
 _MOST_WAIT_SECONDS = 3 * 3_600
 MOST_STAGE_SECONDS = 6 * 3_600
+# The bucket expires a file 30 days after it was written. A run that is older than this may lose those of its start.
+_OLDEST_RUN = timedelta(days=28)
 _SHARED_INPUT = RunInput.__annotations__
 
 
@@ -189,13 +191,33 @@ class JobSteps(ABC):
             )
 
     def _unfinished_run(self) -> RunDescription | None:
-        """The run that an earlier execution has left unfinished, under the same mapping."""
+        """The run that an earlier execution has left unfinished, of this deployment, if all its files are there."""
         try:
             name = self.bucket.read_json(open_run_key(self.job))["run"]
             run: RunDescription | None = self.bucket.read_json(RunKeys(self.job, name).start) if name else None
         except GoneError:
             return None
-        return run if run and run["mapping"] == self.mapping.digest else None
+        return run if run and self._is_ours(run) and not self.is_old(run) else None
+
+    def is_old(self, run: RunDescription) -> bool:
+        """Whether the bucket may expire the first files of the run."""
+        return self.clock() - datetime.fromisoformat(run["started"]) >= _OLDEST_RUN
+
+    def _is_ours(self, run: RunDescription) -> bool:
+        """Whether the run is of this mapping and this stream.
+
+        Another mapping makes other rows. Another stream may be that of another table, of which the run has read
+        nothing, and changes between two streams of one table never reach MySQL.
+        """
+        return (run["mapping"], run.get("stream")) == (self.mapping.digest, self.stream_arn)
+
+    def _require_ours(self, run: RunDescription) -> None:
+        """Raises LostRunError."""
+        if not self._is_ours(run):
+            raise LostRunError(
+                f"another mapping or stream was deployed after the {self.job} had begun: start it again, and it begins"
+                " anew"
+            )
 
     def _new_run(self, state: StartState, checked: RunInput, facts: TableFacts) -> RunDescription:
         lanes = checked.get("concurrency", self.concurrency)
@@ -206,6 +228,7 @@ class JobSteps(ABC):
             "segments": self.segments(facts, lanes, checked),
             "levels": list(self.database.levels()),
             "mapping": self.mapping.digest,
+            "stream": self.stream_arn,
             "estimate": estimate(facts, 1.0, 1),
             "options": options_of(checked),
         }
@@ -221,6 +244,7 @@ class JobSteps(ABC):
         """
         run = state["run"]
         try:
+            self._require_ours(run)
             self.database.ping()
             outcome = self.prepare_stage(run, state["stage"])
         except (DatabaseError, ConfigError) as error:
@@ -269,6 +293,7 @@ class JobSteps(ABC):
     def walk(self, lane: LaneState) -> LaneState:
         """A lane's part of a stage: as `walk_lane`, or `waiting` and `gave_up` without the database."""
         try:
+            self._require_ours(lane["run"])
             outcome = self.walk_lane(lane)
         except (DatabaseError, ConfigError) as error:
             rest_lane(self.bucket, self.keys(lane["run"]).lane(lane["stage"], lane["lane"]))
@@ -321,7 +346,7 @@ def _short(error: Exception) -> str:
 
 
 def _stop(error: StageStoppedError) -> StopReason:
-    return {"reason": _short(error), "is_lost": isinstance(error, LostFileError)}
+    return {"reason": _short(error), "is_lost": isinstance(error, LostRunError)}
 
 
 def _without_lanes(state: RunState) -> RunState:

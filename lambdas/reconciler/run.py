@@ -24,8 +24,12 @@ class StageStoppedError(Exception):
     """A stage, or a lane of it, cannot go on. The message says what failed and what to do next."""
 
 
-class LostFileError(StageStoppedError):
-    """A file that a run needs is gone or damaged. The run cannot go on, so the next start begins a new one."""
+class LostRunError(StageStoppedError):
+    """The run can never go on, so the next start begins a new one."""
+
+
+class LostFileError(LostRunError):
+    """A file that a run needs is gone or damaged."""
 
 
 def check_input(given: Any, schema: Path) -> RunInput:

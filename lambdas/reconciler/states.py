@@ -53,10 +53,12 @@ class RunDescription(TypedDict):
     """One run, which several executions may work on, one after the other.
 
     `name` is that of the execution that began it. `levels` are those of `Database.levels`. `mapping` is a digest of the
-    entities. `options` are the fields of the input that only this job has. A verification compares
-    keys in `partitions`, and expects so many `reads_by_key`; `batches_waited` and `records_parked` say whether failed
-    batches and parked records were there when it was planned. A seed has the indexes of its `entities`, and their first
-    values of the column of `since` by name.
+    entities, and `stream` the ARN of the table's stream. `options` are the fields of the input that only this job has.
+
+    A verification compares keys in `partitions`, and expects so many `reads_by_key`; `batches_waited` and
+    `records_parked` say whether failed batches and parked records were there when it was planned.
+
+    A seed has the indexes of its `entities`, and their first values of the column of `since` by name.
     """
 
     name: str
@@ -65,6 +67,7 @@ class RunDescription(TypedDict):
     segments: int
     levels: list[int]
     mapping: str
+    stream: str
     estimate: Estimate
     options: dict[str, Any]
     partitions: NotRequired[int]
@@ -84,7 +87,7 @@ class NotStarted(TypedDict):
 
 
 class StopReason(TypedDict):
-    """Why a stage or a lane has stopped. `is_lost` says that the run cannot go on: a file that it needs is lost."""
+    """Why a stage or a lane has stopped. `is_lost` says that the run can never go on."""
 
     reason: str
     is_lost: bool

@@ -35,6 +35,7 @@ class LoadHarness(ReplayHarness):
         super().__init__(server, tables, dataset=dataset, **options)
         key = (self.mapping.partition_key, self.mapping.sort_key)
         self.table = SourceTable(key=[one.attribute for one in key if one])
+        self.stream_arn = ARN
         self.load_lock = LockTable()
         self.consumer_state = "Enabled"
         self.lag: float | None = 0.0
@@ -53,7 +54,7 @@ class LoadHarness(ReplayHarness):
             mapping=self.mapping,
             database=database,
             table=table,
-            stream_arn=ARN,
+            stream_arn=self.stream_arn,
             consumer_state=lambda: self.consumer_state,
             walker=Walker(
                 bucket=bucket,

@@ -13,7 +13,6 @@ from reconciler.prune.walk import PruneWalker
 from reconciler.table import Table
 from reconciler.verify.pending import Pending
 from tests.support.load import LoadExecution
-from tests.support.records import ARN
 from tests.support.replay import BUCKET
 from tests.support.verify import VerifyHarness
 
@@ -35,7 +34,7 @@ class PruneHarness(VerifyHarness):
             mapping=self.mapping,
             database=database,
             table=Table(self.faults.watch(self.table, "describe_table"), self.table.name),
-            stream_arn=ARN,
+            stream_arn=self.stream_arn,
             consumer_state=lambda: self.consumer_state,
             walker=PruneWalker(
                 bucket=bucket,

@@ -13,7 +13,7 @@ from reconciler.seed.steps import SeedSteps
 from reconciler.seed.walk import SeedWalker
 from reconciler.table import Table
 from tests.support.load import LoadExecution
-from tests.support.records import ARN, START, item
+from tests.support.records import START, item
 from tests.support.replay import BUCKET
 from tests.support.source_table import key_text
 from tests.support.tables import Rows, order
@@ -66,7 +66,7 @@ class SeedHarness(VerifyHarness):
             mapping=self.mapping,
             database=database,
             table=table,
-            stream_arn=ARN,
+            stream_arn=self.stream_arn,
             consumer_state=lambda: self.consumer_state,
             walker=SeedWalker(
                 bucket=bucket,

@@ -19,7 +19,6 @@ from reconciler.verify.steps import VerifySteps
 from reconciler.verify.walk import VerifyWalker
 from tests.support.exports import TABLE_ARN, TableExports
 from tests.support.load import LoadExecution, LoadHarness
-from tests.support.records import ARN
 from tests.support.replay import BUCKET
 
 SETTLE = 60.0
@@ -54,7 +53,7 @@ class VerifyHarness(LoadHarness):
             mapping=self.mapping,
             database=database,
             table=table,
-            stream_arn=ARN,
+            stream_arn=self.stream_arn,
             consumer_state=lambda: self.consumer_state,
             walker=VerifyWalker(
                 bucket=bucket,

@@ -22,10 +22,14 @@ _ALL_ROWS = ""
 
 @dataclass(frozen=True)
 class LastSeeds:
-    """`mapping` is the digest of the entities: what was seeded under another mapping has other items."""
+    """`mapping` is the digest of the entities: what was seeded under another mapping has other items.
+
+    `stream` is the ARN of the table's stream: what was seeded under another one may be in another table.
+    """
 
     bucket: Bucket
     mapping: str
+    stream: str
 
     def start_of(self, entity: str, column: str) -> datetime | None:
         """From when on rows may have changed since they were seeded; None where they were not seeded yet."""
@@ -38,7 +42,7 @@ class LastSeeds:
         found = self._read()
         for entity in entities:
             found[entity] = {_ALL_ROWS: started} if column is None else {**found.get(entity, {}), column: started}
-        self.bucket.write_json(LAST_SEEDS, {"mapping": self.mapping, "entities": found})
+        self.bucket.write_json(LAST_SEEDS, {"mapping": self.mapping, "stream": self.stream, "entities": found})
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -46,4 +50,4 @@ class LastSeeds:
         except GoneError:
             return {}
         found: dict[str, Any] = stored["entities"]
-        return found if stored["mapping"] == self.mapping else {}
+        return found if (stored["mapping"], stored.get("stream")) == (self.mapping, self.stream) else {}

@@ -75,14 +75,14 @@ class SeedSteps(JobSteps):
             start = since.get("value") or self._last.start_of(name, since["column"])
             if start is None:
                 raise NotReadyError(
-                    f"no seed of all rows of {name} has finished under this mapping: seed without since, or give a"
-                    " value to begin with"
+                    f"no seed of all rows of {name} has finished under this mapping and stream: seed without since, or"
+                    " give a value to begin with"
                 )
             yield start
 
     @property
     def _last(self) -> LastSeeds:
-        return LastSeeds(self.bucket, self.mapping.digest)
+        return LastSeeds(self.bucket, self.mapping.digest, self.stream_arn)
 
     def rate(self, facts: TableFacts, checked: RunInput) -> float:
         return write_rate_of(facts, checked.get("write_units_per_second"), self.on_demand_rate)

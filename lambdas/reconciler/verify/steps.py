@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.estimate import estimate, segments_of, with_units
 from reconciler.jobs import JobSteps, options_of
 from reconciler.ranges import Cutter
-from reconciler.run import InputError, NotReadyError
+from reconciler.run import InputError, LostRunError, NotReadyError
 from reconciler.states import Estimate, LaneState, RunDescription, RunInput, RunState
 from reconciler.table import TableFacts
 from reconciler.verify import report
@@ -123,7 +123,15 @@ class VerifySteps(JobSteps):
         return self.walker.walk(lane)
 
     def prepare_stage(self, run: RunDescription, stage: int) -> str:
-        """Wait for the exports of a window, or cut the ranges of the target tables, and add those of the sidecar."""
+        """Wait for the exports of a window, or cut the ranges of the target tables, and add those of the sidecar.
+
+        Each stage reads what those before it have written. A key that has expired would be taken for one that agrees.
+        """
+        if self.is_old(run):
+            raise LostRunError(
+                "the verification began so long ago that the bucket expires its first files: start it again, and it"
+                " begins anew; give it a higher rate, or verify slices"
+            )
         window = window_of(run["options"])
         if stage == SCAN and window:
             return "go" if self.exports.prepare(self.keys(run), window) else "waiting"
