@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from common.bucket import Bucket, GoneError
 from common.layout import LAST_DELETION, VERIFIED, verified_parts
 
 
 class Tried(TypedDict):
-    """Both are times in ISO format. `equal` is the start of the run that found the slice equal; empty without one."""
+    """Both times are in ISO format. `equal` is the start of the run that found the slice equal; empty without one.
+
+    `stream` is the ARN of the stream that the table had.
+    """
 
     tried: str
     equal: str
+    stream: NotRequired[str]
 
 
 def read_slices(bucket: Bucket, key: str) -> dict[str, Tried]:

@@ -35,12 +35,14 @@ def tried_longest_ago(bucket: Bucket, parts: int, mapping: str) -> str:
 def note(bucket: Bucket, run: RunDescription, tried: str, equal: str) -> datetime | None:
     """Note that the slice of a run was tried and, unless `equal` is empty, found equal.
 
-    Returns the earliest time at which a slice was last found equal; None until each of them was.
+    Returns the earliest time at which a slice was last found equal; None until each of them was. What was found with
+    another stream may be of another table, and does not count any more.
     """
     part, parts = part_and_parts(run["options"])
     key = verified_key(parts, run["mapping"])
-    found = read_slices(bucket, key)
+    stream = run["stream"]
+    found = {name: one for name, one in read_slices(bucket, key).items() if one.get("stream") == stream}
     before = found.get(part)
-    found[part] = {"tried": tried, "equal": equal or (before["equal"] if before else "")}
+    found[part] = {"tried": tried, "equal": equal or (before["equal"] if before else ""), "stream": stream}
     bucket.write_json(key, found)
     return all_equal(found, parts)
