@@ -9,6 +9,7 @@ from typing import Any
 
 from common.changes import Row
 from common.columns.number import dynamodb_text
+from common.item_limits import key_refusal
 from common.key_decoder import KeyDecoder
 from common.mapping import Column, Entity, KeyAttribute
 from common.mapping import Mapping as Declared
@@ -23,6 +24,7 @@ class ItemKeys:
     """The keys of the items of a mapping's table, in DynamoDB's JSON, by the values of the key columns of rows."""
 
     def __init__(self, mapping: Declared) -> None:
+        self._keys = (mapping.partition_key, mapping.sort_key)
         self._makers = [key_makers(mapping, entity) for entity in mapping.entities]
         self._decoders = [KeyDecoder(mapping, entity) for entity in mapping.entities]
 
@@ -30,7 +32,7 @@ class ItemKeys:
         """The key of the item; None where no item can have this key."""
         try:
             made = {maker.key.attribute: dict(maker(key_values)) for maker in self._makers[entity]}
-            return made if self.values(entity, made) == key_values else None
+            return made if self.values(entity, made) == key_values and not key_refusal(made, self._keys) else None
         except PoisonError:
             return None
 

@@ -22,15 +22,22 @@ def refusal(image: Image, keys: tuple[KeyAttribute | None, KeyAttribute | None])
 
     `keys` are the attributes of partition key and sort key. Their types are right.
     """
-    for key, longest in zip(keys, _LONGEST_KEYS, strict=True):
-        if key and key.type != "N" and not 1 <= _size(image[key.attribute]) <= longest:
-            return f"key {key.attribute} does not have 1 to {longest} bytes"
+    if problem := key_refusal(image, keys):
+        return problem
     if max(map(_levels, image.values())) > _MOST_LEVELS:
         return f"the item has more than {_MOST_LEVELS} levels"
     if not all(map(_is_named, ({"M": image},))):
         return "an attribute has an empty name"
     if item_size(image) > LARGEST_ITEM:
         return f"the item is larger than {LARGEST_ITEM} bytes"
+    return ""
+
+
+def key_refusal(image: Image, keys: tuple[KeyAttribute | None, KeyAttribute | None]) -> str:
+    """The same of its key alone."""
+    for key, longest in zip(keys, _LONGEST_KEYS, strict=True):
+        if key and key.type != "N" and not 1 <= _size(image[key.attribute]) <= longest:
+            return f"key {key.attribute} does not have 1 to {longest} bytes"
     return ""
 
 

@@ -91,6 +91,11 @@ class SourceTable:
         body |= {kind: image for kind, image in images.items() if image}
         self.stream.append({"eventName": event, "eventSourceARN": self.stream_arn, "dynamodb": body} | identity)
 
+    def _has_valid_key(self, key: Item) -> bool:
+        """Texts alone are looked at."""
+        sizes = [len(key[name].get("S", "x").encode()) for name in self.key]
+        return all(1 <= size <= most for size, most in zip(sizes, (2048, 1024), strict=False))
+
     def _name_of(self, item: Item) -> str:
         return key_text({name: item[name] for name in self.key})
 
@@ -142,6 +147,8 @@ class SourceTable:
         assert (name, ReturnConsumedCapacity, request["ConsistentRead"]) == (self.name, "TOTAL", True)
         assert 0 < len(request["Keys"]) <= 100
         if len(set(map(key_text, request["Keys"]))) < len(request["Keys"]):
+            raise refused("ValidationException", "BatchGetItem")
+        if not all(map(self._has_valid_key, request["Keys"])):
             raise refused("ValidationException", "BatchGetItem")
         self._count("get", keys=len(request["Keys"]))
         keys = request["Keys"][: max(1, len(request["Keys"]) - self.unprocessed)]
