@@ -298,7 +298,8 @@ def test_the_longest_wait_for_exports_fits_beside_that_of_a_job() -> None:
     assert int(events) + for_exports <= MOST_EVENTS - SPARE_EVENTS
 
 
-def test_a_stage_that_cannot_go_on_is_reported() -> None:
+@each_job
+def test_a_stage_that_cannot_go_on_is_reported(job: Definition) -> None:
     """The report has the reason."""
-    ways_out = {rule["StringEquals"]: rule["Next"] for rule in VERIFY.states["CheckOutcome"]["Choices"]}
+    ways_out = {rule["StringEquals"]: rule["Next"] for rule in job.states["CheckOutcome"]["Choices"]}
     assert ways_out["stopped"] == "Report"
