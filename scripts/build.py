@@ -43,7 +43,7 @@ NEEDS = {
     "stream_consumer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "PyMySQL"),
     "dlq_replayer": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "msgspec", "PyMySQL"),
     "monitor": ("aws-lambda-powertools", "aws-xray-sdk", "PyMySQL"),  # a mapping names MySQL's types
-    "reconciler": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "PyMySQL"),
+    "reconciler": ("aws-lambda-powertools", "aws-xray-sdk", "certifi", "jsonschema", "msgspec", "PyMySQL"),
 }
 # The packages whose zips contain the mappings.
 MAPPED = {"stream_consumer", "dlq_replayer", "monitor", "reconciler"}

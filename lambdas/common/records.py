@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain, islice, repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from common.changes import Batch, Change, Mark, Parked, Record, Row, Value
 from common.expiry import is_ttl_delete
@@ -37,6 +37,8 @@ Outcome = Single | list[Single]
 
 UNMAPPED_ITEM = "unmapped_item"
 
+T = TypeVar("T")
+
 # A slice stays in the processor's cache between one column and the next. Smaller slices cost more calls.
 _SLICE = 64
 # A slice with poison is cut into so many pieces, and these again. Measured: halves take twice as long.
@@ -52,15 +54,16 @@ def parse_records(records: Iterable[Record], mapping: Mapping, *, source: Source
     """
     classify = classifier(mapping, source=source)
     outcomes = list(classify(records))
-    batch = Batch([outcome for outcome in outcomes if type(outcome) is Change])
-    if len(batch.changes) < len(outcomes):
-        batch = _sorted_out(outcomes)
+    batch = _sorted_out(outcomes)
     batch.unmapped_attributes = classify.take_unmapped_attributes()
     batch.heartbeat = classify.take_heartbeat()
     return batch
 
 
-def _sorted_out(outcomes: Iterable[Outcome]) -> Batch:
+def _sorted_out(outcomes: Sequence[Outcome]) -> Batch:
+    batch = Batch([outcome for outcome in outcomes if type(outcome) is Change])
+    if len(batch.changes) == len(outcomes):  # nearly every batch
+        return batch
     batch = Batch()
     for outcome in outcomes:
         for one in outcome if isinstance(outcome, list) else (outcome,):
@@ -79,14 +82,17 @@ def parse_items(items: Iterable[Item], mapping: Mapping) -> Batch:
     An item that is as a seed wrote it is SEEDED: its row is written only where there is none.
 
     Each change has the lowest version, so that it wins only where nothing live was written. It has no source time, so
-    that the clock never contradicts it. The record of a change or of poison is `{"dynamodb": {"Keys": ...}, ...}`.
+    that the clock never contradicts it. The record of a change or of poison is `{"dynamodb": {"Keys": ...}, ...}`. It
+    is without the item, so that the items need not all be in memory.
     """
     classify = item_classifier(mapping)
     key = [one.attribute for one in (mapping.partition_key, mapping.sort_key) if one]
-    outcomes = classify(
-        {"eventName": "INSERT", "dynamodb": {"Keys": {name: item[name] for name in key}, "NewImage": item}}
-        for item in items
-    )
+    outcomes: list[Outcome] = []
+    for part in _slices(items):
+        bodies = [{"Keys": {name: item[name] for name in key}, "NewImage": item} for item in part]
+        outcomes += classify({"eventName": "INSERT", "dynamodb": body} for body in bodies)
+        for body in bodies:
+            del body["NewImage"]
     batch = _sorted_out(outcomes)
     batch.unmapped_attributes = classify.take_unmapped_attributes()
     return batch
@@ -104,7 +110,12 @@ def parse_states(states: Iterable[tuple[Item, Item | None]], mapping: Mapping) -
         else {"eventName": "MODIFY", "dynamodb": {"Keys": key, "NewImage": item}}
         for key, item in states
     )
-    return _sorted_out(outcomes)
+    return _sorted_out(list(outcomes))
+
+
+def _slices(values: Iterable[T]) -> Iterator[list[T]]:
+    remaining = iter(values)
+    return iter(lambda: list(islice(remaining, _SLICE)), [])
 
 
 @cache
@@ -131,8 +142,7 @@ class Classifier:
         self._heartbeat, self._oldest_beat = Heartbeat(mapping), math.inf
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Outcome]:
-        remaining = iter(records)
-        return chain.from_iterable(map(self._outcomes, iter(lambda: list(islice(remaining, _SLICE)), [])))
+        return chain.from_iterable(map(self._outcomes, _slices(records)))
 
     def take_unmapped_attributes(self) -> list[str]:
         """`<entity>.<attribute>` of each attribute that no column takes, if it was not taken before."""

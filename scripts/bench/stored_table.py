@@ -19,6 +19,7 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
 from common.raw_items import keep_items_raw
+from reconciler.page_items import decode_scan
 from scripts.bench.orders import ARN, KEY_ATTRIBUTES, START, STREAM
 
 NAME = STREAM.table_arn.rpartition("/")[2]
@@ -69,7 +70,7 @@ class StoredTable:
 
     def client(self) -> Any:
         """A DynamoDB client as the reconciler has it."""
-        made = keep_items_raw(boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1})))
+        made = keep_items_raw(boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1})), decode_scan)
         made.meta.events.register("before-send.dynamodb", self._answer)
         return made
 

@@ -28,6 +28,7 @@ from common.mysql.database import MySQLDatabase
 from common.mysql.sql import literal
 from common.prefetch import prefetch
 from common.records import parse_items
+from reconciler.page_items import decode_scan
 from scripts.bench.consumer import database
 from scripts.bench.failures_bucket import FolderBucket
 from scripts.bench.mappings import BOOKING, booking, declared
@@ -136,12 +137,12 @@ def _fill(own: MySQLDatabase, mapping: Mapping, items: Items) -> None:
 
 
 def _compare(own: MySQLDatabase, mapping: Mapping, page: bytes) -> None:
-    changes = parse_items(json.loads(page)["Items"], mapping).changes
+    changes = parse_items(decode_scan(page)["Items"], mapping).changes
     _require_equal(not own.compare(changes) and len(changes) == COUNT)
 
 
 def _overlapped(own: MySQLDatabase, pages: list[bytes]) -> None:
-    decoded = (parse_items(json.loads(page)["Items"], MAPPING).changes for page in pages)
+    decoded = (parse_items(decode_scan(page)["Items"], MAPPING).changes for page in pages)
     for changes, found in prefetch(own.compare, decoded, threads=1, room=1):
         _require_equal(not found.result() and len(changes) == COUNT)
 
@@ -149,7 +150,7 @@ def _overlapped(own: MySQLDatabase, pages: list[bytes]) -> None:
 def _select_each(connection: pymysql.Connection[Any], page: bytes) -> None:
     names = ", ".join(column.name for column in ORDER.columns)
     with connection.cursor() as cursor:
-        for change in parse_items(json.loads(page)["Items"], MAPPING).changes:
+        for change in parse_items(decode_scan(page)["Items"], MAPPING).changes:
             cursor.execute(f"SELECT {names} FROM tbl_orders WHERE order_id = {literal(change.key_values[0])}")
             _require_equal(cursor.fetchone() == change.row)
     connection.rollback()
@@ -160,7 +161,7 @@ _TEXT = "CONCAT_WS('#', order_id, merchant_id, amount, currency, status, created
 
 def _checksum(connection: pymysql.Connection[Any], page: bytes) -> None:
     """With the function that pt-table-checksum takes by default. It does not see the sidecar."""
-    changes = parse_items(json.loads(page)["Items"], MAPPING).changes
+    changes = parse_items(decode_scan(page)["Items"], MAPPING).changes
     keys = ",".join([literal(change.key_values[0]) for change in changes])
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT COUNT(*), BIT_XOR(CRC32({_TEXT})) FROM tbl_orders WHERE order_id IN ({keys})")

@@ -34,7 +34,7 @@ CONTENTS = {
     "monitor": SHARED | {"mappings", "monitor", "pymysql"},
     "reconciler": SHARED
     | {"attr", "attrs", "certifi", "jsonschema", "jsonschema_specifications", "pymysql", "reconciler", "referencing"}
-    | {"mappings", "rpds"},
+    | {"mappings", "msgspec", "rpds"},
     "stream_consumer": SHARED | {"certifi", "mappings", "pymysql", "stream_consumer"},
 }
 PIPELINE = ("dlq_replayer.zip", "monitor.zip", "reconciler.zip", "stream_consumer.zip")
