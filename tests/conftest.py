@@ -19,6 +19,7 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 os.environ.setdefault("GOGC", "400")
 
 from scripts.local_stack.mariadb import MariaDB
+from tests.support import memory
 from tests.support.connections import connections
 from tests.support.parallel import (
     pytest_collection_modifyitems,
@@ -55,7 +56,7 @@ botocore.session.create_loader = cache(botocore.session.create_loader)
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
+    server = MariaDB(memory.folder(tmp_path_factory, "mariadb"))
     server.start()
     yield server
     server.destroy()

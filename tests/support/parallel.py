@@ -11,6 +11,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from scripts.local_stack import process
+from tests.support import memory
 
 
 class ModuleScheduling(LoadFileScheduling):
@@ -48,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure() -> None:
     """Processes that look for a free port at the same time never find the same one."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        memory.begin()
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     process.PORTS = process.PORTS[number % count :: count]
@@ -56,6 +59,9 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Stops the servers of processes that could not do so: xdist kills a process ten seconds after an interrupt."""
-    if session.config.pluginmanager.hasplugin("dsession"):
-        for pid_file in session.config._tmp_path_factory.getbasetemp().rglob("*.pid"):  # noqa: SLF001
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    for folder in (session.config._tmp_path_factory.getbasetemp(), *memory.roots()):  # noqa: SLF001
+        for pid_file in folder.rglob("*.pid"):
             process.Daemon(pid_file, pid_file.with_suffix(".log"), marker=str(pid_file.parent)).stop(timeout=5)
+    memory.end()
