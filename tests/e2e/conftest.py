@@ -16,7 +16,6 @@ from scripts.local_stack.stack import Stack
 from tests.e2e.deployed import Deployed, own_environment
 from tests.e2e.second_pipeline import SecondPipeline
 
-
 # These verify, and a verification waits for minutes after the consumer has failed, so they come before the outages.
 VERIFYING = ("test_cutover.py", "test_reconcile.py")
 

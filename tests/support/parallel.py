@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,19 @@ from xdist.scheduler import LoadFileScheduling
 
 from scripts.local_stack import process
 from tests.support import memory
+
+TESTS = Path(__file__).parents[1]
+# Modules that share plans of Terraform, which take a minute.
+TOGETHER = {
+    "tests/wiring/test_alarm_thresholds.py": "plans of the alarms",
+    "tests/wiring/test_alarms.py": "plans of the alarms",
+    "tests/wiring/test_wrong_alarms.py": "plans of the alarms",
+    "tests/wiring/test_aws_constraints.py": "plans",
+    "tests/wiring/test_least_privilege.py": "plans",
+}
+# A process waits for most of the end-to-end tests, and Terraform uses more than one core: they go well together. The
+# small modules come last, so that all processes end at about the same time.
+ORDER = {"e2e": 0, "wiring": 1, "unit": 3}
 
 
 class ModuleScheduling(LoadFileScheduling):
@@ -34,7 +48,8 @@ class ModuleScheduling(LoadFileScheduling):
         super().add_node_collection(node, unique)
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/e2e" if nodeid.startswith("tests/e2e/") else super()._split_scope(nodeid)
+        module: str = super()._split_scope(nodeid)
+        return "tests/e2e" if module.startswith("tests/e2e/") else TOGETHER.get(module, module)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,8 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ModuleSchedu
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests come first and the small modules last, so that all processes end at about the same time."""
-    items.sort(key=lambda item: "/tests/unit/" in item.path.as_posix())
+    items.sort(key=lambda item: ORDER.get(item.path.relative_to(TESTS).parts[0], 2))
 
 
 def pytest_configure() -> None:
