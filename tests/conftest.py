@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import settings
 
@@ -17,6 +19,7 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Backstream")
 os.environ.setdefault("GOGC", "400")
 
 from scripts.local_stack.mariadb import MariaDB
+from tests.support import memory
 from tests.support.connections import connections
 from tests.support.parallel import (
     pytest_collection_modifyitems,
@@ -46,9 +49,14 @@ settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
 
 
+# moto gives each test a session of its own, and each session would read the descriptions of the services again: four
+# fifths of the time that a client takes.
+botocore.session.create_loader = cache(botocore.session.create_loader)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
+    server = MariaDB(memory.folder(tmp_path_factory, "mariadb"))
     server.start()
     yield server
     server.destroy()

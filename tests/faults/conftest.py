@@ -14,6 +14,7 @@ from common.mapping import Mapping
 from common.mysql.database import MySQLDatabase
 from common.mysql.settings import MySQLSettings
 from scripts.local_stack.mariadb import MariaDB
+from tests.support import memory
 from tests.support.deliveries import BUCKET, PLAIN, Consumer, FakeParameters, tells_nothing
 from tests.support.fake_mysql import FakeMySQL
 from tests.support.proxy import Proxy
@@ -28,9 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     Besides its usual accounts it has one that needs no TLS, so that the proxy can read along.
     """
     # A server that starts clears the temporary directory, which others may be using: this one has its own.
-    scratch = tmp_path_factory.mktemp("mariadb-scratch")
+    scratch = memory.folder(tmp_path_factory, "mariadb-scratch")
     options = ["--require-secure-transport=OFF", f"--tmpdir={scratch}"]
-    server = MariaDB(tmp_path_factory.mktemp("mariadb-to-break"), options)
+    server = MariaDB(memory.folder(tmp_path_factory, "mariadb-to-break"), options)
     server.start()
     admin = Tables(server.connect(autocommit=True))
     admin.run(

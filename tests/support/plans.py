@@ -6,17 +6,16 @@ The mocked provider is not enough: the real one fills in defaults, which it also
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from scripts.generators.hcl import TERRAFORM, Block, blocks
 from scripts.local_stack.settings import REPOSITORY
-from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS, link_mirror
+from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS
+from tests.support.provider import initialise, run_terraform, running_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,7 +121,6 @@ def copy_configuration(home: Path) -> Path:
 
 def plan(folder: Path, variants: Mapping[str, Variables], given: Mapping[str, Any] = GIVEN) -> list[Planned]:
     """The resources that each variant of the variables would create, with the values known before apply."""
-    link_mirror(folder)
     (folder / "provider_override.tf").write_text(PROVIDER)
     if not (folder / LOCK_FILE).exists():
         shutil.copy(TERRAFORM / LOCK_FILE, folder)
@@ -140,8 +138,10 @@ def plan(folder: Path, variants: Mapping[str, Variables], given: Mapping[str, An
     }
     (folder / "tests").mkdir(exist_ok=True)
     (folder / "tests" / "plans.tftest.json").write_text(json.dumps(test))
-    _terraform(folder, "init", "-backend=false", "-lockfile=readonly", "-no-color")
-    messages = [json.loads(line) for line in _terraform(folder, "test", "-json", "-verbose").splitlines()]
+    initialise(folder, "-backend=false")
+    with running_provider(folder) as env:
+        printed = run_terraform(folder, "test", "-json", "-verbose", env=env)
+    messages = [json.loads(line) for line in printed.splitlines()]
     return [
         Planned(message["@testrun"], change["address"], change["type"], change["change"]["after"])
         for message in messages
@@ -170,14 +170,3 @@ def _overrides(
             if name in answers:
                 target = f"{prefix}data.{name}" if kind == "data" else f"{prefix}{name}"
                 yield {"target": target, "values": answers[name]}
-
-
-def _terraform(folder: Path, *arguments: str) -> str:
-    # Without the user's AWS settings and Terraform variables.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
-    done = subprocess.run(
-        ["terraform", *arguments], cwd=folder, env=inherited, capture_output=True, text=True, check=False
-    )
-    # Terraform prints the whole provider schema with every plan, so only the errors are shown.
-    assert done.returncode == 0, [line for line in done.stdout.splitlines() if "rror" in line[:200]] or done.stderr
-    return done.stdout

@@ -21,7 +21,8 @@ import pytest
 
 from scripts.generators.hcl import TERRAFORM, blocks
 from scripts.local_stack.emulator import MiniStack, aws_environment, client
-from scripts.local_stack.terraform import OVERRIDES, copy_configuration, plugin_cache
+from scripts.local_stack.terraform import OVERRIDES, copy_configuration
+from tests.support.provider import initialise
 
 STATES = Path(__file__).with_name("states")
 STATE_NAMES = ("s3", "sqs")
@@ -152,7 +153,7 @@ def planned_changes(name: str, home: Path, url: str, values: dict[str, str]) -> 
         values = values | {zipped.name: base64.b64encode(hashlib.sha256(zipped.read_bytes()).digest()).decode()}
     (folder / "terraform.tfstate").write_text(filled_in(f"{name}.state.json", values))
     (folder / "state.auto.tfvars.json").write_text(filled_in(f"{name}.tfvars.json", values))
-    terraform(folder, url, "init", "-lockfile=readonly")
+    initialise(folder)
     terraform(folder, url, "plan", "-refresh=false", "-out=plan")
     shown = json.loads(terraform(folder, url, "show", "-json", "plan"))
     return {change["address"]: change for change in shown["resource_changes"] if change["mode"] == "managed"}
@@ -163,7 +164,7 @@ def filled_in(name: str, values: dict[str, str]) -> str:
 
 
 def terraform(folder: Path, url: str, *arguments: str) -> str:
-    environment = {**aws_environment(url, os.environ), **plugin_cache(folder.parent)}
+    environment = aws_environment(url, os.environ)
     done = subprocess.run(
         ["terraform", *arguments, "-no-color"], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

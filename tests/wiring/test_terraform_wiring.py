@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from scripts.build import ROOT
 from scripts.generators.hcl import MODULES, TERRAFORM, blocks
-from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS, link_mirror
+from scripts.local_stack.terraform import LOCK_FILE, NEIGHBOURS
+from tests.support.provider import initialise, run_terraform, running_provider
 
 # The first version of Terraform that mocks providers. The configuration needs 1.5.
 MOCKS_SINCE = (1, 7)
 MANY = 70  # resources
 
 
+@cache
 def version() -> tuple[int, ...]:
     if not shutil.which("terraform"):
         return (0,)
     done = subprocess.run(["terraform", "version", "-json"], capture_output=True, text=True, check=True)
     return tuple(int(part) for part in json.loads(done.stdout)["terraform_version"].split("-")[0].split("."))
-
-
-def terraform(folder: Path, *arguments: str) -> str:
-    # Without the user's AWS settings and Terraform variables.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
-    done = subprocess.run(
-        ["terraform", *arguments, "-no-color"],
-        cwd=folder,
-        env=inherited,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 pytestmark = pytest.mark.skipif(
@@ -61,8 +48,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def initialised(folder: Path, tree: Path) -> Path:
     if folder != tree:
         shutil.copy(tree / LOCK_FILE, folder)
-    link_mirror(folder)
-    terraform(folder, "init", "-lockfile=readonly")
+    initialise(folder)
     return folder
 
 
@@ -78,7 +64,7 @@ def pipeline_needs(tree: Path) -> dict[str, set[str]]:
 
 
 def dependencies(folder: Path) -> dict[str, set[str]]:
-    graph = terraform(folder, "graph")
+    graph = run_terraform(folder, "graph", "-no-color")
     near: dict[str, set[str]] = {name: set() for name in re.findall(r'^ +"([^"]+)" \[label=', graph, re.MULTILINE)}
     for dependent, dependency in re.findall(r'^ +"([^"]+)" -> "([^"]+)";', graph, re.MULTILINE):
         near[dependent].add(dependency)
@@ -98,8 +84,9 @@ def _reached(name: str, near: dict[str, set[str]]) -> set[str]:
 @pytest.mark.parametrize("name", [".", *(f"modules/{module.name}" for module in MODULES)])
 def test_the_wiring_holds(tree: Path, name: str) -> None:
     folder = initialised(tree / name, tree)
-    terraform(folder, "validate")
-    terraform(folder, "test")
+    with running_provider(folder) as env:
+        run_terraform(folder, "validate", "-no-color", env=env)
+        run_terraform(folder, "test", "-no-color", env=env)
 
 
 def test_a_destroy_deletes_the_guard_before_all_else(needs: dict[str, set[str]]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
 
 from scripts.local_stack import process
-from tests.support.parallel import ModuleScheduling, pytest_configure
+from tests.support.parallel import TESTS, TOGETHER, ModuleScheduling, pytest_configure
 
 COLLECTED = [
     "tests/e2e/test_a.py::test_1",
@@ -65,6 +66,19 @@ def test_a_module_and_the_end_to_end_tests_stay_together(nodes: tuple[Node, Node
     assert nodes[1].told[:2] == [3, 4]
     assert sorted(told for node in nodes for told in node.told if told > 4) == [5, 6]
     assert {5, 6} <= set(nodes[0].told) or {5, 6} <= set(nodes[1].told)
+
+
+@pytest.mark.parametrize("fixture", ["planned", "planned_alarms"])
+def test_modules_that_share_plans_stay_together(fixture: str):
+    sources = {path.name: path.read_text() for path in (TESTS / "wiring").glob("test_*.py")}
+    users = {
+        f"tests/wiring/{name}"
+        for name, text in sources.items()
+        if re.search(rf"\b{fixture}: list", text) and f"def {fixture}(" not in text
+    }
+    (shared,) = {TOGETHER.get(user) for user in users}
+    assert shared
+    assert users == {user for user, scope in TOGETHER.items() if scope == shared}
 
 
 def test_two_processes_take_no_port_of_each_other(monkeypatch: pytest.MonkeyPatch):

@@ -21,6 +21,7 @@ variables {
   lambda_zips     = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "the_api_password_is_generated" {
   assert {
     condition     = length(aws_secretsmanager_secret_version.api_generated) == 1 && length(aws_secretsmanager_secret_version.api_given) == 0
@@ -34,6 +35,8 @@ run "the_api_password_is_generated" {
 }
 
 run "a_given_api_password_is_used" {
+  command = plan
+
   variables {
     api_username = "foo"
     api_password = "bar"
@@ -51,6 +54,8 @@ run "a_given_api_password_is_used" {
 }
 
 run "with_iam_there_is_no_api_secret" {
+  command = plan
+
   variables {
     api_auth = "iam"
   }
@@ -72,6 +77,8 @@ run "with_iam_there_is_no_api_secret" {
 }
 
 run "the_function_gets_every_request_and_the_stage_is_watched" {
+  command = plan
+
   assert {
     condition     = alltrue([for method in aws_api_gateway_method.any : method.http_method == "ANY" && method.authorization == "CUSTOM" && method.authorizer_id == aws_api_gateway_authorizer.basic["api"].id]) && length(aws_api_gateway_method.any) == 4
     error_message = "Every path goes to the function, behind the authorizer."
@@ -94,6 +101,8 @@ run "the_function_gets_every_request_and_the_stage_is_watched" {
 }
 
 run "a_bare_account_needs_no_setting_of_its_own" {
+  command = plan
+
   assert {
     condition     = length(aws_api_gateway_account.logs) == 0 && length(aws_iam_role.api_gateway_logs) == 0
     error_message = "Terraform must not change the logging role of the account."
@@ -128,6 +137,8 @@ run "a_managed_account_has_access_logs" {
 }
 
 run "a_managed_account_without_access_logs" {
+  command = plan
+
   variables {
     manage_api_gateway_account = true
     api_access_logs            = false
@@ -140,6 +151,8 @@ run "a_managed_account_without_access_logs" {
 }
 
 run "each_function_has_a_role_and_a_log_group_of_its_own" {
+  command = plan
+
   assert {
     condition = (
       aws_lambda_function.api.role == aws_iam_role.function["api"].arn &&
@@ -161,6 +174,8 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
 }
 
 run "the_functions_are_outside_the_vpc" {
+  command = plan
+
   assert {
     condition     = length(aws_lambda_function.api.vpc_config) == 0
     error_message = "The API function does not need the VPC."
@@ -168,6 +183,8 @@ run "the_functions_are_outside_the_vpc" {
 }
 
 run "runtime_and_architecture_come_with_the_zips" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.api.runtime == "python3.13" && aws_lambda_function.api.architectures == tolist(["arm64"])
     error_message = "The manifest decides on runtime and architecture."
@@ -185,6 +202,8 @@ run "a_missing_build_says_what_to_run" {
 }
 
 run "a_released_zip_is_taken_from_its_bucket" {
+  command = plan
+
   variables {
     lambda_zips = { bucket = "releases", keys = { api = "2.0/api.zip" }, runtime = "python3.12", architecture = "x86_64" }
   }
@@ -196,6 +215,8 @@ run "a_released_zip_is_taken_from_its_bucket" {
 }
 
 run "the_table_of_requests_is_protected" {
+  command = plan
+
   assert {
     condition     = aws_dynamodb_table.idempotency.deletion_protection_enabled && aws_dynamodb_table.idempotency.ttl[0].enabled && aws_dynamodb_table.idempotency.ttl[0].attribute_name == "record_ttl"
     error_message = "The table is protected from deletion by default, and its items expire."
@@ -203,6 +224,8 @@ run "the_table_of_requests_is_protected" {
 }
 
 run "protection_can_be_lifted" {
+  command = plan
+
   variables {
     deletion_protection = false
   }
@@ -214,6 +237,8 @@ run "protection_can_be_lifted" {
 }
 
 run "tracing_can_be_turned_off" {
+  command = plan
+
   variables {
     xray_tracing = false
   }
@@ -276,6 +301,8 @@ run "the_longest_names_are_legal" {
 }
 
 run "alarms_notify_the_topic" {
+  command = plan
+
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.api) == 6 && alltrue([for alarm in values(aws_cloudwatch_metric_alarm.api) : alarm.alarm_actions == toset([var.alarm_topic_arn]) && alarm.ok_actions == alarm.alarm_actions])
     error_message = "Somebody must be told that an alarm rings, and that it is over."
@@ -348,6 +375,8 @@ run "impossible_thresholds_of_the_api" {
 }
 
 run "without_origins_every_method_needs_credentials" {
+  command = plan
+
   assert {
     condition     = length(aws_api_gateway_method.preflight) == 0 && !can(aws_lambda_function.api.environment[0].variables.CORS_ALLOWED_ORIGINS)
     error_message = "No page may call the API by default."
@@ -360,6 +389,8 @@ run "without_origins_every_method_needs_credentials" {
 }
 
 run "a_preflight_needs_no_credentials" {
+  command = plan
+
   variables {
     cors_allowed_origins = ["https://shop.example.com"]
   }
@@ -391,6 +422,8 @@ run "a_preflight_needs_no_credentials" {
 }
 
 run "api_gateway_cannot_choose_among_origins" {
+  command = plan
+
   variables {
     cors_allowed_origins = ["https://shop.example.com", "http://localhost:8080"]
   }
@@ -407,6 +440,8 @@ run "api_gateway_cannot_choose_among_origins" {
 }
 
 run "without_a_web_acl_there_is_no_association" {
+  command = plan
+
   assert {
     condition     = length(aws_wafv2_web_acl_association.api) == 0
     error_message = "The caller brings the web ACL."
@@ -414,6 +449,8 @@ run "without_a_web_acl_there_is_no_association" {
 }
 
 run "a_web_acl_protects_the_stage" {
+  command = plan
+
   variables {
     web_acl_arn = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/api/1"
   }
@@ -425,6 +462,8 @@ run "a_web_acl_protects_the_stage" {
 }
 
 run "concurrency_is_reserved_where_it_is_asked_for" {
+  command = plan
+
   variables {
     api_reserved_concurrency        = 50
     authorizer_reserved_concurrency = 20
@@ -437,6 +476,8 @@ run "concurrency_is_reserved_where_it_is_asked_for" {
 }
 
 run "a_protected_secret_can_be_restored" {
+  command = plan
+
   assert {
     condition     = aws_secretsmanager_secret.api["api"].recovery_window_in_days == 30
     error_message = "A deleted secret can be restored for 30 days."
@@ -444,6 +485,8 @@ run "a_protected_secret_can_be_restored" {
 }
 
 run "an_unprotected_secret_frees_its_name" {
+  command = plan
+
   variables {
     deletion_protection = false
   }
@@ -455,6 +498,8 @@ run "an_unprotected_secret_frees_its_name" {
 }
 
 run "the_key_encrypts_environments_too" {
+  command = plan
+
   variables {
     kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1"
   }

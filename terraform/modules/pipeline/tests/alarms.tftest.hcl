@@ -28,6 +28,7 @@ variables {
   lambda_zips               = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "every_alarm_notifies_the_topic" {
   assert {
     condition = length(aws_cloudwatch_metric_alarm.pipeline) > 30 && alltrue([
@@ -54,6 +55,8 @@ run "every_alarm_notifies_the_topic" {
 }
 
 run "only_cloudwatch_of_this_account_publishes" {
+  command = plan
+
   assert {
     condition = [
       for statement in data.aws_iam_policy_document.alarm_topic["alarms"].statement : join(" ", concat(

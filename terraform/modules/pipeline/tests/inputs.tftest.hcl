@@ -43,6 +43,7 @@ variables {
   lambda_zips               = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "the_table_has_the_keys_that_are_named" {
   assert {
     condition     = aws_dynamodb_table.source["table"].hash_key == "id" && aws_dynamodb_table.source["table"].range_key == "version" && { for attribute in aws_dynamodb_table.source["table"].attribute : attribute.name => attribute.type } == { id = "B", version = "N" }
@@ -56,6 +57,8 @@ run "the_table_has_the_keys_that_are_named" {
 }
 
 run "every_name_has_the_name_of_the_pipeline" {
+  command = plan
+
   variables {
     auto_replay                = true
     create_rds_proxy           = true
@@ -83,6 +86,8 @@ run "every_name_has_the_name_of_the_pipeline" {
 }
 
 run "the_mapping_reaches_all_functions_and_runs_the_schema_step" {
+  command = plan
+
   assert {
     condition     = alltrue([for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer, aws_lambda_function.reconciler, aws_lambda_function.monitor] : function.environment[0].variables.MAPPING == "customers"])
     error_message = "All functions must use the same mapping."
@@ -95,6 +100,8 @@ run "the_mapping_reaches_all_functions_and_runs_the_schema_step" {
 }
 
 run "an_existing_table_is_read_and_not_changed" {
+  command = plan
+
   variables {
     table      = null
     table_name = "customers"
@@ -112,6 +119,8 @@ run "an_existing_table_is_read_and_not_changed" {
 }
 
 run "a_stream_names_its_table" {
+  command = plan
+
   variables {
     table      = null
     stream_arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/customers/stream/2026-01-01T00:00:00.000"
@@ -327,6 +336,8 @@ run "without_a_key_no_role_may_use_one" {
 }
 
 run "groups_of_your_own_get_no_rules" {
+  command = plan
+
   variables {
     create_security_group = false
     security_group_ids    = ["sg-own"]
@@ -346,6 +357,8 @@ run "groups_of_your_own_get_no_rules" {
 }
 
 run "a_new_proxy_lets_groups_of_your_own_in" {
+  command = plan
+
   variables {
     create_security_group   = false
     security_group_ids      = ["sg-own", "sg-other"]
@@ -381,6 +394,8 @@ run "a_group_needs_the_group_of_the_database" {
 }
 
 run "roles_have_path_boundary_and_tags" {
+  command = plan
+
   variables {
     auto_replay             = true
     create_rds_proxy        = true
@@ -398,6 +413,8 @@ run "roles_have_path_boundary_and_tags" {
 }
 
 run "a_released_zip_is_taken_from_its_bucket" {
+  command = plan
+
   variables {
     lambda_zips = {
       bucket       = "releases"

@@ -52,6 +52,7 @@ variables {
   lambda_zips               = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "the_state_machine_calls_the_reconciler" {
   assert {
     condition     = jsondecode(aws_sfn_state_machine.job["load"].definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-reconciler:live"
@@ -90,6 +91,8 @@ run "the_state_machine_calls_the_reconciler" {
 }
 
 run "the_reconcilers_new_code_waits_for_the_alias" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.reconciler.publish && aws_lambda_alias.reconciler.name == "live" && aws_lambda_alias.reconciler.function_name == aws_lambda_function.reconciler.function_name && aws_lambda_alias.reconciler.function_version == aws_lambda_function.reconciler.version
     error_message = "The alias names the published version, never $LATEST."
@@ -97,6 +100,8 @@ run "the_reconcilers_new_code_waits_for_the_alias" {
 }
 
 run "the_state_machine_may_run_its_lanes" {
+  command = plan
+
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.job["load"].statement : statement.resources if contains(statement.actions, "states:StartExecution")]) == ["arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-load"]
     error_message = "A Distributed Map starts executions of its own state machine."
@@ -109,6 +114,8 @@ run "the_state_machine_may_run_its_lanes" {
 }
 
 run "logs_hold_errors_and_no_data" {
+  command = plan
+
   assert {
     condition     = aws_sfn_state_machine.job["load"].logging_configuration[0].level == "ERROR" && !aws_sfn_state_machine.job["load"].logging_configuration[0].include_execution_data
     error_message = "The output of a step may contain keys of items, which must not be logged."
@@ -121,6 +128,8 @@ run "logs_hold_errors_and_no_data" {
 }
 
 run "the_reconciler_writes_as_the_consumer_does" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.reconciler.role == aws_iam_role.function["reconciler"].arn && aws_lambda_function.reconciler.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && contains(aws_lambda_function.reconciler.vpc_config[0].security_group_ids, aws_security_group.consumer["consumer"].id)
     error_message = "The reconciler runs in the network of the consumer, with its own role."
@@ -152,6 +161,8 @@ run "the_reconciler_writes_as_the_consumer_does" {
 }
 
 run "the_reconciler_has_the_rights_of_its_jobs_and_no_other" {
+  command = plan
+
   assert {
     condition = { for statement in data.aws_iam_policy_document.reconciler.statement : statement.sid => {
       actions    = sort(statement.actions)
@@ -239,6 +250,8 @@ run "the_reconciler_has_the_rights_of_its_jobs_and_no_other" {
 }
 
 run "the_reconciler_reads_an_existing_table" {
+  command = plan
+
   variables {
     table      = null
     table_name = "customers"
@@ -256,6 +269,8 @@ run "the_reconciler_reads_an_existing_table" {
 }
 
 run "settings_take_effect" {
+  command = plan
+
   variables {
     load_concurrency              = 8
     load_read_units_per_second    = 50
@@ -279,6 +294,8 @@ run "settings_take_effect" {
 }
 
 run "an_automatic_replay_lets_a_load_wait_as_long" {
+  command = plan
+
   variables {
     auto_replay = true
   }
@@ -290,6 +307,8 @@ run "an_automatic_replay_lets_a_load_wait_as_long" {
 }
 
 run "concurrency_is_reserved_where_asked_for" {
+  command = plan
+
   variables {
     reconciler_reserved_concurrency = 5
   }
@@ -301,6 +320,8 @@ run "concurrency_is_reserved_where_asked_for" {
 }
 
 run "no_concurrency_is_reserved_by_default" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.reconciler.reserved_concurrent_executions == -1
     error_message = "A reservation reduces the concurrency of the rest of the account."
@@ -318,6 +339,8 @@ run "every_worker_needs_an_invocation" {
 }
 
 run "files_of_a_load_outlive_it" {
+  command = plan
+
   variables {
     replayed_retention_days = 1
   }
@@ -329,6 +352,8 @@ run "files_of_a_load_outlive_it" {
 }
 
 run "files_of_a_load_are_kept_as_long_as_those_of_a_replay" {
+  command = plan
+
   variables {
     replayed_retention_days = 365
   }

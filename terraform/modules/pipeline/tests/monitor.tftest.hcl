@@ -52,6 +52,7 @@ variables {
   lambda_zips               = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "a_schedule_calls_the_monitor_each_minute" {
   assert {
     condition     = aws_lambda_function.monitor.function_name == "backstream-test-monitor" && aws_lambda_function.monitor.handler == "monitor.handler.handler" && output.monitor_function_name == "backstream-test-monitor"
@@ -93,6 +94,8 @@ run "a_longer_schedule_is_possible" {
 }
 
 run "the_monitor_knows_the_pipeline" {
+  command = plan
+
   assert {
     condition = { for name, value in aws_lambda_function.monitor.environment[0].variables : name => value if !startswith(name, "POWERTOOLS_") } == {
       STREAM_ARN                        = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
@@ -113,6 +116,8 @@ run "the_monitor_knows_the_pipeline" {
 }
 
 run "the_monitor_has_the_rights_to_look_and_no_other" {
+  command = plan
+
   assert {
     condition = { for statement in data.aws_iam_policy_document.monitor.statement : statement.sid => {
       actions    = sort(statement.actions)
@@ -155,6 +160,8 @@ run "the_monitor_has_the_rights_to_look_and_no_other" {
 }
 
 run "with_a_key_it_reads_how_replays_ended" {
+  command = plan
+
   variables {
     kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/own"
   }
@@ -193,6 +200,8 @@ run "with_a_queue_it_looks_at_the_pointers" {
 }
 
 run "a_heartbeat_may_write_its_own_item_only" {
+  command = plan
+
   variables {
     heartbeat = true
   }
@@ -220,6 +229,8 @@ run "a_heartbeat_may_write_its_own_item_only" {
 }
 
 run "a_key_that_is_no_text_limits_the_attributes" {
+  command = plan
+
   variables {
     heartbeat = true
     table     = { partition_key = { name = "device", type = "B" }, sort_key = { name = "taken", type = "N" } }
@@ -232,6 +243,8 @@ run "a_key_that_is_no_text_limits_the_attributes" {
 }
 
 run "the_key_of_an_existing_table_is_read" {
+  command = plan
+
   variables {
     heartbeat  = true
     table      = null

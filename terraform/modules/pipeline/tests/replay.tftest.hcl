@@ -41,6 +41,7 @@ variables {
   lambda_zips               = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "the_state_machine_calls_the_replayer" {
   assert {
     condition     = jsondecode(aws_sfn_state_machine.replay.definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-dlq-replayer:live"
@@ -74,6 +75,8 @@ run "the_state_machine_calls_the_replayer" {
 }
 
 run "the_replayers_new_code_waits_for_the_alias" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.dlq_replayer.publish && aws_lambda_alias.dlq_replayer.name == "live" && aws_lambda_alias.dlq_replayer.function_name == aws_lambda_function.dlq_replayer.function_name && aws_lambda_alias.dlq_replayer.function_version == aws_lambda_function.dlq_replayer.version
     error_message = "The alias names the published version, never $LATEST."
@@ -81,6 +84,8 @@ run "the_replayers_new_code_waits_for_the_alias" {
 }
 
 run "the_state_machine_may_run_its_lanes" {
+  command = plan
+
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.replay.statement : statement.resources if contains(statement.actions, "states:StartExecution")]) == ["arn:aws:states:eu-west-1:123456789012:stateMachine:backstream-test-replay"]
     error_message = "A Distributed Map starts executions of its own state machine."
@@ -93,6 +98,8 @@ run "the_state_machine_may_run_its_lanes" {
 }
 
 run "logs_hold_errors_and_no_data" {
+  command = plan
+
   assert {
     condition     = aws_sfn_state_machine.replay.logging_configuration[0].level == "ERROR" && !aws_sfn_state_machine.replay.logging_configuration[0].include_execution_data
     error_message = "An input may contain keys of orders, which must not be logged."
@@ -105,6 +112,8 @@ run "logs_hold_errors_and_no_data" {
 }
 
 run "the_replayer_reaches_what_the_consumer_reaches" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.dlq_replayer.role == aws_iam_role.function["dlq_replayer"].arn && aws_lambda_function.dlq_replayer.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"]) && contains(aws_lambda_function.dlq_replayer.vpc_config[0].security_group_ids, aws_security_group.consumer["consumer"].id)
     error_message = "The replayer runs in the network of the consumer, with its own role."
@@ -145,6 +154,8 @@ run "the_replayer_reaches_what_the_consumer_reaches" {
 }
 
 run "the_replayer_takes_up_what_is_parked_and_parks_again" {
+  command = plan
+
   assert {
     condition = alltrue(flatten([
       for folder in ["deferred", "quarantine"] : [
@@ -157,6 +168,8 @@ run "the_replayer_takes_up_what_is_parked_and_parks_again" {
 }
 
 run "the_statement_size_is_left_to_the_functions" {
+  command = plan
+
   assert {
     condition     = !contains(keys(aws_lambda_function.stream_consumer.environment[0].variables), "MAX_STATEMENT_BYTES") && !contains(keys(aws_lambda_function.dlq_replayer.environment[0].variables), "MAX_STATEMENT_BYTES")
     error_message = "Without max_statement_bytes the functions choose the size."
@@ -164,6 +177,8 @@ run "the_statement_size_is_left_to_the_functions" {
 }
 
 run "a_given_statement_size_reaches_both_functions" {
+  command = plan
+
   variables {
     max_statement_bytes = 20000
   }
@@ -175,6 +190,8 @@ run "a_given_statement_size_reaches_both_functions" {
 }
 
 run "in_s3_mode_the_replayer_knows_no_queue" {
+  command = plan
+
   assert {
     condition     = !can(aws_lambda_function.dlq_replayer.environment[0].variables.FAILURES_QUEUE_URL)
     error_message = "There is no queue in S3 mode."
@@ -187,6 +204,8 @@ run "in_s3_mode_the_replayer_knows_no_queue" {
 }
 
 run "in_sqs_mode_the_replayer_turns_pointers_into_batches" {
+  command = plan
+
   variables {
     failure_destination = "sqs"
   }
@@ -216,6 +235,8 @@ run "in_sqs_mode_the_replayer_turns_pointers_into_batches" {
 }
 
 run "settings_take_effect" {
+  command = plan
+
   variables {
     replay_concurrency            = 8
     replay_database_wait_seconds  = 60
@@ -236,6 +257,8 @@ run "settings_take_effect" {
 }
 
 run "concurrency_is_reserved_where_asked_for" {
+  command = plan
+
   variables {
     consumer_reserved_concurrency = 8
     replayer_reserved_concurrency = 5
@@ -248,6 +271,8 @@ run "concurrency_is_reserved_where_asked_for" {
 }
 
 run "no_concurrency_is_reserved_by_default" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.stream_consumer.reserved_concurrent_executions == -1 && aws_lambda_function.dlq_replayer.reserved_concurrent_executions == -1
     error_message = "A reservation reduces the concurrency of the rest of the account."
@@ -276,6 +301,8 @@ run "a_wait_does_not_outgrow_an_executions_history" {
 }
 
 run "nothing_starts_a_replay_by_default" {
+  command = plan
+
   assert {
     condition     = length(aws_cloudwatch_event_rule.auto_replay) == 0 && length(aws_s3_bucket_notification.failures) == 0 && length(aws_iam_role.auto_replay) == 0
     error_message = "auto_replay is off by default."
@@ -326,6 +353,8 @@ run "auto_replay_starts_by_event_and_by_schedule" {
 }
 
 run "auto_replay_of_a_queue_is_the_schedule" {
+  command = plan
+
   variables {
     auto_replay                  = true
     auto_replay_schedule_minutes = 1

@@ -49,6 +49,7 @@ variables {
   lambda_zips               = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "the_state_machine_runs_the_reconciler_and_its_lanes" {
   assert {
     condition     = jsondecode(aws_sfn_state_machine.job["verify"].definition).States.Check.Resource == "arn:aws:lambda:eu-west-1:123456789012:function:backstream-test-reconciler:live"
@@ -82,6 +83,8 @@ run "the_state_machine_runs_the_reconciler_and_its_lanes" {
 }
 
 run "how_long_a_change_may_take_reaches_the_function" {
+  command = plan
+
   variables {
     verify_settle_seconds = 60
   }
@@ -93,6 +96,8 @@ run "how_long_a_change_may_take_reaches_the_function" {
 }
 
 run "what_is_exported_leaves_soon" {
+  command = plan
+
   assert {
     condition     = [for rule in aws_s3_bucket_lifecycle_configuration.failures["failures"].rule : [one(rule.expiration).days, one(rule.noncurrent_version_expiration).noncurrent_days] if rule.id == "exports"] == [[7, 1]]
     error_message = "The files of an export hold items. The bucket is versioned: an expired file must not stay as an old version."
@@ -105,6 +110,8 @@ run "what_is_exported_leaves_soon" {
 }
 
 run "pointers_in_the_queue_are_counted_and_not_taken" {
+  command = plan
+
   variables {
     failure_destination = "sqs"
   }
@@ -141,6 +148,8 @@ run "a_wait_for_settling_does_not_outgrow_a_history" {
 }
 
 run "nothing_starts_a_verification_by_default" {
+  command = plan
+
   assert {
     condition     = length(aws_cloudwatch_event_rule.verify) == 0 && length(aws_cloudwatch_event_target.verify) == 0 && length(aws_iam_role.verify_schedule) == 0 && output.verify_rule_arn == null
     error_message = "A schedule costs read capacity, so it must be asked for."
@@ -187,6 +196,8 @@ run "a_schedule_takes_the_slices_in_turn" {
 }
 
 run "a_schedule_reports_the_whole_table_unless_told_otherwise" {
+  command = plan
+
   variables {
     verify_schedule_expression = "cron(0 3 * * ? *)"
   }
@@ -198,6 +209,8 @@ run "a_schedule_reports_the_whole_table_unless_told_otherwise" {
 }
 
 run "a_weekday_of_a_cron_schedule_is_accepted" {
+  command = plan
+
   variables {
     verify_schedule_expression = "cron(0/15 8-17 ? * MON-FRI *)"
   }
@@ -229,6 +242,8 @@ run "a_cron_schedule_of_five_fields_is_refused" {
 }
 
 run "files_of_a_verification_outlive_it" {
+  command = plan
+
   variables {
     replayed_retention_days = 1
   }

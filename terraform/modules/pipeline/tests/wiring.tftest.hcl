@@ -36,6 +36,7 @@ variables {
   lambda_zips               = { folder = "../../tests/fixture" }
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "failed_batches_go_to_the_bucket_by_default" {
   assert {
     condition     = aws_lambda_event_source_mapping.stream.destination_config[0].on_failure[0].destination_arn == aws_s3_bucket.failures.arn
@@ -113,6 +114,8 @@ run "whole_batches_may_wait_longer" {
 }
 
 run "the_mapping_waits_for_the_database_and_loses_nothing" {
+  command = plan
+
   assert {
     condition     = aws_lambda_event_source_mapping.stream.starting_position == "TRIM_HORIZON"
     error_message = "LATEST misses changes while the mapping is created."
@@ -140,6 +143,8 @@ run "the_mapping_waits_for_the_database_and_loses_nothing" {
 }
 
 run "the_consumers_new_code_waits_for_the_alias" {
+  command = plan
+
   assert {
     condition     = aws_lambda_function.stream_consumer.publish && aws_lambda_alias.stream_consumer.name == "live" && aws_lambda_alias.stream_consumer.function_name == aws_lambda_function.stream_consumer.function_name && aws_lambda_alias.stream_consumer.function_version == aws_lambda_function.stream_consumer.version
     error_message = "The alias names the published version, never $LATEST."
@@ -152,6 +157,8 @@ run "the_consumers_new_code_waits_for_the_alias" {
 }
 
 run "the_code_may_not_use_the_services_rights" {
+  command = plan
+
   assert {
     condition = alltrue([
       for name, document in data.aws_iam_policy_document.vpc_access :
@@ -162,6 +169,8 @@ run "the_code_may_not_use_the_services_rights" {
 }
 
 run "the_mapping_counts_what_it_drops" {
+  command = plan
+
   assert {
     condition     = aws_lambda_event_source_mapping.stream.metrics_config[0].metrics == toset(["EventCount"])
     error_message = "Without it no metric shows a dropped batch."
@@ -169,6 +178,8 @@ run "the_mapping_counts_what_it_drops" {
 }
 
 run "the_mapping_takes_its_settings_from_variables" {
+  command = plan
+
   variables {
     stream_batch_size                 = 50
     stream_batching_window_seconds    = 2
@@ -204,6 +215,8 @@ run "the_mapping_takes_its_settings_from_variables" {
 }
 
 run "each_function_has_a_role_and_a_log_group_of_its_own" {
+  command = plan
+
   assert {
     condition     = length(distinct([for role in aws_iam_role.function : role.name])) == 5
     error_message = "One role for each function."
@@ -231,6 +244,8 @@ run "each_function_has_a_role_and_a_log_group_of_its_own" {
 }
 
 run "the_functions_at_the_database_are_in_the_vpc" {
+  command = plan
+
   assert {
     condition = alltrue([
       for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema] :
@@ -246,6 +261,8 @@ run "the_functions_at_the_database_are_in_the_vpc" {
 }
 
 run "the_group_waits_for_the_functions_interfaces" {
+  command = plan
+
   assert {
     condition     = aws_security_group.consumer["consumer"].timeouts.delete == "45m"
     error_message = "Lambda may take 20 minutes to delete the network interfaces."
@@ -253,6 +270,8 @@ run "the_group_waits_for_the_functions_interfaces" {
 }
 
 run "runtime_and_architecture_come_with_the_zips" {
+  command = plan
+
   assert {
     condition     = alltrue([for function in [aws_lambda_function.stream_consumer, aws_lambda_function.schema, aws_lambda_function.dlq_replayer, aws_lambda_function.reconciler, aws_lambda_function.monitor] : function.runtime == "python3.13" && function.architectures == tolist(["arm64"])])
     error_message = "The manifest decides on runtime and architecture."
@@ -271,6 +290,8 @@ run "a_missing_build_says_what_to_run" {
 }
 
 run "tables_are_protected" {
+  command = plan
+
   assert {
     condition     = aws_dynamodb_table.source["table"].deletion_protection_enabled && aws_dynamodb_table.guard["guard"].deletion_protection_enabled
     error_message = "Tables are protected from deletion by default."
@@ -293,6 +314,8 @@ run "tables_are_protected" {
 }
 
 run "protection_can_be_lifted" {
+  command = plan
+
   variables {
     deletion_protection = false
   }
@@ -304,6 +327,8 @@ run "protection_can_be_lifted" {
 }
 
 run "the_failures_bucket_is_private_and_encrypted" {
+  command = plan
+
   assert {
     condition = alltrue([
       aws_s3_bucket_public_access_block.failures.block_public_acls,
@@ -331,6 +356,8 @@ run "the_failures_bucket_is_private_and_encrypted" {
 }
 
 run "the_consumer_reads_back_its_notes_and_nothing_else" {
+  command = plan
+
   assert {
     condition     = flatten([for statement in data.aws_iam_policy_document.stream_consumer.statement : statement.resources if contains(statement.actions, "s3:GetObject")]) == ["arn:aws:s3:::backstream-test-failures-123456789012-eu-west-1/unfinished/*"]
     error_message = "The consumer reads its notes about unfinished batches, and no failed batch."
@@ -348,6 +375,8 @@ run "the_consumer_reads_back_its_notes_and_nothing_else" {
 }
 
 run "the_database_is_what_you_bring_by_default" {
+  command = plan
+
   assert {
     condition     = length(aws_db_proxy.mysql) == 0 && length(aws_ssm_parameter.rds_connection) == 0
     error_message = "Without an instance or cluster Terraform creates neither proxy nor connection parameter."
@@ -432,6 +461,8 @@ run "a_named_instance_gets_a_proxy" {
 }
 
 run "a_named_cluster_gets_a_proxy" {
+  command = plan
+
   variables {
     create_rds_proxy       = true
     rds_cluster_identifier = "legacy"
@@ -494,6 +525,8 @@ run "a_proxy_needs_a_database" {
 }
 
 run "the_schema_step_runs_again_for_new_code" {
+  command = plan
+
   assert {
     condition     = aws_lambda_invocation.schema.triggers.code == filebase64sha256("../../tests/fixture/stream_consumer.zip")
     error_message = "New code may need a new schema."
@@ -506,6 +539,8 @@ run "the_schema_step_runs_again_for_new_code" {
 }
 
 run "the_schema_step_runs_again_for_another_source" {
+  command = plan
+
   variables {
     stream_generation = 3
   }
@@ -546,6 +581,8 @@ run "a_statement_must_end_before_the_function_does" {
 }
 
 run "tracing_can_be_turned_off" {
+  command = plan
+
   variables {
     xray_tracing = false
   }

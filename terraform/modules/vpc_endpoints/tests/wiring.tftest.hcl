@@ -10,6 +10,7 @@ variables {
   services = []
 }
 
+# Applied once. The other runs plan changes to it where that shows all values, which is quicker.
 run "endpoints_are_made_when_asked_for" {
   variables {
     services = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
@@ -27,6 +28,8 @@ run "endpoints_are_made_when_asked_for" {
 }
 
 run "a_load_gets_its_endpoints_when_asked_for" {
+  command = plan
+
   variables {
     services = ["lambda", "monitoring"]
   }
@@ -38,6 +41,8 @@ run "a_load_gets_its_endpoints_when_asked_for" {
 }
 
 run "only_the_endpoints_asked_for_are_made" {
+  command = plan
+
   variables {
     services = ["s3"]
   }
@@ -49,6 +54,8 @@ run "only_the_endpoints_asked_for_are_made" {
 }
 
 run "no_endpoints_by_default" {
+  command = plan
+
   assert {
     condition     = length(aws_vpc_endpoint.interface) == 0 && length(aws_vpc_endpoint.streams) == 0 && length(aws_vpc_endpoint.gateway) == 0 && length(aws_security_group.endpoints) == 0
     error_message = "Most VPCs have internet access."
@@ -56,6 +63,8 @@ run "no_endpoints_by_default" {
 }
 
 run "an_endpoint_takes_a_subnet_a_zone_that_its_service_is_in" {
+  command = plan
+
   variables {
     services = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
@@ -97,6 +106,8 @@ run "no_endpoint_where_its_service_is_not" {
 }
 
 run "endpoints_are_open_to_all_of_the_vpc" {
+  command = plan
+
   variables {
     services = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
@@ -113,6 +124,8 @@ run "endpoints_are_open_to_all_of_the_vpc" {
 }
 
 run "gateway_endpoints_reach_every_private_subnet" {
+  command = plan
+
   variables {
     services = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
@@ -139,6 +152,8 @@ run "gateway_endpoints_reach_every_private_subnet" {
 }
 
 run "an_unused_main_route_table_is_left_alone" {
+  command = plan
+
   variables {
     services = ["dynamodb", "s3", "secretsmanager", "ssm", "states"]
   }
