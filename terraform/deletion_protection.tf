@@ -17,13 +17,11 @@ resource "aws_dynamodb_table" "guard" {
     type = "S"
   }
 
-  dynamic "server_side_encryption" {
-    for_each = var.kms_key_arn[*]
-
-    content {
-      enabled     = true
-      kms_key_arn = server_side_encryption.value
-    }
+  # Always given, because the provider keeps the key of an earlier apply when the block is left out:
+  # https://github.com/hashicorp/terraform-provider-aws/issues/29811
+  server_side_encryption {
+    enabled     = var.kms_key_arn != null
+    kms_key_arn = var.kms_key_arn
   }
 
   # All resources, with those of the modules.

@@ -113,7 +113,8 @@ def of_function(values: Values, variables: Variables, *, reads_stream: bool) -> 
 
 def of_state_machine(values: Values) -> set[str]:
     traces = STATE_MACHINE_TRACES if values["tracing_configuration"][0]["enabled"] else set()
-    return STATE_MACHINE | traces | (STATE_MACHINE_KEY if values["encryption_configuration"] else set())
+    own_key = values["encryption_configuration"][0]["type"] == "CUSTOMER_MANAGED_KMS_KEY"
+    return STATE_MACHINE | traces | (STATE_MACHINE_KEY if own_key else set())
 
 
 def of_schedule() -> set[str]:

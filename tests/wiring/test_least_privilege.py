@@ -260,7 +260,7 @@ MISTAKES: dict[str, tuple[str, Callable[[dict[str, Any]], None], str]] = {
     ),
     "an unencrypted table": (
         "module.pipeline.aws_dynamodb_table.replay_lock",
-        _set("server_side_encryption", to=[]),
+        _set("server_side_encryption", "kms_key_arn", to=None),
         "encrypted stores",
     ),
     "an unencrypted environment": (
@@ -280,7 +280,7 @@ MISTAKES: dict[str, tuple[str, Callable[[dict[str, Any]], None], str]] = {
     ),
     "executions without the key": (
         "module.pipeline.aws_sfn_state_machine.replay",
-        _set("encryption_configuration", to=[]),
+        _set("encryption_configuration", "kms_key_id", to=None),
         "encrypted stores",
     ),
     "executions that may not be read": (

@@ -108,6 +108,10 @@ PROTECTED: dict[str, set[str]] = {
     'module.pipeline.aws_vpc_security_group_ingress_rule.mysql_consumer["database"]': {"description"},
     'module.pipeline.aws_vpc_security_group_ingress_rule.proxy_consumer["proxy"]': {"description"},
 }
+# A key of the customer, and the attributes that Terraform leaves as they are when their block is left out.
+KEY = "arn:aws:kms:us-east-1:000000000000:key/01234567-89ab-cdef-0123-456789abcdef"
+CMK = "CUSTOMER_MANAGED_KMS_KEY"
+ENCRYPTION = {"aws_dynamodb_table": "server_side_encryption", "aws_sfn_state_machine": "encryption_configuration"}
 Change = dict[str, Any]
 
 pytestmark = pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
@@ -143,7 +147,10 @@ def changes(
     return {name: planned_changes(name, tmp_path_factory.mktemp(name), *network) for name in STATE_NAMES}
 
 
-def planned_changes(name: str, home: Path, url: str, values: dict[str, str]) -> dict[str, Change]:
+def planned_changes(
+    name: str, home: Path, url: str, values: dict[str, str], *, key_before: str = "", **variables: str
+) -> dict[str, Change]:
+    """With `key_before`, the stores of the state are encrypted with that key."""
     folder = home / "terraform"
     copy_configuration(folder)
     for override in ("backend_override.tf", "provider_override.tf"):
@@ -151,12 +158,28 @@ def planned_changes(name: str, home: Path, url: str, values: dict[str, str]) -> 
     shutil.copytree(TERRAFORM / "tests" / "fixture", folder / "tests" / "fixture")
     for zipped in (folder / "tests" / "fixture").glob("*.zip"):
         values = values | {zipped.name: base64.b64encode(hashlib.sha256(zipped.read_bytes()).digest()).decode()}
-    (folder / "terraform.tfstate").write_text(filled_in(f"{name}.state.json", values))
-    (folder / "state.auto.tfvars.json").write_text(filled_in(f"{name}.tfvars.json", values))
+    state = json.loads(filled_in(f"{name}.state.json", values))
+    (folder / "terraform.tfstate").write_text(json.dumps(encrypted(state, key_before) if key_before else state))
+    given = json.loads(filled_in(f"{name}.tfvars.json", values)) | variables
+    (folder / "state.auto.tfvars.json").write_text(json.dumps(given))
     initialise(folder)
     terraform(folder, url, "plan", "-refresh=false", "-out=plan")
     shown = json.loads(terraform(folder, url, "show", "-json", "plan"))
     return {change["address"]: change for change in shown["resource_changes"] if change["mode"] == "managed"}
+
+
+def encrypted(state: Any, key: str) -> Any:
+    """With tables and executions as AWS describes them where they use the key."""
+    described = {
+        "aws_dynamodb_table": {"server_side_encryption": [{"enabled": True, "kms_key_arn": key}]},
+        "aws_sfn_state_machine": {
+            "encryption_configuration": [{"kms_data_key_reuse_period_seconds": 300, "kms_key_id": key, "type": CMK}]
+        },
+    }
+    for resource in state["resources"]:
+        for instance in resource["instances"]:
+            instance["attributes"] |= described.get(resource["type"], {})
+    return state
 
 
 def filled_in(name: str, values: dict[str, str]) -> str:
@@ -229,3 +252,32 @@ def test_every_move_is_of_a_resource_of_some_state() -> None:
     """Together the states have all resources that move."""
     moved = {re.sub(r"^\$\{|\[.*|\}$", "", block.attributes["from"]) for block in blocks("moved", folder=TERRAFORM)}
     assert moved - set().union(*(resources(name) for name in STATE_NAMES)) == NOT_IN_A_STATE
+
+
+def encryption(changes: dict[str, Change], when: str) -> dict[str, Any]:
+    """What encrypts the tables and executions of the state, before the plan or after it, by address."""
+    found = {}
+    for address, change in changes.items():
+        attribute = ENCRYPTION.get(change["type"])
+        if attribute and address not in CREATED:
+            found[address] = change["change"][when][attribute]
+    return found
+
+
+def test_a_key_that_is_taken_away_is_used_no_more(
+    network: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The roles lose the key in the same apply. A table that kept it could not be read by the consumer."""
+    changes = planned_changes("s3", tmp_path_factory.mktemp("taken"), *network, key_before=KEY)
+    before, after = encryption(changes, "before"), encryption(changes, "after")
+    assert len(before) == 5
+    assert all(KEY in json.dumps(one) for one in before.values())
+    assert {address for address, (one,) in after.items() if one.get("enabled") or one.get("type") == CMK} == set()
+
+
+def test_a_key_that_stays_is_no_change(
+    network: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Step Functions describes its default for what the configuration leaves out."""
+    changes = planned_changes("s3", tmp_path_factory.mktemp("kept"), *network, key_before=KEY, kms_key_arn=KEY)
+    assert encryption(changes, "after") == encryption(changes, "before")

@@ -18,13 +18,11 @@ resource "aws_dynamodb_table" "idempotency" {
     attribute_name = "record_ttl"
   }
 
-  dynamic "server_side_encryption" {
-    for_each = local.uses_kms_key ? ["on"] : []
-
-    content {
-      enabled     = true
-      kms_key_arn = var.kms_key_arn
-    }
+  # Always given, because the provider keeps the key of an earlier apply when the block is left out:
+  # https://github.com/hashicorp/terraform-provider-aws/issues/29811
+  server_side_encryption {
+    enabled     = local.uses_kms_key
+    kms_key_arn = var.kms_key_arn
   }
 
   tags = local.tags

@@ -402,13 +402,13 @@ resource "aws_sfn_state_machine" "job" {
     enabled = var.xray_tracing
   }
 
-  dynamic "encryption_configuration" {
-    for_each = local.uses_kms_key ? ["on"] : []
-
-    content {
-      type       = "CUSTOMER_MANAGED_KMS_KEY"
-      kms_key_id = var.kms_key_arn
-    }
+  # Always given, because the provider keeps the key of an earlier apply when the block is left out:
+  # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/sfn/state_machine.go
+  # 300 is the default. Step Functions returns it, and without it here every plan would remove it.
+  encryption_configuration {
+    type                              = local.uses_kms_key ? "CUSTOMER_MANAGED_KMS_KEY" : "AWS_OWNED_KEY"
+    kms_key_id                        = var.kms_key_arn
+    kms_data_key_reuse_period_seconds = local.uses_kms_key ? 300 : null
   }
 
   tags = local.tags

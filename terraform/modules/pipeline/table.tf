@@ -54,6 +54,8 @@ resource "aws_dynamodb_table" "source" {
     }
   }
 
+  # Without the block an expiry stays on. To turn it off, DynamoDB wants the name that is no longer given:
+  # https://github.com/aws/aws-cdk/issues/25655
   dynamic "ttl" {
     for_each = var.table.ttl_attribute[*]
 
@@ -67,13 +69,11 @@ resource "aws_dynamodb_table" "source" {
     enabled = var.point_in_time_recovery
   }
 
-  dynamic "server_side_encryption" {
-    for_each = local.uses_kms_key ? ["on"] : []
-
-    content {
-      enabled     = true
-      kms_key_arn = var.kms_key_arn
-    }
+  # Always given, because the provider keeps the key of an earlier apply when the block is left out:
+  # https://github.com/hashicorp/terraform-provider-aws/issues/29811
+  server_side_encryption {
+    enabled     = local.uses_kms_key
+    kms_key_arn = var.kms_key_arn
   }
 
   tags = local.tags

@@ -195,7 +195,7 @@ variable "create_outputs_param" {
 # Table
 
 variable "table" {
-  description = "DynamoDB table to create. Key attributes have the type S, N or B. attributes are the types of those attributes that only an index has as a key. indexes are global secondary indexes by name. Default of table.name: the names of deployment and pipeline, joined. Give table_name or stream_arn instead for an existing table."
+  description = "DynamoDB table to create. Key attributes have the type S, N or B. attributes are the types of those attributes that only an index has as a key. indexes are global secondary indexes by name. Default of table.name: the names of deployment and pipeline, joined. To end the expiry of items, also turn it off at DynamoDB (aws dynamodb update-time-to-live), because Terraform leaves it on when ttl_attribute is taken away. Give table_name or stream_arn instead for an existing table."
   type = object({
     name          = optional(string)
     partition_key = object({ name = string, type = optional(string, "S") })

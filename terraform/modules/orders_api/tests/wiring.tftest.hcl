@@ -254,6 +254,15 @@ run "tracing_can_be_turned_off" {
   }
 }
 
+run "without_a_key_the_table_gives_up_one_of_before" {
+  command = plan
+
+  assert {
+    condition     = !aws_dynamodb_table.idempotency.server_side_encryption[0].enabled
+    error_message = "The table must be planned without a key, so that it gives up one of before."
+  }
+}
+
 run "a_key_of_your_own_encrypts_secret_table_and_logs" {
   command = plan
 
