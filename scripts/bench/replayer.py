@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,9 @@ def stepper(endpoint: Endpoint, s3: FolderBucket, statement_bytes: int) -> Step:
 
 
 def first_state(**given: object) -> State:
-    """What the state machine passes to its first step."""
+    """What the state machine passes to its first step. A run that began weeks ago would end."""
     arn = "arn:aws:states:us-east-1:123456789012:execution:backstream-prod-replay:bench"
-    return {"name": "bench", "arn": arn, "started": "2026-01-31T01:00:00Z", "input": given}
+    return {"name": "bench", "arn": arn, "started": datetime.now(UTC).isoformat(), "input": given}
 
 
 def truncate(endpoint: Endpoint) -> None:

@@ -77,7 +77,7 @@ def called_by_the_mapping(stack: Deployed) -> str:
 
 
 def test_a_second_plan_changes_nothing(stack: Deployed):
-    assert stack.stack.planned_changes() == set()
+    assert stack.planned_changes() == set()
 
 
 def test_a_parameter_holds_the_outputs(stack: Deployed):
@@ -130,7 +130,7 @@ def test_a_protected_deployment_is_not_destroyed(stack: Deployed):
         with pytest.raises(StackError, match=r"deletion-guard"):
             stack.stack.destroy()
         assert stack.stack.resources() == before
-        assert stack.stack.planned_changes() == set(), "nothing was changed"
+        assert stack.planned_changes() == set(), "nothing was changed"
     finally:
         stack.stack.redeploy()
 
