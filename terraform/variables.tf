@@ -110,7 +110,7 @@ variable "lambda_zips" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key of the failures bucket, the queue, the topic of the alarms, the log groups, the tables, the API secret, the environments of the functions and the executions of the state machines. The roles get what they need of it. The policy of the key must be as the section Customer keys of docs/operations.md shows. Default: keys that AWS owns or manages."
+  description = "KMS key of the tables, the failures bucket, the queue, the topic of the alarms, the log groups and the API secret. It also encrypts the environments of the functions and the executions of the state machines. The roles get what they need of it. The policy of the key must be as the section Customer keys of docs/operations.md shows. Default: keys that AWS owns or manages."
   type        = string
   default     = null
 
