@@ -4,6 +4,7 @@
 # A variable cannot stop a destroy: preconditions are not checked then, and prevent_destroy accepts no variable.
 
 resource "aws_dynamodb_table" "guard" {
+  #checkov:skip=CKV_AWS_119:kms_key_arn encrypts it with a key of yours; without it DynamoDB encrypts with a key that it owns
   #checkov:skip=CKV_AWS_28:The table is always empty
 
   name                        = "${local.prefix}-deletion-guard"

@@ -13,6 +13,7 @@ locals {
 # One item for the replay that is running, and one for the load or verification. The lock ends with its execution, so it
 # needs no TTL.
 resource "aws_dynamodb_table" "replay_lock" {
+  #checkov:skip=CKV_AWS_119:kms_key_arn encrypts it with a key of yours; without it DynamoDB encrypts with a key that it owns
   #checkov:skip=CKV_AWS_28:It holds a lock while an execution runs; a restored lock would name an execution that has ended
 
   name         = "${local.prefix}-replay-lock"

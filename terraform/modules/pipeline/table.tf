@@ -21,6 +21,7 @@ locals {
 }
 
 resource "aws_dynamodb_table" "source" {
+  #checkov:skip=CKV_AWS_119:kms_key_arn encrypts it with a key of yours; without it DynamoDB encrypts with a key that it owns
   for_each = local.created_tables
 
   name                        = each.value
