@@ -14,7 +14,7 @@ from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Change, Parked, Record, Reference
 from common.layout import DEFERRED, PARKED, UNREADABLE, discarded_key, parked_key, part_label
 from common.mapping import Mapping
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.records import Single, classifier
 from common.source import Source
 from common.stream_clock import source_time
@@ -118,7 +118,7 @@ class Collector:
         part = Part()
         last = cursor
         listed = (FailedObject(e.key, e.size) for e in list_backlog(self.bucket, prefixes_of(replay), cursor))
-        under_way = prefetch(self._read, listed, threads=_PREFETCH_THREADS, room=_PREFETCH_BYTES, weigh=weight)
+        under_way = Prefetch(self._read, listed, threads=_PREFETCH_THREADS, room=_PREFETCH_BYTES, weigh=weight)
         with closing(under_way) as objects:
             for found, content in objects:
                 if part.counts["batches"] >= batches_left:

@@ -17,7 +17,7 @@ from common.histories import is_later
 from common.layout import UNREADABLE, is_parked, part_of
 from common.mapping import Mapping
 from common.meter import Meter
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.quarantine import Quarantine
 from common.source import Source
 from dlq_replayer.documents import UnreadableRecords, from_json, reference_of
@@ -173,7 +173,7 @@ def _chunks(changes: Iterator[Change], progress: Progress) -> Iterator[tuple[lis
 
     `progress.size` may change after each chunk.
     """
-    for _, future in prefetch(lambda _: list(islice(changes, _CHUNK)), count(), threads=1, room=1):
+    for _, future in Prefetch(lambda _: list(islice(changes, _CHUNK)), count(), threads=1, room=1):
         read = future.result()
         start = 0
         while start < len(read):

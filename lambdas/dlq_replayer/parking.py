@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from common.bucket import Bucket, GoneError, UnreadableError
 from common.changes import Kind, Parked
 from common.histories import CLOCK_REASON
 from common.layout import is_parked
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.quarantine import Quarantine
 from common.source import Source
 from dlq_replayer.batches import FailedBatch, parse
@@ -45,17 +46,18 @@ class Parker:
 
         Raises ParkError.
         """
-        under_way = prefetch(
+        under_way = Prefetch(
             lambda whole: self.quarantine.park_again(whole.parked, whole.before),
             self._whole(parked, progress.missed),
             threads=_PARKED_AT_ONCE,
             room=_PARKED_BYTES,
             weigh=lambda whole: max(whole.size, _PARKED_BYTES // _PARKED_AT_ONCE),
         )
-        for whole, stored in under_way:
-            name, kind = stored.result()
-            progress.parked.append(name)
-            progress.counts += parked_counts(whole.parked._replace(kind=kind))
+        with closing(under_way):  # no record is stored any more when this ends
+            for whole, stored in under_way:
+                name, kind = stored.result()
+                progress.parked.append(name)
+                progress.counts += parked_counts(whole.parked._replace(kind=kind))
 
     def _whole(self, parked: Sequence[Parked], missed: list[list[str]]) -> Iterator[_Whole]:
         """Read the records back. A source that can no longer be read goes into `missed`, with the problem.
@@ -64,7 +66,7 @@ class Parker:
         decoded.
         """
         by_source = {source: list(same) for source, same in groupby(sorted(parked, key=_source), key=_source)}
-        texts = prefetch(self.bucket.read_or_settled, by_source, threads=_PREFETCH_THREADS, room=_PREFETCH_THREADS)
+        texts = Prefetch(self.bucket.read_or_settled, by_source, threads=_PREFETCH_THREADS, room=_PREFETCH_THREADS)
         for source, text in texts:
             try:
                 batch = self._parse(source, text.result(), by_source[source])

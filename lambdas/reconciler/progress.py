@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 
 from common.bucket import Bucket, GoneError
 from common.layout import RunKeys
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.raw_items import Item
 
 # Items of a page. A page is one transaction.
@@ -183,5 +183,5 @@ def read_problems(bucket: Bucket, lanes: Iterable[Progress]) -> Iterator[Any]:
 def read_lanes(bucket: Bucket, prefix: str) -> Iterator[Progress]:
     """The progress of every lane whose file has the prefix."""
     names = (key for key, _ in bucket.list(prefix))
-    for _, future in prefetch(bucket.read_json, names, threads=_AT_ONCE, room=_AT_ONCE):
+    for _, future in Prefetch(bucket.read_json, names, threads=_AT_ONCE, room=_AT_ONCE):
         yield Progress.load(future.result())

@@ -26,7 +26,7 @@ from common.mapping import Mapping
 from common.mysql.connection import CONVERSIONS
 from common.mysql.database import MySQLDatabase
 from common.mysql.sql import literal
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.records import parse_items
 from reconciler.page_items import decode_scan
 from scripts.bench.consumer import database
@@ -143,7 +143,7 @@ def _compare(own: MySQLDatabase, mapping: Mapping, page: bytes) -> None:
 
 def _overlapped(own: MySQLDatabase, pages: list[bytes]) -> None:
     decoded = (parse_items(decode_scan(page)["Items"], MAPPING).changes for page in pages)
-    for changes, found in prefetch(own.compare, decoded, threads=1, room=1):
+    for changes, found in Prefetch(own.compare, decoded, threads=1, room=1):
         _require_equal(not found.result() and len(changes) == COUNT)
 
 

@@ -22,7 +22,7 @@ from common.layout import (
     unreadable_folder,
 )
 from common.mapping import Mapping
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.records import parse_states
 from reconciler.run import NotReadyError, StageStoppedError
 from reconciler.verify.pending import Pending
@@ -93,7 +93,7 @@ class Reach:
             return map(_folder, names)
         return chain.from_iterable(
             (_folder(name), *keys.result())
-            for name, keys in prefetch(self._keys_of, names, threads=_AT_ONCE, room=_AT_ONCE)
+            for name, keys in Prefetch(self._keys_of, names, threads=_AT_ONCE, room=_AT_ONCE)
         )
 
     def _keys_of(self, name: str) -> list[str]:

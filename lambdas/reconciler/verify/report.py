@@ -12,7 +12,7 @@ from typing import Any
 from common.arrivals import parse_time
 from common.bucket import Bucket, Entry, GoneError, UnreadableError
 from common.layout import EXPIRED, RunKeys, settled_key
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.verified import whole_equal
 from reconciler.output import first_within
 from reconciler.progress import read_lanes, read_problems
@@ -132,7 +132,7 @@ def _settle_expired(bucket: Bucket, through: datetime, window: Window | None) ->
     moved.
     """
     entries = (entry for entry in bucket.entries(EXPIRED) if entry.modified < through)
-    read = prefetch(lambda entry: _is_proven(bucket, entry, window), entries, threads=_AT_ONCE, room=_AT_ONCE)
+    read = Prefetch(lambda entry: _is_proven(bucket, entry, window), entries, threads=_AT_ONCE, room=_AT_ONCE)
     proven = (entry.key for entry, is_proven in read if is_proven.result())
     count = 0
     while part := list(islice(proven, _MOVED)):

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from common.bucket import Bucket
 from common.layout import RunKeys
-from common.prefetch import prefetch
+from common.prefetch import Prefetch
 from common.raw_items import Item
 
 DIGEST_BYTES = 8
@@ -106,5 +106,5 @@ def row_keys(
 
 def _contents(bucket: Bucket, folder: str) -> Iterator[bytes]:
     names = (key for key, _ in bucket.list(folder))
-    for _, future in prefetch(bucket.read, names, threads=_AT_ONCE, room=_AT_ONCE):
+    for _, future in Prefetch(bucket.read, names, threads=_AT_ONCE, room=_AT_ONCE):
         yield future.result()
