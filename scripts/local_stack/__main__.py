@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from botocore.exceptions import ConnectionError as UnreachableError
+from botocore.exceptions import HTTPClientError
+
 from scripts.local_stack import cutover_demo, outage_demo
 from scripts.local_stack.database import become_sql_client
 from scripts.local_stack.emulator import no_proxy
@@ -157,6 +160,10 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.function(Stack(read_settings()), options))
     except StackError as error:
         say(f"make {options.command} failed: {error}")
+        return 1
+    except (UnreachableError, HTTPClientError) as error:
+        say(f"make {options.command} failed: the emulated AWS has stopped answering: {error}")
+        say("Start it again, then run make up")
         return 1
     except BrokenPipeError:  # the reader has ended, as in `make outputs | head -1`
         discard_stdout()
