@@ -763,7 +763,7 @@ variable "alarm_email_addresses" {
 }
 
 variable "alarms" {
-  description = "Thresholds of the alarms. The iterator ages default to an eighth (at most 300 s), a quarter and three quarters (at most 43200 s) of stream_maximum_record_age_seconds. unverified_hours defaults to the time of two rounds of verify_schedule_expression, with a week for a cron expression."
+  description = "Thresholds of the alarms. The iterator ages default to an eighth (at most 300 s), a quarter and three quarters (at most 43200 s) of stream_maximum_record_age_seconds. unverified_hours defaults to the time of two rounds of verify_schedule_expression, with a week for a cron expression. heartbeat_seconds must be at least stream_batching_window_seconds and 120 s more."
   type = object({
     iterator_age_warning_seconds  = optional(number)
     iterator_age_page_seconds     = optional(number)

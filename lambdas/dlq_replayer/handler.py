@@ -60,7 +60,7 @@ DATABASE = MySQLDatabase(
     statement_bytes=SETTINGS.statement_bytes,
 )
 STATES = boto3.client("stepfunctions", config=_AWS)
-LOCK = Lock(boto3.client("dynamodb", config=_AWS), STATES, SETTINGS.lock_table_name)
+LOCK = Lock(boto3.client("dynamodb", config=_AWS), STATES, SETTINGS.lock_table_name, "replay")
 METER = CloudWatchMeter()
 DRAINER = Drainer(
     bucket=BUCKET,

@@ -19,8 +19,8 @@ METRIC_ALARM = "aws_cloudwatch_metric_alarm"
 COMPOSITE_ALARM = "aws_cloudwatch_composite_alarm"
 DASHBOARD = "aws_cloudwatch_dashboard"
 SEVERITIES = ("warning", "page", "critical")
-# The only one for which no data means that something is wrong.
-RINGS_WITHOUT_DATA = "page-monitor-silent"
+# Those for which no data means that something is wrong.
+RING_WITHOUT_DATA = ("page-monitor-silent", "page-heartbeat-late")
 DAY, HOUR = 86_400, 3_600
 WEEK = 7 * DAY
 COLUMNS = 24
@@ -39,7 +39,11 @@ def alarms(planned: Iterable[Planned]) -> list[Planned]:
 
 def short_name(alarm: Planned) -> str:
     """Without the name of the deployment: it begins with the severity."""
-    return re.sub(rf"^.*?-(?=({'|'.join(SEVERITIES)})-)", "", alarm.values["alarm_name"])
+    return short_name_of(alarm.values["alarm_name"])
+
+
+def short_name_of(name: str) -> str:
+    return re.sub(rf"^.*?-(?=({'|'.join(SEVERITIES)})-)", "", name)
 
 
 def alarm_faults(planned: Iterable[Planned], headings: set[str]) -> list[Fault]:
@@ -71,7 +75,7 @@ def _errors_of(values: Mapping[str, Any], headings: set[str]) -> Iterator[str]:
 
 
 def _metric_errors(values: Mapping[str, Any]) -> Iterator[str]:
-    rings_without_data = values["alarm_name"].endswith(f"-{RINGS_WITHOUT_DATA}")
+    rings_without_data = short_name_of(values["alarm_name"]) in RING_WITHOUT_DATA
     if values["treat_missing_data"] != ("breaching" if rings_without_data else "notBreaching"):
         yield f"missing data is {values['treat_missing_data']}"
     metrics = watched(values)

@@ -56,7 +56,7 @@ AWS = {
         ),
         _documented(
             "EventSourceMappingUUID",
-            "DroppedEventCount InvokedEventCount OnFailureDestinationDeliveredEventCount PolledEventCount",
+            "DroppedEventCount FailedInvokeEventCount InvokedEventCount OnFailureDestinationDeliveredEventCount PolledEventCount",
             "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html",
         ),
     ],

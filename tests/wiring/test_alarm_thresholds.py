@@ -47,9 +47,9 @@ ALARMS = {
     "page-api-errors": Rings(5, 6, TWICE),
     "page-consumer-stopped": EVENT,
     "page-expired-ranges": EVENT,
-    "page-heartbeat-late": Rings(300, 301, TWICE),
     "page-iterator-age": Rings(5_400_000, 5_400_001, AT_ONCE),
     "page-mapping-disabled": Rings(1, 0, LASTING),
+    "page-not-invoked": Rings(0, 1, TWICE),
     "page-oldest-batch": Rings(3600, 3601, LASTING),
     "page-parked-by-consumer": PARKED,
     "page-parked-by-replay": PARKED,
@@ -61,7 +61,7 @@ ALARMS = {
     "warning-api-latency": Rings(3000, 3001, LASTING),
     "warning-batches-waiting": Rings(0, 1, LASTING),
     "warning-consumer-errors": Rings(0, 1, TWICE),
-    "warning-drift": EVENT,
+    "warning-drift": Rings({"drift": 0, "refused": 0}, {"drift": 0, "refused": 1}, AT_ONCE),
     "warning-iterator-age": Rings(300_000, 300_001, AT_ONCE),
     "warning-monitor-errors": Rings(0, 1, TWICE),
     "warning-proxy-borrow": Rings(1_000_000, 1_000_001, LASTING),
@@ -74,7 +74,7 @@ ALARMS = {
     **{f"warning-throttled-{table}": Rings({"throttled": 0}, {"throttled": 1}, TWICE) for table in TABLES},
 }
 # Tests of their own, in test_alarms.py.
-ELSEWHERE = {"critical-unaccounted-events", "page-monitor-silent"}
+ELSEWHERE = {"critical-unaccounted-events", "page-heartbeat-late", "page-monitor-silent"}
 
 
 @pytest.fixture(scope="module")

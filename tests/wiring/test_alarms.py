@@ -212,7 +212,7 @@ def test_an_outage_rings_louder_until_it_ends(planned: list[Planned], minute: in
 
 
 def test_a_monitor_that_emits_nothing_rings(planned: list[Planned]) -> None:
-    """The only alarm that rings without data."""
+    """The only alarm of a default deployment that rings without data."""
     assert ringing(planned, quiet(20, monitor=False), 20) == {"page-monitor-silent"}
     assert ringing(planned, [], 20) == {"page-monitor-silent"}
 
@@ -221,6 +221,23 @@ def test_a_disabled_mapping_is_no_silent_monitor(planned: list[Planned]) -> None
     """The monitor says 0, and goes on."""
     points = [replace(point, value=0) if point.name == "mapping_enabled" else point for point in quiet(20)]
     assert ringing(planned, points, 20) == {"page-mapping-disabled"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rings"),
+    [([1, 1, 1], False), ([300, 300, 300], False), ([301, 301, 301], True), ([301, 1, 301], False)]
+    + [([1, None, None], False), ([None, None, None], True), ([None, 301, None], True), ([None, None, 1], False)],
+)
+def test_a_heartbeat_that_stays_away_rings(planned: list[Planned], seconds: list[int | None], *, rings: bool) -> None:
+    """In an outage none is committed, so none has a time. Three periods of five minutes, the oldest first."""
+    alarm = named(planned, "everything")["page-heartbeat-late"].values
+    (metric,) = watched(alarm).values()
+    points = [
+        DataPoint(metric.namespace, metric.name, metric.dimensions, period * 300 + 1, value)
+        for period, value in enumerate(seconds)
+        if value is not None
+    ]
+    assert is_true(alarm, points, 900) is rings
 
 
 def test_a_quiet_deployment_does_not_ring(planned: list[Planned]) -> None:

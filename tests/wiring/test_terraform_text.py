@@ -313,10 +313,11 @@ def test_the_reconciler_may_make_the_calls_for_exports() -> None:
         assert EXPORTS in granted("reconciler", action)
 
 
-def test_the_reconciler_may_hold_the_lock_that_it_takes() -> None:
+@pytest.mark.parametrize("function", ["dlq_replayer", "reconciler"])
+def test_a_function_may_hold_the_lock_that_it_takes(function: str) -> None:
     """The policy names the item. No emulator checks it."""
-    (policy,) = (found for _, found in statements("reconciler") if found["sid"] == "HoldLock")
-    handler = (ROOT / "lambdas" / "reconciler" / "handler.py").read_text()
+    (policy,) = (found for _, found in statements(function) if found["sid"] == "HoldLock")
+    handler = (ROOT / "lambdas" / function / "handler.py").read_text()
     assert re.findall(r'Lock\(.*, "(\w+)"\)', handler) == policy["condition"][0]["values"]
 
 

@@ -1,8 +1,8 @@
 # Alarms. The first word of a name is the severity: a warning can wait for working hours, a page cannot wait, and with a
 # critical one data may be lost. Each description says what it means and what to do, and links to a step of the runbook.
 #
-# Missing data does not ring: a function that is not called and a gauge that does not apply emit nothing. Only the alarm
-# for a silent monitor treats missing data as breaching.
+# Missing data does not ring: a function that is not called and a gauge that does not apply emit nothing. Only the alarms
+# for a silent monitor and for a late heartbeat treat missing data as breaching: there, silence is the trouble.
 
 locals {
   # By name. What differs from the defaults below is beside each alarm.
@@ -97,6 +97,12 @@ resource "aws_cloudwatch_metric_alarm" "pipeline" {
     precondition {
       condition     = length(local.failures_queues) == 0 || var.alarms.pointer_hours_left * 3600 < 86400 - var.stream_maximum_record_age_seconds
       error_message = "alarms.pointer_hours_left must be below 24 hours less stream_maximum_record_age_seconds. Every pointer would ring when it arrives."
+    }
+
+    # The consumer waits for the window to fill a batch, and the monitor writes once a minute.
+    precondition {
+      condition     = !var.heartbeat || var.alarms.heartbeat_seconds >= var.stream_batching_window_seconds + 120
+      error_message = "alarms.heartbeat_seconds must be at least stream_batching_window_seconds and 120 s more. The alarm would ring although every heartbeat arrives."
     }
 
     precondition {

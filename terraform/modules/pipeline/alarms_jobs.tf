@@ -29,10 +29,11 @@ locals {
     },
     {
       warning-drift = merge(local.rare_event, {
-        metric     = "verify_drift"
+        expression = "FILL(drift, 0) + FILL(refused, 0) + FILL(item_refused, 0)"
+        metrics    = { drift = "verify_drift", refused = "verify_refused", item_refused = "verify_item_refused" }
         dimensions = local.of_service.reconciler
-        means      = "A verification found rows in MySQL that are not what their items are."
-        do         = "Read its report, find out who wrote the rows, and repair them: backstream verify --repair."
+        means      = "A verification found rows in MySQL that are not what their items are, or items that cannot become rows."
+        do         = "Read its report. Find out who wrote the rows and repair them, backstream verify --repair, or correct what is refused."
         heading    = "differences-between-the-sides"
       })
       warning-unverified = {

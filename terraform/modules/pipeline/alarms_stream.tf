@@ -53,6 +53,17 @@ locals {
       do         = "Read the reason in the consumer's last line \"batch not applied\"."
       heading    = "an-outage"
     })
+    # Such a call is neither an invocation nor an error of the function: missing rights, a deleted alias, a key that is
+    # disabled. https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    page-not-invoked = merge(local.of_mapping, {
+      risk       = true
+      metric     = "FailedInvokeEventCount"
+      periods    = 3
+      datapoints = 2
+      means      = "Lambda has changes from the stream and cannot call the consumer with them. The shard waits and keeps the order."
+      do         = "Read the mapping's last result: aws lambda get-event-source-mapping. Then correct the role, the key, the alias or the network."
+      heading    = "a-consumer-that-lambda-cannot-call"
+    })
     page-consumer-stopped = {
       risk       = true
       metric     = "stopped"
@@ -99,9 +110,10 @@ locals {
       dimensions = local.of_service.stream_consumer
       statistic  = "Maximum"
       periods    = 3
-      datapoints = 2
+      datapoints = 3
+      missing    = "breaching" # the consumer emits it after a commit, and not before
       threshold  = var.alarms.heartbeat_seconds
-      means      = "The monitor's heartbeat took longer than ${var.alarms.heartbeat_seconds} s from the table to MySQL. Every change does."
+      means      = "For 15 minutes no heartbeat of the monitor was in MySQL within ${var.alarms.heartbeat_seconds} s. No other change is faster."
       do         = "Find out whether MySQL is down or slow, or whether more is written than one consumer can copy."
       heading    = "an-outage"
     }

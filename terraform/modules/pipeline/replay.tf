@@ -157,10 +157,17 @@ data "aws_iam_policy_document" "dlq_replayer" {
     }
   }
 
+  # The lock of loads, verifications, seeds and prunes is another item.
   statement {
     sid       = "HoldLock"
     actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
     resources = [local.replay_lock_arn]
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["replay"]
+    }
   }
 
   # A range that the stream has forgotten is healed by a verification.

@@ -223,6 +223,45 @@ run "pointers_do_not_matter_in_the_bucket" {
   }
 }
 
+run "a_heartbeat_alarm_within_the_window_is_refused" {
+  command = plan
+
+  variables {
+    heartbeat                      = true
+    stream_batching_window_seconds = 181
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
+}
+
+run "a_heartbeat_alarm_beyond_the_window_is_taken" {
+  command = plan
+
+  variables {
+    heartbeat                      = true
+    stream_batching_window_seconds = 181
+    alarms                         = { heartbeat_seconds = 301 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.pipeline["page-heartbeat-late"].threshold == 301
+    error_message = "The consumer waits for the window, and the monitor writes once a minute."
+  }
+}
+
+run "without_a_heartbeat_its_alarm_does_not_matter" {
+  command = plan
+
+  variables {
+    stream_batching_window_seconds = 300
+  }
+
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.pipeline), "page-heartbeat-late")
+    error_message = "No heartbeat, no alarm."
+  }
+}
+
 run "a_schedule_slower_than_its_alarm_is_refused" {
   command = plan
 
