@@ -61,6 +61,7 @@ ALARMS = {
     "warning-api-latency": Rings(3000, 3001, LASTING),
     "warning-batches-waiting": Rings(0, 1, LASTING),
     "warning-consumer-errors": Rings(0, 1, TWICE),
+    "warning-deferred": Rings(86_400, 86_401, LASTING),
     "warning-drift": EVENT,
     "warning-iterator-age": Rings(300_000, 300_001, AT_ONCE),
     "warning-monitor-errors": Rings(0, 1, TWICE),

@@ -15,6 +15,8 @@ from backstream.status.words import ago, counted, duration
 
 # A replay has to read the pointers before the stream forgets their records.
 POINTERS_AT_RISK = timedelta(hours=6)
+# A replay after this time moves a record that still does not fit to quarantine.
+DEFERRED_TOO_LONG = timedelta(days=1)
 # A share of the record age. Without one, of the stream's retention.
 _BEHIND = 4
 # More sources that do not answer are not named one by one.
@@ -276,30 +278,47 @@ def _running(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
             )
 
 
-def _deferred(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
+def _deferred(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
+    """Only a replay tries these records again, and without `auto_replay` only a person starts one."""
     deferred = known(snapshot.deferred, Counted(0))
-    if deferred.count:
-        text = counted(deferred.count, "record", more=deferred.more)
-        verb = "waits" if deferred.count == 1 and not deferred.more else "wait"
+    if not deferred.count:
+        return
+    one = deferred.count == 1 and not deferred.more
+    text = f"{counted(deferred.count, 'record', more=deferred.more)} {'waits' if one else 'wait'} for another row"
+    too_long = deferred.oldest is not None and snapshot.now - deferred.oldest > DEFERRED_TOO_LONG
+    if deferred.oldest and too_long and not snapshot.replay.running:
+        since = " for more than a day" if one else ", one for more than a day"
         yield Finding(
+            "deferred_long",
+            Level.ACT,
+            f"{text}{since}: run `{commands.replay()}`.",
+            "Replay: it writes what fits now and moves the rest to quarantine."
+            " An error that Backstream does not know keeps a record here: fix its cause first.",
+            commands.replay(),
             "deferred",
-            Level.NOTE,
-            f"{text} {verb} for another row. Every replay tries again; after a day a record is quarantined.",
-            section="deferred",
+            details=(("oldest", ago(deferred.oldest, snapshot.now)),),
         )
+        return
+    yield Finding(
+        "deferred",
+        Level.NOTE,
+        f"{text}. Every replay tries again; after a day a record is quarantined.",
+        section="deferred",
+    )
 
 
 def _good(snapshot: Snapshot) -> Finding:
     flow = known(snapshot.flow, Flow(0))
+    waits = "Only deferred records wait." if known(snapshot.deferred, Counted(0)).count else "Nothing waits."
     if flow.applied is None:
         span = duration(flow.step_seconds * len(flow.bins))
-        return Finding("idle", Level.GOOD, f"Nothing waits. No change came in the last {span}.")
+        return Finding("idle", Level.GOOD, f"{waits} No change came in the last {span}.")
     lag = next((one.lag_p99 for one in reversed(flow.bins) if one.lag_p99 is not None), None)
     took = f", {duration(lag)} after it was made" if lag is not None else ""
     return Finding(
         "keeping_up",
         Level.GOOD,
-        f"Keeping up: the last change reached MySQL {ago(flow.applied, snapshot.now)}{took}. Nothing waits.",
+        f"Keeping up: the last change reached MySQL {ago(flow.applied, snapshot.now)}{took}. {waits}",
     )
 
 

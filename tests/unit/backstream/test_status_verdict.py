@@ -378,7 +378,29 @@ CASES: dict[str, tuple[dict[str, Any], str, Level, str, str]] = {
         {"deferred": Counted(1)},
         "keeping_up",
         Level.GOOD,
-        "Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made. Nothing waits.",
+        ("Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made."
+        " Only deferred records wait."),
+        "",
+    ),
+    "idle, with a deferred record": (
+        {"deferred": Counted(1, oldest=before(hours=24)), "flow": flow(applied=None, bins=bins(0, 0), totals={})},
+        "idle",
+        Level.GOOD,
+        "Only deferred records wait. No change came in the last 2 min.",
+        "",
+    ),
+    "deferred for more than a day": (
+        {"deferred": Counted(2, oldest=before(hours=24, seconds=1))},
+        "deferred_long",
+        Level.ACT,
+        "2 records wait for another row, one for more than a day: run `backstream replay --env prod`.",
+        "backstream replay --env prod",
+    ),
+    "deferred for more than a day, retried now": (
+        {"deferred": Counted(2, oldest=before(hours=25)), "replay": Job(DRAINS)},
+        "replay_running",
+        Level.WORKING,
+        "A replay is under way: Drain: 2/5 splits, 12 changes.",
         "",
     ),
     "a source that does not answer": (
