@@ -15,6 +15,9 @@ from backstream.status.words import ago, counted, duration
 
 # A replay has to read the pointers before the stream forgets their records.
 POINTERS_AT_RISK = timedelta(hours=6)
+LOSS_NEAR = timedelta(hours=6)  # as the alarm on `hours_until_loss`
+# A metric of a call is a minute or two late.
+_COUNTED_WITHIN = timedelta(minutes=5)
 # A replay after this time moves a record that still does not fit to quarantine.
 DEFERRED_TOO_LONG = timedelta(days=1)
 # A share of the record age. Without one, of the stream's retention.
@@ -57,9 +60,16 @@ def _undelivered(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
     )
 
 
-def _pointers(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
+def _pointer_seconds(snapshot: Snapshot) -> float | None:
+    """What is left of the oldest pointer in the queue, where that is too little."""
     left = known(snapshot.flow, Flow(0)).pointer_seconds_left
-    if not known(snapshot.queue, 0) or left is None or left >= POINTERS_AT_RISK.total_seconds():
+    at_risk = known(snapshot.queue, 0) and left is not None and left < POINTERS_AT_RISK.total_seconds()
+    return left if at_risk else None
+
+
+def _pointers(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
+    left = _pointer_seconds(snapshot)
+    if left is None:
         return
     text = f"{duration(left)} until the oldest pointer in the queue expires" if left > 0 else "A pointer has expired"
     yield Finding(
@@ -96,6 +106,29 @@ def _failing(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
         yield outage(snapshot, failure, commands)
 
 
+def _loss_near(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
+    """What the monitor sees and no failure explains, such as one shard of several whose calls fail.
+
+    An outage, a disabled mapping and a pointer at risk say themselves how much time is left.
+    """
+    left = known(snapshot.flow, Flow(0)).loss_seconds_left
+    is_off = not known(snapshot.event_source, EventSource("Enabled")).enabled
+    if left is None or left >= LOSS_NEAR.total_seconds():
+        return
+    if is_off or failure_of(snapshot) or _pointer_seconds(snapshot) is not None:
+        return
+    lost = left <= 0
+    yield Finding(
+        "loss_near",
+        Level.LOST if lost else Level.ACT,
+        "Changes may be lost: by what the monitor can tell, some have waited in the stream for 24 hours."
+        if lost
+        else f"{duration(left)} until the first change is lost, by what the monitor can tell.",
+        "Find out what waits: look for calls of the consumer that fail, and for pointers in the queue.",
+        section="the-time-that-is-left",
+    )
+
+
 def _silent_errors(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
     """The function raises before it can count why: it does not start, or it is killed."""
     flow = snapshot.flow
@@ -126,6 +159,31 @@ def _throttled(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
             section="throttling",
             details=(("last refusal", ago(flow.throttled, snapshot.now)),),
         )
+
+
+def _not_called(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
+    """Lambda cannot read the stream or call the consumer, so the consumer counts nothing.
+
+    The last result says nothing of its time, and stays until the next call. An error or a refused call that was
+    counted after the last commit explains it, and has rules of its own.
+    """
+    source, flow = snapshot.event_source, known(snapshot.flow, Flow(0))
+    if not isinstance(source, EventSource) or not source.enabled or not source.last_result.startswith("PROBLEM"):
+        return
+    counted_last = max(filter(None, (flow.held, flow.stopped, flow.errors, flow.throttled)), default=None)
+    explained = counted_last is not None and (flow.applied is None or counted_last >= flow.applied)
+    committed_now = flow.applied is not None and snapshot.now - flow.applied < _COUNTED_WITHIN
+    if explained or committed_now or failure_of(snapshot):
+        return
+    yield Finding(
+        "not_called",
+        Level.ACT,
+        "Lambda reports a problem, and no call of the consumer that explains it: changes may wait in the stream.",
+        "Check that Lambda can read the stream and call the consumer: its role, the KMS key, the function."
+        " After an outage that is over, the result stays until the next change.",
+        section="lambda-cannot-call-the-consumer",
+        details=(("last result", source.last_result),),
+    )
 
 
 def _replay_failed(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
@@ -328,8 +386,10 @@ _RULES: tuple[Callable[[Snapshot, Commands], Iterator[Finding]], ...] = (
     _pointers,
     _disabled,
     _failing,
+    _loss_near,
     _silent_errors,
     _throttled,
+    _not_called,
     _replay_failed,
     _expired,
     _batches,
