@@ -46,14 +46,17 @@ def judge(snapshot: Snapshot, commands: Commands) -> list[Finding]:
 def _undelivered(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
     flow = known(snapshot.flow, Flow(0))
     verified = known(snapshot.verified, None)
-    if not flow.undelivered or (verified and flow.undelivered_at and verified > flow.undelivered_at):
+    if not (flow.undelivered or flow.dropped) or (verified and flow.lost_at and verified > flow.lost_at):
         return
-    when = f", the last one {ago(flow.undelivered_at, snapshot.now)}" if flow.undelivered_at else ""
+    counts = (
+        f"could not deliver {counted(flow.undelivered, 'failed batch', 'failed batches')}" if flow.undelivered else "",
+        f"dropped {counted(flow.dropped, 'change')}" if flow.dropped else "",
+    )
+    when = f", the last one {ago(flow.lost_at, snapshot.now)}" if flow.lost_at else ""
     yield Finding(
         "lost",
         Level.LOST,
-        f"Changes did not reach MySQL and are not stored: Lambda could not deliver"
-        f" {counted(flow.undelivered, 'failed batch', 'failed batches')}{when}.",
+        f"Changes did not reach MySQL and are not stored: Lambda {' and '.join(filter(None, counts))}{when}.",
         "Correct the policy of the bucket or the queue, or the consumer's role. Then verify the time of the loss.",
         commands.run("verify"),
         "a-batch-that-lambda-could-not-deliver",
@@ -87,17 +90,23 @@ def _disabled(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
     if not isinstance(source, EventSource) or source.enabled:
         return
     left = seconds_until_loss(snapshot)
-    remains = f"{duration(left)} until the first change is lost." if left is not None else "It keeps each for 24 hours."
+    lost = left is not None and left <= 0
     yield Finding(
         "disabled",
-        Level.ACT,
-        f"The consumer is switched off: changes wait in the stream, in order. {remains}",
+        Level.LOST if lost else Level.ACT,
+        f"The consumer is switched off: changes wait in the stream, in order. {_remains(left)}",
         "Enable the event source mapping, unless a person has switched it off for a reason."
         if source.state != "missing"
         else "The event source mapping does not exist: apply the Terraform configuration.",
         section="a-disabled-mapping",
         details=(("state", source.state),),
     )
+
+
+def _remains(left: float | None) -> str:
+    if left is None:
+        return "It keeps each for 24 hours."
+    return f"{duration(left)} until the first change is lost." if left > 0 else "The first changes may be lost."
 
 
 def _failing(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:

@@ -212,22 +212,44 @@ CASES: dict[str, tuple[dict[str, Any], str, Level, str, str]] = {
         "backstream replay --env prod",
     ),
     "undelivered": (
-        {"flow": failing(60, undelivered=2, undelivered_at=before(minutes=2))},
+        {"flow": failing(60, undelivered=2, lost_at=before(minutes=2))},
         "lost",
         Level.LOST,
         ("Changes did not reach MySQL and are not stored: Lambda could not deliver 2 failed batches, the last one"
         " 2 min ago (TIME)."),
         "backstream verify --env prod",
     ),
+    "dropped": (
+        {"flow": flow(undelivered=1, dropped=1_200, lost_at=before(days=9))},
+        "lost",
+        Level.LOST,
+        ("Changes did not reach MySQL and are not stored: Lambda could not deliver 1 failed batch and dropped 1,200"
+        " changes, the last one 9 d ago (TIME)."),
+        "backstream verify --env prod",
+    ),
+    "dropped alone": (
+        {"flow": flow(dropped=1, lost_at=before(minutes=2)), "verified": before(minutes=2)},
+        "lost",
+        Level.LOST,
+        "Changes did not reach MySQL and are not stored: Lambda dropped 1 change, the last one 2 min ago (TIME).",
+        "backstream verify --env prod",
+    ),
+    "dropped and verified since": (
+        {"flow": flow(dropped=1, lost_at=before(minutes=2)), "verified": before(minutes=1)},
+        "keeping_up",
+        Level.GOOD,
+        "Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made. Nothing waits.",
+        "",
+    ),
     "undelivered and verified since": (
-        {"flow": flow(undelivered=2, undelivered_at=before(minutes=2)), "verified": before(minutes=1)},
+        {"flow": flow(undelivered=2, lost_at=before(minutes=2)), "verified": before(minutes=1)},
         "keeping_up",
         Level.GOOD,
         "Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made. Nothing waits.",
         "",
     ),
     "undelivered and verified before": (
-        {"flow": flow(undelivered=1, undelivered_at=before(minutes=2)), "verified": before(minutes=3)},
+        {"flow": flow(undelivered=1, lost_at=before(minutes=2)), "verified": before(minutes=3)},
         "lost",
         Level.LOST,
         ("Changes did not reach MySQL and are not stored: Lambda could not deliver 1 failed batch, the last one"
@@ -246,6 +268,13 @@ CASES: dict[str, tuple[dict[str, Any], str, Level, str, str]] = {
         "disabled",
         Level.ACT,
         "The consumer is switched off: changes wait in the stream, in order. 23 h until the first change is lost.",
+        "",
+    ),
+    "disabled for a day": (
+        {"event_source": EventSource("Disabled", "", SIX_HOURS), "flow": flow(applied=None, loss_seconds_left=-60.0)},
+        "disabled",
+        Level.LOST,
+        "The consumer is switched off: changes wait in the stream, in order. The first changes may be lost.",
         "",
     ),
     "an error without a reason": (
