@@ -74,4 +74,9 @@ def has_problem(mapping: Mapping[str, Any]) -> bool:
 
     `mapping` is the answer of GetEventSourceMapping.
     """
-    return mapping["State"] != "Enabled" or str(mapping.get("LastProcessingResult")).startswith("PROBLEM")
+    return mapping["State"] != "Enabled" or last_call_failed(mapping)
+
+
+def last_call_failed(mapping: Mapping[str, Any]) -> bool:
+    """Whether the last result is a problem. It has no time, and stays until the next call."""
+    return str(mapping.get("LastProcessingResult")).startswith("PROBLEM")

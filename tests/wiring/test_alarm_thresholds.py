@@ -41,7 +41,7 @@ ALARMS = {
     "critical-clock-tripped-in-replay": EVENT,
     "critical-destination-delivery": EVENT,
     "critical-dropped-events": EVENT,
-    "critical-hours-until-loss": Rings(6, 5.99, AT_ONCE),
+    "critical-hours-until-loss": Rings(6, 5.99, LASTING),
     "critical-iterator-age": Rings(16_200_000, 16_200_001, AT_ONCE),
     "critical-pointers": Rings(21_600, 21_599, AT_ONCE),
     "page-api-errors": Rings(5, 6, TWICE),
