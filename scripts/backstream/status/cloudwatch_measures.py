@@ -186,12 +186,13 @@ def _newest(series: Series, until: datetime, scale: float) -> float | None:
 def _left(
     series: Mapping[str, Series], measured: str, functions: Sequence[str], now: datetime, scale: float = 1
 ) -> float | None:
-    """The seconds of the last value, less the time that has passed since."""
-    found = [(at, value * scale) for name in functions for at, value in series[f"{measured} {name}"].items()]
-    if not found:
+    """The least seconds of the last minute with a value, less the time that has passed since."""
+    found = [series[f"{measured} {name}"] for name in functions]
+    at = max((at for values in found for at in values), default=None)
+    if at is None:
         return None
-    at, left = max(found)
-    return left - (now - at).total_seconds()
+    left = min(values[at] for values in found if at in values)
+    return left * scale - (now - at).total_seconds()
 
 
 def _bins(series: Mapping[str, Series], until: datetime) -> Iterator[Bin]:

@@ -127,6 +127,14 @@ def test_an_outage_is_read_from_the_metrics() -> None:
     ]
 
 
+@pytest.mark.parametrize(("monitor", "replayer"), [(100.0, 900.0), (900.0, 100.0)])
+def test_of_two_functions_in_one_minute_the_less_time_counts(monitor: float, replayer: float) -> None:
+    """Each has seen other pointers of the queue. A newer minute replaces both."""
+    one = ("monitor", "pointer_seconds_left", "Minimum")
+    other = ("replayer", "pointer_seconds_left", "Minimum")
+    assert read({one: {2: monitor, 3: 1.0}, other: {2: replayer}}).pointer_seconds_left == 100 - 120 - 15
+
+
 DAY = 24 * 60
 UNDELIVERED, DROPPED = ("consumer", "DestinationDeliveryFailures", "Sum"), ("uuid", "DroppedEventCount", "Sum")
 
