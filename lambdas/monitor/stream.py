@@ -38,10 +38,10 @@ class UnreadChanges:
 
         A consumer that works is as far behind as the highest IteratorAge of the last minutes says.
 
-        One that fails, is throttled, disabled or deleted reports no age. Then nothing says how old the oldest waiting
-        change is, and the greatest age that it can have counts: the time since the consumer last finished batches
-        without any error. Without such a time in the last 24 hours, everything in the stream may wait. A table without
-        traffic is taken for one that waits, too.
+        The age of one that fails is that of the batches that it was sent, and one that is throttled, disabled or
+        deleted may report none. Then nothing says how old the oldest waiting change is, and the greatest age that it
+        can have counts: the time since the consumer last finished batches without any error. Without such a time in
+        the last 24 hours, everything in the stream may wait. A table without traffic is taken for one that waits, too.
 
         Lambda gives a change up at the record age, while it calls the consumer: no waiting change is older then.
 
