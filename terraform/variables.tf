@@ -770,6 +770,7 @@ variable "alarms" {
     iterator_age_critical_seconds = optional(number)
     batches_waiting               = optional(number, 0)
     oldest_batch_seconds          = optional(number, 3600)
+    oldest_deferred_seconds       = optional(number, 86400)
     pointer_hours_left            = optional(number, 6)
     hours_until_loss              = optional(number, 6)
     unverified_hours              = optional(number)

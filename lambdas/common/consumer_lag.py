@@ -1,8 +1,9 @@
 """How far the consumer is behind the stream, by what Lambda reports to CloudWatch.
 
-IteratorAge says how old the last record of a batch was when the function had finished the batch. A consumer that
-fails, is throttled or is switched off reports no age, and a stream without changes has none. The time of a point is
-that at which its call began, so a call of ten minutes is seen ten minutes in the past.
+IteratorAge says how old the last record of a batch is: when Lambda sends the batch to the function by one of AWS's
+pages, when the function has finished it by another one. So a consumer that fails may report an age, which proves
+nothing of what waits behind the batch. One that Lambda does not call reports none, and a stream without changes has
+none. The time of a point is that at which its call began, so a call of ten minutes is seen ten minutes in the past.
 Sources: https://docs.aws.amazon.com/lambda/latest/dg/events-dynamodb-metrics.html
 https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
@@ -74,4 +75,9 @@ def has_problem(mapping: Mapping[str, Any]) -> bool:
 
     `mapping` is the answer of GetEventSourceMapping.
     """
-    return mapping["State"] != "Enabled" or str(mapping.get("LastProcessingResult")).startswith("PROBLEM")
+    return mapping["State"] != "Enabled" or last_call_failed(mapping)
+
+
+def last_call_failed(mapping: Mapping[str, Any]) -> bool:
+    """Whether the last result is a problem. It has no time, and stays until the next call."""
+    return str(mapping.get("LastProcessingResult")).startswith("PROBLEM")

@@ -15,6 +15,7 @@ UNITS = {
     "hours_until_loss": MetricUnit.NoUnit,  # CloudWatch has no hours
     "quarantined_waiting": MetricUnit.Count,
     "deferred_waiting": MetricUnit.Count,
+    "oldest_deferred_seconds": MetricUnit.Seconds,
     "mapping_enabled": MetricUnit.Count,
     "replay_failed": MetricUnit.Count,
     "unverified_seconds": MetricUnit.Seconds,

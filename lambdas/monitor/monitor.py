@@ -82,9 +82,7 @@ class Monitor:
         pointers = made.ask("the failures queue", self.queue.look) if self.queue else Pointers()
         self._measure_batches(made, pointers, now)
         self._measure_stream(made, pointers, now)
-        for name, prefix in (("quarantined_waiting", QUARANTINE), ("deferred_waiting", DEFERRED)):
-            if found := made.ask(prefix, partial(waiting, self.bucket, prefix)):
-                made.add(name, found.number, is_partial=found.more)
+        self._measure_parked(made, now)
         has_failed = made.ask("the replays", self.replays.has_failed)
         if has_failed is not None:
             made.add("replay_failed", int(has_failed))
@@ -94,9 +92,16 @@ class Monitor:
     def _measure_batches(self, made: Measured, pointers: Pointers | None, now: datetime) -> None:
         batches = made.ask(FAILED, partial(failed_batches, self.bucket))
         if batches and pointers:
-            oldest = min(filter(None, (batches.oldest, pointers.failed)), default=now)
+            oldest = min(filter(None, (batches.oldest, pointers.failed)), default=None)
             made.add("batches_waiting", batches.number + pointers.number, is_partial=batches.more)
-            made.add("oldest_batch_seconds", max(0.0, (now - oldest).total_seconds()), is_partial=batches.more)
+            made.add("oldest_batch_seconds", _age(oldest, now), is_partial=batches.more)
+
+    def _measure_parked(self, made: Measured, now: datetime) -> None:
+        if quarantined := made.ask(QUARANTINE, partial(waiting, self.bucket, QUARANTINE)):
+            made.add("quarantined_waiting", quarantined.number, is_partial=quarantined.more)
+        if deferred := made.ask(DEFERRED, partial(waiting, self.bucket, DEFERRED)):
+            made.add("deferred_waiting", deferred.number, is_partial=deferred.more)
+            made.add("oldest_deferred_seconds", _age(deferred.oldest, now), is_partial=deferred.more)
 
     def _measure_stream(self, made: Measured, pointers: Pointers | None, now: datetime) -> None:
         left = None
@@ -118,3 +123,8 @@ class Monitor:
         since = through or (self.unread.created if self.verifies and VERIFIED not in made.failed else None)
         if since:
             made.add("unverified_seconds", (now - since).total_seconds())
+
+
+def _age(oldest: datetime | None, now: datetime) -> float:
+    """In seconds; 0 where nothing waits. S3 and SQS have clocks of their own, which may be ahead."""
+    return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from common.consumer_lag import ConsumerMetrics, age_of, has_problem
+from common.consumer_lag import ConsumerMetrics, age_of, last_call_failed
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
 RETENTION = timedelta(hours=24)
@@ -16,6 +16,8 @@ _PERIOD_SECONDS = 300
 _RETRY = timedelta(minutes=1)
 # States of an event source mapping that is on, or will be in a moment.
 _ON = ("Enabled", "Enabling", "Creating", "Updating")
+# Those that follow a time in which it read the stream. One that is enabled again was off before.
+_WAS_ON = ("Enabled", "Updating")
 
 
 def is_on(mapping: Mapping[str, Any]) -> bool:
@@ -36,17 +38,17 @@ class UnreadChanges:
 
         A consumer that works is as far behind as the highest IteratorAge of the last minutes says.
 
-        One that fails, is throttled, disabled or deleted reports no age. Then nothing says how old the oldest waiting
-        change is, and the greatest age that it can have counts: the time since the consumer last finished batches
-        without any error. Without such a time in the last 24 hours, everything in the stream may wait. A table without
-        traffic is taken for one that waits, too.
+        The age of one that fails is that of the batches that it was sent, and one that is throttled, disabled or
+        deleted may report none. Then nothing says how old the oldest waiting change is, and the greatest age that it
+        can have counts: the time since the consumer last finished batches without any error. Without such a time in
+        the last 24 hours, everything in the stream may wait. A table without traffic is taken for one that waits, too.
 
         Lambda gives a change up at the record age, while it calls the consumer: no waiting change is older then.
 
         Raises ClientError or BotoCoreError where CloudWatch does not answer.
         """
         stopped = self.consumer.has_stopped(now)
-        if not has_problem(mapping) and not stopped:
+        if mapping["State"] in _WAS_ON and not last_call_failed(mapping) and not stopped:
             return timedelta(seconds=self.consumer.highest_age(now))
         longest = min(RETENTION, max(now - self.created, timedelta()))
         proven = self._proven_until(now)

@@ -42,7 +42,7 @@ class ConsumerLag:
     def proven(self) -> float | None:
         """The highest IteratorAge of the last minutes; None where the consumer may have stopped, or nothing is known.
 
-        A consumer that fails, is throttled or is switched off reports no age.
+        A consumer that fails, is throttled or is switched off may report no age, or that of another shard.
         """
         return None if has_problem(self.mapping()) else self._answered(self._proven)
 

@@ -55,6 +55,7 @@ def _gauges(minute: int) -> dict[str, float]:
         "hours_until_loss": 24,
         "quarantined_waiting": 0,
         "deferred_waiting": 0,
+        "oldest_deferred_seconds": 0,
         "mapping_enabled": 1,
         "replay_failed": 0,
     }

@@ -15,8 +15,10 @@ STEP = timedelta(minutes=1)
 BINS = 60
 # CloudWatch takes money for each metric that is read, and has a new value once a minute.
 _KEPT = timedelta(seconds=60)
-_LOSSES = timedelta(hours=24)
-_LOSS_STEP = timedelta(minutes=5)
+# A loss is told until a verification has covered it. Five minutes are kept for 63 days, and an hour for 455:
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
+_LOSSES = timedelta(days=15)
+_LOSS_HOUR, _LOSS_STEP = timedelta(hours=1), timedelta(minutes=5)
 _PAGES = 10  # of the log, which may be empty ones
 _NO_ANSWER = ("InternalError", "Forbidden")
 
@@ -32,11 +34,14 @@ class Metric(NamedTuple):
 
 
 class CloudWatchMeasures:
-    """`functions` are the names of those that measure pointers. Keeps what it has read for a minute."""
+    """`mapping` is the UUID of the event source mapping, `functions` are the names of those that measure pointers.
 
-    def __init__(self, cloudwatch: Any, logs: Any, consumer: str, functions: Sequence[str]) -> None:
+    Keeps what it has read for a minute.
+    """
+
+    def __init__(self, cloudwatch: Any, logs: Any, consumer: str, mapping: str, functions: Sequence[str]) -> None:
         self._cloudwatch, self._logs = cloudwatch, logs
-        self._consumer, self._functions = consumer, functions
+        self._consumer, self._mapping, self._functions = consumer, mapping, functions
         self._kept: tuple[datetime, Flow] | None = None
 
     def read(self, now: datetime) -> Flow:
@@ -48,7 +53,7 @@ class CloudWatchMeasures:
         until = now.replace(second=0, microsecond=0) + STEP
         queries = self._queries()
         series = self._series(queries, until - STEP * BINS, until, STEP)
-        lost = self._undelivered(until)
+        undelivered, dropped, lost_at = self._lost(now)
         failed = sorted([*series["held"], *series["stopped"]])
         applied = _last(series["received"])
         reason = self._reason(failed[-1]) if failed else ""
@@ -67,8 +72,9 @@ class CloudWatchMeasures:
             iterator_age_seconds=_newest(series["iterator_age"], until, scale=0.001),
             pointer_seconds_left=_left(series, "pointers", self._functions, now),
             loss_seconds_left=_left(series, "hours", self._functions, now, scale=3_600),
-            undelivered=int(sum(lost.values())),
-            undelivered_at=max(lost) + _LOSS_STEP if lost else None,
+            undelivered=undelivered,
+            dropped=dropped,
+            lost_at=lost_at,
         )
 
     def _queries(self) -> dict[str, Metric]:
@@ -90,10 +96,24 @@ class CloudWatchMeasures:
             },
         }
 
-    def _undelivered(self, until: datetime) -> Series:
-        """The failed batches of the last day that Lambda could not store."""
-        metric = Metric("AWS/Lambda", "DestinationDeliveryFailures", "FunctionName", self._consumer, "Sum")
-        return self._series({"lost": metric}, until - _LOSSES, until, _LOSS_STEP)["lost"]
+    def _lost(self, now: datetime) -> tuple[int, int, datetime | None]:
+        """The failed batches that Lambda could not store, the changes that it dropped, and when the last one was lost.
+
+        15 days are read by the hour. Where there is a loss, its hour is read again, for the time.
+        """
+        queries = {
+            "undelivered": Metric("AWS/Lambda", "DestinationDeliveryFailures", "FunctionName", self._consumer, "Sum"),
+            "dropped": Metric("AWS/Lambda", "DroppedEventCount", "EventSourceMappingUUID", self._mapping, "Sum"),
+        }
+        until = now.replace(minute=0, second=0, microsecond=0) + _LOSS_HOUR
+        counts = self._series(queries, until - _LOSSES, until, _LOSS_HOUR)
+        undelivered, dropped = (int(sum(counts[name].values())) for name in queries)
+        hour = max((at for series in counts.values() for at in series), default=None)
+        if hour is None:
+            return undelivered, dropped, None
+        closer = self._series(queries, hour, hour + _LOSS_HOUR, _LOSS_STEP)
+        last = max((at for series in closer.values() for at in series), default=hour + _LOSS_HOUR - _LOSS_STEP)
+        return undelivered, dropped, last + _LOSS_STEP
 
     def _series(
         self, queries: Mapping[str, Metric], start: datetime, until: datetime, step: timedelta
@@ -166,12 +186,13 @@ def _newest(series: Series, until: datetime, scale: float) -> float | None:
 def _left(
     series: Mapping[str, Series], measured: str, functions: Sequence[str], now: datetime, scale: float = 1
 ) -> float | None:
-    """The seconds of the last value, less the time that has passed since."""
-    found = [(at, value * scale) for name in functions for at, value in series[f"{measured} {name}"].items()]
-    if not found:
+    """The least seconds of the last minute with a value, less the time that has passed since."""
+    found = [series[f"{measured} {name}"] for name in functions]
+    at = max((at for values in found for at in values), default=None)
+    if at is None:
         return None
-    at, left = max(found)
-    return left - (now - at).total_seconds()
+    left = min(values[at] for values in found if at in values)
+    return left * scale - (now - at).total_seconds()
 
 
 def _bins(series: Mapping[str, Series], until: datetime) -> Iterator[Bin]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -16,7 +17,9 @@ from backstream.status.snapshot import EndedJob, Job, RunningJob
 
 # The states of a replay whose check of the database has succeeded.
 _AFTER_CHECK = ("Collect", "Plan", "Drain", "Settle")
-_LOOKED_AT = 20  # a schedule may start several that end at once
+# A burst of failed batches starts hundreds of replays, one of which works.
+_PAGE, _PAGES = 100, 10
+_PARTS = 20  # earlier verifications of parts
 # Outcomes and errors of executions that did nothing: what the one before them found is still true.
 _DID_NOTHING = ("already_running", "nothing_to_do", "WrongInput", "NotReady")
 _PLANNED = "planned"
@@ -32,20 +35,28 @@ class Executions:
         self._ended: dict[str, EndedJob] = {}
 
     def newest(self) -> Job:
-        machine = str(self._deployment.outputs[f"{self._job}_state_machine_arn"])
-        found = self._states.list_executions(stateMachineArn=machine, maxResults=_LOOKED_AT)["executions"]
-        running = [one for one in found if one["status"] in ("RUNNING", "PENDING_REDRIVE")]
-        ended = [one for one in found if one["status"] not in ("RUNNING", "PENDING_REDRIVE") and one.get("stopDate")]
-        by_arn = {str(one["executionArn"]): one for one in sorted(ended, key=itemgetter("stopDate"), reverse=True)}
-        self._ended = {arn: job for arn, job in self._ended.items() if arn in by_arn}
-        worked = filter(self._did_something, (self._of_ended(arn, one) for arn, one in by_arn.items()))
+        running = [one for page in self._pages(statusFilter="RUNNING") for one in page]
+        known, self._ended = self._ended, {}
+        ended = (self._of_ended(one, known) for page in self._pages() for one in _newest_end_first(page))
+        last = next(ended, None)
+        worked = filter(self._did_something, chain([last] if last else [], ended))
         newest = next(worked, None)
         return Job(
             # The others end as soon as they see the first one.
             running=self._of_running(min(running, key=itemgetter("startDate"))) if running else None,
-            ended=newest or next((self._of_ended(arn, one) for arn, one in by_arn.items()), None),
-            earlier=tuple(_parts_before(newest, worked)) if newest and self._job == "verify" else (),
+            ended=newest or last,
+            earlier=tuple(_parts_before(newest, islice(worked, _PARTS))) if newest and self._job == "verify" else (),
         )
+
+    def _pages(self, **query: str) -> Iterator[list[dict[str, Any]]]:
+        """The executions, the newest start first."""
+        machine = str(self._deployment.outputs[f"{self._job}_state_machine_arn"])
+        for _ in range(_PAGES):
+            answer = self._states.list_executions(stateMachineArn=machine, maxResults=_PAGE, **query)
+            yield answer["executions"]
+            if not answer.get("nextToken"):
+                return
+            query["nextToken"] = answer["nextToken"]
 
     def _of_running(self, found: dict[str, Any]) -> RunningJob:
         arn, started = str(found["executionArn"]), found["startDate"]
@@ -63,25 +74,34 @@ class Executions:
             and job.error not in _DID_NOTHING
         )
 
-    def _of_ended(self, arn: str, found: dict[str, Any]) -> EndedJob:
-        if arn not in self._ended:
-            result = self._execution(arn).result()
-            outcome, counts = str(result.report.get("outcome", "")), result.report.get("counts", {})
-            self._ended[arn] = EndedJob(
-                str(found["status"]),
-                found["stopDate"],
-                outcome,
-                result.error,
-                result.cause,
-                counts,
-                _part(result.report),
-            )
+    def _of_ended(self, found: dict[str, Any], known: Mapping[str, EndedJob]) -> EndedJob:
+        """Kept for the next time, from `known` where it was read before."""
+        arn = str(found["executionArn"])
+        self._ended[arn] = known[arn] if arn in known else self._read_ended(arn, found)
         return self._ended[arn]
+
+    def _read_ended(self, arn: str, found: dict[str, Any]) -> EndedJob:
+        result = self._execution(arn).result()
+        outcome, counts = str(result.report.get("outcome", "")), result.report.get("counts", {})
+        return EndedJob(
+            str(found["status"]),
+            found["stopDate"],
+            outcome,
+            result.error,
+            result.cause,
+            counts,
+            _part(result.report),
+        )
 
     def _execution(self, arn: str) -> Execution | JobExecution:
         if self._job == "replay":
             return Execution(self._deployment, arn)
         return JobExecution(self._deployment, self._job, arn)
+
+
+def _newest_end_first(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    ended = [one for one in page if one["status"] not in ("RUNNING", "PENDING_REDRIVE") and one.get("stopDate")]
+    return sorted(ended, key=itemgetter("stopDate"), reverse=True)
 
 
 def _part(report: Mapping[str, Any]) -> str:

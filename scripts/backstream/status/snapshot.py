@@ -110,8 +110,9 @@ class Flow:
     last ones that were not, of the last error of the function, and of the last call that Lambda refused; None where
     there is none in the bins. `failing_since` is the first failure after the last commit, as far as the bins go back.
     `reason` is that of the last failure. `causes` are the times of the last errors of each class, by metric.
-    `loss_seconds_left` is what the monitor's `hours_until_loss` leaves. `undelivered_at` is the end of the last five
-    minutes in which Lambda could not store a batch.
+    `loss_seconds_left` is what the monitor's `hours_until_loss` leaves. `undelivered` counts the batches that
+    Lambda could not store, and `dropped` the changes that it dropped, in the last 15 days. `lost_at` is the end of the
+    five minutes of the last of them.
     """
 
     step_seconds: int
@@ -129,7 +130,8 @@ class Flow:
     pointer_seconds_left: float | None = None
     loss_seconds_left: float | None = None
     undelivered: int = 0
-    undelivered_at: datetime | None = None
+    dropped: int = 0
+    lost_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,8 @@ def measures_of(deployment: Deployment) -> Measures:
     functions = [str(outputs[name]) for name in _SEES_POINTERS if outputs.get(name)]
     if deployment.endpoint:
         return LogMeasures(deployment.client("logs"), consumer, functions)
-    return CloudWatchMeasures(deployment.client("cloudwatch"), deployment.client("logs"), consumer, functions)
+    mapping = str(outputs["event_source_mapping_uuid"])
+    return CloudWatchMeasures(deployment.client("cloudwatch"), deployment.client("logs"), consumer, mapping, functions)
 
 
 def _answer(read: Callable[[], T]) -> T | Unknown:

@@ -15,6 +15,11 @@ from backstream.status.words import ago, counted, duration
 
 # A replay has to read the pointers before the stream forgets their records.
 POINTERS_AT_RISK = timedelta(hours=6)
+LOSS_NEAR = timedelta(hours=6)  # as the alarm on `hours_until_loss`
+# A metric of a call is a minute or two late.
+_COUNTED_WITHIN = timedelta(minutes=5)
+# A replay after this time moves a record that still does not fit to quarantine.
+DEFERRED_TOO_LONG = timedelta(days=1)
 # A share of the record age. Without one, of the stream's retention.
 _BEHIND = 4
 # More sources that do not answer are not named one by one.
@@ -41,23 +46,33 @@ def judge(snapshot: Snapshot, commands: Commands) -> list[Finding]:
 def _undelivered(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
     flow = known(snapshot.flow, Flow(0))
     verified = known(snapshot.verified, None)
-    if not flow.undelivered or (verified and flow.undelivered_at and verified > flow.undelivered_at):
+    if not (flow.undelivered or flow.dropped) or (verified and flow.lost_at and verified > flow.lost_at):
         return
-    when = f", the last one {ago(flow.undelivered_at, snapshot.now)}" if flow.undelivered_at else ""
+    counts = (
+        f"could not deliver {counted(flow.undelivered, 'failed batch', 'failed batches')}" if flow.undelivered else "",
+        f"dropped {counted(flow.dropped, 'change')}" if flow.dropped else "",
+    )
+    when = f", the last one {ago(flow.lost_at, snapshot.now)}" if flow.lost_at else ""
     yield Finding(
         "lost",
         Level.LOST,
-        f"Changes did not reach MySQL and are not stored: Lambda could not deliver"
-        f" {counted(flow.undelivered, 'failed batch', 'failed batches')}{when}.",
+        f"Changes did not reach MySQL and are not stored: Lambda {' and '.join(filter(None, counts))}{when}.",
         "Correct the policy of the bucket or the queue, or the consumer's role. Then verify the time of the loss.",
         commands.run("verify"),
         "a-batch-that-lambda-could-not-deliver",
     )
 
 
-def _pointers(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
+def _pointer_seconds(snapshot: Snapshot) -> float | None:
+    """What is left of the oldest pointer in the queue, where that is too little."""
     left = known(snapshot.flow, Flow(0)).pointer_seconds_left
-    if not known(snapshot.queue, 0) or left is None or left >= POINTERS_AT_RISK.total_seconds():
+    at_risk = known(snapshot.queue, 0) and left is not None and left < POINTERS_AT_RISK.total_seconds()
+    return left if at_risk else None
+
+
+def _pointers(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
+    left = _pointer_seconds(snapshot)
+    if left is None:
         return
     text = f"{duration(left)} until the oldest pointer in the queue expires" if left > 0 else "A pointer has expired"
     yield Finding(
@@ -75,11 +90,11 @@ def _disabled(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
     if not isinstance(source, EventSource) or source.enabled:
         return
     left = seconds_until_loss(snapshot)
-    remains = f"{duration(left)} until the first change is lost." if left is not None else "It keeps each for 24 hours."
+    lost = left is not None and left <= 0
     yield Finding(
         "disabled",
-        Level.ACT,
-        f"The consumer is switched off: changes wait in the stream, in order. {remains}",
+        Level.LOST if lost else Level.ACT,
+        f"The consumer is switched off: changes wait in the stream, in order. {_remains(left)}",
         "Enable the event source mapping, unless a person has switched it off for a reason."
         if source.state != "missing"
         else "The event source mapping does not exist: apply the Terraform configuration.",
@@ -88,10 +103,39 @@ def _disabled(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
     )
 
 
+def _remains(left: float | None) -> str:
+    if left is None:
+        return "It keeps each for 24 hours."
+    return f"{duration(left)} until the first change is lost." if left > 0 else "The first changes may be lost."
+
+
 def _failing(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
     failure = failure_of(snapshot)
     if failure:
         yield outage(snapshot, failure, commands)
+
+
+def _loss_near(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
+    """What the monitor sees and no failure explains, such as one shard of several whose calls fail.
+
+    An outage, a disabled mapping and a pointer at risk say themselves how much time is left.
+    """
+    left = known(snapshot.flow, Flow(0)).loss_seconds_left
+    is_off = not known(snapshot.event_source, EventSource("Enabled")).enabled
+    if left is None or left >= LOSS_NEAR.total_seconds():
+        return
+    if is_off or failure_of(snapshot) or _pointer_seconds(snapshot) is not None:
+        return
+    lost = left <= 0
+    yield Finding(
+        "loss_near",
+        Level.LOST if lost else Level.ACT,
+        "Changes may be lost: by what the monitor can tell, some have waited in the stream for 24 hours."
+        if lost
+        else f"{duration(left)} until the first change is lost, by what the monitor can tell.",
+        "Find out what waits: look for calls of the consumer that fail, and for pointers in the queue.",
+        section="the-time-that-is-left",
+    )
 
 
 def _silent_errors(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
@@ -124,6 +168,31 @@ def _throttled(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
             section="throttling",
             details=(("last refusal", ago(flow.throttled, snapshot.now)),),
         )
+
+
+def _not_called(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
+    """Lambda cannot read the stream or call the consumer, so the consumer counts nothing.
+
+    The last result says nothing of its time, and stays until the next call. An error or a refused call that was
+    counted after the last commit explains it, and has rules of its own.
+    """
+    source, flow = snapshot.event_source, known(snapshot.flow, Flow(0))
+    if not isinstance(source, EventSource) or not source.enabled or not source.last_result.startswith("PROBLEM"):
+        return
+    counted_last = max(filter(None, (flow.held, flow.stopped, flow.errors, flow.throttled)), default=None)
+    explained = counted_last is not None and (flow.applied is None or counted_last >= flow.applied)
+    committed_now = flow.applied is not None and snapshot.now - flow.applied < _COUNTED_WITHIN
+    if explained or committed_now or failure_of(snapshot):
+        return
+    yield Finding(
+        "not_called",
+        Level.ACT,
+        "Lambda reports a problem, and no call of the consumer that explains it: changes may wait in the stream.",
+        "Check that Lambda can read the stream and call the consumer: its role, the KMS key, the function."
+        " After an outage that is over, the result stays until the next change.",
+        section="lambda-cannot-call-the-consumer",
+        details=(("last result", source.last_result),),
+    )
 
 
 def _replay_failed(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
@@ -276,30 +345,47 @@ def _running(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
             )
 
 
-def _deferred(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
+def _deferred(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
+    """Only a replay tries these records again, and without `auto_replay` only a person starts one."""
     deferred = known(snapshot.deferred, Counted(0))
-    if deferred.count:
-        text = counted(deferred.count, "record", more=deferred.more)
-        verb = "waits" if deferred.count == 1 and not deferred.more else "wait"
+    if not deferred.count:
+        return
+    one = deferred.count == 1 and not deferred.more
+    text = f"{counted(deferred.count, 'record', more=deferred.more)} {'waits' if one else 'wait'} for another row"
+    too_long = deferred.oldest is not None and snapshot.now - deferred.oldest > DEFERRED_TOO_LONG
+    if deferred.oldest and too_long and not snapshot.replay.running:
+        since = " for more than a day" if one else ", one for more than a day"
         yield Finding(
+            "deferred_long",
+            Level.ACT,
+            f"{text}{since}: run `{commands.replay()}`.",
+            "Replay: it writes what fits now and moves the rest to quarantine."
+            " An error that Backstream does not know keeps a record here: fix its cause first.",
+            commands.replay(),
             "deferred",
-            Level.NOTE,
-            f"{text} {verb} for another row. Every replay tries again; after a day a record is quarantined.",
-            section="deferred",
+            details=(("oldest", ago(deferred.oldest, snapshot.now)),),
         )
+        return
+    yield Finding(
+        "deferred",
+        Level.NOTE,
+        f"{text}. Every replay tries again; after a day a record is quarantined.",
+        section="deferred",
+    )
 
 
 def _good(snapshot: Snapshot) -> Finding:
     flow = known(snapshot.flow, Flow(0))
+    waits = "Only deferred records wait." if known(snapshot.deferred, Counted(0)).count else "Nothing waits."
     if flow.applied is None:
         span = duration(flow.step_seconds * len(flow.bins))
-        return Finding("idle", Level.GOOD, f"Nothing waits. No change came in the last {span}.")
+        return Finding("idle", Level.GOOD, f"{waits} No change came in the last {span}.")
     lag = next((one.lag_p99 for one in reversed(flow.bins) if one.lag_p99 is not None), None)
     took = f", {duration(lag)} after it was made" if lag is not None else ""
     return Finding(
         "keeping_up",
         Level.GOOD,
-        f"Keeping up: the last change reached MySQL {ago(flow.applied, snapshot.now)}{took}. Nothing waits.",
+        f"Keeping up: the last change reached MySQL {ago(flow.applied, snapshot.now)}{took}. {waits}",
     )
 
 
@@ -309,8 +395,10 @@ _RULES: tuple[Callable[[Snapshot, Commands], Iterator[Finding]], ...] = (
     _pointers,
     _disabled,
     _failing,
+    _loss_near,
     _silent_errors,
     _throttled,
+    _not_called,
     _replay_failed,
     _expired,
     _batches,

@@ -46,6 +46,7 @@ locals {
       comparison = "LessThanThreshold"
       threshold  = var.alarms.hours_until_loss
       periods    = 3
+      datapoints = 3 # on a quiet table, one call that finds the mapping in transition counts as a stop
       means      = "The first change that is not in MySQL is lost for good in less than ${var.alarms.hours_until_loss} hours."
       do         = "Enable the mapping if it is off, bring MySQL back, and replay."
       heading    = "the-time-that-is-left"

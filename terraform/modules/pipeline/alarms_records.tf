@@ -49,6 +49,17 @@ locals {
         do         = "List them with: backstream replay list. Retry or discard each."
         heading    = "quarantine"
       }
+      warning-deferred = {
+        metric     = "oldest_deferred_seconds"
+        dimensions = local.of_service.monitor
+        statistic  = "Maximum"
+        periods    = 3
+        datapoints = 3
+        threshold  = var.alarms.oldest_deferred_seconds
+        means      = "A record waits for another row for more than ${var.alarms.oldest_deferred_seconds} s. No replay has tried it lately, or its error is unknown."
+        do         = "Start a replay: backstream replay. It writes what fits, and moves what has waited for a day to quarantine."
+        heading    = "deferred"
+      }
     },
   )
 }

@@ -62,7 +62,7 @@ locals {
       datapoints = 2
       means      = "Lambda has changes from the stream and cannot call the consumer with them. The shard waits and keeps the order."
       do         = "Read the mapping's last result: aws lambda get-event-source-mapping. Then correct the role, the key, the alias or the network."
-      heading    = "a-consumer-that-lambda-cannot-call"
+      heading    = "lambda-cannot-call-the-consumer"
     })
     page-consumer-stopped = {
       risk       = true

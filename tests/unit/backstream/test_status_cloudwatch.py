@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from backstream.status.snapshot import Bin, Flow
 from tests.support.status import NOW
 
 MINUTE = NOW.replace(second=0)
+EPOCH = datetime.fromtimestamp(0, UTC)
 # Values by namespace, metric, statistic and minutes before now.
 Values = dict[tuple[str, str, str], dict[int, float]]
 
@@ -38,20 +39,26 @@ class CloudWatch:
 
     def _pages(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         self.asked.append(asked)
-        results = [self._result(query) for query in asked["MetricDataQueries"]]
+        results = [self._result(query, asked) for query in asked["MetricDataQueries"]]
         return [{"MetricDataResults": results[:3]}, {"MetricDataResults": results[3:]}]
 
-    def _result(self, query: dict[str, Any]) -> dict[str, Any]:
+    def _result(self, query: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
         metric, statistic = query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
         (dimension,) = metric["Dimensions"]
-        assert dimension["Name"] == {"Backstream": "service", "AWS/Lambda": "FunctionName"}[metric["Namespace"]]
+        of_lambda = "EventSourceMappingUUID" if metric["MetricName"] == "DroppedEventCount" else "FunctionName"
+        assert dimension["Name"] == {"Backstream": "service", "AWS/Lambda": of_lambda}[metric["Namespace"]]
         name = (dimension["Value"], metric["MetricName"], statistic)
-        found = sorted(self.values.get(name, {}).items())
+        period = timedelta(seconds=query["MetricStat"]["Period"])
+        found: dict[datetime, float] = {}
+        for ago, value in sorted(self.values.get(name, {}).items()):
+            start = at(ago) - (at(ago) - EPOCH) % period
+            if asked["StartTime"] <= start < asked["EndTime"]:
+                found[start] = found.get(start, 0) + value
         return {
             "Id": query["Id"],
             "StatusCode": self.status,
-            "Timestamps": [MINUTE - timedelta(minutes=ago) for ago, _ in found],
-            "Values": [value for _, value in found],
+            "Timestamps": list(found),
+            "Values": list(found.values()),
         }
 
 
@@ -73,7 +80,8 @@ def at(minutes: int) -> datetime:
 
 
 def read(values: Values, logs: Logs | None = None) -> Flow:
-    return CloudWatchMeasures(CloudWatch(values), logs or Logs(), "consumer", ["monitor", "replayer"]).read(NOW)
+    measures = CloudWatchMeasures(CloudWatch(values), logs or Logs(), "consumer", "uuid", ["monitor", "replayer"])
+    return measures.read(NOW)
 
 
 def test_no_metric_is_no_measure() -> None:
@@ -99,7 +107,6 @@ def test_an_outage_is_read_from_the_metrics() -> None:
             ("consumer", "IteratorAge", "Maximum"): {4: 61_500.0, 6: 1.0},
             ("monitor", "pointer_seconds_left", "Minimum"): {2: 900.0},
             ("replayer", "pointer_seconds_left", "Minimum"): {3: 100.0},
-            ("consumer", "DestinationDeliveryFailures", "Sum"): {600: 2.0, 60: 1.0},
         },
         logs,
     )
@@ -111,7 +118,6 @@ def test_an_outage_is_read_from_the_metrics() -> None:
     assert found.iterator_age_seconds == 61.5
     assert found.pointer_seconds_left == 900 - 120 - 15
     assert (found.loss_seconds_left, found.throttled) == (5_400 - 120 - 15, at(5))
-    assert (found.undelivered, found.undelivered_at) == (3, at(55)), "the end of its five minutes"
     assert logs.asked == [
         {
             "logGroupName": "/aws/lambda/consumer",
@@ -121,13 +127,45 @@ def test_an_outage_is_read_from_the_metrics() -> None:
     ]
 
 
+@pytest.mark.parametrize(("monitor", "replayer"), [(100.0, 900.0), (900.0, 100.0)])
+def test_of_two_functions_in_one_minute_the_less_time_counts(monitor: float, replayer: float) -> None:
+    """Each has seen other pointers of the queue. A newer minute replaces both."""
+    one = ("monitor", "pointer_seconds_left", "Minimum")
+    other = ("replayer", "pointer_seconds_left", "Minimum")
+    assert read({one: {2: monitor, 3: 1.0}, other: {2: replayer}}).pointer_seconds_left == 100 - 120 - 15
+
+
+DAY = 24 * 60
+UNDELIVERED, DROPPED = ("consumer", "DestinationDeliveryFailures", "Sum"), ("uuid", "DroppedEventCount", "Sum")
+
+
+@pytest.mark.parametrize(
+    ("values", "undelivered", "dropped", "ended"),
+    [
+        ({UNDELIVERED: {600: 2.0, 60: 1.0}}, 3, 0, 55),
+        ({UNDELIVERED: {14 * DAY: 2.0}}, 2, 0, 14 * DAY - 5),
+        ({UNDELIVERED: {16 * DAY: 2.0}}, 0, 0, None),
+        ({DROPPED: {5 * DAY: 7.0}}, 0, 7, 5 * DAY - 5),
+        ({UNDELIVERED: {62: 1.0}, DROPPED: {600: 7.0, 52: 1.0}}, 1, 8, 50),
+        ({UNDELIVERED: {0: 1.0}, DROPPED: {5: 0.0}}, 1, 0, -5),
+    ],
+)
+def test_a_lost_batch_is_seen_for_fifteen_days(
+    values: Values, undelivered: int, dropped: int, ended: int | None
+) -> None:
+    """By the batches that Lambda could not store and the changes that it dropped. The end of five minutes counts."""
+    found = read(values)
+    assert (found.undelivered, found.dropped) == (undelivered, dropped)
+    assert found.lost_at == (None if ended is None else at(ended))
+
+
 @pytest.mark.parametrize("status", ["InternalError", "Forbidden"])
 def test_a_metric_that_is_refused_is_no_silence(status: str) -> None:
     """CloudWatch answers all the same, without values."""
     cloudwatch = CloudWatch({})
     cloudwatch.status = status
     with pytest.raises(ValueError, match=f"CloudWatch does not answer for [a-zA-Z_]+: {status}"):
-        CloudWatchMeasures(cloudwatch, Logs(), "consumer", []).read(NOW)
+        CloudWatchMeasures(cloudwatch, Logs(), "consumer", "uuid", []).read(NOW)
 
 
 def test_a_failure_in_the_minute_of_a_commit_may_last() -> None:
@@ -148,18 +186,19 @@ def test_an_old_iterator_age_says_nothing(minutes: int, age: float | None) -> No
     assert read({("consumer", "IteratorAge", "Maximum"): {minutes: 2_000.0}}).iterator_age_seconds == age
 
 
-def test_what_is_asked_is_the_last_hour_and_day() -> None:
+def test_what_is_asked_is_the_last_hour_and_15_days() -> None:
     """Each metric costs: no log is read without a failure, and a minute passes before the same is asked again."""
     cloudwatch, logs = CloudWatch({}), Logs()
-    measures = CloudWatchMeasures(cloudwatch, logs, "consumer", ["replayer"])
+    measures = CloudWatchMeasures(cloudwatch, logs, "consumer", "uuid", ["replayer"])
     first = measures.read(NOW)
     assert measures.read(NOW + timedelta(seconds=59)) is first
     assert measures.read(NOW + timedelta(seconds=60)) is not first
     until = MINUTE + timedelta(minutes=1)
     spans = [(one["StartTime"], one["EndTime"]) for one in cloudwatch.asked[:2]]
-    assert spans == [(until - timedelta(hours=1), until), (until - timedelta(days=1), until)]
+    next_hour = NOW.replace(minute=0, second=0) + timedelta(hours=1)
+    assert spans == [(until - timedelta(hours=1), until), (next_hour - timedelta(days=15), next_hour)]
     periods = [{query["MetricStat"]["Period"] for query in one["MetricDataQueries"]} for one in cloudwatch.asked[:2]]
-    assert periods == [{60}, {300}]
+    assert periods == [{60}, {3_600}]
     assert (len(cloudwatch.asked), logs.asked) == (4, [])
     names = [query["MetricStat"]["Metric"]["MetricName"] for query in cloudwatch.asked[0]["MetricDataQueries"]]
     more = ["lag_seconds"] * 3 + ["Errors", "Throttles", "IteratorAge", "pointer_seconds_left", "hours_until_loss"]

@@ -41,6 +41,7 @@ class Aws:
         self.executions: dict[str, list[dict[str, Any]]] = {}
         self.descriptions: dict[str, dict[str, Any]] = {}
         self.described: list[str] = []
+        self.listed = 0
         self.entered: dict[str, Any] = {}
 
     def get_event_source_mapping(self, UUID: str) -> dict[str, Any]:  # noqa: N803 - AWS's names
@@ -53,9 +54,20 @@ class Aws:
         self._fail()
         return {"Attributes": dict(zip(AttributeNames, ("2", "1"), strict=True))}
 
-    def list_executions(self, stateMachineArn: str, maxResults: int) -> dict[str, Any]:  # noqa: N803
+    def list_executions(
+        self,
+        stateMachineArn: str,  # noqa: N803
+        maxResults: int,  # noqa: N803
+        statusFilter: str = "",  # noqa: N803
+        nextToken: str = "0",  # noqa: N803
+    ) -> dict[str, Any]:
         self._fail()
-        return {"executions": self.executions.get(stateMachineArn.removeprefix(MACHINES), [])[:maxResults]}
+        self.listed += 1
+        listed = self.executions.get(stateMachineArn.removeprefix(MACHINES), [])
+        found = [one for one in listed if statusFilter in ("", one["status"])]
+        end = int(nextToken) + maxResults
+        token = {"nextToken": str(end)} if end < len(found) else {}
+        return {"executions": found[int(nextToken) : end], **token}
 
     def describe_execution(self, executionArn: str) -> dict[str, Any]:  # noqa: N803
         self.described.append(executionArn)
@@ -307,6 +319,59 @@ def test_a_replay_that_asked_mysql_counts(outcome: str, counts: bool) -> None:
         if counts
         else EndedJob("SUCCEEDED", before(minutes=8), "complete")
     )
+
+
+def burst(made: Account, job: str, count: int) -> None:
+    """Executions that found another one running, the newest first."""
+    made.aws.executions[job] = [
+        execution(f"idle{number}", "SUCCEEDED", before(seconds=number + 2), before(seconds=number + 1))
+        for number in range(count)
+    ]
+    idle = {"status": "SUCCEEDED", "output": json.dumps({"outcome": "already_running"})}
+    made.aws.descriptions |= {one["executionArn"]: idle for one in made.aws.executions[job]}
+
+
+def test_a_burst_of_idle_executions_hides_no_other() -> None:
+    """Neither the one that runs nor the one that worked last."""
+    made = account()
+    burst(made, "replay", 350)
+    made.aws.executions["replay"] += [
+        execution("runs", "RUNNING", before(hours=1)),
+        execution("worked", "FAILED", before(hours=3), before(hours=2)),
+    ]
+    made.aws.descriptions |= {
+        "arn:runs": {"status": "RUNNING"},
+        "arn:worked": {"status": "FAILED", "error": "Incomplete"},
+    }
+    found = read(made).replay
+    assert found.running is not None
+    assert found.running.started == before(hours=1)
+    assert found.ended == EndedJob("FAILED", before(hours=2), "", "Incomplete")
+
+
+def test_the_search_for_an_execution_that_worked_is_bounded() -> None:
+    """Ten pages, which are described once. The newest is told where none of them worked."""
+    made = account()
+    burst(made, "replay", 1_200)
+    sources = Sources(made, clock=lambda: NOW)
+    ended = [sources.read().replay.ended for _ in range(2)]
+    assert ended == [EndedJob("SUCCEEDED", before(seconds=1), "already_running")] * 2
+    assert len(made.aws.described) == 1_000
+    # Each look lists what runs, of four jobs, and what has ended.
+    assert made.aws.listed == 2 * (4 + 3 + 10)
+
+
+def test_parts_of_a_table_are_looked_for_in_some_verifications() -> None:
+    """Slices may be many, and each costs a request."""
+    made = account()
+    for number in range(60):
+        ended = before(hours=number + 1)
+        made.aws.executions.setdefault("verify", []).append(execution(str(number), "SUCCEEDED", ended, ended))
+        report = json.dumps({"slice": f"{number}/60", "counts": {}})
+        made.aws.descriptions[f"arn:{number}"] = {"status": "SUCCEEDED", "output": report}
+    job = read(made).jobs["verify"]
+    assert isinstance(job, Job)
+    assert (len(job.earlier), len(made.aws.described)) == (20, 21)
 
 
 def test_a_part_that_agrees_hides_no_other_that_differs() -> None:

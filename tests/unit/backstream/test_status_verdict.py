@@ -18,6 +18,7 @@ from tests.wiring.test_docs import heading_anchors
 ROOT = Path(__file__).parents[3]
 COMMANDS = Commands("--env prod")
 QUEUE = {"queue": 2, "event_source": EventSource("Enabled", "OK", 3_600)}
+CANNOT_CALL = EventSource("Enabled", "PROBLEM: Lambda cannot assume the role", SIX_HOURS)
 COMPLETE = EndedJob("SUCCEEDED", before(seconds=1), "complete")
 DOWN = EndedJob("FAILED", before(minutes=3), "database_down", "DatabaseDown", "MySQL did not answer")
 DRAINS = RunningJob(before(seconds=20), "Drain: 2/5 splits, 12 changes", database_answered=True)
@@ -211,22 +212,44 @@ CASES: dict[str, tuple[dict[str, Any], str, Level, str, str]] = {
         "backstream replay --env prod",
     ),
     "undelivered": (
-        {"flow": failing(60, undelivered=2, undelivered_at=before(minutes=2))},
+        {"flow": failing(60, undelivered=2, lost_at=before(minutes=2))},
         "lost",
         Level.LOST,
         ("Changes did not reach MySQL and are not stored: Lambda could not deliver 2 failed batches, the last one"
         " 2 min ago (TIME)."),
         "backstream verify --env prod",
     ),
+    "dropped": (
+        {"flow": flow(undelivered=1, dropped=1_200, lost_at=before(days=9))},
+        "lost",
+        Level.LOST,
+        ("Changes did not reach MySQL and are not stored: Lambda could not deliver 1 failed batch and dropped 1,200"
+        " changes, the last one 9 d ago (TIME)."),
+        "backstream verify --env prod",
+    ),
+    "dropped alone": (
+        {"flow": flow(dropped=1, lost_at=before(minutes=2)), "verified": before(minutes=2)},
+        "lost",
+        Level.LOST,
+        "Changes did not reach MySQL and are not stored: Lambda dropped 1 change, the last one 2 min ago (TIME).",
+        "backstream verify --env prod",
+    ),
+    "dropped and verified since": (
+        {"flow": flow(dropped=1, lost_at=before(minutes=2)), "verified": before(minutes=1)},
+        "keeping_up",
+        Level.GOOD,
+        "Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made. Nothing waits.",
+        "",
+    ),
     "undelivered and verified since": (
-        {"flow": flow(undelivered=2, undelivered_at=before(minutes=2)), "verified": before(minutes=1)},
+        {"flow": flow(undelivered=2, lost_at=before(minutes=2)), "verified": before(minutes=1)},
         "keeping_up",
         Level.GOOD,
         "Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made. Nothing waits.",
         "",
     ),
     "undelivered and verified before": (
-        {"flow": flow(undelivered=1, undelivered_at=before(minutes=2)), "verified": before(minutes=3)},
+        {"flow": flow(undelivered=1, lost_at=before(minutes=2)), "verified": before(minutes=3)},
         "lost",
         Level.LOST,
         ("Changes did not reach MySQL and are not stored: Lambda could not deliver 1 failed batch, the last one"
@@ -245,6 +268,13 @@ CASES: dict[str, tuple[dict[str, Any], str, Level, str, str]] = {
         "disabled",
         Level.ACT,
         "The consumer is switched off: changes wait in the stream, in order. 23 h until the first change is lost.",
+        "",
+    ),
+    "disabled for a day": (
+        {"event_source": EventSource("Disabled", "", SIX_HOURS), "flow": flow(applied=None, loss_seconds_left=-60.0)},
+        "disabled",
+        Level.LOST,
+        "The consumer is switched off: changes wait in the stream, in order. The first changes may be lost.",
         "",
     ),
     "an error without a reason": (
@@ -280,6 +310,34 @@ CASES: dict[str, tuple[dict[str, Any], str, Level, str, str]] = {
         "keeping_up",
         Level.GOOD,
         "Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made. Nothing waits.",
+        "",
+    ),
+    "a mapping that cannot call the consumer": (
+        {"event_source": CANNOT_CALL, "flow": flow(applied=before(minutes=5))},
+        "not_called",
+        Level.ACT,
+        "Lambda reports a problem, and no call of the consumer that explains it: changes may wait in the stream.",
+        "",
+    ),
+    "a mapping that cannot call the consumer, for long": (
+        {"event_source": CANNOT_CALL, "flow": flow(applied=None)},
+        "not_called",
+        Level.ACT,
+        "Lambda reports a problem, and no call of the consumer that explains it: changes may wait in the stream.",
+        "",
+    ),
+    "a change that is soon lost": (
+        {"flow": flow(loss_seconds_left=21_599.0)},
+        "loss_near",
+        Level.ACT,
+        "5 h 59 min until the first change is lost, by what the monitor can tell.",
+        "",
+    ),
+    "a change that may be lost": (
+        {"flow": flow(loss_seconds_left=-1.0)},
+        "loss_near",
+        Level.LOST,
+        "Changes may be lost: by what the monitor can tell, some have waited in the stream for 24 hours.",
         "",
     ),
     "disabled, and idle since": (
@@ -378,7 +436,29 @@ CASES: dict[str, tuple[dict[str, Any], str, Level, str, str]] = {
         {"deferred": Counted(1)},
         "keeping_up",
         Level.GOOD,
-        "Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made. Nothing waits.",
+        ("Keeping up: the last change reached MySQL 3 s ago (TIME), 0.4 s after it was made."
+        " Only deferred records wait."),
+        "",
+    ),
+    "idle, with a deferred record": (
+        {"deferred": Counted(1, oldest=before(hours=24)), "flow": flow(applied=None, bins=bins(0, 0), totals={})},
+        "idle",
+        Level.GOOD,
+        "Only deferred records wait. No change came in the last 2 min.",
+        "",
+    ),
+    "deferred for more than a day": (
+        {"deferred": Counted(2, oldest=before(hours=24, seconds=1))},
+        "deferred_long",
+        Level.ACT,
+        "2 records wait for another row, one for more than a day: run `backstream replay --env prod`.",
+        "backstream replay --env prod",
+    ),
+    "deferred for more than a day, retried now": (
+        {"deferred": Counted(2, oldest=before(hours=25)), "replay": Job(DRAINS)},
+        "replay_running",
+        Level.WORKING,
+        "A replay is under way: Drain: 2/5 splits, 12 changes.",
         "",
     ),
     "a source that does not answer": (
@@ -534,7 +614,26 @@ LOAD_FAILED = EndedJob("FAILED", before(hours=1), "incomplete", "Incomplete")
         ({"flow": flow(errors=before(seconds=4), stopped=before(seconds=4))}, ["keeping_up"]),
         ({"flow": flow(errors=before(seconds=4), held=before(seconds=4))}, ["keeping_up"]),
         ({"flow": flow(throttled=before(seconds=4))}, ["keeping_up"]),
-        ({"flow": flow(loss_seconds_left=60.0)}, ["keeping_up"]),
+        ({"flow": flow(loss_seconds_left=21_600.0)}, ["keeping_up"]),
+        ({"flow": failing(60, loss_seconds_left=60.0), "event_source": EventSource("Enabled")}, ["outage"]),
+        ({"event_source": EventSource("Disabled"), "flow": flow(loss_seconds_left=60.0)}, ["disabled"]),
+        (
+            {**QUEUE, "flow": flow(pointer_seconds_left=60.0, loss_seconds_left=60.0)},
+            ["pointers_expire", "failed_batches"],
+        ),
+        ({"event_source": CANNOT_CALL, "flow": flow(applied=before(seconds=299))}, ["keeping_up"]),
+        ({"event_source": CANNOT_CALL, "flow": failing(900)}, ["outage"]),
+        ({"event_source": CANNOT_CALL, "flow": flow(applied=None, errors=before(minutes=9))}, ["consumer_fails"]),
+        ({"event_source": CANNOT_CALL, "flow": flow(applied=None, throttled=before(minutes=9))}, ["throttled"]),
+        (
+            {
+                "event_source": CANNOT_CALL,
+                "flow": flow(applied=None, held=before(minutes=9)),
+                "replay": Job(ended=COMPLETE),
+            },
+            ["idle"],
+        ),
+        ({"event_source": EventSource("Disabled", CANNOT_CALL.last_result), "flow": flow(applied=None)}, ["disabled"]),
         ({"flow": failing(60, errors=before(seconds=1)), "failed": Counted(3)}, ["outage"]),
         ({"flow": failing(9, iterator_age_seconds=99.0)}, ["outage"]),
         ({"event_source": EventSource("Disabled"), "flow": flow(iterator_age_seconds=99.0)}, ["disabled"]),

@@ -100,6 +100,7 @@ ALL_WELL = {
     "hours_until_loss": 24.0,
     "quarantined_waiting": 0,
     "deferred_waiting": 0,
+    "oldest_deferred_seconds": 0.0,
     "replay_failed": 0,
 }
 
@@ -114,7 +115,7 @@ def test_everything_wrong_is_measured(world: World) -> None:
     world.put("aws/lambda/m/shardId-1/a", timedelta(minutes=5))
     world.put("quarantine/order/a/1.json")
     world.put("deferred/order/b/1.json")
-    world.put("deferred/order/c/1.json")
+    world.put("deferred/order/c/1.json", timedelta(hours=25))
     world.send_pointer("2026-01-30T22:00:00Z", "2026-01-31T11:00:00Z")
     world.mapping = {"State": "Disabled"}
     world.states.executions = ({"executionArn": "a", "status": "FAILED", "stopDate": NOW},)
@@ -127,6 +128,7 @@ def test_everything_wrong_is_measured(world: World) -> None:
         "hours_until_loss": 0.0,
         "quarantined_waiting": 1,
         "deferred_waiting": 2,
+        "oldest_deferred_seconds": 90_000.0,
         "replay_failed": 1,
         "unverified_seconds": 10_800.0,
     }
@@ -188,13 +190,14 @@ def away(world: World, source: str) -> None:
 
 
 BATCHES = {"batches_waiting", "oldest_batch_seconds"}
+DEFERRED = {"deferred_waiting", "oldest_deferred_seconds"}
 
 
 @pytest.mark.parametrize(
     ("source", "missing"),
     [
         ("queue", BATCHES | {"pointer_seconds_left", "hours_until_loss"}),
-        ("bucket", BATCHES | {"quarantined_waiting", "deferred_waiting", "unverified_seconds"}),
+        ("bucket", BATCHES | DEFERRED | {"quarantined_waiting", "unverified_seconds"}),
         ("mapping", {"mapping_enabled", "hours_until_loss"}),
         ("cloudwatch", {"hours_until_loss"}),
         ("states", {"replay_failed"}),
@@ -228,6 +231,7 @@ def test_what_is_counted_in_part_is_told(world: World, monkeypatch: pytest.Monke
     assert (measured.values["batches_waiting"], measured.values["deferred_waiting"]) == (2 + 12, 2)
     assert measured.partial == [
         "batches_waiting", "oldest_batch_seconds", "pointer_seconds_left", "hours_until_loss", "deferred_waiting",
+        "oldest_deferred_seconds",
     ]  # fmt: skip
 
 

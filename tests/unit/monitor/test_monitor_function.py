@@ -92,6 +92,7 @@ def test_one_line_is_emitted_when_nothing_is_wrong(start: Start, capsys: Any) ->
         "hours_until_loss": 24,
         "quarantined_waiting": 0,
         "deferred_waiting": 0,
+        "oldest_deferred_seconds": 0,
         "replay_failed": 0,
     }
 

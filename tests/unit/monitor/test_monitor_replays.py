@@ -15,11 +15,11 @@ MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:replay"
 
 
 class States:
-    """Executions, the newest start first, as ListExecutions gives them. `described` counts DescribeExecution."""
+    """Executions, the newest start first, as ListExecutions gives them. `described` and `listed` count calls."""
 
     def __init__(self) -> None:
         self.executions: list[dict[str, Any]] = []
-        self.described = 0
+        self.described = self.listed = 0
 
     def add(self, status: str, minutes: int = 1, outcome: str = "", error: str = "", given: str = "{}") -> None:
         """An execution that starts a minute after the last one and takes so many minutes."""
@@ -32,12 +32,22 @@ class States:
             execution["output"] = json.dumps({"outcome": outcome or "complete", "counts": {"problems": 1}})
         self.executions.append(execution | ({"error": error} if error else {}))
 
-    def list_executions(self, *, stateMachineArn: str, maxResults: int) -> dict[str, Any]:  # noqa: N803
+    def list_executions(
+        self,
+        *,
+        stateMachineArn: str,  # noqa: N803 - AWS's names
+        maxResults: int,  # noqa: N803
+        statusFilter: str,  # noqa: N803
+        nextToken: str = "0",  # noqa: N803
+    ) -> dict[str, Any]:
         assert stateMachineArn == MACHINE
         assert maxResults <= 1000
+        self.listed += 1
         names = ("executionArn", "status", "startDate", "stopDate")
-        newest = self.executions[::-1][:maxResults]
-        return {"executions": [{name: one[name] for name in names if name in one} for one in newest]}
+        found = [one for one in self.executions[::-1] if one["status"] == statusFilter]
+        first, end = int(nextToken), int(nextToken) + maxResults
+        page = [{name: one[name] for name in names if name in one} for one in found[first:end]]
+        return {"executions": page, **({"nextToken": str(end)} if end < len(found) else {})}
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803
         self.described += 1
@@ -102,10 +112,45 @@ def test_any_input_can_be_that_of_a_replay(states: States, given: str) -> None:
 
 
 @pytest.mark.parametrize(("first", "expected"), [("FAILED", True), ("SUCCEEDED", False)])
-def test_a_burst_of_executions_is_looked_at_within_a_bound(states: States, first: str, *, expected: bool) -> None:
+@pytest.mark.parametrize("idle", [60, 700])
+def test_a_burst_of_idle_executions_hides_no_failure(states: States, first: str, idle: int, *, expected: bool) -> None:
     """Hundreds of events start hundreds of executions, one of which works."""
     states.add(first, error="Incomplete" if first == "FAILED" else "")
-    for _ in range(60):
+    for _ in range(idle):
         states.add("SUCCEEDED", outcome="already_running")
     assert has_failed(states) is expected
-    assert states.described == 25
+
+
+def test_a_burst_hides_no_replay_that_settles_a_failure(states: States) -> None:
+    """It worked before the burst and after the failure. It took longer than those that only looked."""
+    states.add("FAILED", error="Incomplete")
+    states.add("SUCCEEDED", minutes=30)
+    for _ in range(300):
+        states.add("SUCCEEDED", minutes=1, outcome="already_running")
+    assert not has_failed(states)
+
+
+def test_the_calls_of_one_look_are_bounded(states: States) -> None:
+    """Where nothing is found, the monitor must still measure all else within its timeout."""
+    states.add("FAILED", error="Incomplete")
+    for _ in range(3_000):
+        states.add("SUCCEEDED", outcome="already_running")
+    assert has_failed(states)
+    assert (states.listed, states.described) == (3 + 10, 1 + 100)
+
+
+def test_where_nothing_failed_no_execution_is_described(states: States) -> None:
+    for _ in range(300):
+        states.add("SUCCEEDED")
+    assert not has_failed(states)
+    assert (states.listed, states.described) == (3, 0)
+
+
+def test_failures_that_do_not_count_are_told_by_status_at_last(states: States) -> None:
+    """After some that were looked at, one more counts as failed: no trouble is hidden by a guess."""
+    for _ in range(10):
+        states.add("FAILED", error="WrongInput")
+    assert not has_failed(states)
+    states.add("FAILED", error="WrongInput")
+    assert has_failed(states)
+    assert states.described == 10 + 10

@@ -18,7 +18,8 @@ FAILING = {"State": "Enabled", "LastProcessingResult": "PROBLEM: Function call f
 UNREADABLE = {"State": "Enabled", "LastProcessingResult": "PROBLEM: Lambda cannot read the stream"}
 DISABLED = {"State": "Disabled", "LastProcessingResult": "OK"}
 DELETED = {"State": "Deleted"}
-STOPPED = [DISABLED, DELETED, UNREADABLE, {"State": "Disabling"}]
+UPDATING = {"State": "Updating", "LastProcessingResult": "OK"}
+STOPPED = [DISABLED, DELETED, UNREADABLE, {"State": "Disabling"}, {"State": "Enabling"}, {"State": "Creating"}]
 
 
 class CloudWatch:
@@ -63,6 +64,13 @@ def test_a_working_consumer_is_as_far_behind_as_it_says() -> None:
     """The highest age of the last minutes; nothing is behind where there is none."""
     assert age(CloudWatch({1: 2.5, 7: 40, 8: 900}), ENABLED) == timedelta(seconds=40)
     assert age(CloudWatch({}), ENABLED) == timedelta()
+
+
+def test_an_update_of_a_quiet_mapping_is_no_trouble() -> None:
+    """An apply leaves the mapping `Updating` for some seconds. A problem that Lambda reports counts all the same."""
+    assert age(CloudWatch({}), UPDATING) == timedelta()
+    assert age(CloudWatch({1: 2.5}), UPDATING) == timedelta(seconds=2.5)
+    assert age(CloudWatch({}), {**UPDATING, "LastProcessingResult": "PROBLEM: no"}) == timedelta(hours=24)
 
 
 @pytest.mark.parametrize(("minutes", "seen"), [(33, True), (34, False)])

@@ -152,7 +152,7 @@ def test_the_proven_lag_is_the_highest_of_the_last_minutes() -> None:
     ],
 )
 def test_a_consumer_that_may_have_stopped_proves_nothing(sums: dict[str, float], mapping: dict[str, Any]) -> None:
-    """It reports no age, which must not be taken for an age of 0."""
+    """It may report no age, which must not be taken for an age of 0."""
     assert lag_of(CloudWatch([], **sums), mapping=mapping).proven() is None
 
 
