@@ -270,11 +270,12 @@ run "bad_names_are_refused" {
     subnet_ids           = []
     streams_endpoint_url = "vpce-1"
     lambda_zips          = { bucket = "releases" }
+    tags                 = { Team = "customers", team = "payments" }
   }
 
   expect_failures = [
     var.pipeline, var.mapping, var.table, var.stream_arn, var.table_name, var.kms_key_arn, var.role_path,
-    var.permissions_boundary, var.subnet_ids, var.streams_endpoint_url, var.lambda_zips,
+    var.permissions_boundary, var.subnet_ids, var.streams_endpoint_url, var.lambda_zips, var.tags,
   ]
 }
 
