@@ -845,7 +845,7 @@ variable "rds_connection_param_kms_key_arn" {
 # Network
 
 variable "subnet_ids" {
-  description = "Subnets of the functions and of an RDS Proxy. Default: the subnets of the VPC that are tagged Tier = Private."
+  description = "Subnets of the functions and of an RDS Proxy, which needs two in different Availability Zones. Default: the subnets of the VPC that are tagged Tier = Private."
   type        = list(string)
   default     = null
 
