@@ -99,6 +99,12 @@ resource "aws_cloudwatch_metric_alarm" "pipeline" {
       error_message = "alarms.pointer_hours_left must be below 24 hours less stream_maximum_record_age_seconds. Every pointer would ring when it arrives."
     }
 
+    # The time until a change is lost includes that of the pointers.
+    precondition {
+      condition     = length(local.failures_queues) == 0 || var.alarms.hours_until_loss * 3600 < 86400 - var.stream_maximum_record_age_seconds
+      error_message = "alarms.hours_until_loss must be below 24 hours less stream_maximum_record_age_seconds. Every pointer would ring when it arrives."
+    }
+
     precondition {
       condition     = var.verify_schedule_expression == null || local.unverified_hours > local.verify_round_hours
       error_message = "alarms.unverified_hours must exceed the time in which the schedule verifies all verify_slices once. The alarm would ring although every verification succeeds."
