@@ -33,6 +33,12 @@ variable "rds_sg_id" {
 variable "rds_secret_arn" {
   description = "ARN of the Secrets Manager secret {\"username\": ..., \"password\": ...} of the MySQL user."
   type        = string
+
+  validation {
+    # A name or a part of an ARN would be in the policies of the roles. IAM matches the whole ARN.
+    condition     = can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}$", var.rds_secret_arn))
+    error_message = "rds_secret_arn must be the ARN of a secret (arn:aws:secretsmanager:...:secret:...), with the hyphen and six characters that Secrets Manager adds to the name."
+  }
 }
 
 variable "rds_connection_param_name" {
@@ -992,7 +998,7 @@ variable "create_vpc_endpoints" {
 }
 
 variable "subnet_ids" {
-  description = "Subnets of the functions, an RDS Proxy and VPC endpoints. Default: the subnets of the VPC that are tagged Tier = Private."
+  description = "Subnets of the functions, an RDS Proxy and VPC endpoints. An RDS Proxy needs two in different Availability Zones. Default: the subnets of the VPC that are tagged Tier = Private."
   type        = list(string)
   default     = null
 

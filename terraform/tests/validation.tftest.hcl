@@ -217,6 +217,7 @@ run "no_such_choice" {
     env                       = "Prod_1"
     name                      = "a-name-too-long-for-a-bucket"
     rds_connection_param_name = "arn:aws:ssm:eu-west-1:123456789012:parameter/mysql"
+    rds_secret_arn            = "prod/mysql"
     api_auth                  = "none"
     api_username              = "a:b"
     failure_destination       = "sns"
@@ -233,6 +234,7 @@ run "no_such_choice" {
     var.env,
     var.name,
     var.rds_connection_param_name,
+    var.rds_secret_arn,
     var.api_auth,
     var.api_username,
     var.failure_destination,

@@ -100,6 +100,7 @@ LONGEST: Variables = LARGEST | {
     "mysql_ca_pem": ("x" * 63 + "\n") * 40,  # lines as a certificate has them
     "rds_cluster_identifier": "orders",
     "rds_database": "legacy",
+    "rds_secret_arn": "arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:mysql-AbCdEf",
 }
 VARIANTS: dict[str, Variables] = {
     "defaults": {},
@@ -139,7 +140,7 @@ VARIANTS: dict[str, Variables] = {
         "manage_api_gateway_account": True,
         "prune_schedule_expression": "cron(0 5 ? * SUN *)",
         "runbook_url": f"https://{'r' * 492}",
-        "rds_secret_kms_key_arn": OWN_KEY,
+        "rds_secret_kms_key_arn": OWN_KEY.replace("eu-west-1", "ap-southeast-2"),
         "tags": TAGS,
         "verify_after_cutover": True,
         "verify_repair": True,

@@ -90,6 +90,11 @@ resource "aws_cloudwatch_metric_alarm" "pipeline" {
     }
 
     precondition {
+      condition     = var.alarm_topic_arn == null ? true : startswith(var.alarm_topic_arn, "arn:${local.partition}:sns:${local.region}:")
+      error_message = "alarm_topic_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:sns:${local.region}:...). CloudWatch notifies no topic of another Region."
+    }
+
+    precondition {
       condition     = local.iterator_age_seconds.warning <= local.iterator_age_seconds.page && local.iterator_age_seconds.page <= local.iterator_age_seconds.critical && local.iterator_age_seconds.critical < var.stream_maximum_record_age_seconds
       error_message = "alarms must have iterator_age_warning_seconds, iterator_age_page_seconds and iterator_age_critical_seconds in this order, all below stream_maximum_record_age_seconds. A batch that is older has left the stream."
     }

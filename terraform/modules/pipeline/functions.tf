@@ -65,6 +65,12 @@ resource "aws_iam_role" "function" {
       condition     = length("${each.value}-${local.region}") <= 64
       error_message = "The name of the role ${each.value}-${local.region} exceeds the 64 characters that IAM allows. Shorten name, env or pipeline."
     }
+
+    # IAM takes a policy of the account or of AWS, in the same partition.
+    precondition {
+      condition     = var.permissions_boundary == null ? true : can(regex("^arn:${local.partition}:iam::(${local.account_id}|aws):policy/", var.permissions_boundary))
+      error_message = "permissions_boundary must be of ${local.account_id}, the account of the provider, or of AWS (arn:${local.partition}:iam::...)."
+    }
   }
 }
 

@@ -38,6 +38,12 @@ variable "vpc_id" {
 variable "rds_secret_arn" {
   description = "ARN of the Secrets Manager secret {\"username\": ..., \"password\": ...} of the MySQL user."
   type        = string
+
+  validation {
+    # A name or a part of an ARN would be in the policies of the roles. IAM matches the whole ARN.
+    condition     = can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}$", var.rds_secret_arn))
+    error_message = "rds_secret_arn must be the ARN of a secret (arn:aws:secretsmanager:...:secret:...), with the hyphen and six characters that Secrets Manager adds to the name."
+  }
 }
 
 variable "rds_connection_param_name" {
@@ -845,7 +851,7 @@ variable "rds_connection_param_kms_key_arn" {
 # Network
 
 variable "subnet_ids" {
-  description = "Subnets of the functions and of an RDS Proxy, which needs two in different Availability Zones. Default: the subnets of the VPC that are tagged Tier = Private."
+  description = "Subnets of the functions and of an RDS Proxy. An RDS Proxy needs two in different Availability Zones. Default: the subnets of the VPC that are tagged Tier = Private."
   type        = list(string)
   default     = null
 

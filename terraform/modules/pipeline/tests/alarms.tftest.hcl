@@ -136,6 +136,16 @@ run "alarms_need_a_topic" {
   expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
 }
 
+run "a_topic_of_another_region_is_refused" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "arn:aws:sns:us-east-1:123456789012:own"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
+}
+
 run "a_topic_is_not_needed_without_alarms" {
   command = plan
 
