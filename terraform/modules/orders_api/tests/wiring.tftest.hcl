@@ -559,3 +559,29 @@ run "an_api_boundary_of_another_partition_is_refused" {
 
   expect_failures = [aws_iam_role.function]
 }
+
+# Another env has a new secret, whose ARN is not known at plan.
+run "more_origins_than_lambda_takes_are_refused" {
+  command = plan
+
+  variables {
+    env                  = "other"
+    cors_allowed_origins = [for number in range(100) : "https://shop-${number}.department.example.com"]
+  }
+
+  expect_failures = [aws_lambda_function.api]
+}
+
+run "as_many_origins_as_lambda_takes_are_allowed" {
+  command = plan
+
+  variables {
+    env                  = "other"
+    cors_allowed_origins = [for number in range(80) : "https://shop-${number}.department.example.com"]
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.function_name == "backstream-other-api"
+    error_message = "The environment must fit."
+  }
+}

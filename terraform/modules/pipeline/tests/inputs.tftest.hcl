@@ -130,6 +130,11 @@ run "a_stream_names_its_table" {
     condition     = output.table_name == "customers" && aws_lambda_function.stream_consumer.environment[0].variables.STREAM_ARN == var.stream_arn
     error_message = "The table is part of the ARN of its stream."
   }
+
+  assert {
+    condition     = local.replayer_environment_bytes == length(jsonencode(aws_lambda_function.dlq_replayer.environment[0].variables))
+    error_message = "The ARN that is measured must be as long as a real one."
+  }
 }
 
 run "a_table_without_a_stream_is_refused" {
@@ -377,6 +382,33 @@ run "another_partition_takes_its_own_arns" {
   assert {
     condition     = local.failures_queue_url == "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/backstream-test-customers-failures"
     error_message = "The queue must be in the partition, too."
+  }
+}
+
+# Another table is a new one, whose stream is not known at plan.
+run "a_large_environment_is_refused_at_plan" {
+  command = plan
+
+  variables {
+    table                     = { name = "other", partition_key = { name = "id" } }
+    mysql_ca_pem              = join("\n", [for line in range(40) : format("%063d", line)])
+    rds_connection_param_name = "/test/${format("%0700d", 0)}"
+  }
+
+  expect_failures = [aws_lambda_function.dlq_replayer, aws_lambda_function.reconciler]
+}
+
+run "a_large_certificate_alone_is_taken" {
+  command = plan
+
+  variables {
+    table        = { name = "other", partition_key = { name = "id" } }
+    mysql_ca_pem = join("\n", [for line in range(40) : format("%063d", line)])
+  }
+
+  assert {
+    condition     = min(local.replayer_environment_bytes, local.reconciler_environment_bytes) > 3000
+    error_message = "A certificate of the greatest length must leave room for names of usual lengths."
   }
 }
 
