@@ -181,6 +181,8 @@ def _entry_text(value: Any) -> str:
 def _entries(value: Any, folder: Path) -> dict[str, str]:
     """The entries of a map expression, those of the maps that it merges included."""
     text = _entry_text(value)
+    if whole := re.fullmatch(r"local\.(\w+)", text):
+        return _entries(_local(whole[1], folder), folder)
     merged = re.search(r"merge\(local\.(\w+)", text)
     found = re.findall(r'"?\b([A-Z][A-Z0-9_]+)"? =>? (.+?)(?=, "?[A-Z][A-Z0-9_]+"? =|\}(?:,|\)|$))', text)
     return (_entries(_local(merged[1], folder), folder) if merged else {}) | dict(found)

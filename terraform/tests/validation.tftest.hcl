@@ -217,6 +217,7 @@ run "no_such_choice" {
     env                       = "Prod_1"
     name                      = "a-name-too-long-for-a-bucket"
     rds_connection_param_name = "arn:aws:ssm:eu-west-1:123456789012:parameter/mysql"
+    rds_secret_arn            = "prod/mysql"
     api_auth                  = "none"
     api_username              = "a:b"
     failure_destination       = "sns"
@@ -233,6 +234,7 @@ run "no_such_choice" {
     var.env,
     var.name,
     var.rds_connection_param_name,
+    var.rds_secret_arn,
     var.api_auth,
     var.api_username,
     var.failure_destination,
@@ -398,4 +400,97 @@ run "no_origin_default_port_of_localhost" {
   }
 
   expect_failures = [var.cors_allowed_origins]
+}
+
+run "tags_take_what_iam_allows" {
+  command = plan
+
+  variables {
+    tags = { Env = "prod", "cost:centre/1" = "Bücher_.:/=+-@ 2", Empty = "" }
+  }
+
+  assert {
+    condition     = output.table_name == "backstream-test-orders"
+    error_message = "Env may have another value."
+  }
+}
+
+run "no_tag_key_of_project_or_env_in_another_case" {
+  command = plan
+
+  variables {
+    tags = { env = "prod" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "no_tag_keys_that_differ_in_case_only" {
+  command = plan
+
+  variables {
+    tags = { Team = "orders", team = "payments" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "no_tag_key_with_a_character_that_iam_refuses" {
+  command = plan
+
+  variables {
+    tags = { "team!" = "orders" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "no_tag_value_with_a_character_that_iam_refuses" {
+  command = plan
+
+  variables {
+    tags = { Team = "A,B (x)" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "no_tag_value_that_is_too_long" {
+  command = plan
+
+  variables {
+    tags = { Team = format("%0257d", 0) }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "no_tag_value_with_a_prefix_of_rds" {
+  command = plan
+
+  variables {
+    tags = { Team = "rds:orders" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "no_tag_key_with_a_prefix_of_aws" {
+  command = plan
+
+  variables {
+    tags = { "AWS:team" = "orders" }
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "no_more_tags_than_aws_allows" {
+  command = plan
+
+  variables {
+    tags = { for number in range(48) : "tag-${number}" => "x" }
+  }
+
+  expect_failures = [var.tags]
 }

@@ -88,6 +88,9 @@ LARGEST: Variables = {
     "verify_settle_seconds": 3600,
     "verify_slices": 9999,
 }
+# As many as the variable allows, with each kind of character that it allows. CloudFormation's schema of an RDS Proxy
+# allows values of 128 characters. RDS itself documents 256.
+TAGS = {f"{number:0128}": "v" * 128 for number in range(46)} | {"cost:centre/1": "Bücher_.:/=+-@ 2"}
 OWN_KEY = "arn:aws:kms:eu-west-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 PROXY: Variables = {"rds_instance_identifier": "orders", "rds_database": "legacy"}
 LONGEST: Variables = LARGEST | {
@@ -97,6 +100,7 @@ LONGEST: Variables = LARGEST | {
     "mysql_ca_pem": ("x" * 63 + "\n") * 40,  # lines as a certificate has them
     "rds_cluster_identifier": "orders",
     "rds_database": "legacy",
+    "rds_secret_arn": "arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:mysql-AbCdEf",
 }
 VARIANTS: dict[str, Variables] = {
     "defaults": {},
@@ -136,7 +140,8 @@ VARIANTS: dict[str, Variables] = {
         "manage_api_gateway_account": True,
         "prune_schedule_expression": "cron(0 5 ? * SUN *)",
         "runbook_url": f"https://{'r' * 492}",
-        "rds_secret_kms_key_arn": OWN_KEY,
+        "rds_secret_kms_key_arn": OWN_KEY.replace("eu-west-1", "ap-southeast-2"),
+        "tags": TAGS,
         "verify_after_cutover": True,
         "verify_repair": True,
         "verify_schedule_expression": "cron(0 3 ? * MON-FRI *)",

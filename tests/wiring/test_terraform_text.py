@@ -88,7 +88,7 @@ ATTACHABLE = (
 NO_OUTPUT_NEEDED = {"aws_dynamodb_table.source", "aws_dynamodb_table.guard", "aws_sns_topic.alarms"}
 FOLDERS = (TERRAFORM, *MODULES)
 # The root also takes null where null chooses by other variables, or names its own resource.
-OTHER_IN_THE_ROOT = {"create_rds_proxy", "table_name", "rds_sg_id"}
+OTHER_IN_THE_ROOT = {"create_rds_proxy", "table_name", "rds_sg_id", "tags"}
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 EC2_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
 
@@ -187,6 +187,13 @@ def test_the_root_checks_values_as_its_modules_do(folder: Path) -> None:
         if block.labels[0] in root and root[block.labels[0]].get(name) != block.attributes.get(name)
     }
     assert differing - OTHER_IN_THE_ROOT == set()
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_the_root_has_the_rules_of_a_modules_tags(folder: Path) -> None:
+    """And one more, because the root adds two tags."""
+    (root,), (module,) = (blocks("variable", "tags", folder=home) for home in (TERRAFORM, folder))
+    assert root.attributes["validation"][:-1] == module.attributes["validation"]
 
 
 @pytest.mark.parametrize("call", blocks("module", folder=TERRAFORM), ids=lambda call: call.labels[0])

@@ -106,5 +106,10 @@ resource "aws_cloudwatch_metric_alarm" "api" {
       condition     = var.alarm_topic_arn != null
       error_message = "Give alarm_topic_arn with create_alarms. An alarm without a topic tells nobody."
     }
+
+    precondition {
+      condition     = var.alarm_topic_arn == null ? true : startswith(var.alarm_topic_arn, "arn:${local.partition}:sns:${local.region}:")
+      error_message = "alarm_topic_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:sns:${local.region}:...). CloudWatch notifies no topic of another Region."
+    }
   }
 }

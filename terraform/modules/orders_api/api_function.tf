@@ -75,6 +75,23 @@ resource "aws_iam_role_policy" "api" {
   policy = data.aws_iam_policy_document.api.json
 }
 
+locals {
+  api_function_environment = merge(local.api_environment, {
+    POWERTOOLS_SERVICE_NAME = local.function_names.api
+    TABLE_NAME              = var.table_name
+    MERCHANT_INDEX_NAME     = var.merchant_index_name
+    IDEMPOTENCY_TABLE_NAME  = aws_dynamodb_table.idempotency.name
+    API_AUTH                = var.api_auth
+    ORDER_TTL_DAYS          = tostring(var.order_ttl_days)
+    IDEMPOTENCY_TTL_HOURS   = tostring(var.idempotency_ttl_hours)
+  }, length(var.cors_allowed_origins) == 0 ? {} : { CORS_ALLOWED_ORIGINS = join(",", var.cors_allowed_origins) })
+  # Lambda allows 4,096 bytes, and measures them as JSON. The first plan does not know the ARN of the secret, so one of
+  # the same length is measured. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+  api_function_environment_bytes = length(jsonencode(merge(local.api_function_environment, {
+    for name in local.api_secrets : "API_SECRET_ARN" => "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:${name}-AbCdEf"
+  })))
+}
+
 resource "aws_lambda_function" "api" {
   #checkov:skip=CKV_AWS_116:API Gateway calls it synchronously, and Lambda sends only asynchronous calls to a dead-letter queue
   #checkov:skip=CKV_AWS_117:It calls DynamoDB and Secrets Manager only, and nothing in a VPC
@@ -99,15 +116,7 @@ resource "aws_lambda_function" "api" {
   kms_key_arn = var.kms_key_arn # of the environment
 
   environment {
-    variables = merge(local.api_environment, {
-      POWERTOOLS_SERVICE_NAME = local.function_names.api
-      TABLE_NAME              = var.table_name
-      MERCHANT_INDEX_NAME     = var.merchant_index_name
-      IDEMPOTENCY_TABLE_NAME  = aws_dynamodb_table.idempotency.name
-      API_AUTH                = var.api_auth
-      ORDER_TTL_DAYS          = tostring(var.order_ttl_days)
-      IDEMPOTENCY_TTL_HOURS   = tostring(var.idempotency_ttl_hours)
-    }, length(var.cors_allowed_origins) == 0 ? {} : { CORS_ALLOWED_ORIGINS = join(",", var.cors_allowed_origins) })
+    variables = local.api_function_environment
   }
 
   tracing_config {
@@ -120,6 +129,11 @@ resource "aws_lambda_function" "api" {
     precondition {
       condition     = local.zips.api.found
       error_message = local.zip_missing
+    }
+
+    precondition {
+      condition     = local.api_function_environment_bytes <= 4096
+      error_message = "The environment of the API function has ${local.api_function_environment_bytes} bytes, and Lambda allows 4096. Give fewer or shorter cors_allowed_origins."
     }
   }
 

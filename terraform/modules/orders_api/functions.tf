@@ -31,6 +31,14 @@ resource "aws_iam_role" "function" {
   assume_role_policy   = data.aws_iam_policy_document.lambda_trust.json
 
   tags = local.tags
+
+  lifecycle {
+    # IAM takes a policy of the account or of AWS, in the same partition.
+    precondition {
+      condition     = var.permissions_boundary == null ? true : can(regex("^arn:${local.partition}:iam::(${local.account_id}|aws):policy/", var.permissions_boundary))
+      error_message = "permissions_boundary must be of ${local.account_id}, the account of the provider, or of AWS (arn:${local.partition}:iam::...)."
+    }
+  }
 }
 
 resource "aws_cloudwatch_log_group" "function" {

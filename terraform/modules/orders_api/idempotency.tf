@@ -27,4 +27,11 @@ resource "aws_dynamodb_table" "idempotency" {
   }
 
   tags = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = var.kms_key_arn == null ? true : startswith(var.kms_key_arn, "arn:${local.partition}:kms:${local.region}:")
+      error_message = "kms_key_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:kms:${local.region}:...). No service encrypts with a key of another Region."
+    }
+  }
 }

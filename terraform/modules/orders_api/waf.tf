@@ -10,4 +10,11 @@ resource "aws_wafv2_web_acl_association" "api" {
 
   resource_arn = each.value
   web_acl_arn  = var.web_acl_arn
+
+  lifecycle {
+    precondition {
+      condition     = var.web_acl_arn == null ? true : startswith(var.web_acl_arn, "arn:${local.partition}:wafv2:${local.region}:")
+      error_message = "web_acl_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:wafv2:${local.region}:...). WAF protects no API of another Region."
+    }
+  }
 }

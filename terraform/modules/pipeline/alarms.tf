@@ -90,6 +90,11 @@ resource "aws_cloudwatch_metric_alarm" "pipeline" {
     }
 
     precondition {
+      condition     = var.alarm_topic_arn == null ? true : startswith(var.alarm_topic_arn, "arn:${local.partition}:sns:${local.region}:")
+      error_message = "alarm_topic_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:sns:${local.region}:...). CloudWatch notifies no topic of another Region."
+    }
+
+    precondition {
       condition     = local.iterator_age_seconds.warning <= local.iterator_age_seconds.page && local.iterator_age_seconds.page <= local.iterator_age_seconds.critical && local.iterator_age_seconds.critical < var.stream_maximum_record_age_seconds
       error_message = "alarms must have iterator_age_warning_seconds, iterator_age_page_seconds and iterator_age_critical_seconds in this order, all below stream_maximum_record_age_seconds. A batch that is older has left the stream."
     }
@@ -103,6 +108,12 @@ resource "aws_cloudwatch_metric_alarm" "pipeline" {
     precondition {
       condition     = !var.heartbeat || var.alarms.heartbeat_seconds >= var.stream_batching_window_seconds + 120
       error_message = "alarms.heartbeat_seconds must be at least stream_batching_window_seconds and 120 s more. The alarm would ring although every heartbeat arrives."
+    }
+
+    # The time until a change is lost includes that of the pointers.
+    precondition {
+      condition     = length(local.failures_queues) == 0 || var.alarms.hours_until_loss * 3600 < 86400 - var.stream_maximum_record_age_seconds
+      error_message = "alarms.hours_until_loss must be below 24 hours less stream_maximum_record_age_seconds. Every pointer would ring when it arrives."
     }
 
     precondition {

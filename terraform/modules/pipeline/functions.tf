@@ -36,6 +36,12 @@ locals {
     MIRROR_TTL_DELETES = tostring(var.mirror_ttl_deletes)
     APPLY_EVERY_CHANGE = tostring(var.apply_every_change)
   }, var.max_statement_bytes == null ? {} : { MAX_STATEMENT_BYTES = tostring(var.max_statement_bytes) })
+
+  # As long as what AWS makes up, which the first plan does not know. The preconditions of replayer and reconciler measure
+  # an environment with these. Lambda allows 4,096 bytes, and measures them as JSON:
+  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+  sample_stream_arn   = "${local.table_arn}/stream/2026-01-01T00:00:00.000"
+  sample_mapping_uuid = "00000000-0000-0000-0000-000000000000"
 }
 
 data "aws_iam_policy_document" "lambda_trust" {
@@ -64,6 +70,12 @@ resource "aws_iam_role" "function" {
     precondition {
       condition     = length("${each.value}-${local.region}") <= 64
       error_message = "The name of the role ${each.value}-${local.region} exceeds the 64 characters that IAM allows. Shorten name, env or pipeline."
+    }
+
+    # IAM takes a policy of the account or of AWS, in the same partition.
+    precondition {
+      condition     = var.permissions_boundary == null ? true : can(regex("^arn:${local.partition}:iam::(${local.account_id}|aws):policy/", var.permissions_boundary))
+      error_message = "permissions_boundary must be of ${local.account_id}, the account of the provider, or of AWS (arn:${local.partition}:iam::...)."
     }
   }
 }

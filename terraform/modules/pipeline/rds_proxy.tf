@@ -169,6 +169,12 @@ resource "aws_db_proxy" "mysql" {
       error_message = "Give rds_sg_id. The RDS Proxy needs a rule in the security group of the database."
     }
 
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-network-prereqs.html
+    precondition {
+      condition     = length(local.subnet_ids) >= 2
+      error_message = "The RDS Proxy needs at least two subnets in different Availability Zones. Tag a second subnet Tier = Private, or name two in subnet_ids."
+    }
+
     precondition {
       condition     = length(each.value) <= 63
       error_message = "The name of the RDS Proxy ${each.value} exceeds the 63 characters that RDS allows. Shorten name, env or pipeline."

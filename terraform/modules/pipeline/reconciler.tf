@@ -16,6 +16,25 @@ locals {
   job_arns           = { for job, name in local.job_names : job => "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${name}" }
   job_execution_arns = { for job, name in local.job_names : job => "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${name}" }
   reconciler_arn     = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${local.function_names.reconciler}:${local.live}"
+
+  reconciler_environment = merge(local.pipeline_environment, {
+    POWERTOOLS_SERVICE_NAME     = local.function_names.reconciler
+    LOCK_TABLE_NAME             = aws_dynamodb_table.replay_lock.name
+    CONSUMER_FUNCTION_NAME      = aws_lambda_function.stream_consumer.function_name
+    CONSUMER_TIMEOUT_SECONDS    = tostring(var.consumer_timeout_seconds)
+    EVENT_SOURCE_MAPPING_UUID   = aws_lambda_event_source_mapping.stream.uuid
+    LOAD_CONCURRENCY            = tostring(var.load_concurrency)
+    LOAD_READ_UNITS_PER_SECOND  = tostring(var.load_read_units_per_second)
+    SEED_WRITE_UNITS_PER_SECOND = tostring(var.seed_write_units_per_second)
+    VERIFY_SETTLE_SECONDS       = tostring(var.verify_settle_seconds)
+    PRUNE_HORIZON_DAYS          = tostring(var.prune_horizon_days)
+    DATABASE_WAIT_SECONDS       = tostring(local.replay_database_wait_seconds)
+    }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url },
+  var.kms_key_arn == null ? {} : { FAILURES_BUCKET_KEY_ARN = var.kms_key_arn })
+  reconciler_environment_bytes = length(jsonencode(merge(local.reconciler_environment, {
+    STREAM_ARN                = local.sample_stream_arn
+    EVENT_SOURCE_MAPPING_UUID = local.sample_mapping_uuid
+  })))
 }
 
 # The function
@@ -228,20 +247,7 @@ resource "aws_lambda_function" "reconciler" {
   kms_key_arn = var.kms_key_arn # of the environment
 
   environment {
-    variables = merge(local.pipeline_environment, {
-      POWERTOOLS_SERVICE_NAME     = local.function_names.reconciler
-      LOCK_TABLE_NAME             = aws_dynamodb_table.replay_lock.name
-      CONSUMER_FUNCTION_NAME      = aws_lambda_function.stream_consumer.function_name
-      CONSUMER_TIMEOUT_SECONDS    = tostring(var.consumer_timeout_seconds)
-      EVENT_SOURCE_MAPPING_UUID   = aws_lambda_event_source_mapping.stream.uuid
-      LOAD_CONCURRENCY            = tostring(var.load_concurrency)
-      LOAD_READ_UNITS_PER_SECOND  = tostring(var.load_read_units_per_second)
-      SEED_WRITE_UNITS_PER_SECOND = tostring(var.seed_write_units_per_second)
-      VERIFY_SETTLE_SECONDS       = tostring(var.verify_settle_seconds)
-      PRUNE_HORIZON_DAYS          = tostring(var.prune_horizon_days)
-      DATABASE_WAIT_SECONDS       = tostring(local.replay_database_wait_seconds)
-      }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url },
-    var.kms_key_arn == null ? {} : { FAILURES_BUCKET_KEY_ARN = var.kms_key_arn })
+    variables = local.reconciler_environment
   }
 
   vpc_config {
@@ -264,6 +270,11 @@ resource "aws_lambda_function" "reconciler" {
     precondition {
       condition     = var.reconciler_reserved_concurrency == -1 || var.reconciler_reserved_concurrency > var.load_concurrency
       error_message = "reconciler_reserved_concurrency must exceed load_concurrency. A worker that gets no invocation fails its lane."
+    }
+
+    precondition {
+      condition     = local.reconciler_environment_bytes <= 4096
+      error_message = "The environment of the reconciler has ${local.reconciler_environment_bytes} bytes, and Lambda allows 4096. Shorten mysql_ca_pem, rds_connection_param_name or the name of the secret in rds_secret_arn."
     }
   }
 

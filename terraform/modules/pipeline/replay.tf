@@ -8,6 +8,17 @@ locals {
   replayer_arn          = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${local.function_names.dlq_replayer}:${local.live}"
   # An automatic replay waits through a long outage. A replay that an operator started reports it sooner.
   replay_database_wait_seconds = coalesce(var.replay_database_wait_seconds, var.auto_replay ? 21600 : 3600)
+
+  replayer_environment = merge(local.pipeline_environment, {
+    POWERTOOLS_SERVICE_NAME      = local.function_names.dlq_replayer
+    LOCK_TABLE_NAME              = aws_dynamodb_table.replay_lock.name
+    VERIFY_STATE_MACHINE_ARN     = local.job_arns.verify
+    REPLAY_CONCURRENCY           = tostring(var.replay_concurrency)
+    REPLAY_DATABASE_WAIT_SECONDS = tostring(local.replay_database_wait_seconds)
+    }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url
+    }, var.verify_after_cutover ? { VERIFY_AFTER_CUTOVER = "true" } : {},
+  var.streams_endpoint_url == null ? {} : { AWS_ENDPOINT_URL_DYNAMODB_STREAMS = var.streams_endpoint_url })
+  replayer_environment_bytes = length(jsonencode(merge(local.replayer_environment, { STREAM_ARN = local.sample_stream_arn })))
 }
 
 # One item for the replay that is running, and one for the load or verification. The lock ends with its execution, so it
@@ -34,6 +45,13 @@ resource "aws_dynamodb_table" "replay_lock" {
   }
 
   tags = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = var.kms_key_arn == null ? true : startswith(var.kms_key_arn, "arn:${local.partition}:kms:${local.region}:")
+      error_message = "kms_key_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:kms:${local.region}:...). No service encrypts with a key of another Region."
+    }
+  }
 }
 
 # The function
@@ -214,15 +232,7 @@ resource "aws_lambda_function" "dlq_replayer" {
   kms_key_arn = var.kms_key_arn # of the environment
 
   environment {
-    variables = merge(local.pipeline_environment, {
-      POWERTOOLS_SERVICE_NAME      = local.function_names.dlq_replayer
-      LOCK_TABLE_NAME              = aws_dynamodb_table.replay_lock.name
-      VERIFY_STATE_MACHINE_ARN     = local.job_arns.verify
-      REPLAY_CONCURRENCY           = tostring(var.replay_concurrency)
-      REPLAY_DATABASE_WAIT_SECONDS = tostring(local.replay_database_wait_seconds)
-      }, { for queue in local.failures_queues : "FAILURES_QUEUE_URL" => local.failures_queue_url
-      }, var.verify_after_cutover ? { VERIFY_AFTER_CUTOVER = "true" } : {},
-    var.streams_endpoint_url == null ? {} : { AWS_ENDPOINT_URL_DYNAMODB_STREAMS = var.streams_endpoint_url })
+    variables = local.replayer_environment
   }
 
   vpc_config {
@@ -245,6 +255,11 @@ resource "aws_lambda_function" "dlq_replayer" {
     precondition {
       condition     = var.replayer_reserved_concurrency == -1 || var.replayer_reserved_concurrency > var.replay_concurrency
       error_message = "replayer_reserved_concurrency must exceed replay_concurrency. A worker that gets no invocation fails its lane."
+    }
+
+    precondition {
+      condition     = local.replayer_environment_bytes <= 4096
+      error_message = "The environment of the replayer has ${local.replayer_environment_bytes} bytes, and Lambda allows 4096. Shorten mysql_ca_pem, rds_connection_param_name or the name of the secret in rds_secret_arn."
     }
   }
 

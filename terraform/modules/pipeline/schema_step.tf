@@ -58,6 +58,17 @@ resource "aws_lambda_function" "schema" {
       condition     = local.zips.stream_consumer.found
       error_message = local.zip_missing
     }
+
+    # This function is the first that reads them.
+    precondition {
+      condition     = startswith(var.rds_secret_arn, "arn:${local.partition}:secretsmanager:${local.region}:")
+      error_message = "rds_secret_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:secretsmanager:${local.region}:...). Secrets Manager reads no secret of another Region."
+    }
+
+    precondition {
+      condition     = alltrue([for arn in [var.rds_secret_kms_key_arn, var.rds_connection_param_kms_key_arn] : arn == null ? true : startswith(arn, "arn:${local.partition}:kms:${local.region}:")])
+      error_message = "rds_secret_kms_key_arn and rds_connection_param_kms_key_arn must be in ${local.region}, the Region of the provider (arn:${local.partition}:kms:${local.region}:...)."
+    }
   }
 
   depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.schema]

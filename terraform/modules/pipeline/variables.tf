@@ -38,6 +38,12 @@ variable "vpc_id" {
 variable "rds_secret_arn" {
   description = "ARN of the Secrets Manager secret {\"username\": ..., \"password\": ...} of the MySQL user."
   type        = string
+
+  validation {
+    # A name or a part of an ARN would be in the policies of the roles. IAM matches the whole ARN.
+    condition     = can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+-[A-Za-z0-9]{6}$", var.rds_secret_arn))
+    error_message = "rds_secret_arn must be the ARN of a secret (arn:aws:secretsmanager:...:secret:...), with the hyphen and six characters that Secrets Manager adds to the name."
+  }
 }
 
 variable "rds_connection_param_name" {
@@ -156,6 +162,27 @@ variable "tags" {
   description = "Tags of all resources of the module, in addition to the default tags of the provider."
   type        = map(string)
   default     = {}
+
+  # Of the services here, IAM allows the least: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
+  validation {
+    condition     = alltrue([for key, value in var.tags : can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]{1,128}$", key)) && can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]{0,256}$", value))])
+    error_message = "tags must have keys of 1 to 128 characters and values of at most 256. IAM allows letters, digits, spaces and _.:/=+-@ in both."
+  }
+
+  validation {
+    condition     = alltrue([for text in concat(keys(var.tags), values(var.tags)) : !can(regex("(?i)^(aws|rds):", text))])
+    error_message = "tags must not have keys or values that begin with aws: or rds:. AWS reserves these prefixes."
+  }
+
+  validation {
+    condition     = length(distinct([for key in keys(var.tags) : lower(key)])) == length(var.tags)
+    error_message = "tags must not have keys that differ in case only. IAM takes them for duplicates."
+  }
+
+  validation {
+    condition     = length(var.tags) <= 47
+    error_message = "tags must have at most 47 keys. AWS allows 50 for a resource, and Terraform adds up to three."
+  }
 }
 
 variable "log_level" {
@@ -825,7 +852,7 @@ variable "rds_connection_param_kms_key_arn" {
 # Network
 
 variable "subnet_ids" {
-  description = "Subnets of the functions and of an RDS Proxy. Default: the subnets of the VPC that are tagged Tier = Private."
+  description = "Subnets of the functions and of an RDS Proxy. An RDS Proxy needs two in different Availability Zones. Default: the subnets of the VPC that are tagged Tier = Private."
   type        = list(string)
   default     = null
 

@@ -83,4 +83,25 @@ variable "tags" {
   description = "Tags of all resources of the module, in addition to the default tags of the provider."
   type        = map(string)
   default     = {}
+
+  # Of the services here, IAM allows the least: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
+  validation {
+    condition     = alltrue([for key, value in var.tags : can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]{1,128}$", key)) && can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]{0,256}$", value))])
+    error_message = "tags must have keys of 1 to 128 characters and values of at most 256. IAM allows letters, digits, spaces and _.:/=+-@ in both."
+  }
+
+  validation {
+    condition     = alltrue([for text in concat(keys(var.tags), values(var.tags)) : !can(regex("(?i)^(aws|rds):", text))])
+    error_message = "tags must not have keys or values that begin with aws: or rds:. AWS reserves these prefixes."
+  }
+
+  validation {
+    condition     = length(distinct([for key in keys(var.tags) : lower(key)])) == length(var.tags)
+    error_message = "tags must not have keys that differ in case only. IAM takes them for duplicates."
+  }
+
+  validation {
+    condition     = length(var.tags) <= 47
+    error_message = "tags must have at most 47 keys. AWS allows 50 for a resource, and Terraform adds up to three."
+  }
 }

@@ -296,6 +296,7 @@ run "the_longest_names_are_legal" {
     name                       = "backstream"
     env                        = "production-ohio"
     manage_api_gateway_account = true
+    alarm_topic_arn            = "arn:aws:sns:us-isof-south-1:123456789012:alarms"
   }
 
   override_data {
@@ -516,5 +517,71 @@ run "the_key_encrypts_environments_too" {
   assert {
     condition     = aws_lambda_function.api.kms_key_arn == "arn:aws:kms:eu-west-1:123456789012:key/1" && aws_lambda_function.api_authorizer["api"].kms_key_arn == "arn:aws:kms:eu-west-1:123456789012:key/1"
     error_message = "The key must encrypt the environments."
+  }
+}
+
+run "an_acl_of_another_region_is_refused" {
+  command = plan
+
+  variables {
+    web_acl_arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/api/1"
+  }
+
+  expect_failures = [aws_wafv2_web_acl_association.api]
+}
+
+run "an_api_key_of_another_region_is_refused" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/own"
+  }
+
+  expect_failures = [aws_dynamodb_table.idempotency]
+}
+
+run "an_api_topic_of_another_region_is_refused" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.api]
+}
+
+run "an_api_boundary_of_another_partition_is_refused" {
+  command = plan
+
+  variables {
+    permissions_boundary = "arn:aws-cn:iam::123456789012:policy/boundary"
+  }
+
+  expect_failures = [aws_iam_role.function]
+}
+
+# Another env has a new secret, whose ARN is not known at plan.
+run "more_origins_than_lambda_takes_are_refused" {
+  command = plan
+
+  variables {
+    env                  = "other"
+    cors_allowed_origins = [for number in range(100) : "https://shop-${number}.department.example.com"]
+  }
+
+  expect_failures = [aws_lambda_function.api]
+}
+
+run "as_many_origins_as_lambda_takes_are_allowed" {
+  command = plan
+
+  variables {
+    env                  = "other"
+    cors_allowed_origins = [for number in range(80) : "https://shop-${number}.department.example.com"]
+  }
+
+  assert {
+    condition     = aws_lambda_function.api.function_name == "backstream-other-api"
+    error_message = "The environment must fit."
   }
 }

@@ -136,6 +136,16 @@ run "alarms_need_a_topic" {
   expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
 }
 
+run "a_topic_of_another_region_is_refused" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "arn:aws:sns:us-east-1:123456789012:own"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
+}
+
 run "a_topic_is_not_needed_without_alarms" {
   command = plan
 
@@ -209,12 +219,24 @@ run "a_pointer_that_rings_on_arrival_is_refused" {
   expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
 }
 
+run "a_loss_that_rings_as_a_pointer_arrives_is_refused" {
+  command = plan
+
+  variables {
+    failure_destination               = "sqs"
+    stream_maximum_record_age_seconds = 43200
+    alarms                            = { hours_until_loss = 12 }
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
+}
+
 run "pointers_do_not_matter_in_the_bucket" {
   command = plan
 
   variables {
     stream_maximum_record_age_seconds = 82800
-    alarms                            = { pointer_hours_left = 12 }
+    alarms                            = { pointer_hours_left = 12, hours_until_loss = 12 }
   }
 
   assert {

@@ -130,6 +130,11 @@ run "a_stream_names_its_table" {
     condition     = output.table_name == "customers" && aws_lambda_function.stream_consumer.environment[0].variables.STREAM_ARN == var.stream_arn
     error_message = "The table is part of the ARN of its stream."
   }
+
+  assert {
+    condition     = local.replayer_environment_bytes == length(jsonencode(aws_lambda_function.dlq_replayer.environment[0].variables))
+    error_message = "The ARN that is measured must be as long as a real one."
+  }
 }
 
 run "a_table_without_a_stream_is_refused" {
@@ -265,17 +270,146 @@ run "bad_names_are_refused" {
     stream_arn           = "arn:aws:dynamodb:eu-west-1:123456789012:table/customers"
     table_name           = "arn:aws:dynamodb:eu-west-1:123456789012:table/customers"
     kms_key_arn          = "alias/own"
+    rds_secret_arn       = "prod/mysql"
     role_path            = "platform"
     permissions_boundary = "boundary"
     subnet_ids           = []
     streams_endpoint_url = "vpce-1"
     lambda_zips          = { bucket = "releases" }
+    tags                 = { Team = "customers", team = "payments" }
   }
 
   expect_failures = [
-    var.pipeline, var.mapping, var.table, var.stream_arn, var.table_name, var.kms_key_arn, var.role_path,
-    var.permissions_boundary, var.subnet_ids, var.streams_endpoint_url, var.lambda_zips,
+    var.pipeline, var.mapping, var.table, var.stream_arn, var.table_name, var.kms_key_arn, var.rds_secret_arn,
+    var.role_path, var.permissions_boundary, var.subnet_ids, var.streams_endpoint_url, var.lambda_zips, var.tags,
   ]
+}
+
+# IAM matches the whole ARN. Secrets Manager adds six characters to the name.
+run "a_secret_without_its_suffix_is_refused" {
+  command = plan
+
+  variables {
+    rds_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/mysql"
+  }
+
+  expect_failures = [var.rds_secret_arn]
+}
+
+run "a_secret_of_another_region_is_refused" {
+  command = plan
+
+  variables {
+    rds_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mysql-AbCdEf"
+  }
+
+  expect_failures = [aws_lambda_function.schema]
+}
+
+run "a_key_of_another_regions_secret_is_refused" {
+  command = plan
+
+  variables {
+    rds_secret_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/secret"
+  }
+
+  expect_failures = [aws_lambda_function.schema]
+}
+
+run "a_key_of_another_regions_parameter_is_refused" {
+  command = plan
+
+  variables {
+    rds_connection_param_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/parameter"
+  }
+
+  expect_failures = [aws_lambda_function.schema]
+}
+
+run "a_key_of_another_region_is_refused" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/own"
+  }
+
+  expect_failures = [aws_dynamodb_table.replay_lock]
+}
+
+run "a_key_of_another_partition_is_refused" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws-cn:kms:eu-west-1:123456789012:key/own"
+  }
+
+  expect_failures = [aws_dynamodb_table.replay_lock]
+}
+
+run "a_boundary_of_another_partition_is_refused" {
+  command = plan
+
+  variables {
+    permissions_boundary = "arn:aws-cn:iam::123456789012:policy/boundary"
+  }
+
+  expect_failures = [aws_iam_role.function]
+}
+
+run "another_partition_takes_its_own_arns" {
+  command = plan
+
+  variables {
+    create_alarms                    = true
+    alarm_topic_arn                  = "arn:aws-cn:sns:cn-north-1:123456789012:own"
+    kms_key_arn                      = "arn:aws-cn:kms:cn-north-1:123456789012:key/own"
+    permissions_boundary             = "arn:aws-cn:iam::aws:policy/boundary"
+    rds_secret_arn                   = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:rds!db-01234567-AbCdEf"
+    rds_secret_kms_key_arn           = "arn:aws-cn:kms:cn-north-1:123456789012:key/secret"
+    rds_connection_param_kms_key_arn = "arn:aws-cn:kms:cn-north-1:123456789012:key/parameter"
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { id = "cn-north-1" }
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn" }
+  }
+
+  assert {
+    condition     = local.failures_queue_url == "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/backstream-test-customers-failures"
+    error_message = "The queue must be in the partition, too."
+  }
+}
+
+# Another table is a new one, whose stream is not known at plan.
+run "a_large_environment_is_refused_at_plan" {
+  command = plan
+
+  variables {
+    table                     = { name = "other", partition_key = { name = "id" } }
+    mysql_ca_pem              = join("\n", [for line in range(40) : format("%063d", line)])
+    rds_connection_param_name = "/test/${format("%0700d", 0)}"
+  }
+
+  expect_failures = [aws_lambda_function.dlq_replayer, aws_lambda_function.reconciler]
+}
+
+run "a_large_certificate_alone_is_taken" {
+  command = plan
+
+  variables {
+    table        = { name = "other", partition_key = { name = "id" } }
+    mysql_ca_pem = join("\n", [for line in range(40) : format("%063d", line)])
+  }
+
+  assert {
+    condition     = min(local.replayer_environment_bytes, local.reconciler_environment_bytes) > 3000
+    error_message = "A certificate of the greatest length must leave room for names of usual lengths."
+  }
 }
 
 run "a_role_name_that_is_too_long" {
@@ -465,6 +599,8 @@ run "a_bucket_name_that_is_too_long" {
   command = plan
 
   variables {
+    rds_secret_arn = "arn:aws:secretsmanager:us-isof-south-1:123456789012:secret:mysql-AbCdEf"
+
     name     = "backstream"
     env      = "production-ohio"
     pipeline = null
@@ -482,6 +618,8 @@ run "the_longest_names_are_legal" {
   command = plan
 
   variables {
+    rds_secret_arn = "arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:mysql-AbCdEf"
+
     name                    = "backstream"
     env                     = "production-ohio"
     pipeline                = null
@@ -519,6 +657,8 @@ run "the_longest_regions_roles_are_legal" {
   command = plan
 
   variables {
+    rds_secret_arn = "arn:aws:secretsmanager:us-isof-south-1:123456789012:secret:mysql-AbCdEf"
+
     name                    = "backstream"
     env                     = "production-oh"
     pipeline                = null

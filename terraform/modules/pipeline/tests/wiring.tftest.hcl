@@ -513,6 +513,19 @@ run "a_proxy_has_one_target" {
   expect_failures = [aws_db_proxy.mysql]
 }
 
+run "a_proxy_needs_two_subnets" {
+  command = plan
+
+  variables {
+    create_rds_proxy        = true
+    rds_instance_identifier = "legacy"
+    rds_database            = "shop"
+    subnet_ids              = ["subnet-1"]
+  }
+
+  expect_failures = [aws_db_proxy.mysql]
+}
+
 run "a_proxy_needs_a_database" {
   command = plan
 
