@@ -56,7 +56,8 @@ AWS = {
         ),
         _documented(
             "EventSourceMappingUUID",
-            "DroppedEventCount FailedInvokeEventCount InvokedEventCount OnFailureDestinationDeliveredEventCount PolledEventCount",
+            "DroppedEventCount FailedInvokeEventCount InvokedEventCount OnFailureDestinationDeliveredEventCount"
+            " PolledEventCount",
             "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html",
         ),
     ],

@@ -225,8 +225,16 @@ def test_a_disabled_mapping_is_no_silent_monitor(planned: list[Planned]) -> None
 
 @pytest.mark.parametrize(
     ("seconds", "rings"),
-    [([1, 1, 1], False), ([300, 300, 300], False), ([301, 301, 301], True), ([301, 1, 301], False)]
-    + [([1, None, None], False), ([None, None, None], True), ([None, 301, None], True), ([None, None, 1], False)],
+    [
+        ([1, 1, 1], False),
+        ([300, 300, 300], False),
+        ([301, 301, 301], True),
+        ([301, 1, 301], False),
+        ([1, None, None], False),
+        ([None, None, None], True),
+        ([None, 301, None], True),
+        ([None, None, 1], False),
+    ],
 )
 def test_a_heartbeat_that_stays_away_rings(planned: list[Planned], seconds: list[int | None], *, rings: bool) -> None:
     """In an outage none is committed, so none has a time. Three periods of five minutes, the oldest first."""
