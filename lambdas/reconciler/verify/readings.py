@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Sequence
-from collections.abc import Mapping as Json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -115,23 +114,22 @@ class Readings:
         """The text of a key that does not fit may be that of another item's row."""
         return item_classifier(self.mapping).can_have_row(parked)
 
-    def of_changes(
-        self, changes: Sequence[Change], existing: set[str] | None = None, versions: Json[str, str] | None = None
-    ) -> list[Reading]:
+    def of_changes(self, changes: Sequence[Change], existing: set[str] | None = None) -> list[Reading]:
         """The readings of the changes whose rows do not agree.
 
         `existing` are the keys whose items exist, and match another entity: these rows were not left by an expiry.
-        `versions` has the newest version that is parked of a key. Raises HoldError or StopError.
+        Raises HoldError or StopError.
         """
         found = self.database.compare(changes) if changes else []
-        readings = []
-        for one in found:
-            key = one.change.key
-            removal = Mark.DELETED if existing and key in existing else None
-            finding = classify(one, self.mapping, Known(versions.get(key) if versions else None, removal))
-            if finding:
-                readings.append(Reading(one.change, finding, one))
-        return readings
+        findings = ((one, self.finding(one, existing)) for one in found)
+        return [Reading(one.change, finding, one) for one, finding in findings if finding]
+
+    def finding(
+        self, comparison: Comparison, existing: set[str] | None = None, newest: str | None = None
+    ) -> Finding | None:
+        """What a comparison found. `newest` is the newest version that is parked of the key, if any is."""
+        removal = Mark.DELETED if existing and comparison.change.key in existing else None
+        return classify(comparison, self.mapping, Known(newest, removal))
 
 
 def _refused(parked: Parked) -> StoredFinding:

@@ -180,12 +180,15 @@ class Rechecker:
             self._repair(repairs, asked, states, wanted, result)
 
     def _with_parked(self, reading: Reading, states: States, parked: Mapping[str, ParkedName]) -> Reading:
-        """The reading, where a parked record of the key counts as its newest change."""
+        """The reading, where a parked record of the key counts as its newest change.
+
+        It is not read again: a repair writes its item under its version, which must be of one reading.
+        """
         key = reading.change.key
         if key not in parked:
             return reading
-        again = self.readings.of_changes([reading.change], states.existing, {key: parked[key].version})
-        return again[0] if again else reading
+        finding = self.readings.finding(reading.comparison, states.existing, parked[key].version)
+        return reading._replace(finding=finding or reading.finding)
 
     def _entity(self, change: Change) -> Entity:
         return self.readings.mapping.entities[change.entity]
