@@ -83,6 +83,10 @@ class Readings:
         rows = [(change.key, item_key_of(change)) for change in batch.changes]
         return rows + [(text_of_item(key), key) for key in item_classifier(self.mapping).unfit(item_keys)]
 
+    def texts(self, item_key: Item) -> list[str]:
+        """The texts under which a record of the item may be parked."""
+        return item_classifier(self.mapping).texts(item_key)
+
     def states(self, items: Sequence[Item], item_keys: Sequence[Item]) -> States:
         """The change of each row that the items of the keys have, or that they had if they are gone.
 
@@ -127,7 +131,7 @@ class Readings:
     def finding(
         self, comparison: Comparison, existing: set[str] | None = None, newest: str | None = None
     ) -> Finding | None:
-        """What a comparison found. `newest` is the newest version that is parked of the key, if any is."""
+        """What a comparison found. `newest` is the newest version that is parked of the item, if any is."""
         removal = Mark.DELETED if existing and comparison.change.key in existing else None
         return classify(comparison, self.mapping, Known(newest, removal))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from common.changes import Change, Mark, Parked
@@ -157,7 +158,7 @@ class Rechecker:
         wanted: RepairOptions,
         result: RecheckResult,
     ) -> None:
-        batches, parked = self.pending.batches(), self.pending.newest(drift)
+        batches, parked = self.pending.batches(), self._parked(drift, asked)
         repairs: dict[str, Reading] = {}
         for key, before in drift.items():
             reading, item_key = self._with_parked(before, states, parked), asked[key]["item_key"]
@@ -179,8 +180,15 @@ class Rechecker:
         if repairs:
             self._repair(repairs, asked, states, wanted, result)
 
+    def _parked(self, keys: Iterable[str], asked: Mapping[str, StoredSuspect]) -> dict[str, ParkedName]:
+        """The newest parked record of the item of each key: its retry may write every row of the item."""
+        texts = {key: self.readings.texts(asked[key]["item_key"]) for key in keys}
+        newest = self.pending.newest(chain.from_iterable(texts.values()))
+        found = {key: [newest[text] for text in mine if text in newest] for key, mine in texts.items()}
+        return {key: max(names) for key, names in found.items() if names}
+
     def _with_parked(self, reading: Reading, states: States, parked: Mapping[str, ParkedName]) -> Reading:
-        """The reading, where a parked record of the key counts as its newest change.
+        """The reading, where a parked record of the item counts as its newest change.
 
         It is not read again: a repair writes its item under its version, which must be of one reading.
         """
