@@ -160,7 +160,7 @@ class Rechecker:
     ) -> None:
         batches, parked = self.pending.batches(), self._parked(drift, asked)
         repairs: dict[str, Reading] = {}
-        for key, before in drift.items():
+        for key, before in self._unchanged(drift, asked, states, result).items():
             reading, item_key = self._with_parked(before, states, parked), asked[key]["item_key"]
             reasons = [batches] if batches else []
             if reading.finding.repair is Repair.REPLAY:
@@ -179,6 +179,27 @@ class Rechecker:
                 result.find(count, finding_of(reading.finding, item_key, "found"))
         if repairs:
             self._repair(repairs, asked, states, wanted, result)
+
+    def _unchanged(
+        self,
+        drift: Mapping[str, Reading],
+        asked: Mapping[str, StoredSuspect],
+        states: States,
+        result: RecheckResult,
+    ) -> dict[str, Reading]:
+        """The drift that is as it was. What no longer waits may have been written after the reading."""
+        changes = [reading.change for reading in drift.values()]
+        now = {one.change.key: one.finding.digest for one in self.readings.of_changes(changes, states.existing)}
+        unchanged: dict[str, Reading] = {}
+        for key, reading in drift.items():
+            if key not in now:
+                result.counts["agreed"] += 1
+            elif now[key] != reading.finding.digest:
+                result.counts["moved_on"] += 1
+                result.suspects.append(unread(key, asked[key]["item_key"]))
+            else:
+                unchanged[key] = reading
+        return unchanged
 
     def _parked(self, keys: Iterable[str], asked: Mapping[str, StoredSuspect]) -> dict[str, ParkedName]:
         """The newest parked record of the item of each key: its retry may write every row of the item."""
