@@ -175,7 +175,10 @@ class _Rows(SpillingWalk):
         columns = self.walker.mapping.entities[entity].key
         after, upto = (from_json(key, columns) if key else None for key in (first, last))
         page = self.walker.database.page(entity, limit=_ROWS, after=after, upto=upto, keys_only=True)
-        self._spill(entity, page.rows)
+        for text in self._spill(entity, page.rows):
+            self.progress.problems.append(strange_key(text))
+            self.progress.kinds["stranger"] += 1
+            self.progress.counts["strangers"] += 1
         self.progress.counts["mysql_rows"] += len(page.rows)
         self.advance(page.cursor and to_json(page.cursor))
 
@@ -184,6 +187,7 @@ class _Rows(SpillingWalk):
         types = [column.type.python for column in declared.key]
         page = self.walker.database.page_of_stored_keys(entity, cursor, _ROWS)
         chosen = {one.key: key_values(one.key.partition("/")[2], types) for one in page if self._concerns(one)}
+        # One that no item can have, for example since `when` was changed, is told by its row, if there is one.
         self._spill(entity, [row for row in chosen.values() if row is not None])
         if self.window:
             self._spill_cut([key for key, row in chosen.items() if row is None])
@@ -197,21 +201,22 @@ class _Rows(SpillingWalk):
         for digest in digests(texts):
             self.spill.add(digest, row_line(digest, None))
 
-    def _spill(self, entity: int, rows: Sequence[Row]) -> None:
+    def _spill(self, entity: int, rows: Sequence[Row]) -> list[str]:
+        """Returns the texts of the keys that no item can have."""
         if not rows:
-            return
+            return []
         name = self.walker.mapping.entities[entity].name
         texts = key_texts(name, list(zip(*rows, strict=True)))
+        strange = []
         for digest, text, row in zip(digests(texts), texts, rows, strict=True):
             if not in_slice(digest, self.part, self.parts):
                 continue
             item_key = self.item_keys.of(entity, row)
-            if item_key is None:
-                self.progress.problems.append(strange_key(text))
-                self.progress.kinds["stranger"] += 1
-                self.progress.counts["strangers"] += 1
-            else:
+            if item_key is not None and self.item_keys.passes(entity, item_key):
                 self.spill.add(digest, row_line(digest, item_key))
+            else:
+                strange.append(text)
+        return strange
 
 
 class _Match(LaneWalk):
