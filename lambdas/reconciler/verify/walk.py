@@ -24,7 +24,7 @@ from common.changes import Row
 from common.database import StoredKey
 from common.drift import Suspect
 from common.item_keys import ItemKeys
-from common.keys import key_texts, key_values
+from common.keys import entity_and_tail, is_cut, key_texts, key_values
 from common.layout import RunKeys
 from common.raw_items import Item
 from reconciler.gauge import percent_of
@@ -186,11 +186,12 @@ class _Rows(SpillingWalk):
         declared = self.walker.mapping.entities[entity]
         types = [column.type.python for column in declared.key]
         page = self.walker.database.page_of_stored_keys(entity, cursor, _ROWS)
-        chosen = {one.key: key_values(one.key.partition("/")[2], types) for one in page if self._concerns(one)}
-        # One that no item can have, for example since `when` was changed, is told by its row, if there is one.
-        self._spill(entity, [row for row in chosen.values() if row is not None])
+        chosen = [one.key for one in page if self._concerns(one)]
+        rows = [key_values(entity_and_tail(key)[1], types) for key in chosen]
+        # A key that no item can have is no row: its column had another type, or `when` took it. The table tells.
+        self._spill(entity, [row for row in rows if row is not None])
         if self.window:
-            self._spill_cut([key for key, row in chosen.items() if row is None])
+            self._spill_cut(list(filter(is_cut, chosen)))
         self.advance(page[-1].key if len(page) == _ROWS else None)
 
     def _concerns(self, stored: StoredKey) -> bool:
