@@ -118,7 +118,7 @@ class EntityParser:
         elif event != "REMOVE":
             raise PoisonError(_NO_EVENT)
         # A seed inserts items, and replaces its own by items of the same entity.
-        is_seeded = event == "MODIFY" and is_echo(body, self._mapping)
+        is_seeded = event == "MODIFY" and is_echo(body, self._mapping, created=False)
         return _NOT_MINE if event == "INSERT" or is_seeded or self._was_not_mine(body, prepare) else None
 
     def _was_not_mine(self, body: Any, prepare: Any) -> bool:
@@ -152,7 +152,7 @@ class EntityParser:
         item_keys, key_values = key_texts(self.name, key_columns), zip(*key_columns, strict=True)
         rows, has_unmapped = self._rows(key_columns, images, all_live=all_live)
         if has_unmapped:
-            marks = self._with_echoes(marks, images, bodies)
+            marks = self._with_echoes(marks, images, bodies, created)
         entity = repeat(self._index)
         changes = zip(item_keys, item_versions, rows, times, records, created, entity, key_values, marks)  # noqa: B905
         return list(map(_change, changes))
@@ -165,11 +165,13 @@ class EntityParser:
             source_times([body["ApproximateCreationDateTime"] for body in bodies]),
         )
 
-    def _with_echoes(self, marks: Iterable[Mark], images: Sequence[Any], bodies: Sequence[Any]) -> list[Mark]:
+    def _with_echoes(
+        self, marks: Iterable[Mark], images: Sequence[Any], bodies: Sequence[Any], created: Sequence[bool]
+    ) -> list[Mark]:
         """The marks, with those of changes that the seed made. The mark of an item is never mapped."""
         return [
-            Mark.SEEDED if image is not None and is_echo(body, self._mapping) else mark
-            for mark, image, body in zip(marks, images, bodies, strict=False)  # `marks` may be endless
+            Mark.SEEDED if image is not None and is_echo(body, self._mapping, created=is_new) else mark
+            for mark, image, body, is_new in zip(marks, images, bodies, created, strict=False)  # `marks` may be endless
         ]
 
     def _removal(self, record: Record, event: str) -> Mark:

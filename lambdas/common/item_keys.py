@@ -14,6 +14,7 @@ from common.key_decoder import KeyDecoder
 from common.mapping import Column, Entity, KeyAttribute
 from common.mapping import Mapping as Declared
 from common.mapping_parts.key_attributes import ROLES
+from common.matching import key_tests
 from common.poison import PoisonError
 from common.templates import Template
 
@@ -27,14 +28,19 @@ class ItemKeys:
         self._keys = (mapping.partition_key, mapping.sort_key)
         self._makers = [key_makers(mapping, entity) for entity in mapping.entities]
         self._decoders = [KeyDecoder(mapping, entity) for entity in mapping.entities]
+        self._tests = [key_tests(mapping, entity) for entity in mapping.entities]
 
     def of(self, entity: int, key_values: Row) -> dict[str, Any] | None:
-        """The key of the item; None where no item can have this key."""
+        """The key of the item; None where the templates make none. The conditions may exclude it: see `passes`."""
         try:
             made = {maker.key.attribute: dict(maker(key_values)) for maker in self._makers[entity]}
             return made if self.values(entity, made) == key_values and not key_refusal(made, self._keys) else None
         except PoisonError:
             return None
+
+    def passes(self, entity: int, item_key: Mapping[str, Any]) -> bool:
+        """Whether an item of this key can be of the entity by the conditions on its key."""
+        return all(test([item_key])[0] for test in self._tests[entity])
 
     def values(self, entity: int, item_key: Mapping[str, Any]) -> Row:
         """The values of the key columns. Raises PoisonError for a key that is not the entity's."""

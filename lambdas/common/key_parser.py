@@ -41,21 +41,16 @@ class KeyParser:
         """Raises ValueError, whose message names the text."""
         name, slash, tail = text.partition("/")
         if slash and name in self._indices:
-            entity, values = self._indices[name], self._values(self._indices[name], tail)
+            entity = self._indices[name]
+            values = key_values(tail, self._types[entity])
         elif self._takes_values:
-            entity, values = 0, (text,) if self._types[0] == [str] else self._values(0, text)
+            entity, values = 0, (text,) if self._types[0] == [str] else key_values(text, self._types[0])
         else:
             raise ValueError(f"{text!r} names no entity: give {self._shapes()}")
         item_key = self._item_keys.of(entity, values) if values is not None else None
         if values is None or item_key is None:
             raise ValueError(f"{text!r} is the key of no item: give {self._shapes()}")
         return RowKey(key_text(self._entities[entity].name, values), entity, values, item_key)
-
-    def _values(self, entity: int, tail: str) -> Row | None:
-        try:
-            return key_values(tail, self._types[entity])
-        except (ValueError, ArithmeticError):
-            return None
 
     def _shapes(self) -> str:
         """Such as `order/<order_id>`."""

@@ -46,14 +46,23 @@ def entity_and_tail(key: str) -> tuple[str, str]:
     return (entity, tail) if slash else ("", key)
 
 
-def key_values(tail: str, types: Sequence[type]) -> Row | None:
-    """The values of a key from its text, without entity and slash; None where the text was cut.
+def is_cut(key: str) -> bool:
+    """Whether a text was cut, so that it does not tell its values."""
+    return _DIGEST in key
 
-    `types` are the Python types of the key columns. Decimals have the digits of the text.
+
+def key_values(tail: str, types: Sequence[type]) -> Row | None:
+    """The values of a key from its text, without entity and slash; None where it was cut or is no text of such a key.
+
+    `types` are the Python types of the key columns. Decimals have the digits of the text. The sidecar keeps the keys of
+    a column that had another type.
     """
-    if _DIGEST in tail:
+    if is_cut(tail):
         return None
-    return tuple(_value(part, kind) for part, kind in zip(tail.split("/"), types, strict=True))
+    try:
+        return tuple(_value(part, kind) for part, kind in zip(tail.split("/"), types, strict=True))
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def _value(text: str, kind: type) -> Value:
@@ -61,7 +70,14 @@ def _value(text: str, kind: type) -> Value:
         return unquote(text)
     if kind is bytes:
         return bytes.fromhex(text)
-    return Decimal(text) if kind is Decimal else int(text)
+    return _decimal(text) if kind is Decimal else int(text)
+
+
+def _decimal(text: str) -> Decimal:
+    value = Decimal(text)
+    if not value.is_finite():
+        raise ValueError("not a finite number")
+    return value
 
 
 def _column_texts(values: Sequence[Value]) -> Sequence[str]:

@@ -161,6 +161,13 @@ class Classifier:
             key for key in keys if key != self._heartbeat.key and any(map(partial(_does_not_fit, key), self._entities))
         ]
 
+    def texts(self, key: Item) -> list[str]:
+        """The text of the key of an item for each entity that may have it by `when`.
+
+        A record that no entity can take is parked under one of them.
+        """
+        return [entity.key_text(key) for entity in self._entities if entity.matches([key])[0]]
+
     def _outcomes(self, records: Sequence[Record]) -> Sequence[Outcome]:
         """The outcome of each record, in their order."""
         try:

@@ -4,8 +4,9 @@ The seed makes items of rows that MySQL has already. So the change that it makes
 written back: the legacy application may have changed the row since.
 
 A mark names the mapping and the seed, and has a digest of the item. An item that an application copies to another key,
-or changes, keeps the mark, and its digest no longer matches. So this needs no old image. Another mapping of the same
-table may have a database of its own, without these rows: for that mapping it is an item like any other.
+or changes, keeps the mark, and its digest no longer matches. So this needs no old image. With one, an item that is put
+back as it was seeded is told, too. Another mapping of the same table may have a database of its own, without these
+rows: for that mapping it is an item like any other.
 """
 
 from __future__ import annotations
@@ -49,16 +50,18 @@ def is_marked(image: Image, mapping: str) -> bool:
         return False  # no mark, or an image that DynamoDB never sends
 
 
-def is_echo(body: Mapping[str, Any], mapping: str) -> bool:
+def is_echo(body: Mapping[str, Any], mapping: str, *, created: bool) -> bool:
     """Whether a record with a new image can be a change that a seed of `mapping` made. `body` is its `dynamodb`.
 
-    The old image, where the record has one, saves the digest: a change that keeps the mark is not the seed's.
+    `created`: the record is an INSERT. A seed replaces an item with a mark only, by one with another mark. So the old
+    image of an update, where the record has one, tells the changes of others, and mostly saves the digest. Of an old
+    image, only the mark counts.
     """
     image = body["NewImage"]
     if MARK not in image:
         return False
-    old = body.get("OldImage")
-    return not (old and old.get(MARK) == image[MARK]) and is_marked(image, mapping)
+    old = None if created else body.get("OldImage")
+    return (old is None or old.get(MARK, image[MARK]) != image[MARK]) and is_marked(image, mapping)
 
 
 def digest(image: Image) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from common.changes import Mark, OldMark
 from common.seeds import MARK
 from dlq_replayer.batches import parse_lean
-from tests.support.records import SOURCE, echo
+from tests.support.records import SOURCE, echo, item
 from tests.support.replay import ReplayHarness, applied, change, failure
 from tests.support.tables import order
 
@@ -49,6 +49,20 @@ def test_a_dry_run_counts_echoes_that_are_stale(harness: ReplayHarness):
         "keys": 2,
         "stale": 1,
     }
+
+
+def test_an_item_put_back_as_seeded_is_written_by_a_replay(harness: ReplayHarness):
+    """Its old image, of which the reader keeps nothing, had no mark."""
+    legacy_row(harness, "a", "CHANGED")
+    restored = echo("a", 3, "MODIFY", status="SEEDED")
+    restored["dynamodb"]["OldImage"] = item("a", status="PAID")
+    harness.put_batch([restored])
+
+    counts = harness.replay()["counts"]
+
+    assert (counts["applied"], counts["seeded"]) == (1, 0)
+    assert harness.tables.orders() == [order("a", status="SEEDED")]
+    harness.check()
 
 
 def test_the_reader_keeps_the_mark_of_an_old_image():

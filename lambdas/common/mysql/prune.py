@@ -76,7 +76,7 @@ class Pruner:
         return f"(deleted IN ({_GONE}) OR {_KEPT} > version) AND {_TIME} > 0 AND {_TIME} < {self.before:d}"
 
     def _values(self, key: str) -> Row | None:
-        """The values of a key; None where its text was cut."""
+        """The values of a key; None where its text does not tell them."""
         columns = self.mapping.entities[self.entity].key
         return key_values(entity_and_tail(key)[1], [column.type.python for column in columns])
 

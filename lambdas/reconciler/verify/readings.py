@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Sequence
-from collections.abc import Mapping as Json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,6 +83,10 @@ class Readings:
         rows = [(change.key, item_key_of(change)) for change in batch.changes]
         return rows + [(text_of_item(key), key) for key in item_classifier(self.mapping).unfit(item_keys)]
 
+    def texts(self, item_key: Item) -> list[str]:
+        """The texts under which a record of the item may be parked."""
+        return item_classifier(self.mapping).texts(item_key)
+
     def states(self, items: Sequence[Item], item_keys: Sequence[Item]) -> States:
         """The change of each row that the items of the keys have, or that they had if they are gone.
 
@@ -115,23 +118,22 @@ class Readings:
         """The text of a key that does not fit may be that of another item's row."""
         return item_classifier(self.mapping).can_have_row(parked)
 
-    def of_changes(
-        self, changes: Sequence[Change], existing: set[str] | None = None, versions: Json[str, str] | None = None
-    ) -> list[Reading]:
+    def of_changes(self, changes: Sequence[Change], existing: set[str] | None = None) -> list[Reading]:
         """The readings of the changes whose rows do not agree.
 
         `existing` are the keys whose items exist, and match another entity: these rows were not left by an expiry.
-        `versions` has the newest version that is parked of a key. Raises HoldError or StopError.
+        Raises HoldError or StopError.
         """
         found = self.database.compare(changes) if changes else []
-        readings = []
-        for one in found:
-            key = one.change.key
-            removal = Mark.DELETED if existing and key in existing else None
-            finding = classify(one, self.mapping, Known(versions.get(key) if versions else None, removal))
-            if finding:
-                readings.append(Reading(one.change, finding, one))
-        return readings
+        findings = ((one, self.finding(one, existing)) for one in found)
+        return [Reading(one.change, finding, one) for one, finding in findings if finding]
+
+    def finding(
+        self, comparison: Comparison, existing: set[str] | None = None, newest: str | None = None
+    ) -> Finding | None:
+        """What a comparison found. `newest` is the newest version that is parked of the item, if any is."""
+        removal = Mark.DELETED if existing and comparison.change.key in existing else None
+        return classify(comparison, self.mapping, Known(newest, removal))
 
 
 def _refused(parked: Parked) -> StoredFinding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from common.changes import Change, Mark, Parked
@@ -157,9 +158,9 @@ class Rechecker:
         wanted: RepairOptions,
         result: RecheckResult,
     ) -> None:
-        batches, parked = self.pending.batches(), self.pending.newest(drift)
+        batches, parked = self.pending.batches(), self._parked(drift, asked)
         repairs: dict[str, Reading] = {}
-        for key, before in drift.items():
+        for key, before in self._unchanged(drift, asked, states, result).items():
             reading, item_key = self._with_parked(before, states, parked), asked[key]["item_key"]
             reasons = [batches] if batches else []
             if reading.finding.repair is Repair.REPLAY:
@@ -179,13 +180,44 @@ class Rechecker:
         if repairs:
             self._repair(repairs, asked, states, wanted, result)
 
+    def _unchanged(
+        self,
+        drift: Mapping[str, Reading],
+        asked: Mapping[str, StoredSuspect],
+        states: States,
+        result: RecheckResult,
+    ) -> dict[str, Reading]:
+        """The drift that is as it was. What no longer waits may have been written after the reading."""
+        changes = [reading.change for reading in drift.values()]
+        now = {one.change.key: one.finding.digest for one in self.readings.of_changes(changes, states.existing)}
+        unchanged: dict[str, Reading] = {}
+        for key, reading in drift.items():
+            if key not in now:
+                result.counts["agreed"] += 1
+            elif now[key] != reading.finding.digest:
+                result.counts["moved_on"] += 1
+                result.suspects.append(unread(key, asked[key]["item_key"]))
+            else:
+                unchanged[key] = reading
+        return unchanged
+
+    def _parked(self, keys: Iterable[str], asked: Mapping[str, StoredSuspect]) -> dict[str, ParkedName]:
+        """The newest parked record of the item of each key: its retry may write every row of the item."""
+        texts = {key: self.readings.texts(asked[key]["item_key"]) for key in keys}
+        newest = self.pending.newest(chain.from_iterable(texts.values()))
+        found = {key: [newest[text] for text in mine if text in newest] for key, mine in texts.items()}
+        return {key: max(names) for key, names in found.items() if names}
+
     def _with_parked(self, reading: Reading, states: States, parked: Mapping[str, ParkedName]) -> Reading:
-        """The reading, where a parked record of the key counts as its newest change."""
+        """The reading, where a parked record of the item counts as its newest change.
+
+        It is not read again: a repair writes its item under its version, which must be of one reading.
+        """
         key = reading.change.key
         if key not in parked:
             return reading
-        again = self.readings.of_changes([reading.change], states.existing, {key: parked[key].version})
-        return again[0] if again else reading
+        finding = self.readings.finding(reading.comparison, states.existing, parked[key].version)
+        return reading._replace(finding=finding or reading.finding)
 
     def _entity(self, change: Change) -> Entity:
         return self.readings.mapping.entities[change.entity]

@@ -24,7 +24,7 @@ from common.changes import Row
 from common.database import StoredKey
 from common.drift import Suspect
 from common.item_keys import ItemKeys
-from common.keys import key_texts, key_values
+from common.keys import entity_and_tail, is_cut, key_texts, key_values
 from common.layout import RunKeys
 from common.raw_items import Item
 from reconciler.gauge import percent_of
@@ -175,7 +175,10 @@ class _Rows(SpillingWalk):
         columns = self.walker.mapping.entities[entity].key
         after, upto = (from_json(key, columns) if key else None for key in (first, last))
         page = self.walker.database.page(entity, limit=_ROWS, after=after, upto=upto, keys_only=True)
-        self._spill(entity, page.rows)
+        for text in self._spill(entity, page.rows):
+            self.progress.problems.append(strange_key(text))
+            self.progress.kinds["stranger"] += 1
+            self.progress.counts["strangers"] += 1
         self.progress.counts["mysql_rows"] += len(page.rows)
         self.advance(page.cursor and to_json(page.cursor))
 
@@ -183,10 +186,12 @@ class _Rows(SpillingWalk):
         declared = self.walker.mapping.entities[entity]
         types = [column.type.python for column in declared.key]
         page = self.walker.database.page_of_stored_keys(entity, cursor, _ROWS)
-        chosen = {one.key: key_values(one.key.partition("/")[2], types) for one in page if self._concerns(one)}
-        self._spill(entity, [row for row in chosen.values() if row is not None])
+        chosen = [one.key for one in page if self._concerns(one)]
+        rows = [key_values(entity_and_tail(key)[1], types) for key in chosen]
+        # A key that no item can have is no row: its column had another type, or `when` took it. The table tells.
+        self._spill(entity, [row for row in rows if row is not None])
         if self.window:
-            self._spill_cut([key for key, row in chosen.items() if row is None])
+            self._spill_cut(list(filter(is_cut, chosen)))
         self.advance(page[-1].key if len(page) == _ROWS else None)
 
     def _concerns(self, stored: StoredKey) -> bool:
@@ -197,21 +202,22 @@ class _Rows(SpillingWalk):
         for digest in digests(texts):
             self.spill.add(digest, row_line(digest, None))
 
-    def _spill(self, entity: int, rows: Sequence[Row]) -> None:
+    def _spill(self, entity: int, rows: Sequence[Row]) -> list[str]:
+        """Returns the texts of the keys that no item can have."""
         if not rows:
-            return
+            return []
         name = self.walker.mapping.entities[entity].name
         texts = key_texts(name, list(zip(*rows, strict=True)))
+        strange = []
         for digest, text, row in zip(digests(texts), texts, rows, strict=True):
             if not in_slice(digest, self.part, self.parts):
                 continue
             item_key = self.item_keys.of(entity, row)
-            if item_key is None:
-                self.progress.problems.append(strange_key(text))
-                self.progress.kinds["stranger"] += 1
-                self.progress.counts["strangers"] += 1
-            else:
+            if item_key is not None and self.item_keys.passes(entity, item_key):
                 self.spill.add(digest, row_line(digest, item_key))
+            else:
+                strange.append(text)
+        return strange
 
 
 class _Match(LaneWalk):

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -84,3 +85,21 @@ def test_the_text_of_a_key_gives_its_values(data: st.DataObject) -> None:
         types = [column.type.python for column in mapping.entities[change.entity].key]
         tail = entity_and_tail(change.key)[1]
         assert key_values(tail, types) == (None if "%#" in tail else change.key_values)
+
+
+@pytest.mark.parametrize(
+    ("tail", "types"),
+    [
+        ("abc", [int]),
+        ("1.5", [int]),
+        ("1/2", [int]),
+        ("1", [int, int]),
+        ("abc", [bytes]),
+        ("abc", [Decimal]),
+        ("NaN", [Decimal]),
+        ("-Infinity", [Decimal]),
+    ],
+)
+def test_a_text_of_other_types_gives_no_values(tail: str, types: list[type]) -> None:
+    """The key columns had other types when the sidecar's row was written."""
+    assert key_values(tail, types) is None

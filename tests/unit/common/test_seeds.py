@@ -70,6 +70,18 @@ def test_an_update_that_keeps_the_mark_is_no_echo():
     assert marks(with_old(again, old)) == [Mark.LIVE]
 
 
+def test_an_item_put_back_as_it_was_seeded_is_no_echo():
+    """An application restores it, mark and all. A seed replaces an item with a mark only, and never with the same."""
+    back = with_old(echo("a", 3, "MODIFY"), item("a", status="PAID"))
+
+    assert marks(back) == [Mark.LIVE]
+
+
+def test_an_insert_of_the_seed_has_no_old_image():
+    """Some emulators send an empty one."""
+    assert marks(with_old(echo("a", 1), {})) == [Mark.SEEDED]
+
+
 def test_another_mapping_takes_a_seeded_item_for_any_other():
     """Its rows may be in another database, which the seed has never seen."""
     file = examples.ROOT / "mappings" / "orders.json"
