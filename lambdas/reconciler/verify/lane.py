@@ -58,7 +58,7 @@ def exported_window(bucket: Bucket, run: RunDescription) -> Window | None:
 class LaneTools:
     """What a lane works with. `settle_seconds` is what a change may take to MySQL beside the consumer's lag.
 
-    `proven_lag` is None while the consumer may have stopped: then everything may be in flight.
+    `proven_lag` is None while the consumer may have stopped, or has just begun: then everything may be in flight.
     """
 
     bucket: Bucket
