@@ -10,11 +10,12 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypedDict
 
-from common.bucket import Bucket, GoneError
+from common.bucket import Bucket, GoneError, ReplacedError
 from common.layout import RunKeys
 from common.prefetch import Prefetch
 from common.raw_items import Item
@@ -89,7 +90,10 @@ class Progress:
 
 @dataclass
 class LaneFile:
-    """The progress of one lane in one stage, as one call loads and saves it. `next_stage` goes through waiting keys."""
+    """The progress of one lane in one stage, as one call loads and saves it. `next_stage` goes through waiting keys.
+
+    A call whose progress another one has saved meanwhile ends with ReplacedError: it would forget what that one noted.
+    """
 
     bucket: Bucket
     keys: RunKeys
@@ -99,11 +103,13 @@ class LaneFile:
     progress: Progress = field(default_factory=Progress)
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     _written: int = 0
+    _tag: str = ""
 
     def begin(self, cursors: Mapping[str, None], files: Sequence[str]) -> Progress:
         """Load what the call before saved; `cursors` and `files` are those of a lane that was not begun."""
         try:
-            self.progress = Progress.load(self.bucket.read_json(self._key))
+            stored, self._tag = self.bucket.read_json_tagged(self._key)
+            self.progress = Progress.load(stored)
         except GoneError:
             self.progress = Progress(cursors=dict(cursors), files=list(files))
         if self.progress.at_work:
@@ -122,7 +128,7 @@ class LaneFile:
     def save(self, *, at_work: bool) -> None:
         self.write_full()
         self.progress.at_work = at_work
-        self.bucket.write_json(self._key, vars(self.progress))
+        self._tag = self.bucket.replace_json(self._key, vars(self.progress), self._tag)
 
     def finish(self) -> None:
         self.write_full()
@@ -159,11 +165,9 @@ class LaneFile:
 
 def rest_lane(bucket: Bucket, key: str) -> None:
     """Note that a call has ended by itself, with the progress that is stored: its pages are not to blame."""
-    try:
-        stored = bucket.read_json(key)
-    except GoneError:
-        return
-    bucket.write_json(key, {**stored, "at_work": False})
+    with suppress(GoneError, ReplacedError):  # not begun, or another call is working
+        stored, tag = bucket.read_json_tagged(key)
+        bucket.replace_json(key, {**stored, "at_work": False}, tag)
 
 
 def waiting_files(bucket: Bucket, keys: RunKeys, stages: Iterable[int]) -> list[str]:

@@ -114,9 +114,10 @@ class RunState(TypedDict):
 
 
 class LaneState(TypedDict):
-    """What a lane passes on. `rate` is the lane's share."""
+    """What a lane passes on. `arn` is the execution of the state machine, and `rate` the lane's share."""
 
     outcome: NotRequired[str]
+    arn: NotRequired[str]
     run: RunDescription
     stage: int
     lane: int
