@@ -317,10 +317,11 @@ class JobSteps(ABC):
             self._require_ours(lane["run"])
             outcome = self.walk_lane(lane)
         except (DatabaseError, ConfigError) as error:
-            rest_lane(self.bucket, self.keys(lane["run"]).lane(lane["stage"], lane["lane"]))
-            outcome, since = self._wait(lane["waiting_since"], error)
+            reached = rest_lane(self.bucket, self.keys(lane["run"]).lane(lane["stage"], lane["lane"]))
+            is_further = reached != lane.get("reached")  # then the database was there in between
+            outcome, since = self._wait(None if is_further else lane["waiting_since"], error)
             outcome = "waiting" if outcome == "down" else outcome
-            return {**lane, "outcome": outcome, "waiting_since": since, "reason": _short(error)}
+            return {**lane, "outcome": outcome, "waiting_since": since, "reached": reached, "reason": _short(error)}
         except StageStoppedError as error:
             rest_lane(self.bucket, self.keys(lane["run"]).lane(lane["stage"], lane["lane"]))
             return {**lane, "outcome": "gave_up", "waiting_since": None, **_stop(error)}
