@@ -35,6 +35,13 @@ class GoneError(Exception):
     """There is no object of that key: another replay has settled it, or a person has moved it."""
 
 
+class ReplacedError(Exception):
+    """Somebody else has written the object since it was read."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"another call has written {key} meanwhile")
+
+
 class UnreadableError(Exception):
     """The object or message cannot be read, or is not a failed batch of this table. It is reported and stays."""
 
@@ -127,6 +134,11 @@ class Bucket:
     def read_json(self, key: str) -> Any:
         return json.loads(self.read(key))
 
+    def read_json_tagged(self, key: str) -> tuple[Any, str]:
+        """The content and its ETag. Raises as `read` does."""
+        body, tag = self.read_tagged(key)
+        return json.loads(body), tag
+
     def write(self, key: str, body: bytes, content_type: str = "application/json") -> None:
         self.s3.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
@@ -141,6 +153,35 @@ class Bucket:
         except ClientError as error:
             if _code(error) not in _THERE:
                 raise
+
+    def replace_json(self, key: str, value: Any, tag: str) -> str:
+        """Write in place of the object with this ETag; without a tag, where there is none. Returns the new ETag.
+
+        Raises ReplacedError. boto3 repeats a write whose answer was lost: then the object is the one to be written.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        """
+        body = json.dumps(value, separators=(",", ":")).encode()
+        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        try:
+            written = self.s3.put_object(
+                Bucket=self.name, Key=key, Body=body, ContentType="application/json", **condition
+            )
+        except ClientError as error:
+            if _code(error) not in _CHANGED and not _is_gone(error):
+                raise
+        else:
+            return str(written["ETag"])
+        return self._tag_of(key, body)
+
+    def _tag_of(self, key: str, body: bytes) -> str:
+        """The ETag of an object with this content. Raises ReplacedError."""
+        try:
+            stored, tag = self.read_tagged(key)
+        except GoneError:
+            raise ReplacedError(key) from None
+        if stored != body:
+            raise ReplacedError(key)
+        return tag
 
     def write_all(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Write in parallel. Raises the first error after all writes have ended."""

@@ -104,7 +104,7 @@ def _consumer() -> dict[str, Any]:
 CONSUMER = ConsumerMetrics(
     boto3.client("cloudwatch", config=_CLOUDWATCH), SETTINGS.consumer_name, timedelta(seconds=SETTINGS.consumer_timeout)
 )
-LAG = ConsumerLag(CONSUMER, _consumer, monotonic)
+LAG = ConsumerLag(CONSUMER, _consumer, monotonic, settle=timedelta(seconds=SETTINGS.settle_seconds))
 METER = CloudWatchMeter()
 
 
@@ -149,7 +149,7 @@ def _verify(invocation: Surroundings) -> JobSteps:
         settle_seconds=SETTINGS.settle_seconds,
         proven_lag=LAG.proven,
     )
-    return VerifySteps(walker=walker, exports=EXPORTS, **_shared())
+    return VerifySteps(walker=walker, exports=EXPORTS, reported_lag=LAG.reported, **_shared())
 
 
 def _seed(invocation: Surroundings) -> JobSteps:

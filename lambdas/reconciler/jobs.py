@@ -1,7 +1,8 @@
 """The steps that all jobs have, one method each: it takes the current state and returns the next one.
 
 Each may be interrupted anywhere and called again with the same state. A run that was stopped goes on where it was, in
-the same execution (redrive) or in a new one.
+the same execution (redrive) or in a new one. Each step but the report takes the lock: an execution that was stopped has
+lost it to the one after it.
 """
 
 from __future__ import annotations
@@ -192,12 +193,19 @@ class JobSteps(ABC):
 
     def _unfinished_run(self) -> RunDescription | None:
         """The run that an earlier execution has left unfinished, of this deployment, if all its files are there."""
+        name = self._open_run()
         try:
-            name = self.bucket.read_json(open_run_key(self.job))["run"]
             run: RunDescription | None = self.bucket.read_json(RunKeys(self.job, name).start) if name else None
         except GoneError:
             return None
         return run if run and self._is_ours(run) and not self.is_old(run) else None
+
+    def _open_run(self) -> str:
+        """The name of the run that the next execution goes on with; empty without one."""
+        try:
+            return str(self.bucket.read_json(open_run_key(self.job))["run"])
+        except GoneError:
+            return ""
 
     def is_old(self, run: RunDescription) -> bool:
         """Whether the bucket may expire the first files of the run."""
@@ -234,6 +242,13 @@ class JobSteps(ABC):
         }
         return self.extend(run, facts)
 
+    def _taken(self, arn: str) -> str:
+        """Take the lock again. Returns why this execution has to end; empty where it has the lock."""
+        holder = self.lock.acquire(arn)
+        if not holder:
+            return ""
+        return f"another execution has taken over, and this one has ended: see {holder}"
+
     # The database
 
     def check(self, state: RunState) -> RunState:
@@ -243,6 +258,8 @@ class JobSteps(ABC):
         the database, because this one waits for it.
         """
         run = state["run"]
+        if taken := self._taken(state["arn"]):
+            return {**state, "outcome": "stopped", "waiting_since": None, "reason": taken}
         try:
             self._require_ours(run)
             self.database.ping()
@@ -258,6 +275,7 @@ class JobSteps(ABC):
             return {**state, "outcome": "more", "waiting_since": None}
         lanes: list[LaneState] = [
             {
+                "arn": state["arn"],
                 "run": run,
                 "stage": state["stage"],
                 "lane": lane,
@@ -292,14 +310,18 @@ class JobSteps(ABC):
 
     def walk(self, lane: LaneState) -> LaneState:
         """A lane's part of a stage: as `walk_lane`, or `waiting` and `gave_up` without the database."""
+        arn = lane.get("arn")  # not in a lane of an older release
+        if arn and (taken := self._taken(arn)):
+            return {**lane, "outcome": "gave_up", "waiting_since": None, "reason": taken}
         try:
             self._require_ours(lane["run"])
             outcome = self.walk_lane(lane)
         except (DatabaseError, ConfigError) as error:
-            rest_lane(self.bucket, self.keys(lane["run"]).lane(lane["stage"], lane["lane"]))
-            outcome, since = self._wait(lane["waiting_since"], error)
+            reached = rest_lane(self.bucket, self.keys(lane["run"]).lane(lane["stage"], lane["lane"]))
+            is_further = reached != lane.get("reached")  # then the database was there in between
+            outcome, since = self._wait(None if is_further else lane["waiting_since"], error)
             outcome = "waiting" if outcome == "down" else outcome
-            return {**lane, "outcome": outcome, "waiting_since": since, "reason": _short(error)}
+            return {**lane, "outcome": outcome, "waiting_since": since, "reached": reached, "reason": _short(error)}
         except StageStoppedError as error:
             rest_lane(self.bucket, self.keys(lane["run"]).lane(lane["stage"], lane["lane"]))
             return {**lane, "outcome": "gave_up", "waiting_since": None, **_stop(error)}
@@ -315,6 +337,8 @@ class JobSteps(ABC):
         """After a stage: as `next_stage`, or `incomplete` where a lane has not finished its part."""
         run = state["run"]
         state = _without_lanes(state)
+        if taken := self._taken(state["arn"]):
+            return {**state, "outcome": "incomplete", "reason": taken}
         lanes = list(read_lanes(self.bucket, self.keys(run).lanes_of(state["stage"])))
         if len(lanes) < run["lanes"] or not all(lane.done for lane in lanes):
             return {**state, "outcome": "incomplete"}
@@ -328,7 +352,8 @@ class JobSteps(ABC):
         """Write the report, close a run that is finished or lost, release the lock, and return the output."""
         state = _without_lanes(state)
         made = self.make_report(state)
-        if made["outcome"] == "complete" or state.get("is_lost"):
+        is_open = self._open_run() == state["run"]["name"]  # another execution may have begun another one
+        if is_open and (made["outcome"] == "complete" or state.get("is_lost")):
             self.bucket.write_json(open_run_key(self.job), {"run": ""})
         self.lock.release(state["arn"])
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -21,12 +21,16 @@ _LEAST_SHARE = 0.02
 
 @dataclass
 class ConsumerLag:
-    """How far the consumer is behind. `mapping` gives the description of the event source mapping."""
+    """How far the consumer is behind. `mapping` gives the description of the event source mapping.
+
+    A mapping that was changed invokes the function within `settle`, and CloudWatch has the metrics of its call.
+    """
 
     metrics: ConsumerMetrics
     mapping: Callable[[], Mapping[str, Any]]
     clock: Callable[[], float]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settle: timedelta = timedelta(minutes=5)
     _asked_at: float | None = field(default=None, init=False)
     _seconds: float | None = field(default=None, init=False)
 
@@ -40,18 +44,39 @@ class ConsumerLag:
         return self._seconds
 
     def proven(self) -> float | None:
+        """As `reported`; None also until the first batch after the mapping was changed can be seen.
+
+        A mapping that was just enabled may be hours behind. It reports no age before its first batch has ended.
+        """
+        mapping = self.mapping()
+        return None if self._was_changed(mapping) else self._reported(mapping)
+
+    def reported(self) -> float | None:
         """The highest IteratorAge of the last minutes; None where the consumer may have stopped, or nothing is known.
 
         A consumer that fails, is throttled or is switched off may report no age, or that of another shard.
         """
-        return None if has_problem(self.mapping()) else self._answered(self._proven)
+        return self._reported(self.mapping())
+
+    def _reported(self, mapping: Mapping[str, Any]) -> float | None:
+        return None if has_problem(mapping) else self._answered(self._highest)
+
+    def _was_changed(self, mapping: Mapping[str, Any]) -> bool:
+        """Whether so recently that its first batch may not be seen. `LastModified` is also that of a new state.
+
+        https://docs.aws.amazon.com/lambda/latest/api/API_GetEventSourceMapping.html
+        """
+        changed = mapping.get("LastModified")
+        if not isinstance(changed, datetime) or changed.tzinfo is None:  # an emulator may leave it out
+            return False
+        return self.now() - changed < self.settle + self.metrics.longest_call
 
     def _latest(self) -> float:
         now = self.now()
         points = self.metrics.points("IteratorAge", "Maximum", now - self.metrics.recent, now)
         return age_of(max(points, key=itemgetter("Timestamp"), default={"Maximum": 0.0}))
 
-    def _proven(self) -> float | None:
+    def _highest(self) -> float | None:
         now = self.now()
         return None if self.metrics.has_stopped(now) else self.metrics.highest_age(now)
 

@@ -7,14 +7,17 @@ after its execution was stopped: two calls of one lane never overwrite each othe
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypedDict
 
-from common.bucket import Bucket, GoneError
+from common.bucket import Bucket, GoneError, ReplacedError
 from common.layout import RunKeys
 from common.prefetch import Prefetch
 from common.raw_items import Item
@@ -28,6 +31,7 @@ _DIVISOR = 4
 _GOOD_PAGES = 50
 # Files of lanes that are read at a time.
 _AT_ONCE = 8
+_DIGEST_BYTES = 8
 
 
 class RunProblem(TypedDict):
@@ -89,7 +93,10 @@ class Progress:
 
 @dataclass
 class LaneFile:
-    """The progress of one lane in one stage, as one call loads and saves it. `next_stage` goes through waiting keys."""
+    """The progress of one lane in one stage, as one call loads and saves it. `next_stage` goes through waiting keys.
+
+    A call whose progress another one has saved meanwhile ends with ReplacedError: it would forget what that one noted.
+    """
 
     bucket: Bucket
     keys: RunKeys
@@ -99,11 +106,13 @@ class LaneFile:
     progress: Progress = field(default_factory=Progress)
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     _written: int = 0
+    _tag: str = ""
 
     def begin(self, cursors: Mapping[str, None], files: Sequence[str]) -> Progress:
         """Load what the call before saved; `cursors` and `files` are those of a lane that was not begun."""
         try:
-            self.progress = Progress.load(self.bucket.read_json(self._key))
+            stored, self._tag = self.bucket.read_json_tagged(self._key)
+            self.progress = Progress.load(stored)
         except GoneError:
             self.progress = Progress(cursors=dict(cursors), files=list(files))
         if self.progress.at_work:
@@ -122,7 +131,7 @@ class LaneFile:
     def save(self, *, at_work: bool) -> None:
         self.write_full()
         self.progress.at_work = at_work
-        self.bucket.write_json(self._key, vars(self.progress))
+        self._tag = self.bucket.replace_json(self._key, vars(self.progress), self._tag)
 
     def finish(self) -> None:
         self.write_full()
@@ -157,13 +166,19 @@ class LaneFile:
         return self.keys.lane(self.stage, self.lane)
 
 
-def rest_lane(bucket: Bucket, key: str) -> None:
-    """Note that a call has ended by itself, with the progress that is stored: its pages are not to blame."""
+def rest_lane(bucket: Bucket, key: str) -> str:
+    """Note that a call has ended by itself, with the progress that is stored: its pages are not to blame.
+
+    Returns a digest of where the lane goes on, empty where it has not begun.
+    """
     try:
-        stored = bucket.read_json(key)
+        stored, tag = bucket.read_json_tagged(key)
     except GoneError:
-        return
-    bucket.write_json(key, {**stored, "at_work": False})
+        return ""
+    with suppress(ReplacedError):  # another call is working
+        bucket.replace_json(key, {**stored, "at_work": False}, tag)
+    place = json.dumps([stored["cursors"], stored["files"], stored["position"]])
+    return hashlib.blake2b(place.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def waiting_files(bucket: Bucket, keys: RunKeys, stages: Iterable[int]) -> list[str]:

@@ -114,13 +114,18 @@ class RunState(TypedDict):
 
 
 class LaneState(TypedDict):
-    """What a lane passes on. `rate` is the lane's share."""
+    """What a lane passes on. `arn` is the execution of the state machine, and `rate` the lane's share.
+
+    `reached` is a digest of where it was when the database last went away.
+    """
 
     outcome: NotRequired[str]
+    arn: NotRequired[str]
     run: RunDescription
     stage: int
     lane: int
     rate: float
     waiting_since: str | None
+    reached: NotRequired[str]
     reason: NotRequired[str]
     is_lost: NotRequired[bool]

@@ -44,21 +44,24 @@ class FolderBucket:
         for made in (self._objects, self._unfinished):
             made.mkdir(parents=True, exist_ok=True)
 
-    def put_object(
-        self, *, Bucket: str, Key: str, Body: bytes, ContentType: str = "", IfNoneMatch: str = ""
+    def put_object(  # noqa: PLR0913 - as in boto3
+        self, *, Bucket: str, Key: str, Body: bytes, ContentType: str = "", IfNoneMatch: str = "", IfMatch: str = ""
     ) -> dict[str, Any]:
         unfinished = self._unfinished / secrets.token_hex(8)
         unfinished.write_bytes(Body)
+        tag = _tag(unfinished.stat())
+        if IfMatch and IfMatch != _tag(self._path(Key).stat()):
+            raise _client_error("PreconditionFailed")
         if not IfNoneMatch:
             unfinished.rename(self._path(Key))
-            return {}
+            return {"ETag": tag}
         try:
             self._path(Key).hardlink_to(unfinished)
         except FileExistsError:
             raise _client_error("PreconditionFailed") from None
         finally:
             unfinished.unlink()
-        return {}
+        return {"ETag": tag}
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "", IfMatch: str = "") -> dict[str, Any]:
         try:
@@ -121,7 +124,7 @@ class FolderBucket:
     @staticmethod
     def _answer(file: io.BufferedReader, byte_range: str, if_match: str) -> dict[str, Any]:
         about = os.fstat(file.fileno())
-        tag = f"{about.st_ino}-{about.st_mtime_ns}"
+        tag = _tag(about)
         if if_match not in ("", tag):
             raise _client_error("PreconditionFailed")
         if not byte_range:
@@ -131,6 +134,10 @@ class FolderBucket:
         body = file.read(last - first + 1)
         content_range = f"bytes {first}-{first + len(body) - 1}/{about.st_size}"
         return {"ETag": tag, "ContentRange": content_range, "Body": io.BytesIO(body)}
+
+
+def _tag(about: os.stat_result) -> str:
+    return f"{about.st_ino}-{about.st_mtime_ns}"
 
 
 def _client_error(code: str) -> ClientError:

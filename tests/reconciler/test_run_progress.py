@@ -117,7 +117,7 @@ def test_the_reconcilers_table_is_complete(
         monkeypatch.setattr(harness.database, "ping", _raising(errno))
         steps: Any = harness.steps_of("verify")
         run = {"mapping": steps.mapping.digest, "stream": steps.stream_arn}
-        steps.check({"run": run, "waiting_since": None})
+        steps.check({"arn": "execution", "run": run, "waiting_since": None})
     found = seen("reconciler", capsys.readouterr().out)
     assert found - documented == set()
     assert {one.metric for one in found} >= others | {"load_loaded", "verify_repaired", "seed_seeded"}

@@ -142,6 +142,7 @@ def test_two_seeds_at_once_end_the_same(make_seeds: MakeSeeds) -> None:
     first, second = LoadExecution(seeds, {}, job="seed").until("walk"), LoadExecution(seeds, {}, job="seed")
     first.stop()
     second.until("walk")
+    seeds.load_lock.is_broken = True
     pending = [first, second]
     while pending:
         execution = pending.pop(0)

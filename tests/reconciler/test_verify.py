@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -442,6 +443,25 @@ def test_a_consumer_that_stops_in_mid_run_is_waited_for(harness: VerifyHarness) 
     assert "has not caught up" in report["reason"]
     harness.lag = 0.0
     assert harness.found(repair=True) == {"order/k03": ("row_missing", "repaired")}
+
+
+def test_a_run_waits_for_the_first_batch_of_its_mapping(harness: VerifyHarness) -> None:
+    """It begins and scans. What the stream still holds is no drift, though the lag that is reported is 0."""
+    fill(harness)
+    write(harness, "k03", 100, deliver=False)
+    harness.is_lag_proven = False
+    execution = LoadExecution(harness, {"repair": True}, job="verify")
+    waits = itertools.count(1)
+
+    def on_wait() -> None:
+        if next(waits) == 10:
+            harness.deliver(change("k03", 100))
+            harness.is_lag_proven = True
+
+    execution.on_wait = on_wait
+    report = execution.resume()
+    assert (report["outcome"], report["findings"]) == ("complete", [])
+    assert next(waits) > 10
 
 
 def test_an_expired_range_leaves_when_both_sides_are_equal(harness: VerifyHarness) -> None:

@@ -78,15 +78,26 @@ class S3:
         return answer | {"Body": io.BytesIO(body)}
 
     def put_object(
-        self, *, Bucket: str, Key: str, Body: bytes | str, ContentType: str = "", IfNoneMatch: str = ""
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Body: bytes | str,
+        ContentType: str = "",
+        IfNoneMatch: str = "",
+        IfMatch: str = "",
     ) -> dict[str, Any]:
         assert len(Key.encode()) <= 1024, Key
         kept = self._bodies.keep(Body.encode() if isinstance(Body, str) else Body)
         with self._lock:
             if IfNoneMatch == "*" and Key in self.objects:
                 raise refused("PreconditionFailed", "PutObject")
+            if IfMatch and Key not in self.objects:
+                raise refused("NoSuchKey", "PutObject")
+            if IfMatch and IfMatch != self._tag(Key):
+                raise refused("PreconditionFailed", "PutObject")
             self.objects[Key], self.modified[Key] = kept, self.now()
-        return {}
+            return {"ETag": self._tag(Key)}
 
     def copy_object(
         self, *, Bucket: str, Key: str, CopySource: dict[str, str], CopySourceIfMatch: str = ""
@@ -268,7 +279,12 @@ def as_got(record: dict[str, Any]) -> dict[str, Any]:
 
 
 class LockTable:
-    """A DynamoDB table with the one item of the lock, and the conditions that the lock uses."""
+    """A DynamoDB table with the one item of the lock, and the conditions that the lock uses.
+
+    `is_broken` lets everybody in.
+    """
+
+    is_broken = False
 
     def __init__(self) -> None:
         self.item: dict[str, Any] | None = None
@@ -286,7 +302,7 @@ class LockTable:
         return absent or any(self.holder == values[name]["S"] for name in equal)
 
     def _demand(self, condition: str, values: dict[str, Any]) -> None:
-        if not self._holds(condition, values):
+        if not self.is_broken and not self._holds(condition, values):
             raise refused("ConditionalCheckFailedException")
 
     def put_item(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from common.bucket import Bucket
+from common.bucket import Bucket, ReplacedError
 from common.database import ApplyOptions
 from common.lock import Lock
 from common.records import parse_records
@@ -95,7 +95,7 @@ class LoadHarness(ReplayHarness):
 
 
 class LoadExecution:
-    """One execution of the state machine. A killed Lambda is tried again from the state before it."""
+    """One execution of the state machine. A call that is killed or overtaken is tried again with the state before it."""
 
     def __init__(self, harness: LoadHarness, given: Any = None, *, retries: int = 6, job: str = "load") -> None:
         self.harness, self.retries, self.job = harness, retries, job
@@ -177,6 +177,8 @@ class LoadExecution:
             except Killed:
                 self.harness.faults.revive()
                 self.harness.database.drop()
+                continue
+            except ReplacedError:
                 continue
             except InputError as error:
                 return {"outcome": "wrong_input", "message": str(error)}

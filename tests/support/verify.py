@@ -28,11 +28,12 @@ class VerifyHarness(LoadHarness):
     """The account in which verifications run.
 
     `messages` are those in the queue of failed batches. `exports` are those of the table, and `key_arn` names the
-    bucket's KMS key.
+    bucket's KMS key. `is_lag_proven` is false while the event source mapping has just been changed.
     """
 
     messages = 0
     key_arn = ""
+    is_lag_proven = True
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -73,8 +74,9 @@ class VerifyHarness(LoadHarness):
                 ),
                 now=self.clock.seconds,
                 settle_seconds=SETTLE,
-                proven_lag=lambda: self.lag,
+                proven_lag=lambda: self.lag if self.is_lag_proven else None,
             ),
+            reported_lag=lambda: self.lag,
             exports=Exports(self.faults.watch(self.exports), bucket, TABLE_ARN, self.key_arn),
             lock=Lock(self.faults.watch(self.load_lock), self.executions, "lock", "reconciler"),
             meter=self.meter,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.bucket import Bucket
-from common.database import Database
+from common.config import ConfigError
+from common.database import Database, DatabaseError
 from common.layout import RunKeys
 from common.mapping import Mapping
 from common.meter import Meter
@@ -58,7 +59,7 @@ def exported_window(bucket: Bucket, run: RunDescription) -> Window | None:
 class LaneTools:
     """What a lane works with. `settle_seconds` is what a change may take to MySQL beside the consumer's lag.
 
-    `proven_lag` is None while the consumer may have stopped: then everything may be in flight.
+    `proven_lag` is None while the consumer may have stopped, or has just begun: then everything may be in flight.
     """
 
     bucket: Bucket
@@ -138,7 +139,8 @@ class LaneWalk(ABC):
 class SpillingWalk(LaneWalk):
     """Progress is saved after what it stands for is written.
 
-    That is when much is held, and at the end of each call. Saving more often would make very many small files.
+    That is when much is held, and at the end of each call, also of one that the database ends. Saving more often would
+    make very many small files.
     """
 
     kind = ""
@@ -147,6 +149,13 @@ class SpillingWalk(LaneWalk):
         super().__init__(walker, lane, file)
         keys = RunKeys(JOB, self.run["name"])
         self.spill = Spill(walker.bucket, keys, self.kind, lane["lane"], self.run["partitions"])
+
+    def go(self) -> str:
+        try:
+            return super().go()
+        except (DatabaseError, ConfigError):
+            self.save()  # a page asks the database before it notes anything, so what is noted is of whole pages
+            raise
 
     def is_due(self) -> bool:
         return self.spill.is_full

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,11 +35,14 @@ _MOST_LAG_SECONDS = 3_600
 
 @dataclass(frozen=True, kw_only=True)
 class VerifySteps(JobSteps):
+    """`reported_lag` is that of a consumer that works. A run may begin before its `proven_lag` is known."""
+
     job = JOB
     schema = Path(__file__).parent / "input.schema.json"
 
     walker: VerifyWalker
     exports: Exports
+    reported_lag: Callable[[], float | None]
 
     def require(self, checked: RunInput) -> None:
         given: Any = checked
@@ -60,7 +63,7 @@ class VerifySteps(JobSteps):
                 raise InputError(f"invalid input, nothing was changed: {name}: has no meaning with columns")
         if given.get("keep_removed") and given.get("delete_removed"):
             raise InputError("invalid input, nothing was changed: keep_removed: has no meaning with delete_removed")
-        lag = self.walker.proven_lag()
+        lag = self.reported_lag()
         if lag is not None and lag > _MOST_LAG_SECONDS:
             raise NotReadyError(
                 f"the consumer is {lag:.0f} seconds behind, so nearly everything is in flight: start the verification"

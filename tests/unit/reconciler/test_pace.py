@@ -156,6 +156,23 @@ def test_a_consumer_that_may_have_stopped_proves_nothing(sums: dict[str, float],
     assert lag_of(CloudWatch([], **sums), mapping=mapping).proven() is None
 
 
+@pytest.mark.parametrize(
+    ("minutes", "proven"), [(0, None), (5, None), (6, 0.0), (7, 0.0)], ids=["now", "first batch", "known", "later"]
+)
+def test_an_enabled_mapping_proves_nothing_before_its_batch(minutes: int, proven: float | None) -> None:
+    """Its first batch may take the function's timeout, and its age reaches CloudWatch after that."""
+    changed = NOW - timedelta(minutes=minutes)
+    lag = lag_of(CloudWatch([]), mapping=ENABLED | {"LastModified": changed})
+    assert lag.proven() == proven
+    assert lag.reported() == 0.0
+
+
+@pytest.mark.parametrize("changed", [None, "yesterday", NOW.timestamp(), NOW.replace(tzinfo=None)])
+def test_a_mapping_without_a_time_is_taken_for_an_old_one(changed: Any) -> None:
+    """boto3 makes a time of what AWS answers. An emulator may leave it out."""
+    assert lag_of(CloudWatch([]), mapping=ENABLED | {"LastModified": changed}).proven() == 0.0
+
+
 def test_without_cloudwatch_the_lag_is_unknown() -> None:
     """A load goes on at its rate, and a verification waits; the reason is logged."""
     watch = CloudWatch([])
