@@ -22,6 +22,9 @@ class _ScanAnswer(TypedDict, total=False):
     ConsumedCapacity: Any
 
 
+# Of a text that msgspec refuses and json reads. In a name it raises the second one.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _decode_answer = msgspec.json.Decoder(_ScanAnswer).decode
 _decode_item = msgspec.json.Decoder(Item).decode
 
@@ -46,7 +49,7 @@ def decode_scan(text: bytes) -> dict[str, Any]:
     """The answer to a Scan, with `PageItems`. Fields that nobody reads are left out. Raises ValueError."""
     try:
         answer: dict[str, Any] = {**_decode_answer(text)}
-    except (msgspec.DecodeError, RecursionError):  # what boto3 makes of the answer must not depend on the decoder
+    except _UNREADABLE:  # what boto3 makes of the answer must not depend on the decoder
         whole: dict[str, Any] = json.loads(text)
         return whole
     if "Items" in answer:
@@ -57,6 +60,6 @@ def decode_scan(text: bytes) -> dict[str, Any]:
 def _item(raw: msgspec.Raw) -> Item:
     try:
         return _decode_item(raw)
-    except (msgspec.DecodeError, RecursionError):  # such as half of a surrogate pair, which the parser refuses
+    except _UNREADABLE:  # such as half of a surrogate pair, which the parser refuses
         item: Item = json.loads(bytes(raw))
         return item

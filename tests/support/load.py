@@ -95,7 +95,7 @@ class LoadHarness(ReplayHarness):
 
 
 class LoadExecution:
-    """One execution of the state machine. A call that is killed or overtaken is tried again with the same state."""
+    """One execution of the state machine. A call that is killed or overtaken is tried again from the state before."""
 
     def __init__(self, harness: LoadHarness, given: Any = None, *, retries: int = 6, job: str = "load") -> None:
         self.harness, self.retries, self.job = harness, retries, job
