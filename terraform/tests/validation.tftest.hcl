@@ -465,11 +465,11 @@ run "no_tag_value_that_is_too_long" {
   expect_failures = [var.tags]
 }
 
-run "no_tag_value_with_a_prefix_of_rds" {
+run "no_tag_value_with_a_prefix_of_aws" {
   command = plan
 
   variables {
-    tags = { Team = "rds:orders" }
+    tags = { Team = "aws:orders" }
   }
 
   expect_failures = [var.tags]

@@ -392,6 +392,7 @@ def test_an_item_that_does_not_fit_is_reported(harness: VerifyHarness) -> None:
     [finding] = [one for one in report["findings"] if one["kind"] == "item_refused"]
     assert (finding["key"], finding["reason"]) == ("order/k00", "attribute amount does not fit DECIMAL(19,4)")
     assert report["verified_through"] == ""
+    assert (report["counts"]["item_refused"], harness.meter.counts["verify_item_refused"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,13 @@ class _Scan(SpillingWalk):
             self.spill.add(digest, digest)
         self.progress.problems += scanned.refused
         self.progress.kinds.update(one["kind"] for one in scanned.refused)
-        counts = {"items": len(items), "rows": len(texts), "unmapped_item": scanned.unmapped}
-        self.progress.counts.update(counts | {"suspects": len(scanned.readings), "item_refused": len(scanned.refused)})
+        counts = {
+            "items": len(items),
+            "rows": len(texts),
+            "unmapped_item": scanned.unmapped,
+            "item_refused": len(scanned.refused),
+        }
+        self.progress.counts.update(counts | {"suspects": len(scanned.readings)})
         walker.meter.count({f"verify_{name}": count for name, count in counts.items()})
 
 

@@ -104,10 +104,10 @@ resource "aws_cloudwatch_metric_alarm" "pipeline" {
       error_message = "alarms.pointer_hours_left must be below 24 hours less stream_maximum_record_age_seconds. Every pointer would ring when it arrives."
     }
 
-    # The consumer waits for the window to fill a batch, and the monitor writes once a minute.
+    # Lambda waits for the window before it calls the consumer with a single heartbeat.
     precondition {
-      condition     = !var.heartbeat || var.alarms.heartbeat_seconds >= var.stream_batching_window_seconds + 120
-      error_message = "alarms.heartbeat_seconds must be at least stream_batching_window_seconds and 120 s more. The alarm would ring although every heartbeat arrives."
+      condition     = !var.heartbeat || var.alarms.heartbeat_seconds >= var.stream_batching_window_seconds + 30
+      error_message = "alarms.heartbeat_seconds must be at least stream_batching_window_seconds and 30 s more. A heartbeat waits in its batch for the window, so the alarm would ring although every one arrives."
     }
 
     # The time until a change is lost includes that of the pointers.

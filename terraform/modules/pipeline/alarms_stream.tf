@@ -114,7 +114,7 @@ locals {
       missing    = "breaching" # the consumer emits it after a commit, and not before
       threshold  = var.alarms.heartbeat_seconds
       means      = "For 15 minutes no heartbeat of the monitor was in MySQL within ${var.alarms.heartbeat_seconds} s. No other change is faster."
-      do         = "Find out whether MySQL is down or slow, or whether more is written than one consumer can copy."
+      do         = "Find out whether MySQL is down or slow, whether more is written than one consumer can copy, or whether the monitor's log says that it wrote none."
       heading    = "an-outage"
     }
     page-mapping-disabled = {

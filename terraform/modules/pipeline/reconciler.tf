@@ -272,6 +272,12 @@ resource "aws_lambda_function" "reconciler" {
       error_message = "reconciler_reserved_concurrency must exceed load_concurrency. A worker that gets no invocation fails its lane."
     }
 
+    # Lambda holds a change back for the window, and reports no age of it meanwhile.
+    precondition {
+      condition     = var.verify_settle_seconds >= var.stream_batching_window_seconds
+      error_message = "verify_settle_seconds must not be below stream_batching_window_seconds. A verification would report changes that still wait in a batch."
+    }
+
     precondition {
       condition     = local.reconciler_environment_bytes <= 4096
       error_message = "The environment of the reconciler has ${local.reconciler_environment_bytes} bytes, and Lambda allows 4096. Shorten mysql_ca_pem, rds_connection_param_name or the name of the secret in rds_secret_arn."

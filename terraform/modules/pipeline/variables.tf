@@ -170,8 +170,8 @@ variable "tags" {
   }
 
   validation {
-    condition     = alltrue([for text in concat(keys(var.tags), values(var.tags)) : !can(regex("(?i)^(aws|rds):", text))])
-    error_message = "tags must not have keys or values that begin with aws: or rds:. AWS reserves these prefixes."
+    condition     = alltrue([for text in concat(keys(var.tags), values(var.tags)) : !can(regex("(?i)^aws:", text))])
+    error_message = "tags must not have keys or values that begin with aws:. AWS reserves this prefix."
   }
 
   validation {
@@ -592,7 +592,7 @@ variable "seed_write_units_per_second" {
 # Verification
 
 variable "verify_settle_seconds" {
-  description = "Seconds that a change may take to reach MySQL, in addition to the consumer's lag. A verification reports a difference only after it has stood still for longer."
+  description = "Seconds that a change may take to reach MySQL, in addition to the consumer's lag. A verification reports a difference only after it has stood still for longer. It must not be below stream_batching_window_seconds."
   type        = number
   default     = 300
 
@@ -716,7 +716,7 @@ variable "alarm_email_addresses" {
 }
 
 variable "alarms" {
-  description = "Thresholds of the alarms. The iterator ages default to an eighth (at most 300 s), a quarter and three quarters (at most 43200 s) of stream_maximum_record_age_seconds. unverified_hours defaults to the time of two rounds of verify_schedule_expression, with a week for a cron expression. heartbeat_seconds must be at least stream_batching_window_seconds and 120 s more."
+  description = "Thresholds of the alarms. The iterator ages default to an eighth (at most 300 s), a quarter and three quarters (at most 43200 s) of stream_maximum_record_age_seconds. unverified_hours defaults to the time of two rounds of verify_schedule_expression, with a week for a cron expression. heartbeat_seconds must be at least stream_batching_window_seconds and 30 s more."
   type = object({
     iterator_age_warning_seconds  = optional(number)
     iterator_age_page_seconds     = optional(number)

@@ -91,8 +91,8 @@ variable "tags" {
   }
 
   validation {
-    condition     = alltrue([for text in concat(keys(var.tags), values(var.tags)) : !can(regex("(?i)^(aws|rds):", text))])
-    error_message = "tags must not have keys or values that begin with aws: or rds:. AWS reserves these prefixes."
+    condition     = alltrue([for text in concat(keys(var.tags), values(var.tags)) : !can(regex("(?i)^aws:", text))])
+    error_message = "tags must not have keys or values that begin with aws:. AWS reserves this prefix."
   }
 
   validation {

@@ -250,7 +250,7 @@ run "a_heartbeat_alarm_within_the_window_is_refused" {
 
   variables {
     heartbeat                      = true
-    stream_batching_window_seconds = 181
+    stream_batching_window_seconds = 271
   }
 
   expect_failures = [aws_cloudwatch_metric_alarm.pipeline]
@@ -261,13 +261,13 @@ run "a_heartbeat_alarm_beyond_the_window_is_taken" {
 
   variables {
     heartbeat                      = true
-    stream_batching_window_seconds = 181
+    stream_batching_window_seconds = 271
     alarms                         = { heartbeat_seconds = 301 }
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.pipeline["page-heartbeat-late"].threshold == 301
-    error_message = "The consumer waits for the window, and the monitor writes once a minute."
+    error_message = "A heartbeat waits in its batch for the window."
   }
 }
 

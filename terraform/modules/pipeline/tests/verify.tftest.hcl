@@ -95,6 +95,31 @@ run "how_long_a_change_may_take_reaches_the_function" {
   }
 }
 
+run "a_wait_shorter_than_the_window_is_refused" {
+  command = plan
+
+  variables {
+    stream_batching_window_seconds = 61
+    verify_settle_seconds          = 60
+  }
+
+  expect_failures = [aws_lambda_function.reconciler]
+}
+
+run "a_wait_as_long_as_the_window_is_taken" {
+  command = plan
+
+  variables {
+    stream_batching_window_seconds = 60
+    verify_settle_seconds          = 60
+  }
+
+  assert {
+    condition     = aws_lambda_function.reconciler.environment[0].variables.VERIFY_SETTLE_SECONDS == "60"
+    error_message = "Lambda waits for the window, and then calls the consumer."
+  }
+}
+
 run "what_is_exported_leaves_soon" {
   command = plan
 
