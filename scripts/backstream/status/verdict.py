@@ -57,7 +57,8 @@ def _undelivered(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
         "lost",
         Level.LOST,
         f"Changes did not reach MySQL and are not stored: Lambda {' and '.join(filter(None, counts))}{when}.",
-        "Correct the policy of the bucket or the queue, or the consumer's role. Then verify the time of the loss.",
+        "Correct the policy of the bucket or the queue, or the consumer's role. Then repair the time of the loss."
+        " A verification of the whole table that proves a later time ends this.",
         commands.run("verify"),
         "a-batch-that-lambda-could-not-deliver",
     )

@@ -708,6 +708,15 @@ def test_an_outage_tells_its_cause_and_what_comes_next() -> None:
     assert finding.next == "Bring MySQL back. The stream then continues by itself."
 
 
+def test_a_loss_says_what_ends_its_verdict() -> None:
+    """A verification of a window proves no time, so the verdict outlasts the repair of the window."""
+    finding = judge(snapshot(flow=flow(undelivered=1, lost_at=before(minutes=2))), COMMANDS)[0]
+    assert finding.next.endswith(
+        "Then repair the time of the loss. A verification of the whole table that proves a later time ends this."
+    )
+    assert finding.command == "backstream verify --env prod"
+
+
 def test_batches_that_have_left_are_not_announced() -> None:
     finding = judge(snapshot(flow=failing(21_600)), COMMANDS)[0]
     assert [label for label, _ in finding.details] == ["cause", "failing", "last attempt"]
