@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from heapq import nlargest
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
@@ -17,12 +18,16 @@ from backstream.status.snapshot import EndedJob, Job, RunningJob
 
 # The states of a replay whose check of the database has succeeded.
 _AFTER_CHECK = ("Collect", "Plan", "Drain", "Settle")
-# A burst of failed batches starts hundreds of replays, one of which works.
+# A burst of failed batches or `auto_replay` starts hundreds of replays, one of which works.
 _PAGE, _PAGES = 100, 10
+# Those that one look describes: in all, and the longest replays of the newest page and of each one before it.
+# Step Functions throttles descriptions: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+_DESCRIBED, _LONGEST, _LONGEST_BEFORE = 30, 10, 2
 _PARTS = 20  # earlier verifications of parts
 # Outcomes and errors of executions that did nothing: what the one before them found is still true.
 _DID_NOTHING = ("already_running", "nothing_to_do", "WrongInput", "NotReady")
 _PLANNED = "planned"
+_FAILED = ("FAILED", "TIMED_OUT")
 
 
 class Executions:
@@ -37,7 +42,7 @@ class Executions:
     def newest(self) -> Job:
         running = [one for page in self._pages(statusFilter="RUNNING") for one in page]
         known, self._ended = self._ended, {}
-        ended = (self._of_ended(one, known) for page in self._pages() for one in _newest_end_first(page))
+        ended = (self._of_ended(one, known) for one in islice(self._likely_to_have_worked(), _DESCRIBED))
         last = next(ended, None)
         worked = filter(self._did_something, chain([last] if last else [], ended))
         newest = next(worked, None)
@@ -47,6 +52,20 @@ class Executions:
             ended=newest or last,
             earlier=tuple(_parts_before(newest, islice(worked, _PARTS))) if newest and self._job == "verify" else (),
         )
+
+    def _likely_to_have_worked(self) -> Iterator[dict[str, Any]]:
+        """The one that ended last, then of replays those that failed and the longest, of other jobs all.
+
+        A replay that works takes longer than those that find nothing to do. A verification of a part may be short.
+        """
+        for number, page in enumerate(self._pages()):
+            ended = _newest_end_first(page)
+            if self._job != "replay":
+                yield from ended
+                continue
+            newest = [] if number else ended[:1]
+            longest = nlargest(_LONGEST_BEFORE if number else _LONGEST, ended, key=_duration)
+            yield from (one for one in ended if one["status"] in _FAILED or one in newest or one in longest)
 
     def _pages(self, **query: str) -> Iterator[list[dict[str, Any]]]:
         """The executions, the newest start first."""
@@ -102,6 +121,11 @@ class Executions:
 def _newest_end_first(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ended = [one for one in page if one["status"] not in ("RUNNING", "PENDING_REDRIVE") and one.get("stopDate")]
     return sorted(ended, key=itemgetter("stopDate"), reverse=True)
+
+
+def _duration(execution: Mapping[str, Any]) -> timedelta:
+    duration: timedelta = execution["stopDate"] - execution["startDate"]
+    return duration
 
 
 def _part(report: Mapping[str, Any]) -> str:

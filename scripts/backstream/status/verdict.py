@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import TypeGuard
 
 from backstream.status.backlog import waiting
 from backstream.status.failure import failure_of, lasts
 from backstream.status.finding import Commands, Finding, Level
 from backstream.status.outage import outage
 from backstream.status.risk import BEHIND_SECONDS, seconds_until_loss
-from backstream.status.snapshot import JOBS, Counted, EndedJob, EventSource, Flow, Job, Snapshot, known
+from backstream.status.snapshot import JOBS, Counted, EndedJob, EventSource, Flow, Job, Snapshot, Unknown, known
 from backstream.status.words import ago, counted, duration
 
 # A replay has to read the pointers before the stream forgets their records.
@@ -57,7 +58,8 @@ def _undelivered(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
         "lost",
         Level.LOST,
         f"Changes did not reach MySQL and are not stored: Lambda {' and '.join(filter(None, counts))}{when}.",
-        "Correct the policy of the bucket or the queue, or the consumer's role. Then verify the time of the loss.",
+        "Correct the policy of the bucket or the queue, or the consumer's role. Then repair the time of the loss."
+        " A verification of the whole table that proves a later time ends this.",
         commands.run("verify"),
         "a-batch-that-lambda-could-not-deliver",
     )
@@ -118,13 +120,13 @@ def _failing(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:
 def _loss_near(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
     """What the monitor sees and no failure explains, such as one shard of several whose calls fail.
 
-    An outage, a disabled mapping and a pointer at risk say themselves how much time is left.
+    An outage, a disabled mapping, a pointer at risk and a result that may be old say themselves how much time is left.
     """
-    left = known(snapshot.flow, Flow(0)).loss_seconds_left
+    left = _seconds_until_near_loss(snapshot)
     is_off = not known(snapshot.event_source, EventSource("Enabled")).enabled
-    if left is None or left >= LOSS_NEAR.total_seconds():
+    if left is None or is_off or failure_of(snapshot):
         return
-    if is_off or failure_of(snapshot) or _pointer_seconds(snapshot) is not None:
+    if _pointer_seconds(snapshot) is not None or _result_may_be_old(snapshot):
         return
     lost = left <= 0
     yield Finding(
@@ -136,6 +138,26 @@ def _loss_near(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
         "Find out what waits: look for calls of the consumer that fail, and for pointers in the queue.",
         section="the-time-that-is-left",
     )
+
+
+def _seconds_until_near_loss(snapshot: Snapshot) -> float | None:
+    """By what the monitor can tell; None where no loss is near."""
+    left = known(snapshot.flow, Flow(0)).loss_seconds_left
+    return None if left is None or left >= LOSS_NEAR.total_seconds() else left
+
+
+def _result_may_be_old(snapshot: Snapshot) -> bool:
+    """Whether Lambda's last result is a problem, and the consumer has counted nothing since the bins begin.
+
+    The result of an outage stays on a quiet table after a replay, and the monitor takes the stream for unread.
+    """
+    flow = known(snapshot.flow, Flow(0))
+    was_called = any((flow.applied, flow.held, flow.stopped, flow.errors, flow.throttled))
+    return _reports_problem(snapshot.event_source) and not was_called
+
+
+def _reports_problem(source: EventSource | Unknown) -> TypeGuard[EventSource]:
+    return isinstance(source, EventSource) and source.enabled and source.last_result.startswith("PROBLEM")
 
 
 def _silent_errors(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
@@ -177,7 +199,7 @@ def _not_called(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
     counted after the last commit explains it, and has rules of its own.
     """
     source, flow = snapshot.event_source, known(snapshot.flow, Flow(0))
-    if not isinstance(source, EventSource) or not source.enabled or not source.last_result.startswith("PROBLEM"):
+    if not _reports_problem(source):
         return
     counted_last = max(filter(None, (flow.held, flow.stopped, flow.errors, flow.throttled)), default=None)
     explained = counted_last is not None and (flow.applied is None or counted_last >= flow.applied)
@@ -191,8 +213,17 @@ def _not_called(snapshot: Snapshot, _: Commands) -> Iterator[Finding]:
         "Check that Lambda can read the stream and call the consumer: its role, the KMS key, the function."
         " After an outage that is over, the result stays until the next change.",
         section="lambda-cannot-call-the-consumer",
-        details=(("last result", source.last_result),),
+        details=(("last result", source.last_result), *_at_worst(snapshot)),
     )
+
+
+def _at_worst(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    left = _seconds_until_near_loss(snapshot)
+    if left is not None and _result_may_be_old(snapshot):
+        yield (
+            "at worst",
+            f"{duration(left)} until the first change is lost" if left > 0 else "the first changes are lost",
+        )
 
 
 def _replay_failed(snapshot: Snapshot, commands: Commands) -> Iterator[Finding]:

@@ -321,13 +321,13 @@ def test_a_replay_that_asked_mysql_counts(outcome: str, counts: bool) -> None:
     )
 
 
-def burst(made: Account, job: str, count: int) -> None:
-    """Executions that found another one running, the newest first."""
+def burst(made: Account, job: str, count: int, outcome: str = "already_running") -> None:
+    """Executions that did nothing, the newest first."""
     made.aws.executions[job] = [
-        execution(f"idle{number}", "SUCCEEDED", before(seconds=number + 2), before(seconds=number + 1))
+        execution(f"{job}{number}", "SUCCEEDED", before(seconds=number + 2), before(seconds=number + 1))
         for number in range(count)
     ]
-    idle = {"status": "SUCCEEDED", "output": json.dumps({"outcome": "already_running"})}
+    idle = {"status": "SUCCEEDED", "output": json.dumps({"outcome": outcome})}
     made.aws.descriptions |= {one["executionArn"]: idle for one in made.aws.executions[job]}
 
 
@@ -349,16 +349,51 @@ def test_a_burst_of_idle_executions_hides_no_other() -> None:
     assert found.ended == EndedJob("FAILED", before(hours=2), "", "Incomplete")
 
 
+def test_replays_without_work_cost_few_requests() -> None:
+    """With `auto_replay` there are hundreds a day. The one that worked took longer, and is told."""
+    made = account()
+    burst(made, "replay", 350, outcome="nothing_to_do")
+    worked = execution("worked", "SUCCEEDED", before(hours=3), before(hours=2))
+    made.aws.executions["replay"].append(worked)
+    made.aws.descriptions["arn:worked"] = {"status": "SUCCEEDED", "output": json.dumps({"outcome": "complete"})}
+    assert read(made).replay.ended == EndedJob("SUCCEEDED", before(hours=2), "complete")
+    assert len(made.aws.described) <= 30
+
+
+def test_a_replay_that_failed_at_once_is_not_missed() -> None:
+    """It took no longer than those that found nothing to do."""
+    made = account()
+    burst(made, "replay", 50)
+    failed = before(seconds=30)
+    made.aws.executions["replay"].insert(29, execution("failed", "FAILED", failed, failed))
+    made.aws.descriptions["arn:failed"] = {"status": "FAILED", "error": "Incomplete"}
+    assert read(made).replay.ended == EndedJob("FAILED", failed, "", "Incomplete")
+
+
 def test_the_search_for_an_execution_that_worked_is_bounded() -> None:
-    """Ten pages, which are described once. The newest is told where none of them worked."""
+    """Each is described once. The newest is told where none of them worked."""
     made = account()
     burst(made, "replay", 1_200)
+    burst(made, "verify", 1_200)
     sources = Sources(made, clock=lambda: NOW)
-    ended = [sources.read().replay.ended for _ in range(2)]
-    assert ended == [EndedJob("SUCCEEDED", before(seconds=1), "already_running")] * 2
-    assert len(made.aws.described) == 1_000
+    snapshots = [sources.read() for _ in range(2)]
+    last = EndedJob("SUCCEEDED", before(seconds=1), "already_running")
+    assert [one.jobs[job] for one in snapshots for job in ("replay", "verify")] == [Job(ended=last)] * 4
+    # Of replays the ten longest of the newest page and two of each other one; of other jobs the newest.
+    assert len(made.aws.described) == (10 + 9 * 2) + 30
     # Each look lists what runs, of four jobs, and what has ended.
-    assert made.aws.listed == 2 * (4 + 3 + 10)
+    assert made.aws.listed == 2 * (4 + 10 + 3)
+
+
+def test_replays_that_refused_to_begin_are_bounded() -> None:
+    """They failed, so each of them may be the failure to tell."""
+    made = account()
+    burst(made, "replay", 200)
+    for one in made.aws.executions["replay"]:
+        one["status"] = "FAILED"
+        made.aws.descriptions[one["executionArn"]] = {"status": "FAILED", "error": "WrongInput"}
+    assert read(made).replay.ended == EndedJob("FAILED", before(seconds=1), "", "WrongInput")
+    assert len(made.aws.described) == 30
 
 
 def test_parts_of_a_table_are_looked_for_in_some_verifications() -> None:

@@ -622,6 +622,18 @@ LOAD_FAILED = EndedJob("FAILED", before(hours=1), "incomplete", "Incomplete")
             ["pointers_expire", "failed_batches"],
         ),
         ({"event_source": CANNOT_CALL, "flow": flow(applied=before(seconds=299))}, ["keeping_up"]),
+        ({"event_source": CANNOT_CALL, "flow": flow(applied=None, loss_seconds_left=0.0)}, ["not_called"]),
+        (
+            {"event_source": CANNOT_CALL, "flow": flow(applied=before(minutes=9), loss_seconds_left=0.0)},
+            ["loss_near", "not_called"],
+        ),
+        (
+            {
+                "event_source": CANNOT_CALL,
+                "flow": flow(applied=None, errors=before(minutes=9), loss_seconds_left=0.0),
+            },
+            ["loss_near", "consumer_fails"],
+        ),
         ({"event_source": CANNOT_CALL, "flow": failing(900)}, ["outage"]),
         ({"event_source": CANNOT_CALL, "flow": flow(applied=None, errors=before(minutes=9))}, ["consumer_fails"]),
         ({"event_source": CANNOT_CALL, "flow": flow(applied=None, throttled=before(minutes=9))}, ["throttled"]),
@@ -706,6 +718,32 @@ def test_an_outage_tells_its_cause_and_what_comes_next() -> None:
     assert told["failing"].startswith("for 20 min, since ")
     assert told["later"] == "in 5 h 40 min the first batch leaves the stream, and needs a replay"
     assert finding.next == "Bring MySQL back. The stream then continues by itself."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (3_600.0, "1 h until the first change is lost"),
+        (0.0, "the first changes are lost"),
+        (21_600.0, None),
+        (None, None),
+    ],
+)
+def test_an_old_result_of_lambda_is_no_loss(seconds: float | None, told: str | None) -> None:
+    """After an outage that was replayed, it stays on a quiet table. The time that is left is told as the worst case."""
+    uncalled = snapshot(event_source=CANNOT_CALL, flow=flow(applied=None, loss_seconds_left=seconds))
+    (finding,) = judge(uncalled, COMMANDS)
+    assert (finding.code, finding.level) == ("not_called", Level.ACT)
+    assert dict(finding.details).get("at worst") == told
+
+
+def test_a_loss_says_what_ends_its_verdict() -> None:
+    """A verification of a window proves no time, so the verdict outlasts the repair of the window."""
+    finding = judge(snapshot(flow=flow(undelivered=1, lost_at=before(minutes=2))), COMMANDS)[0]
+    assert finding.next.endswith(
+        "Then repair the time of the loss. A verification of the whole table that proves a later time ends this."
+    )
+    assert finding.command == "backstream verify --env prod"
 
 
 def test_batches_that_have_left_are_not_announced() -> None:
