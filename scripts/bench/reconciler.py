@@ -42,7 +42,7 @@ class _UpToDate:
     def seconds() -> float:
         return 0.0
 
-    proven = seconds
+    reported = proven = seconds
 
 
 @dataclass(frozen=True)
